@@ -1,0 +1,35 @@
+"""Package metadata. Tested versions of everything are pinned in constraints.txt."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+version = re.search(r'__version__ = "(.+?)"', (here / "synthct" / "__init__.py").read_text(encoding="utf-8"))[1]
+commands = ("plan_and_preprocess", "train", "predict", "evaluate", "make_example")
+
+setup(
+    name="synthct",
+    version=version,
+    description="Self-configuring MR-to-CT synthesis for MR-only radiotherapy (CycleGAN and pix2pix, HU in, HU out)",
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["synthct", "synthct.*"]),
+    python_requires=">=3.10",
+    install_requires=[
+        "torch>=2.5",
+        "numpy>=1.26",
+        "scipy>=1.11",
+        "SimpleITK>=2.4",
+        "batchgenerators>=0.25.1",
+        "acvl-utils>=0.2",
+        "scikit-image>=0.22",
+        "pandas>=2.1",
+        "matplotlib>=3.8",
+        "tqdm>=4.66",
+    ],
+    extras_require={"test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6"]},
+    entry_points={"console_scripts": [f"synthct_{command} = synthct.commands.{command}:main" for command in commands]},
+)

@@ -1,0 +1,63 @@
+"""Files are written beside their place and moved into it, so that a half-written file is never taken for whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from synthct.errors import SynthctError
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of ``path``; on success move it into place, on failure remove it.
+
+    The temporary name starts with a dot and keeps the ending, because image writers choose the format by it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.partial.{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write UTF-8 text, whole or not at all."""
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Write ``value`` as readable JSON, whole or not at all. Lists of numbers stay on one line."""
+    write_text(_readable_json(value) + "\n", path)
+
+
+def read_json(path: Path, error: type[SynthctError] = SynthctError) -> Any:
+    """Read JSON; raise ``error`` with one sentence where the file is missing or is not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise error(f"{path} is missing.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as fault:
+        raise error(f"{path} is not valid JSON ({fault}); mend or restore the file.") from None
+    except OSError as fault:
+        raise error(f"{path} cannot be read: {fault.strerror}.") from None
+
+
+def _readable_json(value: Any, indent: str = "") -> str:
+    deeper = indent + "  "
+    if isinstance(value, dict) and value:
+        rows = [f"{deeper}{json.dumps(str(key))}: {_readable_json(item, deeper)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(rows) + f"\n{indent}}}"
+    if isinstance(value, (list, tuple)) and any(isinstance(item, (dict, list, tuple)) for item in value):
+        rows = [deeper + _readable_json(item, deeper) for item in value]
+        return "[\n" + ",\n".join(rows) + f"\n{indent}]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

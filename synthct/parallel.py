@@ -1,0 +1,107 @@
+"""The same work over many cases: in this process, in a pool of processes, or on any ``concurrent.futures.Executor``."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
+from typing import Any, TypeVar
+
+from synthct.errors import SynthctError
+
+Result = TypeVar("Result")
+Progress = Callable[..., Iterable[Any]]
+
+
+def quiet(iterable: Iterable[Any], **_: Any) -> Iterable[Any]:
+    """The progress display that shows nothing; ``tqdm`` has the same signature."""
+    return iterable
+
+
+def available_cores() -> int:
+    """Cores that this process may use (fewer than the machine has, in a container or under a batch system)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_cases(
+    function: Callable[..., Result],
+    arguments: Mapping[str, tuple[Any, ...]],
+    *,
+    workers: int = 1,
+    executor: Executor | None = None,
+    progress: Progress = quiet,
+    describe: str = "",
+) -> dict[str, Result]:
+    """Call ``function(*arguments[case])`` for every case.
+
+    Args:
+        function: a top-level function (it travels to other processes).
+        arguments: a tuple a case.
+        workers: processes; 1 works in this one.
+        executor: used instead of a pool of our own, such as a cluster's.
+        progress: a display like ``tqdm``.
+        describe: the display's title.
+
+    Returns:
+        The results by case, in the order of ``arguments``.
+
+    Raises:
+        SynthctError: the error of the first case that failed, as it is; work not yet begun is given up.
+        RuntimeError: any other failure, naming the case.
+    """
+    if not arguments:
+        return {}
+    if executor is None and workers <= 1:
+        show = progress(arguments.items(), total=len(arguments), desc=describe, unit="case")
+        return {case: _named(function, case, values) for case, values in show}
+    # Spawned, not forked: torch and SimpleITK keep threads, and a fork of a process with threads can hang.
+    pool = executor or ProcessPoolExecutor(
+        min(workers, len(arguments)), multiprocessing.get_context("spawn"), _share_cores, (workers,)
+    )
+    results: dict[str, Result] = {}
+    try:
+        futures = {pool.submit(_named, function, case, values): case for case, values in arguments.items()}
+        for future in progress(as_completed(futures), total=len(futures), desc=describe, unit="case"):
+            try:
+                results[futures[future]] = future.result()
+            except BrokenExecutor:
+                unfinished = ", ".join(case for case in arguments if case not in results)
+                raise SynthctError(
+                    f"A worker process was ended from outside, most likely for lack of memory; use fewer workers "
+                    f"(-np). Not finished: {unfinished}."
+                ) from None
+    except BaseException:
+        if executor is None:
+            _stop(pool)
+        raise
+    if executor is None:
+        pool.shutdown()
+    return {case: results[case] for case in arguments}
+
+
+def _named(function: Callable[..., Result], case: str, values: tuple[Any, ...]) -> Result:
+    try:
+        return function(*values)
+    except SynthctError:
+        raise
+    except Exception as fault:
+        raise RuntimeError(f"{case}: {type(fault).__name__}: {fault}") from fault
+
+
+def _stop(pool: Executor) -> None:
+    """Give up waiting work and end the workers at once, so that Ctrl-C returns promptly."""
+    processes = list((getattr(pool, "_processes", None) or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()
+
+
+def _share_cores(workers: int) -> None:
+    """A worker's share of the cores, so that many workers do not each start a thread a core."""
+    import signal
+
+    import SimpleITK as sitk
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(max(1, available_cores() // workers))

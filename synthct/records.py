@@ -1,0 +1,102 @@
+"""Frozen dataclasses to JSON and back, strictly: an unknown, missing or wrongly typed key is an error that names it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from synthct.errors import PlanError, SynthctError
+
+Record = TypeVar("Record")
+
+
+def to_plain(value: Any) -> Any:
+    """Turn a dataclass (nested, with tuples and dicts) into dicts, lists and scalars that JSON can hold."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def from_plain(
+    kind: type[Record], plain: Any, where: str, *, key: str = "", error: type[SynthctError] = PlanError
+) -> Record:
+    """Build a ``kind`` from what JSON held.
+
+    Args:
+        kind: the dataclass (or a type that one of its fields has).
+        plain: dicts, lists and scalars.
+        where: the file, for the message.
+        key: the dotted path to ``plain`` inside the file.
+
+    Raises:
+        error: naming the file and the key that is unknown, missing or of a wrong type.
+    """
+
+    def fail(problem: str) -> SynthctError:
+        return error(f"{where}: {problem}.")
+
+    def convert(kind: Any, plain: Any, key: str) -> Any:
+        origin, arguments = get_origin(kind), get_args(kind)
+        if dataclasses.is_dataclass(kind):
+            return convert_record(kind, plain, key)
+        if origin in (Union, types.UnionType):
+            if plain is None and type(None) in arguments:
+                return None
+            return convert(next(one for one in arguments if one is not type(None)), plain, key)
+        if origin is Literal:
+            if plain not in arguments:
+                raise fail(f"'{key}' is {plain!r} but must be one of {', '.join(map(repr, arguments))}")
+            return plain
+        if origin is tuple:
+            if not isinstance(plain, (list, tuple)):
+                raise fail(f"'{key}' must be a list, not {plain!r}")
+            if arguments[-1] is Ellipsis:
+                arguments = (arguments[0],) * len(plain)
+            if len(plain) != len(arguments):
+                raise fail(f"'{key}' must hold {len(arguments)} values, not {len(plain)}")
+            return tuple(convert(one, item, f"{key}[{i}]") for i, (one, item) in enumerate(zip(arguments, plain)))
+        if origin is dict:
+            if not isinstance(plain, dict):
+                raise fail(f"'{key}' must be a table of keys and values, not {plain!r}")
+            return {name: convert(arguments[1], item, f"{key}.{name}") for name, item in plain.items()}
+        return convert_scalar(kind, plain, key)
+
+    def convert_scalar(kind: Any, plain: Any, key: str) -> Any:
+        if kind is Any:
+            return plain
+        if kind is float and isinstance(plain, int) and not isinstance(plain, bool):
+            plain = float(plain)
+        if not isinstance(plain, kind) or (isinstance(plain, bool) and kind is not bool):
+            raise fail(f"'{key}' must be of type {kind.__name__}, not {plain!r}")
+        if kind is float and not math.isfinite(plain):
+            raise fail(f"'{key}' must be a finite number, not {plain!r}")
+        return plain
+
+    def convert_record(kind: Any, plain: Any, key: str) -> Any:
+        if not isinstance(plain, dict):
+            raise fail(f"'{key or 'the file'}' must be a table of keys and values, not {plain!r}")
+        prefix = f"{key}." if key else ""
+        fields = {field.name: field for field in dataclasses.fields(kind)}
+        for name in plain:
+            if name not in fields:
+                raise fail(f"the key '{prefix}{name}' is unknown; known keys are {', '.join(fields)}")
+        for name, field in fields.items():
+            optional = (
+                field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING  # type: ignore[misc]
+            )
+            if name not in plain and not optional:
+                raise fail(f"the key '{prefix}{name}' is missing")
+        hints = get_type_hints(kind)
+        values = {name: convert(hints[name], item, f"{prefix}{name}") for name, item in plain.items()}
+        try:
+            return kind(**values)
+        except ValueError as fault:  # a dataclass that checks its own values in __post_init__
+            raise fail(f"{key + ': ' if key else ''}{fault}") from None
+
+    return convert(kind, plain, key)
