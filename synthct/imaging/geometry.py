@@ -1,0 +1,205 @@
+"""Grids in physical space, and resampling between them in one interpolation.
+
+SimpleITK's conventions hold: (x, y, z) order, mm, LPS (x towards the left, y posterior, z superior); numpy arrays of an
+image are (z, y, x). A *slice grid* is laid so that its array is (slices, rows, cols) in the slice plane.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import SimpleITK as sitk
+
+# Towards which body side the axes (cols, rows, slices) of a slice grid run. All three are right-handed.
+PLANE_ORIENTATION = {"sagittal": "PIR", "axial": "LPS", "coronal": "LIP"}
+_INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "bspline": sitk.sitkBSpline}
+Interpolation = Literal["linear", "nearest", "bspline"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The geometry of an image: SimpleITK order (x, y, z), mm, direction row-major as SimpleITK gives it."""
+
+    size_xyz: tuple[int, int, int]
+    spacing_mm_xyz: tuple[float, float, float]
+    origin_mm: tuple[float, float, float]
+    direction: tuple[float, ...]
+
+    @staticmethod
+    def of(image: sitk.Image) -> Grid:
+        """The grid of an image."""
+        return Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+
+    @staticmethod
+    def from_plain(plain: dict[str, Any]) -> Grid:
+        """Inverse of ``dataclasses.asdict`` after a way through JSON."""
+        return Grid(**{name: tuple(values) for name, values in plain.items()})
+
+    @property
+    def axes(self) -> np.ndarray:
+        """Unit vectors of the axes as columns (3, 3)."""
+        return np.reshape(self.direction, (3, 3))
+
+    @property
+    def array_shape(self) -> tuple[int, int, int]:
+        """Shape (z, y, x) of the image's array; of a slice grid (slices, rows, cols)."""
+        return self.size_xyz[2], self.size_xyz[1], self.size_xyz[0]
+
+    def point(self, index_xyz: np.ndarray | tuple[float, ...]) -> np.ndarray:
+        """Physical point (mm) of a continuous index."""
+        return np.asarray(self.origin_mm) + self.axes @ (np.asarray(index_xyz, float) * self.spacing_mm_xyz)
+
+    def place(self, array: np.ndarray) -> sitk.Image:
+        """An image with this geometry from an array of :attr:`array_shape`."""
+        if array.shape != self.array_shape:
+            raise ValueError(f"array of shape {array.shape} does not fit a grid of {self.array_shape}")
+        image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+        image.SetSpacing(self.spacing_mm_xyz)
+        image.SetOrigin(self.origin_mm)
+        image.SetDirection(self.direction)
+        return image
+
+    def matches(self, other: Grid, tolerance_mm: float = 1e-2) -> bool:
+        """Whether both have the same size and all corners within ``tolerance_mm``."""
+        if self.size_xyz != other.size_xyz:
+            return False
+        last = np.subtract(self.size_xyz, 1)
+        corners = [np.multiply(last, pick) for pick in np.ndindex(2, 2, 2)]
+        return all(np.abs(self.point(corner) - other.point(corner)).max() <= tolerance_mm for corner in corners)
+
+
+def orientation_code(image: sitk.Image) -> str:
+    """Towards which body side each axis runs, such as ``LPS``."""
+    return sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
+
+
+def oblique_degrees(image: sitk.Image) -> float:
+    """Largest angle between an axis and the body axis that it is nearest to."""
+    nearest = np.abs(np.reshape(image.GetDirection(), (3, 3))).max(axis=0)
+    return float(np.degrees(np.arccos(np.clip(nearest, -1, 1))).max())
+
+
+def reorient(image: sitk.Image, orientation: str) -> sitk.Image:
+    """Permute and flip the axes towards ``orientation`` (such as ``PIR``); no voxel is interpolated or moved in space.
+
+    An oblique image stays oblique: its axes are named after the body axes that they are nearest to.
+    """
+    return sitk.DICOMOrient(image, orientation)
+
+
+def resample(
+    image: sitk.Image,
+    grid: Grid,
+    *,
+    interpolation: Interpolation = "linear",
+    outside: float = 0.0,
+    transform: sitk.Transform | None = None,
+) -> sitk.Image:
+    """Sample an image on another grid, in one interpolation, as float32 (``nearest`` keeps the pixel type).
+
+    Where the grid is coarser than the image, the image is first smoothed with a Gaussian, so that fine detail does not
+    alias into the coarse voxels.
+
+    Args:
+        outside: value of voxels outside the image's field of view.
+        transform: maps points of ``grid`` to points of ``image`` (such as a registration); identity by default.
+    """
+    transform = transform or sitk.Transform()
+    if interpolation != "nearest":
+        image = _smoothed_for(sitk.Cast(image, sitk.sitkFloat32), grid)
+    return sitk.Resample(
+        image,
+        grid.size_xyz,
+        transform,
+        _INTERPOLATORS[interpolation],
+        grid.origin_mm,
+        grid.spacing_mm_xyz,
+        grid.direction,
+        outside,
+        image.GetPixelID(),
+        False,
+    )
+
+
+def _smoothed_for(image: sitk.Image, grid: Grid) -> sitk.Image:
+    """Smooth along the image's axes that ``grid`` samples more coarsely than 1.25 times the image's own spacing."""
+    # Spacing of the grid along each axis of the image: the nearest grid axis decides.
+    alignment = np.abs(np.reshape(image.GetDirection(), (3, 3)).T @ grid.axes)
+    coarse = np.asarray(grid.spacing_mm_xyz)[alignment.argmax(axis=1)]
+    for axis, (fine_mm, coarse_mm) in enumerate(zip(image.GetSpacing(), coarse)):
+        # Gaussian whose full width at half maximum turns the fine voxel's width into the coarse one's (in quadrature).
+        if coarse_mm > 1.25 * fine_mm and image.GetSize()[axis] >= 4:
+            sigma_mm = float(np.sqrt(coarse_mm**2 - fine_mm**2) / 2.355)
+            image = sitk.RecursiveGaussian(image, sigma_mm, False, sitk.RecursiveGaussianImageFilter.ZeroOrder, axis)
+    return image
+
+
+def known_region(image: sitk.Image, grid: Grid, transform: sitk.Transform | None = None) -> sitk.Image:
+    """1 where a voxel of ``grid`` lies inside the field of view of ``image``, else 0 (uint8): outside is unknown."""
+    ones = sitk.Image(image.GetSize(), sitk.sitkUInt8) + 1
+    ones.CopyInformation(image)
+    return resample(ones, grid, interpolation="nearest", outside=0, transform=transform)
+
+
+def slice_grid(
+    reference: sitk.Image,
+    head_mask: sitk.Image,
+    *,
+    plane: str,
+    spacing_mm: tuple[float, float, float],
+    slice_size: tuple[int, int],
+) -> Grid:
+    """The grid of a case's slices, along the axes of ``reference`` and centred on the head.
+
+    One rule for MR and CT, whatever their fields of view: front to back and left to right the centre of the head mask's
+    bounding box is the centre of the grid; along the body the top of the head lies a twelfth of the slice's extent below
+    the upper border, because necks are cut at any height. Every slice that holds some of the head is there, none else.
+
+    Args:
+        reference: gives the axes' directions (the MR where there is one).
+        head_mask: uint8, any grid along the same axes.
+        plane: ``sagittal``, ``axial`` or ``coronal``.
+        spacing_mm: (slices, rows, cols) of the slices.
+        slice_size: least (rows, cols); grows by multiples of 4 pixels where the head is larger.
+
+    Returns:
+        A grid whose array is (slices, rows, cols).
+
+    Raises:
+        ValueError: the head mask is empty.
+    """
+    orientation = PLANE_ORIENTATION[plane]
+    axes = np.reshape(reorient(reference[:2, :2, :2], orientation).GetDirection(), (3, 3))
+    low_mm, high_mm = _extent_along(head_mask, axes)
+    spacing_xyz = np.asarray(spacing_mm)[::-1]
+    least = np.array([slice_size[1], slice_size[0], 1])
+    margin = np.array([4, 4, 1])  # voxels, so that the head's border is interpolated between known slices
+    size = np.ceil((high_mm - low_mm) / spacing_xyz).astype(int) + 2 * margin
+    size[:2] = np.maximum(least[:2], -(-size[:2] // 4) * 4)
+    centre_mm = (low_mm + high_mm) / 2
+    for axis in range(3):
+        side = orientation[axis]
+        if side in "SI":  # anchored at the top of the head
+            room = max(int(size[axis]) // 12, margin[axis]) * spacing_xyz[axis]
+            extent = (size[axis] - 1) * spacing_xyz[axis]
+            height = high_mm[axis] - low_mm[axis]
+            room = min(room, max(extent - height, 0) if axis < 2 else room)
+            centre_mm[axis] = low_mm[axis] - room + extent / 2 if side == "I" else high_mm[axis] + room - extent / 2
+    origin = axes @ (centre_mm - (size - 1) / 2 * spacing_xyz)
+    return Grid(tuple(map(int, size)), tuple(map(float, spacing_xyz)), tuple(map(float, origin)), tuple(axes.ravel()))
+
+
+def _extent_along(mask: sitk.Image, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least and greatest coordinate (mm) of the mask's voxel centres along the unit vectors in ``axes``' columns."""
+    array = sitk.GetArrayViewFromImage(mask)
+    grid = Grid.of(mask)
+    bounds = []
+    for axis in range(3):
+        occupied = np.flatnonzero(array.any(axis=tuple(other for other in range(3) if other != 2 - axis)))
+        if occupied.size == 0:
+            raise ValueError("the head mask is empty")
+        bounds.append((occupied[0], occupied[-1]))
+    corners = np.array([axes.T @ grid.point(corner) for corner in np.array(np.meshgrid(*bounds)).reshape(3, -1).T])
+    return corners.min(axis=0), corners.max(axis=0)

@@ -1,0 +1,36 @@
+"""HU or MR units -> grey levels -> network units, and back (seed, section 4: 256 levels over a window)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def to_grey_levels(values: np.ndarray, window: tuple[float, float], levels: int = 256) -> np.ndarray:
+    """Spread ``window`` uniformly over ``levels`` grey levels; what lies outside takes the nearest level.
+
+    Args:
+        values: any shape, in HU (CT) or scanner units (MR).
+        window: (low, high), low becomes 0, high becomes ``levels - 1``.
+
+    Returns:
+        uint8, same shape. The inverse is off by at most half a level: (high - low) / (levels - 1) / 2.
+    """
+    low, high = window
+    share = (np.asarray(values, np.float32) - low) * ((levels - 1) / (high - low))
+    return np.rint(np.clip(share, 0, levels - 1)).astype(np.uint8)
+
+
+def from_grey_levels(grey: np.ndarray, window: tuple[float, float], levels: int = 256) -> np.ndarray:
+    """Inverse of :func:`to_grey_levels`; float32, also of fractional grey levels."""
+    low, high = window
+    return np.asarray(grey, np.float32) * ((high - low) / (levels - 1)) + np.float32(low)
+
+
+def to_network(grey: np.ndarray, levels: int = 256) -> np.ndarray:
+    """Grey levels 0..levels-1 -> float32 in [-1, 1], the range of the generator's tanh."""
+    return np.asarray(grey, np.float32) * (2 / (levels - 1)) - 1
+
+
+def from_network(values: np.ndarray, levels: int = 256) -> np.ndarray:
+    """Inverse of :func:`to_network`: [-1, 1] -> fractional grey levels, float32, not rounded."""
+    return (np.asarray(values, np.float32) + 1) * ((levels - 1) / 2)

@@ -1,0 +1,85 @@
+"""Reading and writing scalar 3-D images: NIfTI, MetaImage and NRRD through SimpleITK."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from synthct.errors import ImageError
+from synthct.files import written_whole
+
+FILE_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
+
+
+def image_name(path: Path) -> str | None:
+    """The file name without its image ending, or None where it is not an image file."""
+    for ending in FILE_ENDINGS:
+        if Path(path).name.endswith(ending):
+            return Path(path).name[: -len(ending)]
+    return None
+
+
+def read_image(path: Path) -> sitk.Image:
+    """Read a scalar 3-D image with at least two voxels an axis and only finite values.
+
+    Returns:
+        The image with its own pixel type and geometry (mm, LPS). A 4-D file that holds one volume is read as 3-D.
+
+    Raises:
+        ImageError: naming the file, what is wrong with it and how to mend it.
+    """
+    path = Path(path)
+    if image_name(path) is None:
+        raise ImageError(f"{path} does not end in one of {', '.join(FILE_ENDINGS)}; convert it to one of them.")
+    if not path.is_file():
+        raise ImageError(f"{path} is missing or is not a file.")
+    try:
+        image = sitk.ReadImage(os.fspath(path))
+    except RuntimeError as fault:
+        raise ImageError(f"{path} cannot be read as an image; replace the file ({_essence(fault)}).") from None
+    if image.GetDimension() == 4 and image.GetSize()[3] == 1:
+        image = image[:, :, :, 0]
+    if image.GetDimension() != 3:
+        size = " x ".join(map(str, image.GetSize()))
+        raise ImageError(f"{path} is {image.GetDimension()}-D ({size}); save one 3-D volume a file.")
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise ImageError(
+            f"{path} has {image.GetNumberOfComponentsPerPixel()} values a voxel (RGB or vector); "
+            "save scalar grey values."
+        )
+    if min(image.GetSize()) < 2:
+        raise ImageError(f"{path} is only {' x '.join(map(str, image.GetSize()))} voxels; a 3-D volume is needed.")
+    if "complex" in image.GetPixelIDTypeAsString():
+        raise ImageError(f"{path} holds complex values; save the magnitude image.")
+    values = sitk.GetArrayViewFromImage(image)
+    if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+        count = int((~np.isfinite(values)).sum())
+        raise ImageError(f"{path} holds {count} voxels that are NaN or infinite; replace them by real values.")
+    return image
+
+
+def write_image(image: sitk.Image, path: Path) -> None:
+    """Write an image, compressed, whole or not at all (an ``.mhd`` header embeds nothing: its data file stays beside).
+
+    Raises:
+        ImageError: the folder cannot be written to.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".mhd":  # two files; the header names the data file, so both are written under their names
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sitk.WriteImage(image, os.fspath(path), useCompression=True)
+            return
+        with written_whole(path) as temporary:
+            sitk.WriteImage(image, os.fspath(temporary), useCompression=True)
+    except (RuntimeError, OSError) as fault:
+        raise ImageError(f"{path} cannot be written ({_essence(fault)}); check the folder and the disk.") from None
+
+
+def _essence(fault: Exception) -> str:
+    """The last line of an ITK error, which says what happened; the lines before say where in ITK."""
+    lines = [line.strip() for line in str(fault).splitlines() if line.strip()]
+    return lines[-1].removeprefix("Error: ") if lines else type(fault).__name__
