@@ -1,0 +1,1 @@
+"""Raw datasets: their layout, integrity check and the example phantom."""

@@ -1,0 +1,123 @@
+"""The integrity check of a raw dataset: all problems in one listing, a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from synthct.dataset.raw import CaseFiles, RawDataset
+from synthct.errors import DatasetError, ImageError
+from synthct.imaging.geometry import Grid
+from synthct.imaging.io import read_image
+from synthct.parallel import Progress, quiet, run_cases
+
+AIR_HU = -900.0
+LEAST_AIR_SHARE = 5e-4  # a CT of a head always shows some air around it
+PLAUSIBLE_SPACING_MM = (0.05, 20.0)
+
+
+def check_dataset(
+    raw: RawDataset, *, checked: Collection[str] = (), workers: int = 1, progress: Progress = quiet
+) -> None:
+    """Read every image of a dataset once and check what the pipeline relies on.
+
+    Args:
+        raw: the dataset.
+        checked: training patients who passed before and have not changed.
+        workers: processes.
+        progress: a display like ``tqdm``.
+
+    Raises:
+        DatasetError: listing every problem: the file, what is wrong, how to mend it.
+    """
+    problems = list(raw.problems)
+    if not raw.training:
+        problems.append(
+            f"{raw.folder} holds no training patient: put MRs into imagesTr (PATIENT_0000{raw.file_ending}) "
+            f"and CTs into targetsTr (PATIENT{raw.file_ending})."
+        )
+    for patient in sorted(set(raw.training) & set(raw.test)):
+        problems.append(f"{raw.folder}: patient '{patient}' is in the training and in the test set; remove one.")
+    cases = {f"training:{patient}": (case,) for patient, case in raw.training.items() if patient not in checked}
+    cases |= {f"test:{patient}": (case,) for patient, case in raw.test.items()}
+    found = run_cases(check_case, cases, workers=workers, progress=progress, describe="Checking")
+    problems += [problem for case_problems in found.values() for problem in case_problems]
+    if problems:
+        title = f"{raw.name} has {len(problems)} problem{'s' * (len(problems) > 1)}:"
+        raise DatasetError("\n  - ".join([title, *problems]))
+
+
+def check_case(case: CaseFiles) -> list[str]:
+    """The problems of one patient's files."""
+    problems: list[str] = []
+    channels = [_read(path, problems) for path in case.mr]
+    for path, image in zip(case.mr, channels):
+        if image is not None:
+            problems += _problems_of_any(image, str(path))
+    first = channels[0] if channels else None
+    for path, image in zip(case.mr[1:], channels[1:]):
+        if first is not None and image is not None and not Grid.of(first).matches(Grid.of(image)):
+            problems.append(
+                f"{path} lies on another grid than {case.mr[0].name} "
+                f"({_grid_text(image)} against {_grid_text(first)}); resample it to the first channel."
+            )
+    ct = _read(case.ct, problems) if case.ct else None
+    if ct is not None:
+        problems += _problems_of_any(ct, str(case.ct)) or _problems_of_ct(ct, str(case.ct))
+    if first is not None and ct is not None and not _overlap(first, ct):
+        problems.append(
+            f"{case.ct} does not overlap {case.mr[0].name} in space; register the CT to the MR or mend its origin."
+        )
+    mask = _read(case.mask, problems) if case.mask else None
+    if mask is not None and not sitk.GetArrayViewFromImage(mask).any():
+        problems.append(f"{case.mask} is empty; draw the head in it, or remove it to have the head found.")
+    return problems
+
+
+def _read(path: Path, problems: list[str]) -> sitk.Image | None:
+    try:
+        return read_image(path)
+    except ImageError as fault:
+        problems.append(str(fault))
+        return None
+
+
+def _problems_of_any(image: sitk.Image, name: str) -> list[str]:
+    values = sitk.GetArrayViewFromImage(image)
+    if values.min() == values.max():
+        return [f"{name} is empty: every voxel is {values.flat[0]:g}; export it again."]
+    low, high = PLAUSIBLE_SPACING_MM
+    if not all(low <= spacing <= high for spacing in image.GetSpacing()):
+        spacing = " x ".join(f"{value:g}" for value in image.GetSpacing())
+        return [f"{name} has a voxel spacing of {spacing} mm, which no scanner makes; mend its header."]
+    return []
+
+
+def _problems_of_ct(ct: sitk.Image, name: str) -> list[str]:
+    values = sitk.GetArrayViewFromImage(ct)
+    if (values < AIR_HU).mean() >= LEAST_AIR_SHARE:
+        return []
+    remedy = "export it with RescaleSlope and RescaleIntercept applied"
+    if 0 <= values.min() and values.max() > 1024:
+        remedy = "subtract 1024 if its air is 0, or export it with RescaleIntercept applied"
+    return [f"{name} is not in HU: it has no air near -1000 (lowest value {np.min(values):g}); {remedy}."]
+
+
+def _overlap(one: sitk.Image, other: sitk.Image) -> bool:
+    """Whether the boxes around both images in space share any volume."""
+    boxes = []
+    for grid in (Grid.of(one), Grid.of(other)):
+        last = np.subtract(grid.size_xyz, 1)
+        corners = np.array([grid.point(last * pick) for pick in np.ndindex(2, 2, 2)])
+        boxes.append((corners.min(axis=0), corners.max(axis=0)))
+    return bool((np.maximum(boxes[0][0], boxes[1][0]) < np.minimum(boxes[0][1], boxes[1][1])).all())
+
+
+def _grid_text(image: sitk.Image) -> str:
+    size = " x ".join(map(str, image.GetSize()))
+    spacing = " x ".join(f"{value:.3g}" for value in image.GetSpacing())
+    origin = ", ".join(f"{value:.4g}" for value in image.GetOrigin())
+    return f"{size} voxels of {spacing} mm at ({origin})"

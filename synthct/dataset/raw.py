@@ -1,0 +1,179 @@
+"""A raw dataset on disk: ``dataset.json``, ``imagesTr``, ``targetsTr``, ``masksTr`` and the same for ``Ts``."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from synthct.errors import DatasetError
+from synthct.files import read_json
+from synthct.imaging.io import FILE_ENDINGS
+
+_FOLDER_NAME = re.compile(r"Dataset(\d{3})_(.+)")
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """The files of one patient."""
+
+    patient: str
+    mr: tuple[Path, ...]  # a file a channel, in channel order; empty without an MR
+    ct: Path | None
+    mask: Path | None  # optional head mask given by the user
+
+    @property
+    def paired(self) -> bool:
+        """Whether the patient has both an MR and a CT."""
+        return bool(self.mr) and self.ct is not None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that there are."""
+        return (*self.mr, *(path for path in (self.ct, self.mask) if path is not None))
+
+    def key(self) -> str:
+        """Changes when a file is added, removed, renamed, resized or written again."""
+        stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in self.files]
+        return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class RawDataset:
+    """What a dataset folder holds; nothing is read but ``dataset.json`` and the file names."""
+
+    folder: Path
+    channel_names: tuple[str, ...]
+    file_ending: str
+    training: dict[str, CaseFiles]
+    test: dict[str, CaseFiles]
+    problems: tuple[str, ...]  # names that do not fit the layout, a sentence each; the integrity check reports them
+
+    @property
+    def name(self) -> str:
+        """The folder's name, such as ``Dataset001_HeadPhantom``."""
+        return self.folder.name
+
+    @staticmethod
+    def open(folder: Path) -> RawDataset:
+        """List a dataset folder.
+
+        Raises:
+            DatasetError: ``dataset.json`` is missing or malformed.
+        """
+        folder = Path(folder)
+        description = folder / "dataset.json"
+        channel_names, file_ending = _read_description(description)
+        problems: list[str] = []
+        sets = {part: _list_cases(folder, part, len(channel_names), file_ending, problems) for part in ("Tr", "Ts")}
+        return RawDataset(folder, channel_names, file_ending, sets["Tr"], sets["Ts"], tuple(problems))
+
+
+def find_dataset_folder(root: Path, dataset: str) -> Path:
+    """The folder of a dataset given as ``1``, ``001`` or ``Dataset001_Brain`` under ``root``.
+
+    Raises:
+        DatasetError: there is none, or there are several with that number.
+    """
+    root = Path(root)
+    if not str(dataset).isdigit():
+        if (root / dataset).is_dir():
+            return root / dataset
+        raise DatasetError(f"There is no dataset {dataset} in {root}.{_known(root)}")
+    number = int(dataset)
+    found = [path for path in _dataset_folders(root) if int(path.name[7:10]) == number]
+    if len(found) > 1:
+        raise DatasetError(
+            f"{root} holds {len(found)} datasets with number {number} "
+            f"({', '.join(path.name for path in found)}); rename all but one."
+        )
+    if not found:
+        raise DatasetError(f"There is no dataset with number {number:03d} in {root}.{_known(root)}")
+    return found[0]
+
+
+def _dataset_folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.glob("Dataset*") if path.is_dir() and _FOLDER_NAME.fullmatch(path.name))
+
+
+def _known(root: Path) -> str:
+    names = [path.name for path in _dataset_folders(root)]
+    if names:
+        return f" It holds {', '.join(names)}."
+    return " It holds none yet; synthct_make_example writes one to try."
+
+
+def _read_description(path: Path) -> tuple[tuple[str, ...], str]:
+    content = read_json(path, DatasetError)
+    if not isinstance(content, dict):
+        raise DatasetError(f'{path} must hold a table such as {{"channel_names": {{"0": "T1"}}, "file_ending": ...}}.')
+    channels = content.get("channel_names")
+    if (
+        not isinstance(channels, dict)
+        or not channels
+        or sorted(channels) != sorted(str(i) for i in range(len(channels)))
+        or not all(isinstance(name, str) and name for name in channels.values())
+    ):
+        raise DatasetError(
+            f'{path}: "channel_names" must number the MR channels from "0", such as {{"0": "T1", "1": "T2"}}.'
+        )
+    ending = content.get("file_ending")
+    if ending not in FILE_ENDINGS:
+        raise DatasetError(f'{path}: "file_ending" must be one of {", ".join(FILE_ENDINGS)}, not {ending!r}.')
+    return tuple(channels[str(i)] for i in range(len(channels))), ending
+
+
+def _list_cases(folder: Path, part: str, n_channels: int, ending: str, problems: list[str]) -> dict[str, CaseFiles]:
+    """Cases of one part (``Tr`` or ``Ts``); what does not fit is told in ``problems``."""
+    mr: dict[str, dict[int, Path]] = {}
+    for path, stem in _image_files(folder / f"images{part}", ending, problems):
+        match = re.fullmatch(r"(.+)_(\d{4})", stem)
+        if match is None:
+            problems.append(
+                f"{path}: an MR is named PATIENT_0000{ending} with the channel's number; "
+                f"rename it to {stem}_0000{ending}."
+            )
+        elif int(match[2]) >= n_channels:
+            problems.append(
+                f"{path}: channel {match[2]} is not in dataset.json, which names {n_channels} channel(s); "
+                "add it there or remove the file."
+            )
+        else:
+            mr.setdefault(match[1], {})[int(match[2])] = path
+    for patient, channels in mr.items():
+        for channel in sorted(set(range(n_channels)) - set(channels)):
+            wanted = folder / f"images{part}" / f"{patient}_{channel:04d}{ending}"
+            problems.append(f"{wanted} is missing: every patient needs all {n_channels} MR channel(s).")
+    ct = {stem: path for path, stem in _image_files(folder / f"targets{part}", ending, problems)}
+    for patient, path in ct.items():
+        if re.fullmatch(r".+_0000", patient) and patient[:-5] in mr:
+            problems.append(f"{path}: a CT has no channel number; rename it to {patient[:-5]}{ending}.")
+    masks = {stem: path for path, stem in _image_files(folder / f"masks{part}", ending, problems)}
+    for patient in sorted(set(masks) - set(mr) - set(ct)):
+        problems.append(f"{masks[patient]}: there is neither an MR nor a CT of '{patient}'; rename or remove the mask.")
+    return {
+        patient: CaseFiles(
+            patient,
+            tuple(mr[patient][channel] for channel in sorted(mr[patient])) if patient in mr else (),
+            ct.get(patient),
+            masks.get(patient),
+        )
+        for patient in sorted(set(mr) | set(ct))
+    }
+
+
+def _image_files(folder: Path, ending: str, problems: list[str]) -> list[tuple[Path, str]]:
+    """(path, name without ending) of the images in a folder; other endings are problems, hidden files are not."""
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.name.startswith("."):
+            continue
+        if path.name.endswith(ending):
+            found.append((path, path.name[: -len(ending)]))
+        elif not (ending == ".mhd" and path.suffix in (".raw", ".zraw")):  # the data file beside an .mhd header
+            problems.append(
+                f"{path}: dataset.json says that files end in {ending}; convert or remove the file, "
+                'or change "file_ending".'
+            )
+    return found
