@@ -1,0 +1,1 @@
+"""Dataset fingerprint, rules and the plan that fully determines preprocessing, network and training."""

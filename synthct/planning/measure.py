@@ -1,0 +1,93 @@
+"""Measuring the raw images into the fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import SimpleITK as sitk
+
+from synthct import __version__
+from synthct.dataset.images import head_masks, read_case
+from synthct.dataset.raw import CaseFiles, RawDataset
+from synthct.errors import DatasetError
+from synthct.imaging.geometry import oblique_degrees, orientation_code, reorient
+from synthct.imaging.head_mask import volume_litres
+from synthct.parallel import Progress, quiet, run_cases
+from synthct.planning.fingerprint import FORMAT_VERSION, HEAD_PERCENTILES, CaseFacts, Fingerprint, VolumeFacts
+
+
+def measure_dataset(
+    raw: RawDataset, *, known: Fingerprint | None = None, workers: int = 1, progress: Progress = quiet
+) -> Fingerprint:
+    """The fingerprint of the training cases; those that ``known`` measured and that have not changed are taken over."""
+    unchanged = unchanged_cases(raw, known)
+    arguments = {patient: (case,) for patient, case in raw.training.items() if patient not in unchanged}
+    measured = run_cases(measure_case, arguments, workers=workers, progress=progress, describe="Fingerprint")
+    cases = {patient: unchanged.get(patient) or measured[patient] for patient in raw.training}
+    return Fingerprint(FORMAT_VERSION, __version__, raw.name, cases)
+
+
+def unchanged_cases(raw: RawDataset, known: Fingerprint | None) -> dict[str, CaseFacts]:
+    """The training cases whose files are still those that ``known`` was measured from."""
+    if known is None:
+        return {}
+    return {
+        patient: known.cases[patient]
+        for patient, case in raw.training.items()
+        if patient in known.cases and known.cases[patient].files_key == case.key()
+    }
+
+
+def measure_case(case: CaseFiles) -> CaseFacts:
+    """The facts of one patient.
+
+    Raises:
+        DatasetError: no head can be found in an image.
+    """
+    images = read_case(case)
+    masks = head_masks(images)
+    return CaseFacts(
+        mr=tuple(measure_volume(image, masks.mr, str(path)) for image, path in zip(images.mr, case.mr)),
+        ct=measure_volume(images.ct, masks.ct, str(case.ct)) if images.ct is not None else None,
+        files_key=case.key(),
+    )
+
+
+def measure_volume(image: sitk.Image, head_mask: sitk.Image, name: str) -> VolumeFacts:
+    """The facts of one image, with its head mask on the same grid.
+
+    Raises:
+        DatasetError: the mask is empty.
+    """
+    values = sitk.GetArrayViewFromImage(image)
+    inside = values[sitk.GetArrayViewFromImage(head_mask) > 0]
+    if inside.size == 0:
+        raise DatasetError(f"{name}: no head was found in it; check the image, or give a mask of the head in masksTr.")
+    percentiles = np.percentile(inside, HEAD_PERCENTILES)
+    return VolumeFacts(
+        size_xyz=image.GetSize(),
+        spacing_mm_xyz=_rounded(image.GetSpacing(), 4),
+        orientation=orientation_code(image),
+        oblique_deg=round(oblique_degrees(image), 1),
+        minimum=float(values.min()),
+        maximum=float(values.max()),
+        head_volume_l=round(volume_litres(head_mask), 3),
+        head_size_mm=_head_size_mm(head_mask),
+        head_mean=round(float(inside.mean(dtype=np.float64)), 2),
+        head_percentiles={f"{p:g}": round(float(value), 2) for p, value in zip(HEAD_PERCENTILES, percentiles)},
+    )
+
+
+def _head_size_mm(head_mask: sitk.Image) -> tuple[float, float, float]:
+    mask = reorient(head_mask, "LPS")
+    array = sitk.GetArrayViewFromImage(mask)
+    sizes = []
+    for axis, spacing in enumerate(mask.GetSpacing()):
+        occupied = np.flatnonzero(array.any(axis=tuple(other for other in range(3) if other != 2 - axis)))
+        sizes.append((occupied[-1] - occupied[0] + 1) * spacing)
+    return _rounded(sizes, 1)
+
+
+def _rounded(values: Sequence[float], digits: int) -> tuple[float, float, float]:
+    return tuple(round(float(value), digits) for value in values)

@@ -1,0 +1,165 @@
+"""The rules of self-configuration: each derives one value from the fingerprint and says by which measurement.
+
+The seed's value stands wherever the data allow it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from synthct.planning.fingerprint import Fingerprint, VolumeFacts
+from synthct.planning.plan import MrWindow, Reason, SlicePlane
+
+# The seed's geometry (section 2 and 4): voxels of 1.00 x 0.87 x 0.87 mm, 288 pixels shrunk to 256.
+SEED_SPACING_MM = (1.00, 0.87, 0.87)
+SEED_SLICE_SCALE = 288 / 256
+SEED_SLICE_SIZE = (256, 256)
+SEED_PADDED_SIZE = (286, 286)
+SEED_MR_WINDOW = MrWindow("fixed", 0.0, 3500.0)
+SEED_CT_WINDOW_HU = (-600.0, 1400.0)
+SEED_FOLDS = 4
+SEED_ITERATIONS = 18 * 183  # an epoch of the seed: 18 patients of 183 slices
+
+# The body axes that a slice plane's (slices, rows, cols) run along, as positions in (left-right, front-back, foot-head).
+_PLANE_AXES: dict[str, tuple[int, int, int]] = {"sagittal": (0, 2, 1), "axial": (2, 1, 0), "coronal": (1, 2, 0)}
+_AXIS_NAMES = ("left-right", "front-back", "foot-head")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A value and why it is so."""
+
+    value: Any
+    reason: Reason
+
+
+def slice_plane(fingerprint: Fingerprint) -> Decision:
+    """Sagittal, unless the MRs were acquired in thick slices of another plane."""
+    spacing = _median_spacing(fingerprint)
+    thick = int(np.argmax(spacing))
+    others = [value for axis, value in enumerate(spacing) if axis != thick]
+    plane: SlicePlane = "sagittal"
+    if spacing[thick] > 2.5 and spacing[thick] > 1.5 * max(others):
+        plane = {0: "sagittal", 1: "coronal", 2: "axial"}[thick]
+    return Decision(
+        plane,
+        Reason(
+            "sagittal as the seed, unless the median MR is thicker than 2.5 mm and 1.5 x its other axes along one axis: "
+            "then the slices are those that were acquired",
+            _by_axis(spacing),
+        ),
+    )
+
+
+def spacing_mm(fingerprint: Fingerprint, plane: SlicePlane) -> Decision:
+    """The seed's spacing (slices, rows, cols), coarser along axes where the median MR is."""
+    median = _median_spacing(fingerprint)
+    slices, rows, cols = (median[axis] for axis in _PLANE_AXES[plane])
+    in_plane = max(rows, cols)
+    value = tuple(
+        seed if measured <= 1.25 * seed else round(measured, 2)
+        for seed, measured in zip(SEED_SPACING_MM, (slices, in_plane, in_plane))
+    )
+    return Decision(
+        value,
+        Reason(
+            "the seed's 1.00 x 0.87 x 0.87 mm, unless the median MR is coarser by more than a quarter", _by_axis(median)
+        ),
+    )
+
+
+def slice_size(in_plane_spacing_mm: float) -> Decision:
+    """As many pixels as cover the seed's field of view, a multiple of 4; a larger head gets larger slices by itself."""
+    field_of_view = SEED_SLICE_SIZE[0] * SEED_SPACING_MM[1]
+    size = max(64, 4 * round(field_of_view / in_plane_spacing_mm / 4))
+    return Decision(
+        (size, size),
+        Reason(
+            "the seed's field of view, 256 pixels of 0.979 mm; heads that do not fit get larger slices of the same pixel",
+            f"{in_plane_spacing_mm * SEED_SLICE_SCALE:.3f} mm a pixel",
+        ),
+    )
+
+
+def mr_window(fingerprint: Fingerprint, channel: int) -> Decision:
+    """One window for all where the scanners' units agree, else each case's own percentiles inside the head."""
+    tops = {
+        patient: case.mr[channel].head_percentiles["99.5"] for patient, case in fingerprint.cases.items() if case.mr
+    }
+    lows = [case.mr[channel].head_percentiles["0.5"] for case in fingerprint.cases.values() if case.mr]
+    values = sorted(tops.values())
+    measured = {"p99.5 in the head": {"least": values[0], "median": float(np.median(values)), "greatest": values[-1]}}
+    rule = (
+        "one window from 0 to the median 99.5th percentile inside the head where these agree within a factor of 1.5; "
+        "else 0.5th to 99.5th percentile of each case"
+    )
+    if values[0] > 0 and values[-1] <= 1.5 * values[0]:
+        return Decision(MrWindow("fixed", min(0.0, *lows), _round_up(float(np.median(values)))), Reason(rule, measured))
+    return Decision(MrWindow("percentile", 0.5, 99.5), Reason(rule, measured))
+
+
+def n_blocks(crop: tuple[int, int]) -> Decision:
+    """Nine residual blocks for images of 256 pixels, six for 128 and smaller, as Zhu et al. 2017 do."""
+    return Decision(
+        9 if min(crop) > 128 else 6,
+        Reason("9 for crops above 128 pixels (the seed), 6 for smaller ones (Zhu et al. 2017)", f"crop {list(crop)}"),
+    )
+
+
+def n_folds(fingerprint: Fingerprint) -> Decision:
+    """Four folds, fewer where there are fewer pairs to hold out, one (nobody held out) where there are none."""
+    pairs = sum(case.paired for case in fingerprint.cases.values())
+    return Decision(
+        min(SEED_FOLDS, pairs) if pairs >= 2 else 1,
+        Reason("4 as the seed's 18 / 6, at most the number of patients with both scans; 1 with nobody held out below 2",
+               f"{pairs} patients with MR and CT of {len(fingerprint.cases)}"),
+    )  # fmt: skip
+
+
+def iterations_per_epoch(fingerprint: Fingerprint, plane: SlicePlane, slice_spacing_mm: float) -> Decision:
+    """The seed's rule (as many as the larger domain has slices), bounded so that large datasets do not train longer."""
+    axis = _PLANE_AXES[plane][0]
+
+    def slices(volumes: list[VolumeFacts]) -> int:
+        return sum(math.ceil(volume.head_size_mm[axis] / slice_spacing_mm) for volume in volumes)
+
+    cases = fingerprint.cases.values()
+    counts = {
+        "mr": slices([case.mr[0] for case in cases if case.mr]),
+        "ct": slices([case.ct for case in cases if case.ct is not None]),
+    }
+    return Decision(
+        None if max(counts.values()) <= SEED_ITERATIONS else SEED_ITERATIONS,
+        Reason(
+            f"null (as many as the larger domain has slices), but at most the seed's {SEED_ITERATIONS}",
+            {f"{domain} slices with head": count for domain, count in counts.items()},
+        ),
+    )
+
+
+def _median_spacing(fingerprint: Fingerprint) -> tuple[float, float, float]:
+    """Median spacing (left-right, front-back, foot-head) of the MRs, of the CTs where there is no MR."""
+    volumes = [case.mr[0] for case in fingerprint.cases.values() if case.mr]
+    volumes = volumes or [case.ct for case in fingerprint.cases.values() if case.ct is not None]
+    return tuple(float(value) for value in np.median([_spacing_by_body_axis(volume) for volume in volumes], axis=0))
+
+
+def _spacing_by_body_axis(volume: VolumeFacts) -> list[float]:
+    spacing = [0.0, 0.0, 0.0]
+    for side, value in zip(volume.orientation, volume.spacing_mm_xyz):
+        spacing[next(axis for axis, sides in enumerate(("LR", "AP", "IS")) if side in sides)] = value
+    return spacing
+
+
+def _by_axis(values: tuple[float, float, float]) -> dict[str, float]:
+    return {f"median {name} mm": round(value, 3) for name, value in zip(_AXIS_NAMES, values)}
+
+
+def _round_up(value: float) -> float:
+    """Up to two significant digits: 3432 -> 3500."""
+    digit = 10 ** (math.floor(math.log10(value)) - 1)
+    return float(math.ceil(value / digit) * digit)

@@ -1,0 +1,72 @@
+"""Cross-validation folds by patient: ``splits_final.json``, which may be edited by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from synthct.errors import PlanError
+from synthct.files import read_json, write_json
+from synthct.planning.fingerprint import Fingerprint
+from synthct.records import from_plain, to_plain
+
+
+@dataclass(frozen=True)
+class Split:
+    """The patients of one fold; ``val`` is held out of the training."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+
+
+def make_splits(fingerprint: Fingerprint, n_folds: int, seed: int = 0) -> tuple[Split, ...]:
+    """Every paired patient is held out by exactly one fold; patients with one scan only are in every training set."""
+    paired = sorted(patient for patient, case in fingerprint.cases.items() if case.paired)
+    shuffled = np.random.default_rng(seed).permutation(paired).tolist()
+    everyone = sorted(fingerprint.cases)
+    if n_folds == 1:
+        return (Split(tuple(everyone), ()),)
+    held_out = [sorted(shuffled[fold::n_folds]) for fold in range(n_folds)]
+    return tuple(Split(tuple(sorted(set(everyone) - set(val))), tuple(val)) for val in held_out)
+
+
+def save_splits(splits: tuple[Split, ...], path: Path) -> None:
+    """Write ``splits_final.json``."""
+    write_json(to_plain(splits), path)
+
+
+def load_splits(path: Path, patients: Collection[str]) -> tuple[Split, ...]:
+    """Read ``splits_final.json``.
+
+    Raises:
+        PlanError: a fold names a patient that is unknown, listed twice, or both in training and held out.
+    """
+    splits = from_plain(tuple[Split, ...], read_json(path, PlanError), str(path), key="folds")
+    for number, split in enumerate(splits):
+        named = [*split.train, *split.val]
+        unknown = sorted(set(named) - set(patients))
+        twice = sorted({patient for patient in named if named.count(patient) > 1})
+        if unknown:
+            raise PlanError(f"{path}: fold {number} names {', '.join(unknown)}, whom the dataset does not have.")
+        if twice:
+            raise PlanError(f"{path}: fold {number} lists {', '.join(twice)} more than once.")
+        if not split.train:
+            raise PlanError(f"{path}: fold {number} has no training patient.")
+    return splits
+
+
+def split_of_fold(splits: tuple[Split, ...], fold: str, patients: Collection[str]) -> Split:
+    """The split of fold ``0``, ``1``, ... or ``all`` (every patient trains, none is held out).
+
+    Raises:
+        PlanError: there is no such fold.
+    """
+    if fold == "all":
+        return Split(tuple(sorted(patients)), ())
+    if not fold.isdigit() or int(fold) >= len(splits):
+        known = ", ".join(map(str, range(len(splits))))
+        raise PlanError(f"There is no fold {fold}; the folds of this dataset are {known} and all.")
+    return splits[int(fold)]
