@@ -1,0 +1,96 @@
+"""All cases of a dataset into the cache, in parallel; what is done and unchanged is skipped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from synthct.dataset.images import head_masks, read_case
+from synthct.dataset.raw import CaseFiles, RawDataset
+from synthct.parallel import Progress, quiet, run_cases
+from synthct.planning.fingerprint import Fingerprint
+from synthct.planning.plan import Configuration, PreprocessingPlan
+from synthct.preprocessing.case import slices_of_case
+from synthct.preprocessing.slice_stack import SliceStack
+from synthct.records import to_plain
+
+# Part of the key of every cached file: raise it when the same plan and images give other slices.
+CACHE_VERSION = 1
+# Float copies of a volume that a worker holds at its peak, and what the libraries take; measured, then rounded up.
+BYTES_A_VOXEL, LIBRARIES_BYTES = 40, 400 * 2**20
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One cached file to be made: where, by which plan, and the key by which it is known again."""
+
+    path: Path
+    plan: PreprocessingPlan
+    key: str
+
+
+def preprocess_dataset(
+    raw: RawDataset,
+    configurations: Mapping[str, Configuration],
+    folder: Path,
+    *,
+    workers: int = 1,
+    progress: Progress = quiet,
+) -> tuple[int, int]:
+    """Write ``<folder>/<configuration>/<patient>.npz`` for all that is new or changed; drop patients who are gone.
+
+    A case's images are read, and the head in them is found, once for all configurations.
+
+    Args:
+        raw: the dataset.
+        configurations: by name, those to preprocess.
+        folder: the preprocessed dataset.
+        workers: processes.
+        progress: a display like ``tqdm``.
+
+    Returns:
+        How many files were written, and how many were there already and unchanged.
+    """
+    stale: dict[str, tuple[CaseFiles, list[CacheEntry]]] = {}
+    for name, configuration in configurations.items():
+        for leftover in (Path(folder) / name).glob("*.npz"):
+            if leftover.stem not in raw.training:
+                leftover.unlink()
+        for patient, case in raw.training.items():
+            path = Path(folder) / name / f"{patient}.npz"
+            entry = CacheEntry(path, configuration.preprocessing, cache_key(case, configuration.preprocessing))
+            if _key_of(path) != entry.key:
+                stale.setdefault(patient, (case, []))[1].append(entry)
+    run_cases(_preprocess_case, stale, workers=workers, progress=progress, describe="Preprocessing")
+    written = sum(len(entries) for _, entries in stale.values())
+    return written, len(raw.training) * len(configurations) - written
+
+
+def memory_per_worker(fingerprint: Fingerprint) -> int:
+    """Upper bound in bytes of what a worker takes for the largest case."""
+    volumes = [[*case.mr, *([case.ct] if case.ct else [])] for case in fingerprint.cases.values()]
+    largest = max(sum(float(np.prod(volume.size_xyz)) for volume in case) for case in volumes)
+    return int(largest * BYTES_A_VOXEL) + LIBRARIES_BYTES
+
+
+def cache_key(case: CaseFiles, plan: PreprocessingPlan) -> str:
+    """Changes when the plan or one of the case's files does."""
+    return hashlib.sha256(json.dumps([CACHE_VERSION, case.key(), to_plain(plan)]).encode()).hexdigest()[:16]
+
+
+def _key_of(path: Path) -> str | None:
+    info = SliceStack.load_info(path) if path.is_file() else None
+    return info.get("made_from") if info else None
+
+
+def _preprocess_case(case: CaseFiles, entries: list[CacheEntry]) -> None:
+    images = read_case(case)
+    masks = head_masks(images)
+    for entry in entries:
+        stack = slices_of_case(images, entry.plan, masks)
+        replace(stack, info={**stack.info, "made_from": entry.key}).save(entry.path)
