@@ -1,0 +1,63 @@
+"""Checkpoints: everything that a training needs to go on exactly, and a model folder to predict; plain torch files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import synthct
+from synthct.errors import ModelError
+from synthct.files import written_whole
+
+FORMAT_VERSION = 1
+KEYS = ("trainer", "configuration", "plan", "training", "split", "epoch", "step", "networks", "optimisers", "pools")
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Args:
+        content: tensors and plain values only (dicts, lists, strings, numbers), so that it loads with
+            ``weights_only=True`` in any later torch.
+    """
+    versions = {
+        "format_version": FORMAT_VERSION,
+        "synthct_version": synthct.__version__,
+        "torch_version": str(torch.__version__),
+    }
+    with written_whole(path) as temporary:
+        torch.save(versions | content, temporary)
+
+
+def load_checkpoint(path: Path, map_location: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint without executing anything that it may hold.
+
+    Raises:
+        ModelError: in one sentence, where the file is missing, truncated, foreign or of a newer version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"The checkpoint {path} is missing.")
+    try:
+        content = torch.load(path, map_location=map_location, weights_only=True)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as fault:  # torch raises half a dozen kinds for damaged files
+        reason = str(fault).strip().splitlines()[0][:120] if str(fault).strip() else type(fault).__name__
+        raise ModelError(
+            f"{path} is damaged or is no checkpoint of synthct ({reason}); restore it or train again."
+        ) from fault
+    if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
+        raise ModelError(f"{path} is no checkpoint of synthct.")
+    if content["format_version"] > FORMAT_VERSION:
+        raise ModelError(
+            f"{path} was written by synthct {content.get('synthct_version', 'of a later version')} in format "
+            f"{content['format_version']}, but this synthct {synthct.__version__} reads up to {FORMAT_VERSION}; "
+            "update synthct."
+        )
+    missing = [key for key in KEYS if key not in content]
+    if missing:
+        raise ModelError(f"{path} lacks {', '.join(missing)}; restore it or train again.")
+    return content

@@ -1,0 +1,161 @@
+"""Batches from slices, with batchgenerators: the batch of a step is a pure function of (seed, step)."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from batchgenerators.dataloading.data_loader import SlimDataLoaderBase
+from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
+from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
+from batchgenerators.transforms.abstract_transforms import Compose
+from batchgenerators.transforms.crop_and_pad_transforms import PadTransform, RandomCropTransform
+
+from synthct.errors import TrainingError
+from synthct.imaging.intensity import to_network
+from synthct.planning.plan import TrainingPlan
+from synthct.training.sampling import PairedOrder, UnpairedOrder
+from synthct.training.slices import TrainingSlices
+
+Batch = dict[str, Any]
+
+
+def pad_and_crop(
+    images: np.ndarray, ct_known: np.ndarray | None, training: TrainingPlan
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pad with air and crop at random (seed, section 4: 286 x 286, then 256 x 256), by numpy's global generator.
+
+    A slice larger than ``crop_size`` is padded by the same margin as one of ``crop_size``.
+
+    Args:
+        images: uint8 grey levels (1, channels, rows, cols), all cropped at the same place.
+        ct_known: 0 or 1 (1, 1, rows, cols), cropped at that place too; the padding is known to be air.
+    """
+    margin = np.subtract(training.padded_size, training.crop_size)
+    padded = np.maximum(training.padded_size, images.shape[2:] + margin)
+    # RandomCropTransform never takes the last of the possible places; one more row and column, which are then never
+    # shown, let it reach all of them.
+    transform = Compose(
+        [
+            PadTransform(tuple(padded + 1), np_pad_kwargs_seg={"constant_values": 1}),
+            RandomCropTransform(training.crop_size),
+        ]
+    )
+    cropped = transform(data=images, seg=ct_known)
+    return cropped["data"], cropped["seg"]
+
+
+class SliceLoader(SlimDataLoaderBase):
+    """Draws, augments and scales slices.
+
+    Worker w of n makes the steps start + w, start + w + n, ...; MultiThreadedAugmenter takes them in turn, so that
+    the order does not depend on the number of workers, and resuming at a step needs no state.
+    """
+
+    def __init__(
+        self,
+        slices: TrainingSlices,
+        order: UnpairedOrder | PairedOrder,
+        training: TrainingPlan,
+        *,
+        grey_levels: int = 256,
+        start_step: int = 0,
+        workers: int = 1,
+    ) -> None:
+        super().__init__(slices, order.batch_size, max(1, workers))
+        self.order = order
+        self.training = training
+        self.grey_levels = grey_levels
+        self.start_step = self.next_step = start_step
+
+    def set_thread_id(self, thread_id: int) -> None:
+        """Called once in each worker process, before its first batch."""
+        super().set_thread_id(thread_id)
+        self.next_step = self.start_step + thread_id
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def generate_train_batch(self) -> Batch:
+        """The next batch, or ``{"fault": text}``: an exception would be lost in the worker."""
+        step, self.next_step = self.next_step, self.next_step + self.number_of_threads_in_multithreaded
+        drawn: Any = None
+        try:
+            drawn = self.order.draw(step)
+            return self.batch(step)
+        except Exception as fault:
+            return {"fault": f"Step {step} could not be loaded (MR, CT: {drawn}): {type(fault).__name__}: {fault}"}
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step.
+
+        Returns:
+            ``mr`` float32 (batch, channels, rows, cols) and ``ct`` (batch, 1, rows, cols) in [-1, 1]; for paired
+            training ``ct_known`` (batch, 1, rows, cols), 0 where the head lies outside the CT's field of view and 1
+            elsewhere; ``mr_keys`` and ``ct_keys``, a (patient, slice) each image.
+        """
+        drawn = self.order.draw(step)
+        before = np.random.get_state()
+        np.random.seed(np.random.SeedSequence([self.training.seed, step, self.order.rank]).generate_state(4))
+        try:
+            images = [self._paired(mr) if self._data.paired else self._unpaired(mr, ct) for mr, ct in drawn]
+        finally:
+            np.random.set_state(before)
+        batch: Batch = {name: np.concatenate([image[name] for image in images]) for name in images[0]}
+        for modality in ("mr", "ct"):
+            batch[modality] = to_network(batch[modality], self.grey_levels)
+        batch["mr_keys"], batch["ct_keys"] = [mr for mr, _ in drawn], [ct for _, ct in drawn]
+        return batch
+
+    def _unpaired(self, mr_key: tuple[str, int], ct_key: tuple[str, int]) -> dict[str, np.ndarray]:
+        mr, _ = pad_and_crop(self._data.mr_slice(mr_key)[None], None, self.training)
+        ct, _ = pad_and_crop(self._data.ct_slice(ct_key)[None], None, self.training)
+        return {"mr": mr, "ct": ct}
+
+    def _paired(self, key: tuple[str, int]) -> dict[str, np.ndarray]:
+        mr, ct, known = self._data.mr_slice(key), self._data.ct_slice(key), self._data.ct_known(key)
+        images, known = pad_and_crop(np.concatenate((mr, ct))[None], known[None], self.training)
+        return {"mr": images[:, :-1], "ct": images[:, -1:], "ct_known": known.astype(np.float32)}
+
+
+@contextmanager
+def batches(loader: SliceLoader, workers: int) -> Iterator[Iterator[Batch]]:
+    """Iterate over the loader's batches, made by ``workers`` background processes (0: in this process).
+
+    The processes end with the context, whatever ended it.
+    """
+    if workers < 1:
+        yield _checked(SingleThreadedAugmenter(loader, None))
+        return
+    augmenter = MultiThreadedAugmenter(loader, None, workers, num_cached_per_queue=4)
+    try:
+        yield _checked(augmenter)
+    finally:
+        augmenter._finish(timeout=5)
+
+
+def _checked(augmenter: Iterator[Batch]) -> Iterator[Batch]:
+    """The batches; a worker's failure becomes an error that names the step and the slices."""
+    while True:
+        try:
+            batch = next(augmenter)
+        except RuntimeError as fault:  # MultiThreadedAugmenter's only one: a worker is gone
+            raise TrainingError(
+                "A process that loads slices was ended from outside, most likely for lack of memory; "
+                f"use no background workers, or smaller data ({fault})."
+            ) from None
+        if "fault" in batch:
+            raise TrainingError(batch["fault"])
+        yield batch
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed has nobody left who would end it."""
+    multiprocessing.parent_process().join()
+    os._exit(1)

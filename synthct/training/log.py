@@ -1,0 +1,53 @@
+"""``training_log.csv``: a row an epoch."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from synthct.files import write_text
+
+
+class TrainingLog:
+    """Rows of the log. The file is rewritten whole each epoch, so that no crash leaves half a row.
+
+    Columns: ``epoch`` (finished ones, from 1), ``step``, ``learning_rate``, ``seconds``, ``ms_per_step``, the mean of
+    each loss over the epoch, ``val_mae_hu`` (empty where no held-out patient has both MR and CT).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.rows: list[dict[str, str]] = []
+
+    def read(self, until_epoch: int) -> None:
+        """Take over the rows of the first ``until_epoch`` epochs of a file that is there."""
+        if self.path.is_file():
+            with open(self.path, newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            self.rows = [row for row in rows if (row.get("epoch") or "").isdigit() and int(row["epoch"]) <= until_epoch]
+
+    def add(self, row: dict[str, float | None]) -> None:
+        """Append a row and write the file."""
+        self.rows.append({name: _text(value) for name, value in row.items()})
+        table = io.StringIO()
+        columns = list(dict.fromkeys(name for one in self.rows for name in one))
+        writer = csv.DictWriter(table, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(table.getvalue(), self.path)
+
+    def column(self, name: str) -> list[float]:
+        """A column as numbers, NaN where it is empty."""
+        return [float(row.get(name) or "nan") for row in self.rows]
+
+    def losses(self) -> list[str]:
+        """Names of the losses."""
+        fixed = ("epoch", "step", "learning_rate", "seconds", "ms_per_step", "val_mae_hu")
+        return [name for name in (self.rows[-1] if self.rows else {}) if name not in fixed]
+
+
+def _text(value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.6g}"

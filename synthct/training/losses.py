@@ -1,0 +1,43 @@
+"""The losses of the seed, section 3 (eqs. 1 to 3), and the voxel-wise loss of pix2pix."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def discriminator_loss(dis: nn.Module, real: Tensor, synthetic: Tensor) -> Tensor:
+    """Eqs. 1 and 2: (1 - Dis(real))^2 + Dis(synthetic)^2, the means over all patches; scalar.
+
+    Args:
+        dis: the discriminator.
+        real: (batch, channels, rows, cols).
+        synthetic: same shape, detached from the generator.
+    """
+    # One pass for both: instance norm treats every image by itself, so the result is that of two passes.
+    of_real, of_synthetic = dis(torch.cat((real, synthetic))).float().chunk(2)
+    return (1 - of_real).square().mean() + of_synthetic.square().mean()
+
+
+def synthesis_loss(of_synthetic: Tensor) -> Tensor:
+    """The generator's side of eqs. 1 and 2: (1 - Dis(Syn(x)))^2, the mean over all patches; scalar.
+
+    "Maximising" eqs. 1 and 2 is done with the non-saturating target 1, as in the implementation that the seed used.
+    """
+    return (1 - of_synthetic.float()).square().mean()
+
+
+def cycle_loss(reconstructed: Tensor, original: Tensor) -> Tensor:
+    """One direction of eq. 3: the mean absolute difference, in network units; scalar."""
+    return functional.l1_loss(reconstructed.float(), original)
+
+
+def masked_l1_loss(synthetic: Tensor, reference: Tensor, weight: Tensor) -> Tensor:
+    """pix2pix's voxel-wise loss: the mean absolute difference where ``weight`` is 1; 0 where it is 0 everywhere.
+
+    Args:
+        synthetic, reference, weight: (batch, 1, rows, cols).
+    """
+    difference = (synthetic.float() - reference).abs() * weight
+    return difference.sum() / weight.sum().clamp(min=1)

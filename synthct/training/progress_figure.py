@@ -1,0 +1,73 @@
+"""``progress.png``: how the training goes, at a glance."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from synthct.files import written_whole
+from synthct.training.log import TrainingLog
+from synthct.training.trainer import Trainer
+from synthct.training.validation import Validation
+
+log = logging.getLogger("synthct")
+
+
+class ProgressFigure:
+    """Draws losses, learning rate, validation MAE, and MR | sCT | CT of one slice.
+
+    matplotlib is no requirement of training: where it is missing, one line of the log says so.
+    """
+
+    def __init__(self, path: Path, title: str) -> None:
+        self.path, self.title = Path(path), title
+        self.available = True
+
+    def draw(self, rows: TrainingLog, trainer: Trainer, validation: Validation) -> None:
+        """Write the figure; without matplotlib do nothing."""
+        if not self.available or not rows.rows:
+            return
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            self.available = False
+            log.info("matplotlib is not installed, so %s is not drawn.", self.path.name)
+            return
+        figure = Figure(figsize=(12, 9), layout="constrained")  # no pyplot: it keeps global state and needs a display
+        figure.suptitle(f"{self.title}, epoch {rows.rows[-1]['epoch']}")
+        curves, images = figure.subfigures(2, 1, height_ratios=(1, 1))
+        self._draw_curves(curves.subplots(1, 3), rows)
+        self._draw_images(images.subplots(1, 3), trainer, validation)
+        with written_whole(self.path) as temporary:
+            figure.savefig(temporary, dpi=80)
+
+    @staticmethod
+    def _draw_curves(axes, rows: TrainingLog) -> None:
+        epochs = rows.column("epoch")
+        marker = "." if len(epochs) < 20 else None
+        for name in rows.losses():
+            axes[0].plot(epochs, rows.column(name), label=name, marker=marker)
+        axes[0].set(title="losses", xlabel="epoch", yscale="log")
+        axes[0].legend(fontsize="small")
+        axes[1].plot(epochs, rows.column("val_mae_hu"), marker=marker)
+        axes[1].set(title="MAE of held-out slices (HU)", xlabel="epoch")
+        axes[2].plot(epochs, rows.column("learning_rate"), marker=marker)
+        axes[2].set(title="learning rate", xlabel="epoch", ylim=(0, None))
+        for axis in axes:
+            axis.xaxis.get_major_locator().set_params(integer=True)
+
+    @staticmethod
+    def _draw_images(axes, trainer: Trainer, validation: Validation) -> None:
+        one = validation.example
+        for axis in axes:
+            axis.set_axis_off()
+        if one is None:
+            return
+        low, high = validation.preprocessing.ct_window_hu
+        axes[0].imshow(one.mr[0], cmap="gray", vmin=0, vmax=validation.preprocessing.grey_levels - 1)
+        axes[0].set_title(f"MR of {one.patient}")
+        axes[1].imshow(validation.sct_hu(trainer, one), cmap="gray", vmin=low, vmax=high)
+        axes[1].set_title(f"sCT, {low:g} to {high:g} HU")
+        if one.ct is not None:
+            axes[2].imshow(validation.ct_hu(one), cmap="gray", vmin=low, vmax=high)
+            axes[2].set_title("CT")

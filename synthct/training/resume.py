@@ -1,0 +1,67 @@
+"""Whether a checkpoint can be gone on with: the same trainer, data and network."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from synthct.errors import ModelError, TrainingError
+from synthct.planning.plan import TrainingPlan
+from synthct.records import from_plain, to_plain
+from synthct.training.checkpoint import load_checkpoint
+
+log = logging.getLogger("synthct")
+
+
+def find_checkpoint(fold_folder: Path) -> dict[str, Any] | None:
+    """The checkpoint to go on with: the latest, else the final one, else None."""
+    for name in ("checkpoint_latest.pth", "checkpoint_final.pth"):
+        if (fold_folder / name).is_file():
+            return load_checkpoint(fold_folder / name)
+    return None
+
+
+def check_resumable(checkpoint: dict[str, Any], content: dict[str, Any], fold_folder: Path) -> None:
+    """Compare a checkpoint with what is to be trained.
+
+    Args:
+        checkpoint: from :func:`find_checkpoint`.
+        content: the same keys, of the training that is asked for.
+
+    Raises:
+        TrainingError: naming what differs.
+    """
+    kept = f"the training in {fold_folder}"
+    advice = "train without --continue to start over, or choose another fold or dataset"
+    for key in ("trainer", "configuration"):
+        if checkpoint[key] != content[key]:
+            raise TrainingError(f"Cannot continue {kept}: its {key} is '{checkpoint[key]}', not '{content[key]}'.")
+    name = content["configuration"]
+    for part in ("preprocessing", "network"):
+        before = checkpoint["plan"]["configurations"].get(name, {}).get(part, {})
+        now = content["plan"]["configurations"][name][part]
+        changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+        if changed:
+            raise TrainingError(f"Cannot continue {kept}: {part}.{changed[0]} of the plan has changed; {advice}.")
+    for side in ("train", "val"):
+        if sorted(checkpoint["split"][side]) != sorted(content["split"][side]):
+            raise TrainingError(
+                f"Cannot continue {kept}: its {side} patients are not those of the split now; {advice}."
+            )
+    if checkpoint.get("disjoint", False) != content["disjoint"]:
+        word = "with" if checkpoint.get("disjoint", False) else "without"
+        raise TrainingError(f"Cannot continue {kept}: it was started {word} --disjoint.")
+    for key, value in content["training"].items():
+        if checkpoint["training"].get(key) != value:
+            log.warning("Continuing with another %s: %s instead of %s.", key, value, checkpoint["training"].get(key))
+
+
+def training_of(checkpoint: dict[str, Any], fold_folder: Path) -> TrainingPlan:
+    """The training plan that the checkpoint was trained with."""
+    return from_plain(TrainingPlan, checkpoint["training"], f"checkpoint in {fold_folder}", error=ModelError)
+
+
+def plain_split(split: dict[str, Any]) -> dict[str, list[str]]:
+    """Lists of patient ids under ``train`` and ``val``."""
+    return {side: [str(patient) for patient in to_plain(split.get(side, []))] for side in ("train", "val")}
