@@ -1,0 +1,1 @@
+"""The commands: the only place that parses arguments, reads the environment or prints. One thin file a command."""

@@ -1,0 +1,103 @@
+"""What all commands share: arguments, messages on the terminal, exit status, progress bars."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from synthct import __version__
+from synthct.errors import SynthctError
+from synthct.parallel import available_cores
+
+OK, BAD_INPUT, INTERRUPTED = 0, 2, 130
+
+
+def make_parser(command: str, summary: str, example: str) -> argparse.ArgumentParser:
+    """A parser with the options that every command has, and an example under its help."""
+    parser = argparse.ArgumentParser(
+        prog=command,
+        description=summary,
+        epilog="example:\n" + textwrap.indent(textwrap.dedent(example).strip(), "  "),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--version", action="version", version=f"synthct {__version__}")
+    return parser
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """The ``-np`` option."""
+    parser.add_argument(
+        "-np",
+        dest="workers",
+        type=positive_integer,
+        default=min(available_cores(), 8),
+        metavar="N",
+        help="worker processes (default: %(default)s)",
+    )
+
+
+def positive_integer(text: str) -> int:
+    """An argument that must be 1 or more."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
+    return int(text)
+
+
+def run(
+    parser: argparse.ArgumentParser, action: Callable[[argparse.Namespace], None], argv: Sequence[str] | None
+) -> int:
+    """Parse, act, and turn errors into exit statuses: 2 and one sentence for what the user can mend, 130 for Ctrl-C."""
+    arguments = parser.parse_args(argv)
+    _log_to_terminal()
+    try:
+        action(arguments)
+    except SynthctError as fault:
+        if arguments.debug:
+            raise
+        print(f"{parser.prog}: {fault}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print(f"\n{parser.prog}: interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except OSError as fault:
+        if arguments.debug:
+            raise
+        print(f"{parser.prog}: {fault.filename or 'a file'}: {fault.strerror}.", file=sys.stderr)
+        return BAD_INPUT
+    return OK
+
+
+def progress_bar(iterable: Iterable[Any], **options: Any) -> Iterable[Any]:
+    """tqdm on the terminal; in a log file a line now and then instead of a bar."""
+    from tqdm import tqdm
+
+    calm = {} if sys.stderr.isatty() else {"mininterval": 30.0, "maxinterval": 60.0}
+    return tqdm(iterable, dynamic_ncols=True, **{**calm, **options})
+
+
+class _TerminalHandler(logging.Handler):
+    """Messages go through tqdm, so that they do not tear a progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        prefix = "Warning: " if record.levelno >= logging.WARNING else ""
+        tqdm.write(prefix + record.getMessage(), file=sys.stderr if prefix else sys.stdout)
+        sys.stdout.flush()
+
+
+def _log_to_terminal() -> None:
+    logger = logging.getLogger("synthct")
+    logger.handlers = [_TerminalHandler()]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

@@ -1,0 +1,93 @@
+"""``synthct_evaluate``: every trained model on its held-out patients, or any two folders of CTs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synthct.commands import console
+from synthct.paths import root_folder
+
+if TYPE_CHECKING:  # imported where it is used, so that --help answers at once
+    from synthct.evaluation.evaluate import Evaluation
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    parser = console.make_parser(
+        "synthct_evaluate",
+        "Score every trained model on its held-out patients: MAE and PSNR a patient, mean and SD, paired t-tests, "
+        "figures. With -p and -r score the CTs of any two folders.",
+        "synthct_evaluate\nsynthct_evaluate -d 1\nsynthct_evaluate -p cts -r reference_cts",
+    )
+    parser.add_argument("-d", dest="dataset", metavar="ID", help="dataset (default: every one that has trained models)")
+    parser.add_argument("-p", dest="predictions", type=Path, metavar="FOLDER", help="synthetic CTs")
+    parser.add_argument("-r", dest="references", type=Path, metavar="FOLDER", help="reference CTs of the same names")
+    parser.add_argument(
+        "-m", dest="masks", type=Path, metavar="FOLDER", help="head masks, with -p and -r (default: from the CT)"
+    )
+    parser.add_argument(
+        "-o", dest="output", type=Path, metavar="FOLDER", help="with -p and -r (default: -p/evaluation)"
+    )
+    console.add_workers(parser)
+    return console.run(parser, _run, argv)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from synthct.errors import DatasetError
+    from synthct.evaluation.evaluate import evaluate_folders
+
+    if bool(arguments.predictions) != bool(arguments.references):
+        raise DatasetError("-p (synthetic CTs) and -r (reference CTs) go together; give both or none.")
+    if arguments.predictions:
+        if arguments.dataset:
+            raise DatasetError("-d does not go with -p and -r; leave it out.")
+        output = arguments.output or arguments.predictions / "evaluation"
+        _show(
+            evaluate_folders(
+                arguments.predictions,
+                arguments.references,
+                output,
+                masks=arguments.masks,
+                workers=arguments.workers,
+                progress=console.progress_bar,
+            )
+        )
+        return
+    if arguments.masks or arguments.output:
+        raise DatasetError("-m and -o go with -p and -r only.")
+    _evaluate_datasets(arguments)
+
+
+def _evaluate_datasets(arguments: argparse.Namespace) -> None:
+    from synthct.dataset.raw import RawDataset, find_dataset_folder
+    from synthct.errors import ModelError
+    from synthct.evaluation.evaluate import evaluate_dataset
+
+    results = root_folder("synthct_results")
+    if arguments.dataset:
+        folders = [find_dataset_folder(results, arguments.dataset)]
+    else:
+        folders = sorted({path.parent.parent.parent for path in results.glob("Dataset*/*/fold_*/checkpoint_final.pth")})
+    if not folders:
+        raise ModelError(f"{results} holds no trained model; train one: synthct_train 1 cyclegan.")
+    for folder in folders:
+        raw = RawDataset.open(find_dataset_folder(root_folder("synthct_raw"), folder.name))
+        print(raw.name)
+        _show(evaluate_dataset(raw, folder, workers=arguments.workers, progress=console.progress_bar))
+
+
+def _show(evaluation: Evaluation) -> None:
+    print(evaluation.terminal_table)
+    for comparison in evaluation.comparisons:
+        print(comparison.sentence)
+    print(f"Tables: {', '.join(path.name for path in evaluation.tables if path.suffix == '.csv')}")
+    print(f"Figures: {len(evaluation.figures)} PNG files")
+    print(f"All of it is in {evaluation.folder}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

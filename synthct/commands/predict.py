@@ -1,0 +1,63 @@
+"""``synthct_predict``: a synthetic CT for every MR of a folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from synthct.commands import console
+from synthct.paths import root_folder
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    parser = console.make_parser(
+        "synthct_predict",
+        "Write a synthetic CT in HU, on the MR's own grid, for every MR of a folder. "
+        "Without -d, -tr, -c or -m the model that was trained last is used.",
+        "synthct_predict -i mrs -o cts\nsynthct_predict -i mrs -o cts -d 1 -tr cyclegan -c 2d -f 0 1",
+    )
+    parser.add_argument("-i", dest="input", type=Path, required=True, metavar="FOLDER", help="MRs, PATIENT_0000.nii.gz")
+    parser.add_argument("-o", dest="output", type=Path, required=True, metavar="FOLDER", help="for the synthetic CTs")
+    parser.add_argument("-m", dest="model_folder", type=Path, metavar="MODEL_FOLDER", help="a model folder, anywhere")
+    parser.add_argument("-d", dest="dataset", metavar="ID", help="dataset that the model was trained on")
+    parser.add_argument("-tr", dest="trainer", metavar="NAME", help="trainer: cyclegan or pix2pix")
+    parser.add_argument("-c", dest="configuration", metavar="NAME", help="configuration, such as 2d")
+    parser.add_argument("-f", dest="folds", nargs="+", metavar="FOLD", help="folds to average (default: all trained)")
+    parser.add_argument("-chk", dest="checkpoint", default="checkpoint_final.pth", metavar="FILE", help="%(default)s")
+    parser.add_argument("-device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    return console.run(parser, _run, argv)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from synthct.inference import Predictor
+    from synthct.inference.folders import predict_folder, trained_folds
+    from synthct.training.device import select_device
+
+    device, reason = select_device(arguments.device)
+    folder = _model_folder(arguments)
+    predictor = Predictor.from_model_folder(folder, arguments.folds, checkpoint=arguments.checkpoint, device=device)
+    folds = arguments.folds or trained_folds(folder, arguments.checkpoint)
+    print(f"Model: {folder}, fold {', '.join(folds)}, on {device} ({reason})")
+    written = predict_folder(predictor, arguments.input, arguments.output, progress=console.progress_bar)
+    print(f"Wrote {len(written)} synthetic CTs to {arguments.output}")
+    print(f"Next, with reference CTs at hand: synthct_evaluate -p {arguments.output} -r REFERENCE_CTS")
+
+
+def _model_folder(arguments: argparse.Namespace) -> Path:
+    """The model that the options choose; what they leave open is settled by the training that ended last."""
+    from synthct.dataset.raw import find_dataset_folder
+    from synthct.inference.folders import newest_model_folder
+
+    if arguments.model_folder is not None:
+        return arguments.model_folder
+    results = root_folder("synthct_results")
+    dataset = find_dataset_folder(results, arguments.dataset).name if arguments.dataset else "Dataset*"
+    pattern = f"{arguments.trainer or '*'}__plans__{arguments.configuration or '*'}"
+    return newest_model_folder(results, f"{dataset}/{pattern}", arguments.checkpoint)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

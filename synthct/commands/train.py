@@ -1,0 +1,110 @@
+"""``synthct_train``: train one fold, then predict its held-out patients."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from synthct.commands import console
+from synthct.paths import root_folder
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    parser = console.make_parser(
+        "synthct_train",
+        "Train a model on one fold of a preprocessed dataset, then synthesise the CTs of the patients it held out.",
+        "synthct_train 1 cyclegan\nsynthct_train 1 pix2pix 2 -c 2d_lowres --epochs 20 --iterations 300",
+    )
+    parser.add_argument("dataset", help="dataset number or name")
+    parser.add_argument("trainer", help="cyclegan (unpaired) or pix2pix (paired)")
+    parser.add_argument("fold", nargs="?", default="0", help="0, 1, ... or all (default: %(default)s)")
+    parser.add_argument("-c", dest="configuration", default="2d", metavar="NAME", help="default: %(default)s")
+    parser.add_argument(
+        "--continue", dest="resume", action="store_true", help="go on from the latest checkpoint, exactly"
+    )
+    parser.add_argument("--epochs", type=console.positive_integer, metavar="N", help="in place of the plan's number")
+    parser.add_argument(
+        "--iterations", type=console.positive_integer, metavar="N", help="per epoch, in place of the plan's number"
+    )
+    parser.add_argument("--disjoint", action="store_true", help="take MR and CT from different patients")
+    parser.add_argument("--val", action="store_true", help="no training: only predict the held-out patients again")
+    parser.add_argument("-device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    parser.add_argument(
+        "--loaders",
+        type=int,
+        default=1,
+        choices=range(0, 33),
+        metavar="N",
+        help="background processes that load slices; 0 loads in the foreground (default: %(default)s)",
+    )
+    return console.run(parser, _run, argv)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from synthct.dataset.raw import find_dataset_folder
+    from synthct.planning.fingerprint import Fingerprint
+    from synthct.planning.plan import Plan
+    from synthct.planning.splits import load_splits, split_of_fold
+    from synthct.training.device import select_device
+    from synthct.training.loop import train
+    from synthct.training.model_folder import describe_model, model_folder_name
+    from synthct.training.registry import find_trainer
+    from synthct.training.schedule import shorten
+
+    find_trainer(arguments.trainer)  # a wrong name is told before anything else is done
+    preprocessed = find_dataset_folder(root_folder("synthct_preprocessed"), arguments.dataset)
+    plan = Plan.load(preprocessed / "plans.json")
+    configuration = plan.configuration(arguments.configuration)
+    patients = Fingerprint.load(preprocessed / "dataset_fingerprint.json").cases
+    split = split_of_fold(load_splits(preprocessed / "splits_final.json", patients), arguments.fold, patients)
+    name = model_folder_name(arguments.trainer, arguments.configuration)
+    model_folder = root_folder("synthct_results") / preprocessed.name / name
+    fold_folder = model_folder / f"fold_{arguments.fold}"
+    device, reason = select_device(arguments.device)
+    if not arguments.val:
+        shortened = arguments.epochs or arguments.iterations or not arguments.resume
+        describe_model(preprocessed, model_folder, arguments.configuration, arguments.fold)
+        print(f"Training {name}, fold {arguments.fold}, on {device} ({reason})")
+        train(
+            arguments.trainer,
+            plan,
+            arguments.configuration,
+            preprocessed_folder=preprocessed,
+            fold_folder=fold_folder,
+            split={"train": list(split.train), "val": list(split.val)},
+            # A continued training keeps the length that it was started with, unless another is asked for.
+            training=shorten(configuration.training, arguments.epochs, arguments.iterations) if shortened else None,
+            disjoint=arguments.disjoint,
+            device=device,
+            workers=arguments.loaders,
+            resume=arguments.resume,
+            progress=console.progress_bar,
+        )
+        print(
+            f"Wrote {fold_folder / 'checkpoint_final.pth'}; the course of the training is in {fold_folder / 'progress.png'}"
+        )
+    _predict_held_out(preprocessed.name, model_folder, arguments.fold, split.val, device)
+
+
+def _predict_held_out(dataset: str, model_folder: Path, fold: str, held_out: tuple[str, ...], device: object) -> None:
+    from synthct.dataset.raw import RawDataset, find_dataset_folder
+    from synthct.inference import Predictor
+    from synthct.inference.folders import predict_held_out
+
+    if not held_out:
+        print(f"Fold {fold} holds nobody out, so there is nobody to validate on.")
+        print(f"Next: synthct_predict -m {model_folder} -i MRS -o CTS")
+        return
+    raw = RawDataset.open(find_dataset_folder(root_folder("synthct_raw"), dataset))
+    predictor = Predictor.from_model_folder(model_folder, [fold], device=device)
+    output = model_folder / f"fold_{fold}" / "validation"
+    written = predict_held_out(raw, predictor, held_out, output, progress=console.progress_bar)
+    print(f"Wrote the synthetic CTs of {len(written)} held-out patients to {output}")
+    print("Next: synthct_evaluate")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""A trained model in memory: MR in, synthetic CT in HU on the MR's own grid out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from synthct.dataset.images import CaseImages, head_masks
+from synthct.errors import ModelError
+from synthct.imaging.geometry import Grid
+from synthct.imaging.intensity import from_network, to_network
+from synthct.networks import ResnetGenerator
+from synthct.planning.plan import Configuration, Plan
+from synthct.preprocessing.case import check_channels, slices_of_case
+from synthct.preprocessing.inverse import slices_to_hu, volume_from_slices
+from synthct.preprocessing.slice_stack import HEAD, SliceStack
+from synthct.training.checkpoint import load_checkpoint
+from synthct.training.device import select_device
+
+CHECKPOINT = "checkpoint_final.pth"
+SLICES_AT_ONCE = 4  # more fill a GPU no better and take memory on a CPU
+
+
+@dataclass(frozen=True)
+class CycleSlice:
+    """One slice through both networks (the seed's figure 6); float32 (rows, cols), MR in grey levels."""
+
+    mr: np.ndarray
+    sct_hu: np.ndarray
+    reconstructed_mr: np.ndarray
+    head: np.ndarray  # bool
+    pixel_mm: tuple[float, float]
+
+
+class Predictor:
+    """One model, of one or several folds whose sCTs are averaged.
+
+    Args:
+        plan: of the dataset that the model was trained on.
+        configuration_name: the plan's configuration that it was trained with.
+        networks: a table of state dicts a fold: ``syn_ct`` and, for a CycleGAN, ``syn_mr``.
+        device: where to compute; the best there is by default.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        configuration_name: str,
+        networks: Sequence[dict[str, dict[str, torch.Tensor]]],
+        device: torch.device | str | None = None,
+    ) -> None:
+        self.plan = plan
+        self.configuration: Configuration = plan.configuration(configuration_name)
+        self.device = torch.device(device) if device is not None else select_device()[0]
+        channels = self.configuration.network.mr_channels
+        self._syn_ct = [self._generator(states["syn_ct"], channels, 1) for states in networks]
+        self._syn_mr = [self._generator(states["syn_mr"], 1, channels) for states in networks if "syn_mr" in states]
+
+    @staticmethod
+    def from_model_folder(
+        folder: Path | str,
+        folds: Sequence[int | str] | None = None,
+        *,
+        checkpoint: str = CHECKPOINT,
+        device: torch.device | str | None = None,
+    ) -> Predictor:
+        """Load a model folder; nothing else is needed, not even an environment variable.
+
+        Args:
+            folder: such as ``synthct_results/Dataset001_Brain/cyclegan__plans__2d``, or a copy of it anywhere.
+            folds: those to average; every trained one by default.
+            checkpoint: the checkpoint's file name in each fold.
+            device: such as ``cpu`` or ``cuda:0``; the best there is by default.
+
+        Raises:
+            ModelError: something is missing or damaged, and where.
+        """
+        folder = Path(folder)
+        plan_path = folder / "plans.json"
+        if not plan_path.is_file():
+            raise ModelError(
+                f"{folder} is not a model folder: it has no plans.json; give the folder that holds fold_0."
+            )
+        plan = Plan.load(plan_path)
+        names = trained_folds(folder, checkpoint) if folds is None else [str(fold) for fold in folds]
+        if not names:
+            raise ModelError(f"{folder} holds no {checkpoint} in any fold; train it, or choose another with -chk.")
+        loaded = [load_checkpoint(folder / f"fold_{name}" / checkpoint, "cpu") for name in names]
+        return Predictor(plan, loaded[0]["configuration"], [content["networks"] for content in loaded], device)
+
+    def predict(self, mr: sitk.Image | Sequence[sitk.Image], *, head_mask: sitk.Image | None = None) -> sitk.Image:
+        """Synthesise a CT.
+
+        Args:
+            mr: the MR, or its channels in the model's order, in scanner units, any grid.
+            head_mask: non-zero inside the head, any grid; found in the MR by default.
+
+        Returns:
+            int16 HU with the MR's size, spacing, origin and direction; -1000 outside the head.
+
+        Raises:
+            ImageError: the channels do not fit, or no head was found.
+        """
+        images = self._images(mr, head_mask)
+        masks = head_masks(images)
+        stack = slices_of_case(images, self.configuration.preprocessing, masks)
+        hu = slices_to_hu(self._synthesize(stack), self.configuration.preprocessing)
+        return volume_from_slices(hu, Grid.from_plain(stack.info["grid"]), masks.mr)
+
+    def cycle(self, mr: sitk.Image | Sequence[sitk.Image], position: float = 0.5) -> CycleSlice:
+        """MR -> sCT -> MR for the slice at a relative position through the head (0: first slice, 1: last).
+
+        Raises:
+            ModelError: the model has no network back to MR (only a CycleGAN has).
+        """
+        if not self._syn_mr:
+            raise ModelError("This model has no network from CT to MR; only a cyclegan reconstructs the MR.")
+        stack = slices_of_case(self._images(mr, None), self.configuration.preprocessing)
+        levels = self.configuration.preprocessing.grey_levels
+        index = round(position * (stack.regions.shape[0] - 1))
+        grey = stack.mr[:, index]
+        with torch.inference_mode():
+            batch = torch.from_numpy(to_network(grey[None], levels)).to(self.device)  # (1, C, H, W)
+            sct = torch.stack([network(batch) for network in self._syn_ct]).mean(0)
+            back = torch.stack([network(sct) for network in self._syn_mr]).mean(0)
+        return CycleSlice(
+            mr=grey[0].astype(np.float32),
+            sct_hu=slices_to_hu(sct[0, 0].cpu().numpy(), self.configuration.preprocessing),
+            reconstructed_mr=from_network(back[0, 0].cpu().numpy(), levels),
+            head=(stack.regions[index] & HEAD) > 0,
+            pixel_mm=self.configuration.preprocessing.network_spacing_mm[1:],
+        )
+
+    def _images(self, mr: sitk.Image | Sequence[sitk.Image], head_mask: sitk.Image | None) -> CaseImages:
+        channels = (mr,) if isinstance(mr, sitk.Image) else tuple(mr)
+        check_channels(channels, self.configuration.network.mr_channels, "The MR")
+        return CaseImages("the MR", channels, given_mask=head_mask)
+
+    def _synthesize(self, stack: SliceStack) -> np.ndarray:
+        """Network output (slices, rows, cols) in [-1, 1], averaged over the folds."""
+        levels = self.configuration.preprocessing.grey_levels
+        output = np.empty(stack.regions.shape, np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(output), SLICES_AT_ONCE):
+                grey = stack.mr[:, start : start + SLICES_AT_ONCE].swapaxes(0, 1)  # (B, C, H, W)
+                batch = torch.from_numpy(to_network(grey, levels)).to(self.device)
+                folds = torch.stack([network(batch)[:, 0] for network in self._syn_ct])
+                output[start : start + SLICES_AT_ONCE] = folds.mean(0).cpu().numpy()
+        return output
+
+    def _generator(self, state: dict[str, torch.Tensor], in_channels: int, out_channels: int) -> ResnetGenerator:
+        network = self.configuration.network
+        generator = ResnetGenerator(in_channels, out_channels, network.base_channels, network.n_blocks)
+        try:
+            generator.load_state_dict(state)
+        except RuntimeError as fault:
+            raise ModelError(
+                f"The checkpoint does not fit the network in plans.json ({str(fault).splitlines()[-1].strip()}); "
+                "restore the plans.json that it was trained with."
+            ) from None
+        return generator.to(self.device).eval()
+
+
+def trained_folds(folder: Path, checkpoint: str = CHECKPOINT) -> list[str]:
+    """The folds of a model folder that hold that checkpoint, such as ``["0", "1", "all"]``."""
+    return sorted(path.parent.name.removeprefix("fold_") for path in Path(folder).glob(f"fold_*/{checkpoint}"))
