@@ -1,0 +1,283 @@
+"""Evaluate the trained models of a dataset on their held-out patients, or any two folders of CTs."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from synthct.dataset.raw import RawDataset
+from synthct.errors import DatasetError, ModelError, PlanError
+from synthct.evaluation import baseline
+from synthct.evaluation.figures import draw
+from synthct.evaluation.models import TrainedModel, find_models
+from synthct.evaluation.score import Candidate, PatientScore, Reference, Row, score_patient
+from synthct.evaluation.statistics import Comparison, Summary, compare_models, summarise
+from synthct.evaluation.tables import terminal_table, write_comparison, write_patient_table, write_summary
+from synthct.imaging.io import FILE_ENDINGS, image_name
+from synthct.parallel import Progress, quiet, run_cases
+from synthct.planning.fingerprint import Fingerprint
+from synthct.planning.plan import Plan
+
+log = logging.getLogger("synthct")
+
+SEED_WINDOW_HU = (-600.0, 1400.0)  # where no plan says otherwise
+_OWN_FILES = re.compile(r"(metrics_.+|summary|comparison)\.(csv|json)|figure[456]_.+\.png")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured and where it was written.
+
+    Attributes:
+        folder: holds all files.
+        rows: the scored patients by model label, trained models first; ``mean_ct`` is the trivial baseline.
+        summaries: mean and SD a model, in the same order.
+        comparisons: paired t-tests between every two trained models.
+        tables: CSV files and their JSON twins.
+        figures: PNG files.
+        terminal_table: per-patient MAE / PSNR as text of at most 100 columns.
+        warnings: what the user should know before trusting the numbers, a sentence each; also logged.
+    """
+
+    folder: Path
+    rows: dict[str, tuple[Row, ...]]
+    summaries: tuple[Summary, ...]
+    comparisons: tuple[Comparison, ...]
+    tables: tuple[Path, ...]
+    figures: tuple[Path, ...]
+    terminal_table: str
+    warnings: tuple[str, ...]
+
+
+def evaluate_dataset(
+    raw: RawDataset, results_folder: Path, *, workers: int = 1, progress: Progress = quiet
+) -> Evaluation:
+    """Score every trained model of a dataset on the patients that its folds held out.
+
+    Writes ``metrics_<label>``, ``summary`` and ``comparison`` (CSV and JSON) and the figures to
+    ``results_folder/evaluation``; files of an earlier evaluation there that no longer hold are removed.
+
+    Args:
+        results_folder: ``synthct_results/<Dataset>``.
+        workers: processes, over patients.
+
+    Raises:
+        DatasetError: no patient has both an MR and a CT, or an sCT and its reference cannot be compared.
+        ModelError: no model has predictions of held-out patients with a reference CT.
+        ImageError: an image cannot be read.
+    """
+    paired = {patient: case for patient, case in raw.training.items() if case.paired}
+    if not paired:
+        raise DatasetError(
+            f"{raw.folder}: no patient has both an MR and a CT, so there is nothing to compare an sCT with; "
+            "add the CT of some MR patients to targetsTr."
+        )
+    models = [model for model in find_models(results_folder) if not paired.keys().isdisjoint(model.held_out)]
+    if not models:
+        number = str(int(match[1])) if (match := re.match(r"Dataset(\d{3})_", raw.name)) else raw.name
+        raise ModelError(
+            f"{results_folder} holds no sCT of a held-out patient with a reference CT; train a model with "
+            f"'synthct_train {number} cyclegan', or let a trained one predict with "
+            f"'synthct_train {number} cyclegan --val'."
+        )
+    window_hu = _common_window(models)
+    references = {p: Reference(p, case.ct, case.mr[0], case.mask) for p, case in paired.items()}
+    candidates: dict[str, dict[str, Candidate]] = {patient: {} for patient in paired}
+    for model in models:
+        for patient in paired.keys() & model.held_out.keys():
+            held_out = model.held_out[patient]
+            candidates[patient][model.label] = Candidate(held_out.sct, held_out.fold)
+    _add_baseline(candidates, models)
+
+    scores = _score(references, candidates, window_hu, workers, progress)
+    labels = [model.label for model in models]
+    rows = _rows_by_label(scores, [*labels, baseline.LABEL])
+    slices = {patient: score.slice for patient, score in scores.items()}
+    folder = Path(results_folder) / "evaluation"
+    of_models = {label: rows[label] for label in labels}
+    comparisons = compare_models(of_models)
+    tables = _write_tables(folder, rows, comparisons)
+    figures = (
+        *draw.draw_scores(of_models, slices, window_hu, folder, workers=workers, progress=progress),
+        *draw.draw_models_beside_each_other(models, of_models, slices, window_hu, folder),
+        *draw.draw_cycles(models, of_models, paired, window_hu, folder, progress=progress),
+    )
+    _remove_stale(folder, {*tables, *figures})
+    return _summed_up(folder, rows, comparisons, tables, figures, _warnings(scores))
+
+
+def evaluate_folders(
+    predictions: Path,
+    references: Path,
+    output: Path,
+    *,
+    masks: Path | None = None,
+    workers: int = 1,
+    progress: Progress = quiet,
+) -> Evaluation:
+    """Score the sCTs of one folder against the reference CTs of another, matched by patient name.
+
+    File endings may differ. Without given masks the head is determined in the reference CT alone, as there is no MR.
+    The model's label is the name of the folder ``predictions``.
+
+    Args:
+        output: folder for the tables and figures.
+        masks: a folder of head masks; every scored patient needs one.
+
+    Raises:
+        DatasetError: a folder is missing, no names match, or two images cannot be compared.
+        ImageError: an image cannot be read.
+    """
+    predictions, references = Path(predictions), Path(references)
+    scts, cts = _images_by_patient(predictions), _images_by_patient(references)
+    given = _images_by_patient(Path(masks)) if masks is not None else None
+    matched = sorted(scts.keys() & cts.keys())
+    if not matched:
+        raise DatasetError(
+            f"No image in {predictions} ({_some(scts)}) has the name of one in {references} ({_some(cts)}); "
+            f"an sCT and its reference need one name, such as PATIENT.nii.gz; endings may differ."
+        )
+    if given is not None and (without := [patient for patient in matched if patient not in given]):
+        raise DatasetError(f"{masks} holds no mask of {_some(without)}; add it, or evaluate without given masks.")
+    unmatched = [
+        f"{path} is left out: {other} holds no image of that name."
+        for images, other, others in ((scts, references, cts), (cts, predictions, scts))
+        for patient, path in images.items()
+        if patient not in others
+    ]
+    label = predictions.resolve().name
+    scores = _score(
+        {patient: Reference(patient, cts[patient], mask=given[patient] if given else None) for patient in matched},
+        {patient: {label: Candidate(scts[patient])} for patient in matched},
+        SEED_WINDOW_HU,
+        workers,
+        progress,
+    )
+    rows = _rows_by_label(scores, [label])
+    slices = {patient: score.slice for patient, score in scores.items()}
+    output = Path(output)
+    tables = _write_tables(output, rows)
+    figures = draw.draw_scores(rows, slices, SEED_WINDOW_HU, output, workers=workers, progress=progress)
+    return _summed_up(output, rows, (), tables, figures, (*unmatched, *_warnings(scores)))
+
+
+def _common_window(models: Sequence[TrainedModel]) -> tuple[float, float]:
+    """The CT window of the plans; one for all models, or their windowed metrics could not be compared."""
+    windows = {
+        model.label: Plan.load(model.folder / "plans.json")
+        .configuration(model.configuration)
+        .preprocessing.ct_window_hu
+        for model in models
+    }
+    label, window_hu = next(iter(windows.items()))
+    if len(set(windows.values())) > 1:
+        log.warning(f"The models' CT windows differ; the windowed metrics of all use that of {label}, {window_hu} HU.")
+    return window_hu
+
+
+def _add_baseline(candidates: Mapping[str, dict[str, Candidate]], models: Sequence[TrainedModel]) -> None:
+    """Give every scored patient the mean CT of the patients whom the first model that held him out trained on."""
+    fingerprints: dict[Path, Fingerprint | None] = {}
+    for patient, of_patient in candidates.items():
+        model = next((model for model in models if model.label in of_patient), None)
+        if model is None:
+            continue
+        if model.folder not in fingerprints:
+            try:
+                fingerprints[model.folder] = Fingerprint.load(model.folder / "dataset_fingerprint.json")
+            except PlanError as fault:
+                fingerprints[model.folder] = None
+                log.warning(f"The trivial baseline {baseline.LABEL} is left out: {fault}")
+        held_out = model.held_out[patient]
+        fingerprint = fingerprints[model.folder]
+        mean_hu = baseline.mean_ct_hu(fingerprint, held_out.trained_on) if fingerprint else None
+        if mean_hu is not None:
+            of_patient[baseline.LABEL] = Candidate(mean_hu, held_out.fold)
+
+
+def _score(
+    references: Mapping[str, Reference],
+    candidates: Mapping[str, Mapping[str, Candidate]],
+    window_hu: tuple[float, float],
+    workers: int,
+    progress: Progress,
+) -> dict[str, PatientScore]:
+    jobs = {
+        patient: (references[patient], of_patient, window_hu)
+        for patient, of_patient in candidates.items()
+        if of_patient
+    }
+    return run_cases(score_patient, jobs, workers=workers, progress=progress, describe="Scoring")
+
+
+def _rows_by_label(scores: Mapping[str, PatientScore], labels: Sequence[str]) -> dict[str, tuple[Row, ...]]:
+    """Rows by label, in the order of ``labels``; a label without rows is left out."""
+    rows = {label: tuple(s.rows[label] for s in scores.values() if label in s.rows) for label in labels}
+    return {label: of_label for label, of_label in rows.items() if of_label}
+
+
+def _warnings(scores: Mapping[str, PatientScore]) -> tuple[str, ...]:
+    return tuple(warning for score in scores.values() for warning in score.warnings)
+
+
+def _write_tables(
+    folder: Path, rows: Mapping[str, Sequence[Row]], comparisons: Sequence[Comparison] | None = None
+) -> tuple[Path, ...]:
+    """``comparisons`` is None where there is but one model by nature, so no ``comparison.csv``."""
+    tables = [path for label, of_label in rows.items() for path in write_patient_table(of_label, label, folder)]
+    tables += write_summary([summarise(label, of_label) for label, of_label in rows.items()], folder)
+    if comparisons is not None:
+        tables += write_comparison(comparisons, folder)
+    return tuple(tables)
+
+
+def _summed_up(
+    folder: Path,
+    rows: dict[str, tuple[Row, ...]],
+    comparisons: tuple[Comparison, ...],
+    tables: tuple[Path, ...],
+    figures: tuple[Path, ...],
+    warnings: tuple[str, ...],
+) -> Evaluation:
+    for warning in warnings:
+        log.warning(warning)
+    summaries = tuple(summarise(label, of_label) for label, of_label in rows.items())
+    text = terminal_table(rows, summaries)
+    return Evaluation(folder, rows, summaries, comparisons, tables, figures, text, warnings)
+
+
+def _remove_stale(folder: Path, current: set[Path]) -> None:
+    """Remove tables and figures of an earlier evaluation, such as those of a patient who is no longer the worst."""
+    for path in folder.iterdir():
+        if path.is_file() and _OWN_FILES.fullmatch(path.name) and path not in current:
+            path.unlink()
+
+
+def _images_by_patient(folder: Path) -> dict[str, Path]:
+    """Images by name without ending.
+
+    Raises:
+        DatasetError: the folder is missing, or two files have one name.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is not a folder; give a folder of images ({' '.join(FILE_ENDINGS)}).")
+    images: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        patient = image_name(path)
+        if patient is None or path.name.startswith(".") or not path.is_file():
+            continue
+        if patient in images:
+            raise DatasetError(f"{images[patient]} and {path} are both of patient {patient}; remove one of them.")
+        images[patient] = path
+    return images
+
+
+def _some(names: Sequence[str] | Mapping[str, Path]) -> str:
+    """The first few names, for a message."""
+    listed = list(names)
+    return (
+        ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "") if listed else "no images"
+    )

@@ -1,0 +1,113 @@
+"""Which patients are drawn, and all figures of an evaluation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from synthct.dataset.raw import CaseFiles
+from synthct.errors import ModelError, TrainingError
+from synthct.evaluation.figures.figure4 import draw_figure4
+from synthct.evaluation.figures.figure5 import draw_figure5
+from synthct.evaluation.figures.figure6 import draw_figure6
+from synthct.evaluation.models import TrainedModel
+from synthct.evaluation.sagittal import SagittalSlice
+from synthct.evaluation.score import Row
+from synthct.parallel import Progress, quiet, run_cases
+
+log = logging.getLogger("synthct")
+
+
+def best_median_worst(mae_hu: Mapping[str, float]) -> tuple[str, ...]:
+    """Up to three patients by MAE: the best, the median (the better one of two) and the worst."""
+    ranked = sorted(mae_hu, key=lambda patient: (mae_hu[patient], patient))
+    picks = (0, (len(ranked) - 1) // 2, len(ranked) - 1) if ranked else ()
+    return tuple(dict.fromkeys(ranked[i] for i in picks))
+
+
+def draw_scores(
+    rows: Mapping[str, Sequence[Row]],
+    slices: Mapping[str, SagittalSlice],
+    window_hu: tuple[float, float],
+    folder: Path,
+    *,
+    workers: int = 1,
+    progress: Progress = quiet,
+) -> tuple[Path, ...]:
+    """Figure 4 of the best, median and worst patient of each label in ``rows``."""
+    jobs = {}
+    for label, of_model in rows.items():
+        row_of = {row.patient: row for row in of_model}
+        for patient in best_median_worst(_mae(of_model)):
+            jobs[f"{label} {patient}"] = (slices[patient], label, row_of[patient], window_hu, folder)
+    return tuple(run_cases(draw_figure4, jobs, workers=workers, progress=progress, describe="Figure 4").values())
+
+
+def draw_models_beside_each_other(
+    models: Sequence[TrainedModel],
+    rows: Mapping[str, Sequence[Row]],
+    slices: Mapping[str, SagittalSlice],
+    window_hu: tuple[float, float],
+    folder: Path,
+) -> tuple[Path, ...]:
+    """Figure 5 of the best, median and worst patient that all models were scored on; none with a single model."""
+    if len(models) < 2:
+        return ()
+    row_of = {model.label: {row.patient: row for row in rows[model.label]} for model in models}
+    common = set.intersection(*(set(of_model) for of_model in row_of.values()))
+    mean_mae = {
+        patient: sum(of_model[patient].metrics["mae_hu"] for of_model in row_of.values()) / len(models)
+        for patient in common
+    }
+    titles = panel_titles(models)
+    return tuple(
+        draw_figure5(slices[patient], titles, {label: row_of[label][patient] for label in titles}, window_hu, folder)
+        for patient in best_median_worst(mean_mae)
+    )
+
+
+def draw_cycles(
+    models: Sequence[TrainedModel],
+    rows: Mapping[str, Sequence[Row]],
+    cases: Mapping[str, CaseFiles],
+    window_hu: tuple[float, float],
+    folder: Path,
+    *,
+    progress: Progress = quiet,
+) -> tuple[Path, ...]:
+    """Figure 6 of the best, median and worst patient of every model that can turn a CT back into an MR."""
+    drawn = []
+    jobs = [(model, patient) for model in models for patient in best_median_worst(_mae(rows[model.label]))]
+    without_cycle = set()
+    for model, patient in progress(jobs, total=len(jobs), desc="Figure 6", unit="figure"):
+        if model.label in without_cycle:
+            continue
+        try:
+            drawn.append(draw_figure6(model, patient, cases[patient].mr, window_hu, folder))
+        except ModelError as fault:
+            log.info(f"No figure 6 of {model.label}: {fault}")
+            without_cycle.add(model.label)
+    return tuple(drawn)
+
+
+def panel_titles(models: Sequence[TrainedModel]) -> dict[str, str]:
+    """Title of each model's panel by label, paired training before unpaired as in the seed's figure 5."""
+    pairing = {model.label: _paired(model.trainer) for model in models}
+    words = {True: "Paired training", False: "Unpaired training"}
+    ordered = sorted(pairing, key=lambda label: ([True, False, None].index(pairing[label]), label))
+    return {label: f"{words[pairing[label]]} ({label})" if pairing[label] in words else label for label in ordered}
+
+
+def _paired(trainer: str) -> bool | None:
+    """Whether a trainer learns from pairs; None where it is not installed here."""
+    from synthct.training.registry import find_trainer  # torch is needed here alone
+
+    try:
+        return find_trainer(trainer).paired
+    except TrainingError:
+        return None
+
+
+def _mae(rows: Sequence[Row]) -> dict[str, float]:
+    return {row.patient: row.metrics["mae_hu"] for row in rows}

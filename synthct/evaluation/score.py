@@ -1,0 +1,182 @@
+"""Score one patient: his sCTs against his reference CT, inside the head, where the CT is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import SimpleITK as sitk
+
+from synthct.errors import DatasetError
+from synthct.evaluation.metrics import measure
+from synthct.evaluation.sagittal import SagittalSlice, cut_sagittal
+from synthct.imaging.geometry import Grid, known_region, resample
+from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
+from synthct.imaging.io import read_image
+
+MaskKind = Literal["ct_and_mr", "given", "ct"]
+# Where the CT is known, the heads of one patient in CT and MR share most of the smaller one, if they are registered.
+LEAST_HEAD_OVERLAP = 0.85
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the sCTs of one patient are compared with."""
+
+    patient: str
+    ct: Path
+    mr: Path | None = None  # the first channel
+    mask: Path | None = None  # head mask given by the user; replaces those determined in CT and MR
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model's sCT of one patient, and the fold that held him out (None where folds play no part).
+
+    ``sct`` is a file, or the HU of an sCT that is the same everywhere (the trivial baseline).
+    """
+
+    sct: Path | float
+    fold: int | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A patient scored with one model; ``metrics`` is keyed and ordered as ``metrics.METRICS``.
+
+    ``voxels`` is the number that was compared, ``mask`` how they were chosen: the head determined in both CT and MR, in
+    the CT alone, or given by the user.
+    """
+
+    patient: str
+    fold: int | None
+    metrics: dict[str, float]
+    voxels: int
+    mask: MaskKind
+
+
+@dataclass(frozen=True)
+class PatientScore:
+    """All models' rows of one patient, the slice that the figures show, and what the user should know."""
+
+    rows: dict[str, Row]
+    slice: SagittalSlice
+    warnings: tuple[str, ...]
+
+
+def score_patient(
+    reference: Reference, candidates: Mapping[str, Candidate], window_hu: tuple[float, float]
+) -> PatientScore:
+    """Score every model's sCT of one patient.
+
+    The reference CT is resampled (linearly) to the grid of the sCTs, which is the MR's. What lies outside the CT's
+    field of view is unknown and never counted, whatever the mask.
+
+    Args:
+        candidates: by model label; at least one is a file. All files lie on one grid, which a constant sCT takes.
+        window_hu: the plan's CT window, for the windowed metrics.
+
+    Raises:
+        ImageError: an image cannot be read.
+        DatasetError: there is no voxel to compare, or the sCTs are on different grids; naming the files.
+    """
+    files = {label: candidate.sct for label, candidate in candidates.items() if isinstance(candidate.sct, Path)}
+    scts = _read_on_one_grid(files)
+    first = next(iter(files))
+    grid = Grid.of(scts[first])
+
+    ct = read_image(reference.ct)
+    mr = read_image(reference.mr) if reference.mr is not None else None
+    ct_known = known_region(ct, grid)
+    if not sitk.GetArrayViewFromImage(ct_known).any():
+        raise DatasetError(
+            f"{reference.ct} and {files[first]} lie apart in space: no voxel of the sCT is inside the reference CT. "
+            "Register the reference to the MR, or check that the two files are of one patient."
+        )
+    head, kind, warnings = _head_mask(reference, ct, mr, ct_known, grid)
+    mask = head & ct_known
+    inside = sitk.GetArrayFromImage(mask).astype(bool)
+    if not inside.any():
+        raise DatasetError(_empty_mask_message(reference, files[first], kind))
+    ct_on_grid = resample(ct, grid, interpolation="linear", outside=-1000.0)  # outside is never counted
+    ct_hu = sitk.GetArrayFromImage(ct_on_grid)
+
+    rows = {}
+    for label, candidate in candidates.items():
+        sct_hu = (
+            sitk.GetArrayViewFromImage(scts[label])
+            if label in scts
+            else np.broadcast_to(np.float32(candidate.sct), ct_hu.shape)
+        )
+        metrics = measure(sct_hu, ct_hu, inside, window_hu)
+        rows[label] = Row(reference.patient, candidate.fold, metrics, int(inside.sum()), kind)
+    shown = cut_sagittal(
+        reference.patient,
+        mask=mask,
+        ct_hu=ct_on_grid,
+        ct_known=ct_known,
+        sct_hu=scts,
+        mr=None if mr is None else resample(mr, grid, interpolation="linear", outside=0.0),
+    )
+    return PatientScore(rows, shown, warnings)
+
+
+def _read_on_one_grid(files: Mapping[str, Path]) -> dict[str, sitk.Image]:
+    """The sCTs by label.
+
+    Raises:
+        DatasetError: one is not on the grid of the first.
+    """
+    scts: dict[str, sitk.Image] = {}
+    for label, path in files.items():
+        scts[label] = read_image(path)
+        first = next(iter(scts))
+        if not Grid.of(scts[label]).matches(Grid.of(scts[first])):
+            raise DatasetError(
+                f"{path} is not on the grid of {files[first]}, though both are sCTs of one MR; predict it again."
+            )
+    return scts
+
+
+def _head_mask(
+    reference: Reference, ct: sitk.Image, mr: sitk.Image | None, ct_known: sitk.Image, grid: Grid
+) -> tuple[sitk.Image, MaskKind, tuple[str, ...]]:
+    """The head on ``grid`` (uint8), how it was determined, and warnings (a sentence each)."""
+
+    def on_grid(mask: sitk.Image) -> sitk.Image:
+        return sitk.Cast(resample(mask, grid, interpolation="nearest", outside=0) != 0, sitk.sitkUInt8)
+
+    if reference.mask is not None:
+        return on_grid(read_image(reference.mask)), "given", ()
+    in_ct = on_grid(head_mask_from_ct(ct))
+    if mr is None:
+        return in_ct, "ct", ()
+    in_mr = on_grid(head_mask_from_mr(mr))
+    overlap = _share_of_smaller(in_ct, in_mr & ct_known)
+    if overlap < LEAST_HEAD_OVERLAP:
+        warning = (
+            f"{reference.patient}: the heads in CT and MR share only {overlap:.0%} of the smaller one; "
+            "where CT and MR are not registered, the patient's numbers mean nothing."
+        )
+        return in_ct & in_mr, "ct_and_mr", (warning,)
+    return in_ct & in_mr, "ct_and_mr", ()
+
+
+def _share_of_smaller(one: sitk.Image, other: sitk.Image) -> float:
+    a, b = (sitk.GetArrayViewFromImage(mask).astype(bool) for mask in (one, other))
+    smaller = min(a.sum(), b.sum())
+    return float((a & b).sum() / smaller) if smaller else 0.0
+
+
+def _empty_mask_message(reference: Reference, sct: Path, kind: MaskKind) -> str:
+    if kind == "given":
+        return (
+            f"{reference.mask} marks no voxel that lies inside both {sct} and {reference.ct}; mend or remove the mask."
+        )
+    sources = f"{reference.ct}" if kind == "ct" else f"both {reference.ct} and {reference.mr}"
+    return (
+        f"No head was found in {sources} on the grid of {sct}; check that they show one patient's head, or give a mask."
+    )

@@ -1,0 +1,92 @@
+"""A small dataset of spheres and model folders with made-up predictions, for the tests of this folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from synthct.dataset.raw import RawDataset
+from synthct.imaging.io import write_image
+from synthct.planning.fingerprint import CaseFacts, Fingerprint, VolumeFacts
+from synthct.planning.plan import Configuration, MrWindow, NetworkPlan, Plan, PreprocessingPlan, TrainingPlan
+
+SHAPE = (40, 44, 42)  # (z, y, x)
+SPACING_MM = (5.0, 5.0, 5.0)
+CENTRE = (20.0, 22.0, 21.0)
+RADIUS = 15.0  # voxels, so a head of 1.8 l
+
+
+def distance(shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
+    """Voxels from the centre of the head (z, y, x)."""
+    return np.sqrt(sum((axis - middle) ** 2 for axis, middle in zip(np.indices(shape), CENTRE)))
+
+
+def image(array: np.ndarray, origin_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> sitk.Image:
+    """An image with axes towards left, posterior and superior."""
+    made = sitk.GetImageFromArray(array)
+    made.SetSpacing(SPACING_MM)
+    made.SetOrigin(origin_mm)
+    return made
+
+
+def head_ct(tissue_hu: float = 40.0) -> np.ndarray:
+    """A sphere of tissue in air, int16 HU."""
+    return np.where(distance() <= RADIUS, tissue_hu, -1000).astype(np.int16)
+
+
+def head_mr() -> np.ndarray:
+    """The same sphere in an MR, int16."""
+    return np.where(distance() <= RADIUS, 800, 5).astype(np.int16)
+
+
+def make_raw(folder: Path, patients: list[str], without_ct: tuple[str, ...] = ()) -> RawDataset:
+    """A raw dataset of identical spheres."""
+    folder.mkdir(parents=True)
+    (folder / "dataset.json").write_text('{"channel_names": {"0": "T1"}, "file_ending": ".nii.gz"}')
+    for patient in patients:
+        write_image(image(head_mr()), folder / "imagesTr" / f"{patient}_0000.nii.gz")
+        if patient not in without_ct:
+            write_image(image(head_ct()), folder / "targetsTr" / f"{patient}.nii.gz")
+    return RawDataset.open(folder)
+
+
+def make_model(
+    folder: Path,
+    errors_hu: dict[str, float],
+    *,
+    split: dict[str, list[str]],
+    fold: int | str = 0,
+    ct_means: dict[str, tuple[float, float]] | None = None,
+) -> Path:
+    """A model folder with predictions that are off by ``errors_hu`` in every voxel of the head.
+
+    ``ct_means`` are (mean HU, litres) of the CTs of the training patients, for the fingerprint.
+    """
+    preprocessing = PreprocessingPlan(
+        "sagittal", (5, 5, 5), 1.0, (48, 48), "linear", (-600, 1400), (MrWindow("fixed", 0, 3500),), 256
+    )
+    training = TrainingPlan((52, 52), (48, 48), 0, 1, 1, 1, None, 2e-4, (0.5, 0.999), 10, 0, 100, 50, "float32", 0)
+    configuration = Configuration(preprocessing, NetworkPlan(1, 4, 1, 4), training)
+    name = folder.name.split("__")[-1]
+    plan = Plan(1, "0.1.0", "Dataset001_Spheres", "test", ("T1",), ".nii.gz", 2, {name: configuration})
+    plan.save(folder / "plans.json")
+    Fingerprint(1, "0.1.0", "Dataset001_Spheres", _cases(ct_means or {})).save(folder / "dataset_fingerprint.json")
+    fold_folder = folder / f"fold_{fold}"
+    (fold_folder / "validation").mkdir(parents=True)
+    (fold_folder / "split.json").write_text(json.dumps(split))
+    for patient, error in errors_hu.items():
+        write_image(image(head_ct(40.0 + error)), fold_folder / "validation" / f"{patient}.nii.gz")
+    return folder
+
+
+def _cases(ct_means: dict[str, tuple[float, float]]) -> dict[str, CaseFacts]:
+    def facts(mean: float, litres: float) -> VolumeFacts:
+        return VolumeFacts(SHAPE[::-1], SPACING_MM, "LPS", 0.0, -1000.0, 40.0, litres, (1.0, 1.0, 1.0), mean, {})
+
+    return {
+        patient: CaseFacts(mr=(facts(800.0, 2.0),), ct=facts(mean, litres) if litres else None, files_key="")
+        for patient, (mean, litres) in ct_means.items()
+    }

@@ -1,0 +1,144 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up import SHAPE, head_ct, image, make_model, make_raw
+
+from synthct.dataset.raw import RawDataset
+from synthct.errors import DatasetError, ModelError
+from synthct.evaluation.evaluate import evaluate_dataset, evaluate_folders
+from synthct.imaging.io import write_image
+
+PATIENTS = ["P1", "P2", "P3", "MR_ONLY"]
+CT_MEANS = {"P1": (100.0, 1.0), "P2": (40.0, 3.0), "P3": (30.0, 1.0), "MR_ONLY": (0.0, 0.0)}
+
+
+@pytest.fixture
+def raw(tmp_path):
+    return make_raw(tmp_path / "raw" / "Dataset001_Spheres", PATIENTS, without_ct=("MR_ONLY",))
+
+
+@pytest.fixture
+def results(tmp_path):
+    folder = tmp_path / "results" / "Dataset001_Spheres"
+    first, second = {"train": ["P3", "MR_ONLY"], "val": ["P1", "P2"]}, {"train": ["P1", "P2"], "val": ["P3", "MR_ONLY"]}
+    for trainer, factor in (("cyclegan", 1.0), ("pix2pix", 2.0)):
+        model = folder / f"{trainer}__plans__2d"
+        make_model(model, {"P1": 10 * factor, "P2": 20 * factor}, split=first, fold=0, ct_means=CT_MEANS)
+        make_model(model, {"P3": 60 * factor, "MR_ONLY": 5.0}, split=second, fold=1, ct_means=CT_MEANS)
+    return folder
+
+
+def test_a_dataset_is_evaluated_on_held_out_pairs(raw, results):
+    folder = results / "evaluation"
+    folder.mkdir()
+    for name in ("figure4_cyclegan_GONE.png", "metrics_gone.csv", "notes.txt"):
+        (folder / name).touch()
+    evaluation = evaluate_dataset(raw, results)
+
+    assert list(evaluation.rows) == ["cyclegan", "pix2pix", "mean_ct"]
+    cyclegan = pd.read_csv(folder / "metrics_cyclegan.csv")
+    assert list(cyclegan["patient"]) == ["P1", "P2", "P3"] and list(cyclegan["fold"]) == [0, 0, 1]
+    # The mask's border may hold a little air, which is equal in both.
+    np.testing.assert_allclose(cyclegan["mae_hu"], [10, 20, 60], rtol=0.1)
+    assert set(cyclegan["mask"]) == {"ct_and_mr"}
+
+    mean_ct = pd.read_csv(folder / "metrics_mean_ct.csv")
+    assert list(mean_ct["voxels"]) == list(cyclegan["voxels"])
+
+    comparison = pd.read_csv(folder / "comparison.csv")
+    assert list(zip(comparison["model_a"], comparison["model_b"])) == [("cyclegan", "pix2pix")] * 2
+    assert list(pd.read_csv(folder / "summary.csv")["model"]) == ["cyclegan", "pix2pix", "mean_ct"]
+    assert "mean ± SD" in evaluation.terminal_table
+
+    tables = {f"metrics_{label}" for label in ("cyclegan", "pix2pix", "mean_ct")} | {"summary", "comparison"}
+    figures = {f"figure4_{model}_{p}.png" for model in ("cyclegan", "pix2pix") for p in ("P1", "P2", "P3")}
+    figures |= {f"figure5_{patient}.png" for patient in ("P1", "P2", "P3")}
+    assert {path.name for path in evaluation.tables} == {f"{t}.{kind}" for t in tables for kind in ("csv", "json")}
+    assert {path.name for path in evaluation.figures} == figures  # no checkpoint, so no figure 6
+    written = {path.name for path in folder.iterdir()}
+    assert written == {"notes.txt"} | figures | {path.name for path in evaluation.tables}
+
+
+def test_the_baseline_is_exact_inside_a_given_mask(raw, results):
+    for patient in ("P1", "P2", "P3"):
+        given = np.zeros(SHAPE, np.uint8)
+        given[18:22, 20:24, 19:23] = 1
+        write_image(image(given), raw.folder / "masksTr" / f"{patient}.nii.gz")
+    evaluation = evaluate_dataset(RawDataset.open(raw.folder), results)
+    # Fold 0 trained on P3 (30 HU); fold 1 on P1 and P2: (100 * 1 + 40 * 3) / 4 = 55 HU; all heads are 40 HU.
+    assert [row.metrics["mae_hu"] for row in evaluation.rows["mean_ct"]] == [10, 10, 15]
+    assert [row.metrics["mae_hu"] for row in evaluation.rows["pix2pix"]] == [20, 40, 120]
+    assert {row.mask for row in evaluation.rows["pix2pix"]} == {"given"}
+
+
+def test_a_dataset_without_pairs_is_an_error(tmp_path):
+    raw = make_raw(tmp_path / "Dataset002_MrOnly", ["P1"], without_ct=("P1",))
+    with pytest.raises(DatasetError, match="no patient has both an MR and a CT, so there is nothing to compare"):
+        evaluate_dataset(raw, tmp_path)
+
+
+def test_results_without_predictions_name_the_command(raw, tmp_path):
+    with pytest.raises(ModelError, match="synthct_train 1 cyclegan"):
+        evaluate_dataset(raw, tmp_path / "nothing")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    write_image(image(head_ct(60)), tmp_path / "cts" / "P1.mha")
+    write_image(image(head_ct(60)), tmp_path / "cts" / "ONLY_HERE.mha")
+    write_image(image(head_ct(40)), tmp_path / "references" / "P1.nii.gz")
+    return tmp_path / "cts", tmp_path / "references"
+
+
+def test_two_folders_are_matched_by_name_whatever_the_ending(folders, tmp_path):
+    evaluation = evaluate_folders(*folders, tmp_path / "out")
+    (row,) = evaluation.rows["cts"]
+    assert (row.patient, row.fold, row.mask) == ("P1", None, "ct")
+    assert row.metrics["mae_hu"] == pytest.approx(20, rel=0.1)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "metrics_cts.csv",
+        "metrics_cts.json",
+        "summary.csv",
+        "summary.json",
+        "figure4_cts_P1.png",
+    }
+    assert json.loads((tmp_path / "out" / "metrics_cts.json").read_text())[0]["fold"] is None
+    assert len(evaluation.warnings) == 1 and "ONLY_HERE.mha is left out" in evaluation.warnings[0]
+
+
+def test_given_masks_are_used_and_must_be_complete(folders, tmp_path):
+    masks = tmp_path / "masks"
+    given = np.zeros(SHAPE, np.uint8)
+    given[20, 22, 21] = 1
+    write_image(image(given), masks / "P1.nrrd")
+    evaluation = evaluate_folders(*folders, tmp_path / "out", masks=masks)
+    (row,) = evaluation.rows["cts"]
+    assert (row.mask, row.voxels, row.metrics["mae_hu"]) == ("given", 1, 20)
+    (masks / "P1.nrrd").rename(masks / "P9.nrrd")
+    with pytest.raises(DatasetError, match="holds no mask of P1"):
+        evaluate_folders(*folders, tmp_path / "out", masks=masks)
+
+
+def test_folders_without_a_common_name_say_what_was_looked_for(folders, tmp_path):
+    (folders[1] / "P1.nii.gz").rename(folders[1] / "PATIENT1.nii.gz")
+    with pytest.raises(DatasetError, match=r"ONLY_HERE, P1\).*PATIENT1"):
+        evaluate_folders(*folders, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_folders_and_double_names_are_errors(folders, tmp_path):
+    with pytest.raises(DatasetError, match="is not a folder"):
+        evaluate_folders(tmp_path / "missing", folders[1], tmp_path / "out")
+    write_image(image(head_ct()), folders[0] / "P1.nii")
+    with pytest.raises(DatasetError, match="both of patient P1"):
+        evaluate_folders(*folders, tmp_path / "out")
+
+
+def test_a_pool_of_processes_gives_the_same_rows(folders, tmp_path):
+    write_image(image(head_ct(90)), folders[0] / "P2.mha")
+    write_image(image(head_ct(40)), folders[1] / "P2.nii.gz")
+    alone = evaluate_folders(*folders, tmp_path / "alone")
+    pooled = evaluate_folders(*folders, tmp_path / "pooled", workers=2)
+    assert alone.rows == pooled.rows and alone.terminal_table == pooled.terminal_table

@@ -1,0 +1,46 @@
+import json
+
+import pytest
+from made_up import make_model
+
+from synthct.errors import ModelError
+from synthct.evaluation.models import find_models
+
+
+def test_a_trainer_with_one_configuration_is_labelled_by_its_name(tmp_path):
+    for name in ("cyclegan__plans__2d", "pix2pix__plans__2d", "pix2pix__plans__2d_lowres"):
+        make_model(tmp_path / name, {"P1": 0.0}, split={"train": ["P2"], "val": ["P1"]})
+    (tmp_path / "evaluation").mkdir()
+    models = find_models(tmp_path)
+    assert [model.label for model in models] == ["cyclegan", "pix2pix__2d", "pix2pix__2d_lowres"]
+    assert [(model.trainer, model.configuration) for model in models] == [
+        ("cyclegan", "2d"),
+        ("pix2pix", "2d"),
+        ("pix2pix", "2d_lowres"),
+    ]
+
+
+def test_every_patient_is_taken_from_the_fold_that_held_him_out(tmp_path, caplog):
+    folder = tmp_path / "cyclegan__plans__2d"
+    make_model(folder, {"P1": 0.0, "P2": 0.0}, split={"train": ["P3"], "val": ["P1"]}, fold=0)
+    make_model(folder, {"P1": 0.0, "P3": 0.0}, split={"train": ["P2"], "val": ["P1", "P3"]}, fold=1)
+    make_model(folder, {"P4": 0.0}, split={"train": ["P4"], "val": ["P4"]}, fold="all")
+    (model,) = find_models(tmp_path)
+    assert {patient: one.fold for patient, one in model.held_out.items()} == {"P1": 0, "P3": 1}
+    assert model.held_out["P3"].trained_on == ("P2",)
+    assert model.held_out["P3"].sct == folder / "fold_1" / "validation" / "P3.nii.gz"
+    assert "did not hold P2 out" in caplog.text and "P1 is scored on fold 0 already" in caplog.text
+
+
+def test_models_without_predictions_and_half_written_files_are_passed_over(tmp_path):
+    folder = make_model(tmp_path / "cyclegan__plans__2d", {}, split={"train": [], "val": ["P1"]})
+    (folder / "fold_0" / "validation" / ".1234.partial.P1.nii.gz").touch()
+    assert find_models(tmp_path) == ()
+    assert find_models(tmp_path / "missing") == ()
+
+
+def test_a_malformed_split_names_its_file(tmp_path):
+    folder = make_model(tmp_path / "cyclegan__plans__2d", {"P1": 0.0}, split={"train": [], "val": ["P1"]})
+    (folder / "fold_0" / "split.json").write_text(json.dumps({"train": []}))
+    with pytest.raises(ModelError, match=r"split\.json must hold"):
+        find_models(tmp_path)
