@@ -46,8 +46,6 @@ def _run(arguments: argparse.Namespace) -> None:
     if not 0.5 <= arguments.voxel_scale <= 8 or arguments.misalignment_mm < 0 or arguments.test < 0:
         raise DatasetError("--voxel_scale must lie in 0.5..8, --misalignment_mm and --test must not be negative.")
     folder = root_folder("synthct_raw") / f"Dataset{arguments.dataset:03d}_{arguments.name}"
-    if (folder / "dataset.json").exists() and not arguments.overwrite:
-        raise DatasetError(f"{folder} is there already; give another -d or --name, or --overwrite.")
     cases = make_example_dataset(
         folder,
         n_train=arguments.train,
@@ -55,6 +53,7 @@ def _run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         voxel_scale=arguments.voxel_scale,
         misalignment_mm=arguments.misalignment_mm,
+        overwrite=arguments.overwrite,
         workers=arguments.workers,
         progress=console.progress_bar,
     )

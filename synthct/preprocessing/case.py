@@ -103,7 +103,7 @@ def _on_grid(mask: sitk.Image, grid: Grid) -> np.ndarray:
 
 
 def _array(image: sitk.Image) -> np.ndarray:
-    return sitk.GetArrayViewFromImage(image)
+    return sitk.GetArrayFromImage(image)  # a copy: a view of a temporary image would outlive its memory
 
 
 def check_channels(mr: Sequence[sitk.Image], n_channels: int, name: str) -> None:

@@ -85,9 +85,11 @@ def train(
         KeyboardInterrupt: after Ctrl-C or SIGTERM, once ``checkpoint_latest.pth`` is saved.
     """
     with contextlib.ExitStack() as stack:
-        run = _Run(trainer_name, plan, configuration_name, Path(fold_folder), split, training, disjoint, device, resume)
+        device, device_reason = (device, "as given") if device is not None else select_device()
         # The caller's random numbers are left as they are.
-        stack.enter_context(torch.random.fork_rng([run.device] if run.device.type == "cuda" else []))
+        stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
+        run = _Run(trainer_name, plan, configuration_name, Path(fold_folder), split, training, disjoint, device, resume)
+        log.info("synthct with torch %s on %s (%s)", torch.__version__, device, device_reason)
         loader = run.on_train_start(Path(preprocessed_folder) / configuration_name, workers, memory_budget, progress)
         if run.epoch >= run.training.epochs:
             log.info("All %d epochs are done already; give more epochs to go on.", run.training.epochs)
@@ -128,7 +130,7 @@ class _Run:
         split: dict[str, list[str]],
         training: TrainingPlan | None,
         disjoint: bool,
-        device: torch.device | None,
+        device: torch.device,
         resume: bool,
     ) -> None:
         trainer_class = find_trainer(trainer_name)
@@ -155,8 +157,8 @@ class _Run:
         }
         if self.checkpoint:
             check_resumable(self.checkpoint, self.identity, fold_folder)
-        self.device, self.device_reason = (device, "as given") if device is not None else select_device()
-        self.trainer = trainer_class(dataclasses.replace(configuration, training=training), self.device)
+        self.device = device
+        self.trainer = trainer_class(dataclasses.replace(configuration, training=training), device)
         self.preprocessing, self.network = configuration.preprocessing, configuration.network
         self.log = TrainingLog(fold_folder / "training_log.csv")
         self.figure = ProgressFigure(fold_folder / "progress.png", self.title)
@@ -196,7 +198,6 @@ class _Run:
         self.iterations = training.iterations_per_epoch or order.steps_per_epoch
         self.validation = Validation.read(stacks, self.split["val"], self.split["train"], self.preprocessing)
 
-        log.info("synthct with torch %s on %s (%s)", torch.__version__, self.device, self.device_reason)
         log.info("precision: %s", self.trainer.precision)
         log.info("slices: %d MR of %d patients, %d CT of %d patients%s", len(slices.mr), len(slices.mr_patients),
                  len(slices.ct), len(slices.ct_patients), ", paired" if paired else "")  # fmt: skip

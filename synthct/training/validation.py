@@ -51,9 +51,8 @@ class Validation:
             (stack, i) for stack in pairs for i in np.flatnonzero(stack.head_fraction(MR_KNOWN | CT_KNOWN) > 0).tolist()
         ]
         if candidates:
-            chosen = np.unique(
-                np.linspace(0, len(candidates) - 1, 2 * min(N_SLICES, len(candidates)) + 1).astype(int)[1::2]
-            )
+            n = min(N_SLICES, len(candidates))
+            chosen = ((np.arange(n) + 0.5) * len(candidates) / n).astype(int)
             slices = [_example(*candidates[i]) for i in chosen]
             example = _fullest(pairs[0])
         else:

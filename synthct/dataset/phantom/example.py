@@ -1,22 +1,17 @@
 """Writes the example dataset: paired head phantoms in the raw dataset layout."""
 
-import json
-import multiprocessing
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import partial
+from __future__ import annotations
+
+import shutil
 from pathlib import Path
 
-import SimpleITK as sitk
-
 from synthct.dataset.phantom.patient import make_phantom_patient
+from synthct.errors import DatasetError
+from synthct.files import read_json, write_json
+from synthct.imaging.io import write_image
+from synthct.parallel import Progress, quiet, run_cases
 
-Progress = Callable[..., Iterable]
-
-
-def _no_progress(iterable: Iterable, **_: object) -> Iterable:
-    return iterable
+DATASET_NAME = "Head phantoms"
 
 
 def make_example_dataset(
@@ -28,75 +23,63 @@ def make_example_dataset(
     voxel_scale: float = 1.0,
     misalignment_mm: float = 3.0,
     file_ending: str = ".nii.gz",
+    overwrite: bool = False,
     workers: int = 1,
-    progress: Progress = _no_progress,
+    progress: Progress = quiet,
 ) -> list[str]:
-    """Writes ``n_train`` + ``n_test`` patients and dataset.json; returns the case identifiers.
+    """Write ``n_train`` + ``n_test`` patients and then ``dataset.json``; return the case ids.
 
-    ``progress`` is called like tqdm: ``progress(iterable, total=n, desc=...)``. With ``workers`` above 1, patients are
-    made in that many processes.
+    Args:
+        dataset_folder: such as ``synthct_raw/Dataset001_HeadPhantom``.
+        n_train, n_test: patients; patient i is the same however many are made.
+        seed: another seed, other patients.
+        voxel_scale: 1 for the seed's voxels, 2 for twice their edges over the same field of view.
+        misalignment_mm: largest local shift of throat, jaw and neck between MR and CT.
+        file_ending: of the image files.
+        overwrite: replace phantoms that are there; other datasets are never touched.
+        workers: processes.
+        progress: a display like ``tqdm``.
+
+    Raises:
+        DatasetError: there is a dataset in the folder already.
     """
     dataset_folder = Path(dataset_folder)
     if n_train < 1 or n_test < 0:
         raise ValueError(f"n_train must be 1 or more and n_test 0 or more, got {n_train} and {n_test}")
+    _make_room(dataset_folder, overwrite)
     cases = [f"HEAD_{number:03d}" for number in range(1, n_train + n_test + 1)]
-    suffixes = ["Tr"] * n_train + ["Ts"] * n_test
-    for suffix in sorted(set(suffixes)):
-        for kind in ("images", "targets"):
-            (dataset_folder / f"{kind}{suffix}").mkdir(parents=True, exist_ok=True)
-    write = partial(
-        _write_patient,
-        dataset_folder=dataset_folder,
-        seed=seed,
-        voxel_scale=voxel_scale,
-        misalignment_mm=misalignment_mm,
-        file_ending=file_ending,
-    )
-    jobs = list(zip(range(len(cases)), cases, suffixes, strict=True))
-    if workers > 1:
-        # Spawned, not forked: a fork copies the locks of SimpleITK's thread pool and may hang.
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-            futures = [pool.submit(write, *job) for job in jobs]
-            for future in progress(as_completed(futures), total=len(jobs), desc="Making phantoms"):
-                future.result()
-    else:
-        for job in progress(jobs, total=len(jobs), desc="Making phantoms"):
-            write(*job)
+    options = {"seed": seed, "voxel_scale": voxel_scale, "misalignment_mm": misalignment_mm}
+    arguments = {
+        case: (index, case, "Tr" if index < n_train else "Ts", dataset_folder, file_ending, options)
+        for index, case in enumerate(cases)
+    }
+    run_cases(_write_patient, arguments, workers=workers, progress=progress, describe="Making phantoms")
     description = {
-        "channel_names": {"0": "T1"},
-        "file_ending": file_ending,
-        "name": "Head phantoms",
+        "name": DATASET_NAME,
         "description": "Computer-made paired head MR (T1 gradient echo) and CT with known anatomy; no patient data.",
         "licence": "CC0 1.0",
+        "channel_names": {"0": "T1"},
+        "file_ending": file_ending,
     }
-    # Written last: a dataset.json says that the dataset is complete.
-    temporary = dataset_folder / ".tmp-dataset.json"
-    temporary.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, dataset_folder / "dataset.json")
+    write_json(description, dataset_folder / "dataset.json")  # last: it says that the dataset is complete
     return cases
 
 
+def _make_room(dataset_folder: Path, overwrite: bool) -> None:
+    description = dataset_folder / "dataset.json"
+    if not description.exists():
+        return
+    if not overwrite:
+        raise DatasetError(f"{dataset_folder} is there already; give another number or name, or --overwrite.")
+    content = read_json(description, DatasetError)
+    if not isinstance(content, dict) or content.get("name") != DATASET_NAME:
+        raise DatasetError(f"{dataset_folder} holds no head phantoms but other data, which are not overwritten.")
+    shutil.rmtree(dataset_folder)
+
+
 def _write_patient(
-    index: int,
-    case: str,
-    suffix: str,
-    *,
-    dataset_folder: Path,
-    seed: int,
-    voxel_scale: float,
-    misalignment_mm: float,
-    file_ending: str,
+    index: int, case: str, part: str, dataset_folder: Path, file_ending: str, options: dict[str, float]
 ) -> None:
-    patient = make_phantom_patient(index, seed=seed, voxel_scale=voxel_scale, misalignment_mm=misalignment_mm)
-    write_image(patient.mr, dataset_folder / f"images{suffix}" / f"{case}_0000{file_ending}")
-    write_image(patient.ct, dataset_folder / f"targets{suffix}" / f"{case}{file_ending}")
-
-
-def write_image(image: sitk.Image, path: Path) -> None:
-    """Writes beside and moves into place, so that a broken run leaves no half image under a good name."""
-    temporary = path.with_name(f".tmp-{path.name}")
-    try:
-        sitk.WriteImage(image, str(temporary), useCompression=True)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    patient = make_phantom_patient(index, **options)
+    write_image(patient.mr, dataset_folder / f"images{part}" / f"{case}_0000{file_ending}")
+    write_image(patient.ct, dataset_folder / f"targets{part}" / f"{case}{file_ending}")
