@@ -12,9 +12,8 @@ import SimpleITK as sitk
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from synthct.imaging.geometry import Grid, resample
 
-WORKING_SPACING_MM = 1.5  # fine enough for the skin, coarse enough for a second a head
+WORKING_SPACING_MM = 2.0  # fine enough for the skin, coarse enough for a second a head
 CT_TISSUE_HU = -400.0  # between air and skin; cushions and most of the couch lie below
 PLAUSIBLE_VOLUME_L = (2.0, 7.5)  # an adult or child's head with some or much neck
 
@@ -27,7 +26,7 @@ def head_mask_from_ct(ct: sitk.Image) -> sitk.Image:
     Returns:
         uint8 image, 1 inside the head; empty where nothing is denser than air.
     """
-    tissue = _at_working_spacing(ct, outside=-1000.0) > CT_TISSUE_HU
+    tissue = _at_working_spacing(ct) > CT_TISSUE_HU
     radius_mm = 4.0
     core = _largest_component(_eroded(tissue, radius_mm))
     solid = _dilated(core, radius_mm + 0.5) & tissue  # opening takes off what is thinner than 8 mm
@@ -43,19 +42,19 @@ def head_mask_from_mr(mr: sitk.Image) -> sitk.Image:
     Returns:
         uint8 image, 1 inside the head; empty where the image is constant.
     """
-    image = _at_working_spacing(mr, outside=0.0)
+    image = _at_working_spacing(mr)
     values = sitk.GetArrayViewFromImage(image)
     low, high = np.percentile(values, (0.1, 99.5))
     if not high > low:
-        return _on_grid_of(mr, image > float("inf"))
+        return sitk.Cast(mr != mr, sitk.sitkUInt8)  # nothing to see
     clipped = np.clip(values, low, high)
-    # Otsu lies midway between air and tissue; far from the coil tissue is weaker, so less than half of it is enough.
-    threshold = low + 0.4 * (threshold_otsu(clipped) - low)
-    smooth = sitk.SmoothingRecursiveGaussian(image, WORKING_SPACING_MM)  # background noise is not tissue
+    # Otsu lies midway between air and tissue; far from the coil tissue is weaker, so a third is enough.
+    threshold = low + 0.35 * (threshold_otsu(clipped) - low)
+    smooth = sitk.SmoothingRecursiveGaussian(image, 0.75 * WORKING_SPACING_MM)  # background noise is not tissue
     tissue = smooth > float(threshold)
     core = _largest_component(_eroded(tissue, 2.0))
     grown = _dilated(core, 2.5) & tissue
-    return _on_grid_of(mr, _filled(_largest_component(grown), closing_mm=10.0))
+    return _on_grid_of(mr, _filled(_largest_component(grown), closing_mm=10.0), grow_mm=1.0)
 
 
 def volume_litres(mask: sitk.Image) -> float:
@@ -64,22 +63,26 @@ def volume_litres(mask: sitk.Image) -> float:
     return voxels * float(np.prod(mask.GetSpacing())) * 1e-6
 
 
-def _at_working_spacing(image: sitk.Image, outside: float) -> sitk.Image:
-    """Float image of about the working spacing over the same extent; an axis that is coarser already stays."""
-    spacing = np.maximum(image.GetSpacing(), WORKING_SPACING_MM)
-    extent = np.multiply(image.GetSize(), image.GetSpacing())
-    size = np.maximum(np.ceil(extent / spacing).astype(int), 1)
-    own = Grid.of(image)
-    # Voxel edges, not centres, of both grids coincide.
-    origin = own.point((np.asarray(spacing) / image.GetSpacing() - 1) / 2)
-    grid = Grid(tuple(map(int, size)), tuple(map(float, spacing)), tuple(map(float, origin)), own.direction)
-    return resample(image, grid, outside=outside)
+def _at_working_spacing(image: sitk.Image) -> sitk.Image:
+    """Float image over the same extent whose voxels are means of whole blocks of voxels, about 2 mm wide."""
+    factors = [max(1, round(WORKING_SPACING_MM / spacing)) for spacing in image.GetSpacing()]
+    remainder = [-size % factor for size, factor in zip(image.GetSize(), factors)]
+    # The last block is filled up with its own border, so that a neck cut by the field of view stays in.
+    padded = sitk.ZeroFluxNeumannPad(image, [0, 0, 0], remainder)
+    return sitk.Cast(sitk.BinShrink(padded, factors), sitk.sitkFloat32)
 
 
-def _on_grid_of(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
-    """The working mask on the image's own grid; interpolated linearly, so that its border shows no coarse steps."""
-    fine = sitk.Resample(sitk.Cast(mask, sitk.sitkFloat32), image, sitk.Transform(), sitk.sitkLinear, 0.0)
-    return sitk.Cast(fine >= 0.5, sitk.sitkUInt8)
+def _on_grid_of(image: sitk.Image, mask: sitk.Image, grow_mm: float = 0.0) -> sitk.Image:
+    """The working mask on the image's own grid, its surface moved outwards by ``grow_mm``.
+
+    Distances are interpolated, not the mask, so that the border lies between the working voxels without steps.
+    """
+    if not sitk.GetArrayViewFromImage(mask).any():
+        return sitk.Cast(image != image, sitk.sitkUInt8)
+    far_mm = 1e3
+    distance = sitk.Resample(_distance_mm(mask), image, sitk.Transform(), sitk.sitkLinear, far_mm)
+    half_voxel_mm = min(mask.GetSpacing()) / 2  # the distance is 0 at the centres of the outermost voxels
+    return sitk.Cast(distance <= half_voxel_mm + grow_mm, sitk.sitkUInt8)
 
 
 def _distance_mm(mask: sitk.Image) -> sitk.Image:

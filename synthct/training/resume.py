@@ -9,16 +9,26 @@ from typing import Any
 from synthct.errors import ModelError, TrainingError
 from synthct.planning.plan import TrainingPlan
 from synthct.records import from_plain, to_plain
-from synthct.training.checkpoint import load_checkpoint
+from synthct.training.checkpoint import KEYS_TO_RESUME, load_checkpoint
 
 log = logging.getLogger("synthct")
 
 
 def find_checkpoint(fold_folder: Path) -> dict[str, Any] | None:
-    """The checkpoint to go on with: the latest, else the final one, else None."""
+    """The checkpoint to go on with: the latest, else the final one, else None.
+
+    Raises:
+        ModelError: where it cannot be read.
+        TrainingError: where it was exported without the state of the training.
+    """
     for name in ("checkpoint_latest.pth", "checkpoint_final.pth"):
         if (fold_folder / name).is_file():
-            return load_checkpoint(fold_folder / name)
+            checkpoint = load_checkpoint(fold_folder / name)
+            if any(key not in checkpoint for key in KEYS_TO_RESUME):
+                raise TrainingError(
+                    f"{fold_folder / name} holds a model to predict with only; it cannot be trained on."
+                )
+            return checkpoint
     return None
 
 

@@ -1,0 +1,48 @@
+# make quickstart   everything from nothing to the table of results, on head phantoms, in about ten minutes
+# make test         the whole test suite
+# make lint         what the style check says
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXAMPLE := synthct_raw/Dataset001_HeadPhantom
+CONFIGURATION := 2d_lowres
+LOWRES := synthct_results/Dataset001_HeadPhantom
+
+# The quickstart and the tests use the checkout's own folders and environment, whatever is set outside.
+export synthct_raw := $(CURDIR)/synthct_raw
+export synthct_preprocessed := $(CURDIR)/synthct_preprocessed
+export synthct_results := $(CURDIR)/synthct_results
+
+.PHONY: quickstart test lint install install-test clean-example
+
+quickstart: install
+	test -f $(EXAMPLE)/dataset.json || $(BIN)/synthct_make_example --train 12 --test 2 --voxel_scale 1.5
+	$(BIN)/synthct_plan_and_preprocess -d 1 -c $(CONFIGURATION)
+	$(BIN)/synthct_train 1 cyclegan -c $(CONFIGURATION)
+	$(BIN)/synthct_train 1 pix2pix -c $(CONFIGURATION)
+	$(BIN)/synthct_predict -i $(EXAMPLE)/imagesTs -o predictions -d 1 -tr cyclegan
+	$(BIN)/synthct_evaluate -d 1
+
+test: install-test
+	$(BIN)/python -m pytest -n 2
+
+lint: install-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+install: $(VENV)/installed
+
+install-test: $(VENV)/installed-test
+
+$(VENV)/installed: setup.py constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+clean-example:
+	rm -rf $(EXAMPLE) synthct_preprocessed/Dataset001_HeadPhantom $(LOWRES) predictions
