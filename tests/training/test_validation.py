@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tiny_training import N_SLICES, ONLY_CT, ONLY_MR, PAIRED, make_configuration, make_stack
+
+from synthct.imaging.intensity import from_grey_levels
+from synthct.training.log import TrainingLog
+from synthct.training.pix2pix import Pix2Pix
+from synthct.training.progress_figure import ProgressFigure
+from synthct.training.validation import Validation
+
+PREPROCESSING = make_configuration().preprocessing
+
+
+class _Constant(Pix2Pix):
+    """Synthesizes the middle of the window everywhere: 400 HU."""
+
+    def synthesize(self, mr):
+        assert mr.shape[2] % 4 == 0
+        assert mr.shape[3] % 4 == 0
+        return torch.zeros(len(mr), 1, *mr.shape[2:])
+
+
+@pytest.fixture
+def constant():
+    return _Constant(make_configuration(), "cpu")
+
+
+def test_mae_is_that_of_equation_4_inside_the_head(preprocessed_folder, constant):
+    validation = Validation.read(preprocessed_folder / "tiny", ["PAIR_4"], PAIRED[:3], PREPROCESSING)
+    assert len(validation.slices) == N_SLICES - 2
+    stack = make_stack("PAIR_4", 3)
+    inside = (stack.regions & 1) > 0
+    ct = from_grey_levels(stack.ct, (-600, 1400))
+    assert validation.mae_hu(constant) == pytest.approx(np.abs(ct[inside] - 400).mean(), rel=1e-4)
+
+
+def test_at_most_12_slices_evenly_spread_over_patients(preprocessed_folder):
+    validation = Validation.read(preprocessed_folder / "tiny", PAIRED, [], PREPROCESSING)
+    assert len(validation.slices) == 12
+    assert [sum(one.patient == p for one in validation.slices) for p in PAIRED] == [3, 3, 3, 3]
+
+
+def test_odd_slice_sizes_are_padded_for_the_generator(tmp_path, constant):
+    stack = make_stack("P", 0, size=30)
+    stack.save(tmp_path / "P.npz")
+    validation = Validation.read(tmp_path, ["P"], [], PREPROCESSING)
+    assert validation.sct_hu(constant, validation.slices[0]).shape == (30, 30)
+    assert validation.mae_hu(constant) > 0
+
+
+@pytest.mark.parametrize(
+    ("held_out", "training", "patient"),
+    [(["PAIR_4"], ["PAIR_1"], "PAIR_4"), ([ONLY_CT], [ONLY_MR, "PAIR_1"], "PAIR_1"), ([], [ONLY_CT, ONLY_MR], ONLY_MR)],
+)
+def test_example_is_held_out_where_it_can_be(preprocessed_folder, held_out, training, patient, tmp_path, constant):
+    validation = Validation.read(preprocessed_folder / "tiny", held_out, training, PREPROCESSING)
+    assert validation.example.patient == patient
+    assert (validation.mae_hu(constant) is None) == (held_out != ["PAIR_4"])
+    rows = TrainingLog(tmp_path / "log.csv")
+    rows.add({"epoch": 1, "step": 2, "learning_rate": 1e-4, "l1": 0.5, "val_mae_hu": None})
+    ProgressFigure(tmp_path / "progress.png", "title").draw(rows, constant, validation)
+    assert (tmp_path / "progress.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_missing_matplotlib_is_said_once_and_is_not_fatal(tmp_path, constant, monkeypatch, caplog):
+    import sys
+
+    caplog.set_level("INFO", "synthct")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    rows = TrainingLog(tmp_path / "log.csv")
+    rows.add({"epoch": 1, "l1": 0.5})
+    figure = ProgressFigure(tmp_path / "progress.png", "title")
+    for _ in range(3):
+        figure.draw(rows, constant, Validation([], None, PREPROCESSING))
+    assert caplog.text.count("matplotlib is not installed") == 1
+    assert not (tmp_path / "progress.png").exists()
+
+
+def test_log_keeps_only_the_rows_of_finished_epochs(tmp_path):
+    written = TrainingLog(tmp_path / "log.csv")
+    for epoch in (1, 2, 3):
+        written.add({"epoch": epoch, "l1": 0.123456789 / epoch, "val_mae_hu": None})
+    again = TrainingLog(tmp_path / "log.csv")
+    again.read(2)
+    assert again.rows == written.rows[:2]
+    again.add({"epoch": 3, "l1": 1.0, "val_mae_hu": 70.25})
+    assert (tmp_path / "log.csv").read_text().splitlines()[-1] == "3,1,70.25"
+    assert again.losses() == ["l1"]
+    assert np.isnan(again.column("val_mae_hu")[:2]).all()
