@@ -71,7 +71,7 @@ def from_plain(
         if kind is Any:
             return plain
         if kind is float and isinstance(plain, int) and not isinstance(plain, bool):
-            plain = float(plain)
+            plain = float(plain) if abs(plain) < 1e300 else math.inf
         if not isinstance(plain, kind) or (isinstance(plain, bool) and kind is not bool):
             raise fail(f"'{key}' must be of type {kind.__name__}, not {plain!r}")
         if kind is float and not math.isfinite(plain):

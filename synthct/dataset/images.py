@@ -53,7 +53,6 @@ def head_masks(images: CaseImages) -> HeadMasks:
             for image in (images.mr[0] if images.mr else None, images.ct)
         ]
         return HeadMasks(*on_grid)
-    return HeadMasks(
-        mr=head_mask_from_mr(images.mr[0]) if images.mr else None,
-        ct=head_mask_from_ct(images.ct) if images.ct is not None else None,
-    )
+    mr = head_mask_from_mr(images.mr[0]) if images.mr else None
+    ct = head_mask_from_ct(images.ct, mr_head_mask=mr) if images.ct is not None else None
+    return HeadMasks(mr, ct)

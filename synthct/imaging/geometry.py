@@ -154,8 +154,9 @@ def slice_grid(
     """The grid of a case's slices, along the axes of ``reference`` and centred on the head.
 
     One rule for MR and CT, whatever their fields of view: front to back and left to right the centre of the head mask's
-    bounding box is the centre of the grid; along the body the top of the head lies a twelfth of the slice's extent below
-    the upper border, because necks are cut at any height. Every slice that holds some of the head is there, none else.
+    bounding box is the centre of the grid; along the body the top of the head lies a twelfth of the least slice's extent
+    below the upper border, because necks are cut at any height. Every slice that holds some of the head is there, and
+    one more on either side.
 
     Args:
         reference: gives the axes' directions (the MR where there is one).
@@ -175,24 +176,27 @@ def slice_grid(
     low_mm, high_mm = _extent_along(head_mask, axes)
     spacing_xyz = np.asarray(spacing_mm)[::-1]
     least = np.array([slice_size[1], slice_size[0], 1])
-    margin = np.array([4, 4, 1])  # voxels, so that the head's border is interpolated between known slices
-    size = np.ceil((high_mm - low_mm) / spacing_xyz).astype(int) + 2 * margin
+    # Voxels around the head (axis, before and after it), so that its border is interpolated between known slices.
+    margin = np.array([(4, 4), (4, 4), (1, 1)])
+    along_body = next(axis for axis in range(3) if orientation[axis] in "SI")
+    top = 0 if orientation[along_body] == "I" else 1
+    if along_body < 2:  # from the least size, which a long neck does not change
+        margin[along_body, top] = max(least[along_body] // 12, 4)
+    size = np.ceil((high_mm - low_mm) / spacing_xyz).astype(int) + margin.sum(axis=1)
     size[:2] = np.maximum(least[:2], -(-size[:2] // 4) * 4)
     centre_mm = (low_mm + high_mm) / 2
-    for axis in range(3):
-        side = orientation[axis]
-        if side in "SI":  # anchored at the top of the head
-            room = max(int(size[axis]) // 12, margin[axis]) * spacing_xyz[axis]
-            extent = (size[axis] - 1) * spacing_xyz[axis]
-            height = high_mm[axis] - low_mm[axis]
-            room = min(room, max(extent - height, 0) if axis < 2 else room)
-            centre_mm[axis] = low_mm[axis] - room + extent / 2 if side == "I" else high_mm[axis] + room - extent / 2
+    room_mm = (margin[along_body, top] - 0.5) * spacing_xyz[along_body]  # to the centre of the outermost voxel
+    half_mm = (size[along_body] - 1) / 2 * spacing_xyz[along_body]
+    if top == 0:
+        centre_mm[along_body] = low_mm[along_body] - room_mm + half_mm
+    else:
+        centre_mm[along_body] = high_mm[along_body] + room_mm - half_mm
     origin = axes @ (centre_mm - (size - 1) / 2 * spacing_xyz)
     return Grid(tuple(map(int, size)), tuple(map(float, spacing_xyz)), tuple(map(float, origin)), tuple(axes.ravel()))
 
 
 def _extent_along(mask: sitk.Image, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least and greatest coordinate (mm) of the mask's voxel centres along the unit vectors in ``axes``' columns."""
+    """Least and greatest coordinate (mm) of the mask's voxels, edges included, along the unit vectors in columns."""
     array = sitk.GetArrayViewFromImage(mask)
     grid = Grid.of(mask)
     bounds = []
@@ -200,6 +204,6 @@ def _extent_along(mask: sitk.Image, axes: np.ndarray) -> tuple[np.ndarray, np.nd
         occupied = np.flatnonzero(array.any(axis=tuple(other for other in range(3) if other != 2 - axis)))
         if occupied.size == 0:
             raise ValueError("the head mask is empty")
-        bounds.append((occupied[0], occupied[-1]))
+        bounds.append((occupied[0] - 0.5, occupied[-1] + 0.5))
     corners = np.array([axes.T @ grid.point(corner) for corner in np.array(np.meshgrid(*bounds)).reshape(3, -1).T])
     return corners.min(axis=0), corners.max(axis=0)

@@ -12,16 +12,23 @@ import SimpleITK as sitk
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
+from synthct.imaging.geometry import Grid, known_region, resample
+
 
 WORKING_SPACING_MM = 2.0  # fine enough for the skin, coarse enough for a second a head
 CT_TISSUE_HU = -400.0  # between air and skin; cushions and most of the couch lie below
 PLAUSIBLE_VOLUME_L = (2.0, 7.5)  # an adult or child's head with some or much neck
 
 
-def head_mask_from_ct(ct: sitk.Image) -> sitk.Image:
+def head_mask_from_ct(ct: sitk.Image, *, mr_head_mask: sitk.Image | None = None) -> sitk.Image:
     """Head mask of a CT in HU, on the CT's own grid.
 
     Table, head holder, cushions and thermoplastic mask are left out; nose, ears and inner air are in.
+
+    Args:
+        ct: in HU.
+        mr_head_mask: the head in an aligned MR of the patient, any grid. A thermoplastic mask that is pressed to the
+            skin cannot be told from it in the CT; the MR does not show it.
 
     Returns:
         uint8 image, 1 inside the head; empty where nothing is denser than air.
@@ -31,7 +38,10 @@ def head_mask_from_ct(ct: sitk.Image) -> sitk.Image:
     core = _largest_component(_eroded(tissue, radius_mm))
     solid = _dilated(core, radius_mm + 0.5) & tissue  # opening takes off what is thinner than 8 mm
     head = (_dilated(solid, 3.0) & tissue) | _thin_head_parts(tissue, solid)
-    return _on_grid_of(ct, _filled(_largest_component(head), closing_mm=11.0))
+    head = _filled(_largest_component(head), closing_mm=11.0)
+    if mr_head_mask is not None:
+        head = _near_mr_head(head, mr_head_mask)
+    return _on_grid_of(ct, head)
 
 
 def head_mask_from_mr(mr: sitk.Image) -> sitk.Image:
@@ -116,6 +126,15 @@ def _thin_head_parts(tissue: sitk.Image, solid: sitk.Image) -> sitk.Image:
     parts = sitk.GetImageFromArray(np.isin(sitk.GetArrayViewFromImage(labels), head_parts).astype(np.uint8))
     parts.CopyInformation(labels)
     return parts
+
+
+def _near_mr_head(head: sitk.Image, mr_head_mask: sitk.Image) -> sitk.Image:
+    """What lies at most 4 mm outside the MR's head, or outside the MR's field of view."""
+    grid = Grid.of(head)
+    known = known_region(mr_head_mask, grid)
+    near = head & (_dilated(resample(mr_head_mask, grid, interpolation="nearest"), 4.0) | (known == 0))
+    share = sitk.GetArrayViewFromImage(near).sum() / max(1, sitk.GetArrayViewFromImage(head).sum())
+    return near if share > 0.85 else head  # less: the two are not aligned, and the MR tells nothing about the CT
 
 
 def _largest_component(mask: sitk.Image) -> sitk.Image:

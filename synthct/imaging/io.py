@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from synthct.errors import ImageError
 from synthct.files import written_whole
+from synthct.imaging.nifti import nifti_flaw
 
 FILE_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
 
@@ -54,6 +55,8 @@ def read_image(path: Path) -> sitk.Image:
         raise ImageError(f"{path} is only {' x '.join(map(str, image.GetSize()))} voxels; a 3-D volume is needed.")
     if "complex" in image.GetPixelIDTypeAsString():
         raise ImageError(f"{path} holds complex values; save the magnitude image.")
+    if path.name.endswith((".nii", ".nii.gz")) and (flaw := nifti_flaw(path)):
+        raise ImageError(f"{path} {flaw}.")
     values = sitk.GetArrayViewFromImage(image)
     if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
         count = int((~np.isfinite(values)).sum())

@@ -20,7 +20,7 @@ from synthct.preprocessing.slice_stack import SliceStack
 from synthct.records import to_plain
 
 # Part of the key of every cached file: raise it when the same plan and images give other slices.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 # Float copies of a volume that a worker holds at its peak, and what the libraries take; measured, then rounded up.
 BYTES_A_VOXEL, LIBRARIES_BYTES = 40, 400 * 2**20
 

@@ -78,8 +78,8 @@ class SliceLoader(SlimDataLoaderBase):
         """Called once in each worker process, before its first batch."""
         super().set_thread_id(thread_id)
         self.next_step = self.start_step + thread_id
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for asked_to_stop in (signal.SIGINT, signal.SIGTERM):  # a batch system asks all; the parent decides
+            signal.signal(asked_to_stop, signal.SIG_IGN)
         threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def generate_train_batch(self) -> Batch:
@@ -137,7 +137,7 @@ def batches(loader: SliceLoader, workers: int) -> Iterator[Iterator[Batch]]:
     try:
         yield _checked(augmenter)
     finally:
-        augmenter._finish(timeout=5)
+        _end(augmenter)
 
 
 def _checked(augmenter: Iterator[Batch]) -> Iterator[Batch]:
@@ -153,6 +153,21 @@ def _checked(augmenter: Iterator[Batch]) -> Iterator[Batch]:
         if "fault" in batch:
             raise TrainingError(batch["fault"])
         yield batch
+
+
+def _end(augmenter: MultiThreadedAugmenter) -> None:
+    """End the processes for sure.
+
+    One that was killed may have left half a message in its queue, for the rest of which batchgenerators would wait
+    for ever; then the queues are left as they are.
+    """
+    processes = list(augmenter._processes)
+    if all(process.is_alive() for process in processes):
+        augmenter._finish(timeout=5)
+    augmenter.abort_event.set()
+    for process in processes:
+        process.kill()
+    augmenter._queues, augmenter._processes, augmenter.was_initialized = [], [], False
 
 
 def _end_with_parent() -> None:

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 import synthct
 
 SCRIPT = """
@@ -68,12 +70,13 @@ def test_no_file_of_networks_or_training_imports_pandas():
             assert not re.search(r"^\s*(import|from) pandas", file.read_text(), re.MULTILINE), file
 
 
-def test_ctrl_c_to_the_whole_group_saves_and_leaves_no_process(preprocessed_folder, tmp_path):
+@pytest.mark.parametrize("asked_to_stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_of_the_whole_group_saves_and_leaves_no_process(preprocessed_folder, tmp_path, asked_to_stop):
     process = start(preprocessed_folder, tmp_path / "fold_0", "epochs_constant=1000")
     for line in process.stdout:
         if line == "step\n" and (tmp_path / "fold_0" / "training_log.csv").exists():
             break
-    os.killpg(process.pid, signal.SIGINT)  # what a terminal does: the workers get it too
+    os.killpg(process.pid, asked_to_stop)  # what a terminal or a batch system does: the workers get it too
     output, _ = process.communicate(timeout=60)
     assert "Stopped after step" in output, output
     assert output.rstrip().endswith("KeyboardInterrupt")
