@@ -45,7 +45,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 def positive_integer(text: str) -> int:
     """An argument that must be 1 or more."""
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
     return int(text)
 
@@ -72,7 +72,7 @@ def run(
     except OSError as fault:
         if arguments.debug:
             raise
-        print(f"{parser.prog}: {fault.filename or 'a file'}: {fault.strerror}.", file=sys.stderr)
+        print(f"{parser.prog}: {fault.filename or 'a file'}: {fault.strerror or fault}.", file=sys.stderr)
         return BAD_INPUT
     return OK
 

@@ -11,6 +11,7 @@ from synthct.errors import DatasetError
 from synthct.files import read_json
 from synthct.imaging.io import FILE_ENDINGS
 
+MHD_DATA = (".raw", ".zraw")  # endings of the data file beside an .mhd header
 _FOLDER_NAME = re.compile(r"Dataset(\d{3})_(.+)")
 
 
@@ -35,7 +36,12 @@ class CaseFiles:
 
     def key(self) -> str:
         """Changes when a file is added, removed, renamed, resized or written again."""
-        stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in self.files]
+        # The voxels of an .mhd header are in a file beside it.
+        beside = [path.with_suffix(ending) for path in self.files if path.suffix == ".mhd" for ending in MHD_DATA]
+        stats = [
+            (path.name, path.stat().st_size, path.stat().st_mtime_ns)
+            for path in (*self.files, *filter(Path.is_file, beside))
+        ]
         return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
 
 
@@ -77,8 +83,8 @@ def find_dataset_folder(root: Path, dataset: str) -> Path:
         DatasetError: there is none, or there are several with that number.
     """
     root = Path(root)
-    if not str(dataset).isdigit():
-        if (root / dataset).is_dir():
+    if not str(dataset).isdecimal():
+        if _FOLDER_NAME.fullmatch(dataset) and (root / dataset).is_dir():
             return root / dataset
         raise DatasetError(f"There is no dataset {dataset} in {root}.{_known(root)}")
     number = int(dataset)
@@ -171,7 +177,7 @@ def _image_files(folder: Path, ending: str, problems: list[str]) -> list[tuple[P
             continue
         if path.name.endswith(ending):
             found.append((path, path.name[: -len(ending)]))
-        elif not (ending == ".mhd" and path.suffix in (".raw", ".zraw")):  # the data file beside an .mhd header
+        elif not (ending == ".mhd" and path.suffix in MHD_DATA):
             problems.append(
                 f"{path}: dataset.json says that files end in {ending}; convert or remove the file, "
                 'or change "file_ending".'

@@ -153,10 +153,10 @@ def slice_grid(
 ) -> Grid:
     """The grid of a case's slices, along the axes of ``reference`` and centred on the head.
 
-    One rule for MR and CT, whatever their fields of view: front to back and left to right the centre of the head mask's
-    bounding box is the centre of the grid; along the body the top of the head lies a twelfth of the least slice's extent
-    below the upper border, because necks are cut at any height. Every slice that holds some of the head is there, and
-    one more on either side.
+    One rule for MR and CT, whatever their fields of view: front to back and left to right the centre of the head
+    mask's bounding box is the centre of the grid; along the body the top of the head lies a twelfth of the least
+    slice's extent below the upper border, because necks are cut at any height. Every slice that holds some of the
+    head is there, and one more on either side.
 
     Args:
         reference: gives the axes' directions (the MR where there is one).

@@ -14,7 +14,6 @@ from skimage.filters import threshold_otsu
 
 from synthct.imaging.geometry import Grid, known_region, resample
 
-
 WORKING_SPACING_MM = 2.0  # fine enough for the skin, coarse enough for a second a head
 CT_TISSUE_HU = -400.0  # between air and skin; cushions and most of the couch lie below
 PLAUSIBLE_VOLUME_L = (2.0, 7.5)  # an adult or child's head with some or much neck
@@ -36,7 +35,8 @@ def head_mask_from_ct(ct: sitk.Image, *, mr_head_mask: sitk.Image | None = None)
     tissue = _at_working_spacing(ct) > CT_TISSUE_HU
     radius_mm = 4.0
     core = _largest_component(_eroded(tissue, radius_mm))
-    solid = _dilated(core, radius_mm + 0.5) & tissue  # opening takes off what is thinner than 8 mm
+    # Opening takes off what is thinner than 8 mm; a voxel more grows back, because erosion takes off whole voxels.
+    solid = _dilated(core, radius_mm + max(tissue.GetSpacing())) & tissue
     head = (_dilated(solid, 3.0) & tissue) | _thin_head_parts(tissue, solid)
     head = _filled(_largest_component(head), closing_mm=11.0)
     if mr_head_mask is not None:
@@ -63,8 +63,8 @@ def head_mask_from_mr(mr: sitk.Image) -> sitk.Image:
     smooth = sitk.SmoothingRecursiveGaussian(image, 0.75 * WORKING_SPACING_MM)  # background noise is not tissue
     tissue = smooth > float(threshold)
     core = _largest_component(_eroded(tissue, 2.0))
-    grown = _dilated(core, 2.5) & tissue
-    return _on_grid_of(mr, _filled(_largest_component(grown), closing_mm=10.0), grow_mm=1.0)
+    grown = _dilated(core, max(2.5, 1.01 * max(tissue.GetSpacing()))) & tissue  # at least the voxel that was taken off
+    return _on_grid_of(mr, _filled(_largest_component(grown), closing_mm=10.0))
 
 
 def volume_litres(mask: sitk.Image) -> float:
@@ -82,8 +82,8 @@ def _at_working_spacing(image: sitk.Image) -> sitk.Image:
     return sitk.Cast(sitk.BinShrink(padded, factors), sitk.sitkFloat32)
 
 
-def _on_grid_of(image: sitk.Image, mask: sitk.Image, grow_mm: float = 0.0) -> sitk.Image:
-    """The working mask on the image's own grid, its surface moved outwards by ``grow_mm``.
+def _on_grid_of(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
+    """The working mask on the image's own grid.
 
     Distances are interpolated, not the mask, so that the border lies between the working voxels without steps.
     """
@@ -92,7 +92,7 @@ def _on_grid_of(image: sitk.Image, mask: sitk.Image, grow_mm: float = 0.0) -> si
     far_mm = 1e3
     distance = sitk.Resample(_distance_mm(mask), image, sitk.Transform(), sitk.sitkLinear, far_mm)
     half_voxel_mm = min(mask.GetSpacing()) / 2  # the distance is 0 at the centres of the outermost voxels
-    return sitk.Cast(distance <= half_voxel_mm + grow_mm, sitk.sitkUInt8)
+    return sitk.Cast(distance <= half_voxel_mm, sitk.sitkUInt8)
 
 
 def _distance_mm(mask: sitk.Image) -> sitk.Image:
@@ -106,7 +106,8 @@ def _dilated(mask: sitk.Image, radius_mm: float) -> sitk.Image:
 
 def _eroded(mask: sitk.Image, radius_mm: float) -> sitk.Image:
     """Erosion in which the image's border erodes nothing: a neck cut by the field of view goes on outside."""
-    return _distance_mm(mask) < -radius_mm
+    half_voxel_mm = min(mask.GetSpacing()) / 2  # the surface lies that far outside the centres where the distance is 0
+    return _distance_mm(mask) < -max(radius_mm - half_voxel_mm, 0.0)
 
 
 def _thin_head_parts(tissue: sitk.Image, solid: sitk.Image) -> sitk.Image:

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 import torch
 
 from synthct.dataset.images import CaseImages, head_masks
-from synthct.errors import ModelError
+from synthct.errors import ModelError, PlanError
 from synthct.imaging.geometry import Grid
 from synthct.imaging.intensity import from_network, to_network
 from synthct.networks import ResnetGenerator
@@ -86,11 +86,24 @@ class Predictor:
             raise ModelError(
                 f"{folder} is not a model folder: it has no plans.json; give the folder that holds fold_0."
             )
-        plan = Plan.load(plan_path)
+        try:
+            plan = Plan.load(plan_path)
+        except PlanError as fault:
+            raise ModelError(str(fault)) from None
         names = trained_folds(folder, checkpoint) if folds is None else [str(fold) for fold in folds]
         if not names:
             raise ModelError(f"{folder} holds no {checkpoint} in any fold; train it, or choose another with -chk.")
-        loaded = [load_checkpoint(folder / f"fold_{name}" / checkpoint, "cpu") for name in names]
+        paths = [folder / f"fold_{name}" / checkpoint for name in names]
+        loaded = [load_checkpoint(path, "cpu") for path in paths]
+        for path, content in zip(paths, loaded):
+            networks = content["networks"]
+            if not isinstance(networks, dict) or not isinstance(networks.get("syn_ct"), dict):
+                raise ModelError(f"{path} holds no network syn_ct; restore it or train again.")
+            if content["configuration"] not in plan.configurations:
+                raise ModelError(
+                    f"{plan_path} has no configuration '{content['configuration']}', with which {path} was trained; "
+                    "restore the plans.json that it was trained with."
+                )
         return Predictor(plan, loaded[0]["configuration"], [content["networks"] for content in loaded], device)
 
     def predict(self, mr: sitk.Image | Sequence[sitk.Image], *, head_mask: sitk.Image | None = None) -> sitk.Image:

@@ -52,6 +52,10 @@ class Fingerprint:
     dataset_name: str
     cases: dict[str, CaseFacts]
 
+    def __post_init__(self) -> None:
+        if self.format_version != FORMAT_VERSION:
+            raise ValueError(f"format_version is {self.format_version} but this synthct reads {FORMAT_VERSION}")
+
     @staticmethod
     def load(path: Path) -> Fingerprint:
         """Read ``dataset_fingerprint.json``.

@@ -172,6 +172,16 @@ class Plan:
                 f"format_version is {self.format_version} but this synthct reads {FORMAT_VERSION}; "
                 "plan the dataset again with this version"
             )
+        if self.n_folds < 1:
+            raise ValueError(f"n_folds must be at least 1, not {self.n_folds}")
+        if not self.configurations:
+            raise ValueError("configurations must hold at least one")
+        for name, configuration in self.configurations.items():
+            if configuration.network.mr_channels != len(self.channel_names):
+                raise ValueError(
+                    f"channel_names holds {len(self.channel_names)} channel(s) "
+                    f"but configurations.{name}.network.mr_channels is {configuration.network.mr_channels}"
+                )
 
     def configuration(self, name: str) -> Configuration:
         """The configuration of that name.

@@ -24,7 +24,7 @@ SEED_CT_WINDOW_HU = (-600.0, 1400.0)
 SEED_FOLDS = 4
 SEED_ITERATIONS = 18 * 183  # an epoch of the seed: 18 patients of 183 slices
 
-# The body axes that a slice plane's (slices, rows, cols) run along, as positions in (left-right, front-back, foot-head).
+# The body axes that a slice plane's (slices, rows, cols) run along: positions in (left-right, front-back, foot-head).
 _PLANE_AXES: dict[str, tuple[int, int, int]] = {"sagittal": (0, 2, 1), "axial": (2, 1, 0), "coronal": (1, 2, 0)}
 _AXIS_NAMES = ("left-right", "front-back", "foot-head")
 
@@ -48,8 +48,8 @@ def slice_plane(fingerprint: Fingerprint) -> Decision:
     return Decision(
         plane,
         Reason(
-            "sagittal as the seed, unless the median MR is thicker than 2.5 mm and 1.5 x its other axes along one axis: "
-            "then the slices are those that were acquired",
+            "sagittal as the seed, unless the median MR is thicker than 2.5 mm and 1.5 x its other axes along one "
+            "axis: then the slices are those that were acquired",
             _by_axis(spacing),
         ),
     )
@@ -79,7 +79,8 @@ def slice_size(in_plane_spacing_mm: float) -> Decision:
     return Decision(
         (size, size),
         Reason(
-            "the seed's field of view, 256 pixels of 0.979 mm; heads that do not fit get larger slices of the same pixel",
+            "the seed's field of view, 256 pixels of 0.979 mm; heads that do not fit get larger slices of the same "
+            "pixel",
             f"{in_plane_spacing_mm * SEED_SLICE_SCALE:.3f} mm a pixel",
         ),
     )
@@ -103,10 +104,14 @@ def mr_window(fingerprint: Fingerprint, channel: int) -> Decision:
 
 
 def n_blocks(crop: tuple[int, int]) -> Decision:
-    """Nine residual blocks for images of 256 pixels, six for 128 and smaller, as Zhu et al. 2017 do."""
+    """Fewer residual blocks for smaller images, whose far ends fewer blocks connect already."""
+    smallest = min(crop)
     return Decision(
-        9 if min(crop) > 128 else 6,
-        Reason("9 for crops above 128 pixels (the seed), 6 for smaller ones (Zhu et al. 2017)", f"crop {list(crop)}"),
+        9 if smallest > 128 else 6 if smallest > 96 else 4,
+        Reason(
+            "9 for crops above 128 pixels (the seed), 6 above 96 (as Zhu et al. 2017 for 128), 4 for smaller ones",
+            f"crop {list(crop)}",
+        ),
     )
 
 

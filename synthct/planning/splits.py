@@ -42,9 +42,12 @@ def load_splits(path: Path, patients: Collection[str]) -> tuple[Split, ...]:
     """Read ``splits_final.json``.
 
     Raises:
-        PlanError: a fold names a patient that is unknown, listed twice, or both in training and held out.
+        PlanError: there is no fold, or one names a patient who is unknown, listed twice, or both in training and
+            held out.
     """
     splits = from_plain(tuple[Split, ...], read_json(path, PlanError), str(path), key="folds")
+    if not splits:
+        raise PlanError(f"{path} holds no fold; delete it and run synthct_plan_and_preprocess again.")
     for number, split in enumerate(splits):
         named = [*split.train, *split.val]
         unknown = sorted(set(named) - set(patients))
@@ -66,7 +69,7 @@ def split_of_fold(splits: tuple[Split, ...], fold: str, patients: Collection[str
     """
     if fold == "all":
         return Split(tuple(sorted(patients)), ())
-    if not fold.isdigit() or int(fold) >= len(splits):
-        known = ", ".join(map(str, range(len(splits))))
-        raise PlanError(f"There is no fold {fold}; the folds of this dataset are {known} and all.")
+    known = [str(number) for number in range(len(splits))]
+    if fold not in known:  # compared as text: 01 would make a second folder for fold 1
+        raise PlanError(f"There is no fold {fold}; the folds of this dataset are {', '.join(known)} and all.")
     return splits[int(fold)]

@@ -1,10 +1,11 @@
-"""Raw dataset -> integrity check, fingerprint, plan, splits, cached slices: what ``synthct_plan_and_preprocess`` does."""
+"""Raw dataset -> check, fingerprint, plan, splits, cached slices: what ``synthct_plan_and_preprocess`` does."""
 
 from __future__ import annotations
 
 import logging
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from synthct.dataset.integrity import check_dataset
@@ -53,10 +54,8 @@ def plan_and_preprocess(
         DatasetError, PlanError: in sentences that name file and remedy.
     """
     folder = Path(folder)
-    if clean and folder.exists() and not verify_only:
-        shutil.rmtree(folder)
     fingerprint_path, plan_path = folder / "dataset_fingerprint.json", folder / "plans.json"
-    known = _load_known(fingerprint_path)
+    known = None if clean else _load_known(fingerprint_path)
     checked = () if verify_only else unchanged_cases(raw, known)
     check_dataset(raw, checked=checked, workers=workers, progress=progress)
     n_patients = f"{len(raw.training)} training and {len(raw.test)} test patients"
@@ -64,10 +63,14 @@ def plan_and_preprocess(
     if verify_only:
         return None
     fingerprint = measure_dataset(raw, known=known, workers=workers, progress=progress)
-    plan = _settled_plan(planner, raw, known, fingerprint, plan_path)
+    plan = make_plan(planner, raw, fingerprint)
+    if not clean and plan_path.is_file():
+        plan = _settled_plan(plan, raw, known, plan_path)
     wanted = configurations or tuple(plan.configurations)
     for name in wanted:
-        plan.configuration(name)  # an unknown name is told before anything is written
+        plan.configuration(name)  # an unknown name is told before anything is written or thrown away
+    if clean and folder.exists():
+        shutil.rmtree(folder)
     write_text((raw.folder / "dataset.json").read_text(encoding="utf-8-sig"), folder / "dataset.json")
     fingerprint.save(fingerprint_path)
     plan.save(plan_path)
@@ -90,22 +93,40 @@ def _load_known(path: Path) -> Fingerprint | None:
         return None
 
 
-def _settled_plan(planner: str, raw: RawDataset, known: Fingerprint | None, now: Fingerprint, path: Path) -> Plan:
-    """A new plan, unless somebody has edited the one that is there: edits are kept."""
-    fresh = make_plan(planner, raw, now)
-    if not path.is_file():
-        return fresh
+def _settled_plan(fresh: Plan, raw: RawDataset, known: Fingerprint | None, path: Path) -> Plan:
+    """The fresh plan, unless somebody has edited the one of the same planner that is there: edits are kept."""
     present = Plan.load(path)
-    if present.planner != planner or present == fresh or (known and present == make_plan(planner, raw, known)):
+    if present.planner != fresh.planner or _without_version(present) == _without_version(fresh):
         return fresh
+    if known is not None and _is_as_planned(present, raw, known):
+        return fresh
+    if present.channel_names != raw.channel_names:
+        raise PlanError(
+            f"{path} has been edited and plans for the MR channels {', '.join(present.channel_names)}, but "
+            f"dataset.json names {', '.join(raw.channel_names)}; correct the plan, or use --clean to plan anew."
+        )
     logger.warning(f"{path} has been edited and is kept as it is; --clean plans anew.")
     return present
+
+
+def _is_as_planned(plan: Plan, raw: RawDataset, known: Fingerprint) -> bool:
+    """Whether a plan is still what its planner made of the fingerprint and the ``dataset.json`` of then."""
+    if any(case.mr and len(case.mr) != len(plan.channel_names) for case in known.cases.values()):
+        return False
+    then = replace(raw, channel_names=plan.channel_names, file_ending=plan.file_ending)
+    return _without_version(plan) == _without_version(make_plan(plan.planner, then, known))
+
+
+def _without_version(plan: Plan) -> Plan:
+    """The plan as any version would have made it: an update of synthct alone is no edit."""
+    return replace(plan, synthct_version="")
 
 
 def _settle_splits(known: Fingerprint | None, now: Fingerprint, plan: Plan, path: Path) -> None:
     """New splits, unless somebody has edited those that are there: edits are kept, and checked."""
     present = read_json(path, PlanError) if path.is_file() else None
-    untouched = known is not None and present == to_plain(make_splits(known, plan.n_folds))
+    # As many folds as there were then: n_folds may have been edited since.
+    untouched = known is not None and bool(present) and present == to_plain(make_splits(known, len(present)))
     if present is not None and not untouched:
         load_splits(path, now.cases)
         logger.info(f"{path} was there already and is kept as it is.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,9 +70,10 @@ class SliceStack:
                 )
         except FileNotFoundError:
             raise PlanError(f"{path} is missing; run synthct_plan_and_preprocess again.") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
+        except Exception as fault:  # numpy, zipfile and zlib raise half a dozen kinds, by the place of the damage
+            reason = (str(fault).splitlines() or [type(fault).__name__])[0]
             raise PlanError(
-                f"{path} is damaged ({fault}); delete it and run synthct_plan_and_preprocess again."
+                f"{path} is damaged ({reason}); delete it and run synthct_plan_and_preprocess again."
             ) from None
 
     @staticmethod
@@ -82,5 +82,5 @@ class SliceStack:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return json.loads(arrays["info"].tobytes())
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except Exception:  # missing, or damaged anywhere
             return None
