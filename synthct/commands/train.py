@@ -83,9 +83,7 @@ def _run(arguments: argparse.Namespace) -> None:
             resume=arguments.resume,
             progress=console.progress_bar,
         )
-        print(
-            f"Wrote {fold_folder / 'checkpoint_final.pth'}; the course of the training is in {fold_folder / 'progress.png'}"
-        )
+        print(f"Wrote {fold_folder / 'checkpoint_final.pth'}; progress.png beside it shows how the training went")
     _predict_held_out(preprocessed.name, model_folder, arguments.fold, split.val, device)
 
 

@@ -134,7 +134,7 @@ def low_resolution(full: Configuration) -> Configuration:
     return Configuration(
         replace(
             full.preprocessing,
-            spacing_mm=tuple(2 * spacing for spacing in full.preprocessing.spacing_mm),
+            spacing_mm=tuple(min(2 * spacing, 20.0) for spacing in full.preprocessing.spacing_mm),  # the plan's limit
             slice_size=size,
         ),
         replace(

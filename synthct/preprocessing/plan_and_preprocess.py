@@ -12,7 +12,7 @@ from synthct.dataset.integrity import check_dataset
 from synthct.dataset.raw import RawDataset
 from synthct.errors import PlanError
 from synthct.files import read_json, write_text
-from synthct.parallel import Progress, quiet
+from synthct.parallel import Progress, available_memory, quiet
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.measure import measure_dataset, unchanged_cases
 from synthct.planning.plan import Plan
@@ -75,13 +75,20 @@ def plan_and_preprocess(
     fingerprint.save(fingerprint_path)
     plan.save(plan_path)
     _settle_splits(known, fingerprint, plan, folder / "splits_final.json")
-    logger.info(
-        f"Preprocessing takes up to {memory_per_worker(fingerprint) / 2**30:.1f} GiB for each of {workers} workers."
-    )
+    workers = _workers_that_fit(workers, memory_per_worker(fingerprint))
     chosen = {name: plan.configurations[name] for name in wanted}
     written, unchanged = preprocess_dataset(raw, chosen, folder, workers=workers, progress=progress)
     logger.info(f"{', '.join(chosen)}: {written} cached cases written, {unchanged} unchanged, in {folder}")
     return plan
+
+
+def _workers_that_fit(wanted: int, bytes_each: int) -> int:
+    """At most as many workers as the memory that is free holds, and at least one; says what each may take."""
+    free = available_memory()
+    fitting = wanted if free is None else max(1, min(wanted, free // bytes_each))
+    fewer = f" ({wanted} would need more than the {free / 2**30:.1f} GiB that are free)" if fitting < wanted else ""
+    logger.info(f"Preprocessing with {fitting} workers, each with up to {bytes_each / 2**30:.1f} GiB of memory{fewer}.")
+    return fitting
 
 
 def _load_known(path: Path) -> Fingerprint | None:
