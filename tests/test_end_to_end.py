@@ -59,7 +59,8 @@ def test_a_training_leaves_a_complete_model_folder(home):
             "dataset.json", "dataset_fingerprint.json", "plans.json", "fold_0",
         }  # fmt: skip
         assert {path.name for path in (model / "fold_0").iterdir()} == {
-            "checkpoint_final.pth", "checkpoint_latest.pth", "progress.png", "split.json", "training_log.csv", "validation",
+            "checkpoint_final.pth", "checkpoint_latest.pth", "progress.png", "split.json", "training_log.csv",
+            "validation",
         }  # fmt: skip
         assert sorted(path.name for path in (model / "fold_0" / "validation").iterdir()) == [
             f"{patient}.nii.gz" for patient in split["val"]

@@ -25,8 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "-p",
         "--planner",
         choices=list(PLANNERS),
-        default="default",
-        help="default: the seed's values where the data allow them; wolterink2017: the seed's values whatever the data",
+        help="default: the seed's values where the data allow them; wolterink2017: the seed's values whatever the data "
+        "(without -p: as the plan that is there, else default)",
     )
     parser.add_argument("--verify_only", action="store_true", help="check the dataset and write nothing")
     parser.add_argument(

@@ -28,7 +28,7 @@ def plan_and_preprocess(
     raw: RawDataset,
     folder: Path,
     *,
-    planner: str = "default",
+    planner: str | None = None,
     configurations: Sequence[str] | None = None,
     workers: int = 1,
     clean: bool = False,
@@ -40,7 +40,7 @@ def plan_and_preprocess(
     Args:
         raw: the dataset.
         folder: of the preprocessed dataset; made where it is missing.
-        planner: ``default`` or ``wolterink2017``.
+        planner: ``default`` or ``wolterink2017``; None takes that of the plan that is there, else ``default``.
         configurations: those to preprocess; all of the plan by default.
         workers: processes.
         clean: throw away what an earlier run left, edits of ``plans.json`` and ``splits_final.json`` included.
@@ -63,9 +63,10 @@ def plan_and_preprocess(
     if verify_only:
         return None
     fingerprint = measure_dataset(raw, known=known, workers=workers, progress=progress)
-    plan = make_plan(planner, raw, fingerprint)
-    if not clean and plan_path.is_file():
-        plan = _settled_plan(plan, raw, known, plan_path)
+    present = Plan.load(plan_path) if plan_path.is_file() and not clean else None
+    plan = make_plan(planner or (present.planner if present else "default"), raw, fingerprint)
+    if present is not None:
+        plan = _settled_plan(plan, present, raw, known, plan_path)
     wanted = configurations or tuple(plan.configurations)
     for name in wanted:
         plan.configuration(name)  # an unknown name is told before anything is written or thrown away
@@ -100,12 +101,14 @@ def _load_known(path: Path) -> Fingerprint | None:
         return None
 
 
-def _settled_plan(fresh: Plan, raw: RawDataset, known: Fingerprint | None, path: Path) -> Plan:
-    """The fresh plan, unless somebody has edited the one of the same planner that is there: edits are kept."""
-    present = Plan.load(path)
-    if present.planner != fresh.planner or _without_version(present) == _without_version(fresh):
+def _settled_plan(fresh: Plan, present: Plan, raw: RawDataset, known: Fingerprint | None, path: Path) -> Plan:
+    """The fresh plan, unless somebody has edited the one that is there: edits are kept while its planner is."""
+    if _without_version(present) == _without_version(fresh):
         return fresh
     if known is not None and _is_as_planned(present, raw, known):
+        return fresh
+    if present.planner != fresh.planner:
+        logger.warning(f"{path} had been edited; the planner {fresh.planner} replaces it.")
         return fresh
     if present.channel_names != raw.channel_names:
         raise PlanError(

@@ -153,7 +153,7 @@ def test_impossible_settings_are_refused_with_their_value(bad: dict):
 def test_example_dataset_has_the_raw_layout_and_patients_independent_of_their_number(tmp_path):
     seen = []
 
-    def progress(iterable, total, desc):
+    def progress(iterable, total, desc, unit):
         seen.append((total, desc))
         return iterable
 

@@ -1,0 +1,53 @@
+"""Commands run in an empty current directory, with no environment variable of synthct set."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+NAMES = ("synthct_raw", "synthct_preprocessed", "synthct_results")
+
+
+@pytest.fixture(autouse=True)
+def logger_as_before():
+    """Commands set up the logger for the terminal; other tests must find it as it was."""
+    logger = logging.getLogger("synthct")
+    before = logger.handlers, logger.level, logger.propagate
+    yield
+    logger.handlers, logger.level, logger.propagate = before
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """The current directory."""
+    monkeypatch.chdir(tmp_path)
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def checkout(here) -> Path:
+    """The current directory with the three folders in it, as a checkout has them."""
+    for name in NAMES:
+        (here / name).mkdir()
+    return here
+
+
+@pytest.fixture
+def refused(capsys) -> Callable[..., str]:
+    """Run a command that must fail with status 2; the one sentence that it tells after any progress bars."""
+
+    def run(command: str, *arguments: str) -> str:
+        capsys.readouterr()
+        assert importlib.import_module(f"synthct.commands.{command}").main(list(arguments)) == 2
+        bars, said, told = capsys.readouterr().err.partition(f"synthct_{command}: ")
+        assert said and told.endswith(".\n")
+        assert "Traceback" not in bars + told
+        return told
+
+    return run

@@ -1,0 +1,161 @@
+"""Commands on a small dataset: what they write, and what they refuse in one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import SimpleITK as sitk
+from synthetic_datasets import PAIRED, write_dataset
+from tiny_models import write_model
+
+from synthct.commands import plan_and_preprocess, predict, train
+
+NAME = "Dataset001_Heads"
+
+
+@pytest.fixture
+def raw(checkout) -> Path:
+    write_dataset(checkout / "synthct_raw" / NAME, {"P1": PAIRED, "P2": PAIRED})
+    return checkout / "synthct_raw" / NAME
+
+
+@pytest.fixture
+def preprocessed(checkout, raw) -> Path:
+    assert plan_and_preprocess.main(["-d", "1", "-c", "2d_lowres", "-np", "1"]) == 0
+    return checkout / "synthct_preprocessed" / NAME
+
+
+@pytest.fixture
+def mrs(raw) -> str:
+    return str(raw / "imagesTr")
+
+
+# -- synthct_plan_and_preprocess -------------------------------------------------------------------------------------
+
+
+def test_planning_says_what_it_wrote_and_what_to_run_next(raw, checkout, capsys):
+    assert plan_and_preprocess.main(["-d", "1", "-c", "2d_lowres", "-np", "1"]) == 0
+    told, preprocessed = capsys.readouterr().out, checkout / "synthct_preprocessed" / NAME
+    assert str(Path("synthct_preprocessed") / NAME / "plans.json") in told
+    assert "Next: synthct_train 1 cyclegan" in told
+    assert {path.name for path in preprocessed.iterdir()} == {
+        "dataset.json", "dataset_fingerprint.json", "plans.json", "splits_final.json", "2d_lowres"}  # fmt: skip
+
+
+def test_verifying_needs_no_other_folder_and_writes_nothing(raw, checkout, capsys):
+    (checkout / "synthct_preprocessed").rmdir()
+    assert plan_and_preprocess.main(["-d", NAME, "--verify_only", "-np", "1"]) == 0
+    assert "no problem found" in capsys.readouterr().out
+    assert {path.name for path in raw.iterdir()} == {"dataset.json", "imagesTr", "targetsTr"}
+    assert not (checkout / "synthct_preprocessed").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-d", "7"], "no dataset with number 007"),
+        (["-d", "Dataset007_X"], "no dataset Dataset007_X"),
+        (["-d", "1", "-c", "3d"], "no configuration '3d'; it has 2d, 2d_lowres"),
+    ],
+)
+def test_planning_refuses_what_it_does_not_know(raw, checkout, refused, arguments, words):
+    assert words in refused("plan_and_preprocess", *arguments, "-np", "1")
+    assert list((checkout / "synthct_preprocessed").iterdir()) == []
+
+
+def test_an_unknown_planner_ends_with_status_2(raw, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        plan_and_preprocess.main(["-d", "1", "-p", "mine"])
+    assert exit_.value.code == 2
+    assert "wolterink2017" in capsys.readouterr().err
+
+
+def test_problems_of_a_dataset_are_listed(raw, refused):
+    (raw / "targetsTr" / "P1.nii.gz").write_bytes(b"")
+    (raw / "imagesTr" / "P2_0000.nii.gz").rename(raw / "imagesTr" / "P2.nii.gz")
+    told = refused("plan_and_preprocess", "-d", "1", "-np", "1")
+    assert told.count("\n  - ") == 2
+
+
+# -- synthct_train ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["1", "cyclegna"], "no trainer 'cyclegna'; there are cyclegan, pix2pix"),
+        (["1", "cyclegan", "-c", "3d"], "no configuration '3d'; it has 2d, 2d_lowres"),
+        (["1", "cyclegan", "9"], "no fold 9; the folds of this dataset are 0, 1 and all"),
+        (["2", "cyclegan"], "no dataset with number 002"),
+        (["1", "cyclegan", "-c", "2d_lowres", "-device", "abacus"], "'abacus' is no device"),
+    ],
+)
+def test_training_refuses_what_it_does_not_know(preprocessed, checkout, refused, arguments, words):
+    assert words in refused("train", *arguments)
+    assert list((checkout / "synthct_results").iterdir()) == []
+
+
+def test_a_hand_edited_file_that_does_not_fit_is_told(preprocessed, refused):
+    content = json.loads((preprocessed / "splits_final.json").read_text())
+    content[0]["val"] = ["P9"]
+    (preprocessed / "splits_final.json").write_text(json.dumps(content))
+    assert "splits_final.json: fold 0 names P9" in refused("train", "1", "cyclegan", "-c", "2d_lowres")
+
+
+@pytest.mark.parametrize("option", ["--epochs", "--iterations"])
+def test_a_length_must_be_one_or_more(option, here):
+    with pytest.raises(SystemExit) as exit_:
+        train.main(["1", "cyclegan", option, "0"])
+    assert exit_.value.code == 2
+
+
+# -- synthct_predict -------------------------------------------------------------------------------------------------
+
+
+def test_prediction_takes_the_model_trained_last_and_says_which(raw, checkout, mrs, capsys):
+    model = write_model(checkout / "synthct_results" / NAME)
+    assert predict.main(["-i", mrs, "-o", "cts", "-device", "cpu"]) == 0
+    told = capsys.readouterr().out
+    assert f"Model: {model}, fold 0, on cpu" in told and "Wrote 2 synthetic CTs to cts" in told
+    assert "Next, with reference CTs at hand: synthct_evaluate -p cts" in told
+    assert sorted(path.name for path in Path("cts").iterdir()) == ["P1.nii.gz", "P2.nii.gz"]
+    mr = sitk.ReadImage(f"{mrs}/P1_0000.nii.gz")
+    assert sitk.ReadImage("cts/P1.nii.gz").GetSize() == mr.GetSize()
+
+
+def test_prediction_with_a_model_folder_needs_no_other_folder(here, capsys):
+    model = write_model(here / "from a colleague")
+    write_dataset(here / NAME, {"P": {"mr"}})
+    arguments = ["-i", str(here / NAME / "imagesTr"), "-o", str(here / "cts"), "-m", str(model), "-device", "cpu"]
+    assert predict.main(arguments) == 0
+    assert (here / "cts" / "P.nii.gz").is_file()
+
+
+def test_options_choose_the_model(raw, checkout, mrs, capsys):
+    chosen = write_model(checkout / "synthct_results" / NAME, ("0", "1"), trainer="cyclegan")
+    write_model(checkout / "synthct_results" / NAME, trainer="pix2pix")
+    arguments = ["-i", mrs, "-o", "cts", "-d", "1", "-tr", "cyclegan", "-c", "small", "-f", "1", "-device", "cpu"]
+    assert predict.main(arguments) == 0
+    assert f"Model: {chosen}, fold 1, on cpu (as asked for)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-m", "nowhere"], "is not a model folder"),
+        (["-d", "7"], "no dataset with number 007"),
+        (["-tr", "pix2pix"], "holds no trained model (Dataset*/pix2pix__plans__*/fold_*/checkpoint_final.pth)"),
+        (["-c", "2d"], "holds no trained model"),
+        (["-f", "5"], "fold_5"),
+        (["-chk", "checkpoint_best.pth"], "checkpoint_best.pth"),
+        (["-device", "abacus"], "'abacus' is no device"),
+        (["-i", "gone"], "gone is not a folder"),
+    ],
+)
+def test_prediction_refuses_what_it_does_not_know(raw, checkout, mrs, refused, arguments, words):
+    write_model(checkout / "synthct_results" / NAME)
+    device = [] if "-device" in arguments else ["-device", "cpu"]
+    assert words in refused("predict", "-i", mrs, "-o", "cts", *device, *arguments)
+    assert not Path("cts").exists()

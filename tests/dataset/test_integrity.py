@@ -1,0 +1,185 @@
+"""The integrity check: every kind of problem, all of them in one listing, a sentence each with file and remedy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from synthetic_datasets import PAIRED, describe, write_dataset, write_image
+from synthetic_heads import head_ct, head_mr, make_grid
+
+from synthct.dataset.integrity import check_dataset
+from synthct.dataset.raw import RawDataset
+from synthct.errors import DatasetError
+from synthct.imaging.io import FILE_ENDINGS
+
+GRID = make_grid((34, 42, 42), (6, 6, 6))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """One sound pair, P; tests spoil it or add to it."""
+    write_dataset(tmp_path / "Dataset001_Heads", {"P": PAIRED})
+    return tmp_path / "Dataset001_Heads"
+
+
+def problems(folder: Path, **options) -> list[str]:
+    """The problems told, without the listing's title."""
+    raw = RawDataset.open(folder)
+    with pytest.raises(DatasetError) as fault:
+        check_dataset(raw, **options)
+    title, *listed = str(fault.value).split("\n  - ")
+    assert title == f"Dataset001_Heads has {len(listed)} problem{'s' * (len(listed) > 1)}:"
+    assert all(str(folder) in problem and "\n" not in problem and problem.endswith(".") for problem in listed)
+    return listed
+
+
+def only_problem(folder: Path) -> str:
+    (problem,) = problems(folder)
+    return problem
+
+
+def mr_path(folder: Path, patient: str = "P", channel: int = 0) -> Path:
+    return folder / "imagesTr" / f"{patient}_{channel:04d}.nii.gz"
+
+
+def ct_path(folder: Path, patient: str = "P") -> Path:
+    return folder / "targetsTr" / f"{patient}.nii.gz"
+
+
+@pytest.mark.parametrize("ending", FILE_ENDINGS)
+def test_a_sound_dataset_passes_in_every_format(tmp_path, ending):
+    write_dataset(tmp_path, {"P": PAIRED, "Q": {"mr"}, "R": {"ct"}}, ending=ending)
+    check_dataset(write_dataset(tmp_path, {"T": PAIRED}, part="Ts", ending=ending))
+
+
+def test_several_channels_on_one_grid_pass(tmp_path):
+    check_dataset(write_dataset(tmp_path, {"P": PAIRED, "Q": {"mr"}}, channels=("T1", "T2")))
+
+
+def test_a_second_channel_on_another_grid_is_told(tmp_path):
+    folder = tmp_path / "Dataset001_Heads"
+    write_dataset(folder, {"P": {"mr"}}, channels=("T1", "T2"))
+    write_image(head_mr(make_grid((34, 42, 40), (6, 6, 6))), mr_path(folder, channel=1))
+    told = only_problem(folder)
+    assert "P_0001.nii.gz lies on another grid than P_0000.nii.gz (34 x 42 x 40 voxels" in told
+    assert "resample it to the first channel" in told
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_voxels_that_are_no_numbers_are_told(folder, value):
+    ct = sitk.GetArrayFromImage(head_ct(GRID)).astype(np.float32)
+    ct[0, 0, 0] = value
+    write_image(GRID.place(ct), ct_path(folder))
+    assert "P.nii.gz holds 1 voxels that are NaN or infinite" in only_problem(folder)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda mr: sitk.JoinSeries([mr, mr]), "is 4-D"),
+        (lambda mr: sitk.Compose(mr, mr, mr), "3 values a voxel"),
+        (lambda mr: sitk.RealAndImaginaryToComplex(mr, mr), "complex"),
+        (lambda mr: mr * 0, "is empty: every voxel is 0"),
+        (lambda mr: mr * 0 + 5, "is empty: every voxel is 5"),
+        (lambda mr: mr[:, :, :1], "a 3-D volume is needed"),
+    ],
+)
+def test_an_image_of_another_kind_is_told(folder, spoil, words):
+    write_image(spoil(head_mr(GRID)), mr_path(folder))
+    told = only_problem(folder)
+    assert words in told and str(mr_path(folder)) in told
+
+
+def test_an_implausible_spacing_is_told(folder):
+    mr = head_mr(GRID)
+    mr.SetSpacing((0.006, 0.006, 0.006))
+    write_image(mr, mr_path(folder))
+    assert any("voxel spacing of 0.006 x 0.006 x 0.006 mm" in problem for problem in problems(folder))
+
+
+def test_a_damaged_file_is_told(folder):
+    ct_path(folder).write_bytes(b"no image")
+    assert f"{ct_path(folder)} cannot be read as an image" in only_problem(folder)
+
+
+@pytest.mark.parametrize(
+    ("to_stored", "remedy"),
+    [
+        (lambda hu: hu + 1024, "subtract 1024"),
+        (lambda hu: sitk.Clamp(hu, lowerBound=-200), "RescaleSlope and RescaleIntercept"),
+        (lambda hu: sitk.Cast(hu, sitk.sitkFloat32) / 1000, "RescaleSlope and RescaleIntercept"),
+    ],
+)
+def test_a_ct_without_air_is_told_as_not_in_hu(folder, to_stored, remedy):
+    write_image(to_stored(head_ct(GRID)), ct_path(folder))
+    told = only_problem(folder)
+    assert "P.nii.gz is not in HU" in told and remedy in told
+
+
+@pytest.mark.parametrize("padding", [-1024, -2048, -3024])
+def test_a_ct_padded_far_below_air_passes(folder, padding):
+    ct = sitk.GetArrayFromImage(head_ct(GRID))
+    ct[:, :5] = padding
+    write_image(GRID.place(ct), ct_path(folder))
+    check_dataset(RawDataset.open(folder))
+
+
+def test_mr_and_ct_apart_in_space_are_told(folder):
+    write_image(head_ct(make_grid(centre_mm=(0, 0, 900)), centre_mm=(0, 0, 900)), ct_path(folder))
+    told = only_problem(folder)
+    assert f"{ct_path(folder)} does not overlap P_0000.nii.gz in space; register" in told
+
+
+def test_an_empty_mask_is_told(folder):
+    write_image(GRID.place(np.zeros(GRID.array_shape, np.uint8)), folder / "masksTr" / "P.nii.gz")
+    assert "P.nii.gz is empty; draw the head in it" in only_problem(folder)
+
+
+def test_a_patient_in_training_and_test_is_told(folder):
+    write_dataset(folder, {"P": PAIRED}, part="Ts")
+    assert "patient 'P' is in the training and in the test set" in only_problem(folder)
+
+
+def test_a_dataset_without_patients_says_where_to_put_them(tmp_path):
+    folder = tmp_path / "Dataset001_Heads"
+    describe(folder)
+    assert "put MRs into imagesTr (PATIENT_0000.nii.gz) and CTs into targetsTr (PATIENT.nii.gz)" in only_problem(folder)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_all_problems_of_a_dataset_are_told_in_one_listing(folder, workers):
+    write_dataset(folder, {"Q": PAIRED, "R": PAIRED, "S": {"ct"}})
+    mr_path(folder, "Q").rename(folder / "imagesTr" / "Q.nii.gz")  # no channel number
+    write_image(head_mr(GRID) * 0, mr_path(folder, "R"))  # empty ...
+    write_image(head_ct(GRID) + 1024, ct_path(folder, "R"))  # ... and not in HU
+    ct_path(folder, "S").write_bytes(b"")
+    write_image(head_mr(GRID), mr_path(folder, "P", 1))  # a channel too many
+    write_image(GRID.place(np.ones(GRID.array_shape, np.uint8)), folder / "masksTr" / "X.nii.gz")
+    (folder / "targetsTr" / "notes.txt").touch()
+    told = problems(folder, workers=workers)
+    assert len(told) == 7
+    for words in (
+        "Q.nii.gz: an MR is named",
+        "R_0000.nii.gz is empty",
+        "R.nii.gz is not in HU",
+        "S.nii.gz cannot be",
+        "P_0001.nii.gz: channel 0001",
+        "X.nii.gz: there is neither",
+        "notes.txt: dataset.json says",
+    ):
+        assert sum(bool(re.search(re.escape(words), problem)) for problem in told) == 1, words
+
+
+def test_patients_who_passed_before_are_not_read_again(folder):
+    ct_path(folder).write_bytes(b"")
+    check_dataset(RawDataset.open(folder), checked=["P"])
+
+
+def test_test_patients_are_checked_as_well(folder):
+    write_dataset(folder, {"T": PAIRED}, part="Ts")
+    (folder / "targetsTs" / "T.nii.gz").write_bytes(b"")
+    assert "T.nii.gz cannot be read" in only_problem(folder)

@@ -1,0 +1,164 @@
+"""Folders of MRs to folders of sCTs, the newest model, and a fold's held-out patients."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from synthetic_datasets import PAIRED, small_plan, write_dataset, write_image
+from synthetic_heads import head_mr, make_grid
+from tiny_models import tiny_networks, write_model
+
+from synthct.dataset.raw import RawDataset
+from synthct.errors import ImageError, ModelError
+from synthct.imaging.geometry import Grid
+from synthct.imaging.io import FILE_ENDINGS
+from synthct.inference import Predictor
+from synthct.inference.folders import list_mrs, newest_model_folder, predict_folder, predict_held_out, trained_folds
+
+GRID = make_grid((34, 42, 42), (6, 6, 6), "RAI", (10, 0, 0), (20, 30, 40))
+HEAD = {"centre_mm": (20.0, 30.0, 40.0)}
+
+
+@pytest.fixture
+def mrs(tmp_path) -> Path:
+    (tmp_path / "mrs").mkdir()
+    return tmp_path / "mrs"
+
+
+def predictor_of(mr_channels: int = 1) -> Predictor:
+    plan = small_plan(mr_channels)
+    return Predictor(plan, "small", [tiny_networks(plan)], "cpu")
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).touch()
+
+
+# -- listing ---------------------------------------------------------------------------------------------------------
+
+
+def test_mrs_are_listed_by_patient_with_or_without_channel_number(mrs):
+    touch(mrs, "B_0000.nii.gz", "A.mha", ".hidden.nii", "notes.txt", "C 1_0000.nrrd", "D.mhd", "D.zraw")
+    listed = {patient: [path.name for path in paths] for patient, paths in list_mrs(mrs, 1).items()}
+    assert listed == {"A": ["A.mha"], "B": ["B_0000.nii.gz"], "C 1": ["C 1_0000.nrrd"], "D": ["D.mhd"]}
+
+
+def test_channels_are_listed_in_order(mrs):
+    touch(mrs, "P_0001.nii", "P_0000.nii", "Q_0000.nii", "Q_0001.nii")
+    assert [path.name for path in list_mrs(mrs, 2)["P"]] == ["P_0000.nii", "P_0001.nii"]
+
+
+@pytest.mark.parametrize(
+    ("names", "channels", "words"),
+    [
+        ([], 1, "holds no MR: files end in one of .nii.gz"),
+        (["notes.txt"], 1, "holds no MR"),
+        (["P_0000.nii"], 2, "'P' lacks channel 0001; the model needs 2"),
+        (["P_0001.nii"], 2, "'P' lacks channel 0000"),
+        (["P_0000.nii", "P_0001.nii"], 1, "'P' has a channel 0001 too many"),
+        (["P_0000.nii", "P.nii"], 1, "are the same channel of 'P'; remove one"),
+        (["P_0000.nii", "P_0000.mha"], 1, "are the same channel of 'P'; remove one"),
+    ],
+)
+def test_what_cannot_be_listed_is_told(mrs, names, channels, words):
+    touch(mrs, *names)
+    with pytest.raises(ImageError, match=words) as fault:
+        list_mrs(mrs, channels)
+    assert str(mrs) in str(fault.value)
+
+
+def test_what_is_no_folder_is_told(mrs):
+    for path in (mrs / "gone", mrs / "file"):
+        touch(mrs, "file")
+        with pytest.raises(ImageError, match="is not a folder"):
+            list_mrs(path, 1)
+
+
+# -- predicting ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", FILE_ENDINGS)
+def test_the_sct_has_the_patients_name_and_the_mrs_format(mrs, tmp_path, ending):
+    mr = write_image(head_mr(GRID, **HEAD), mrs / f"P.1_0000{ending}")
+    (written,) = predict_folder(predictor_of(), mrs, tmp_path / "new" / "cts")
+    assert written == tmp_path / "new" / "cts" / f"P.1{ending}"
+    sct = sitk.ReadImage(str(written))
+    assert Grid.of(sct) == Grid.of(sitk.ReadImage(str(mr)))
+    assert sct.GetPixelID() == sitk.sitkInt16
+    assert sitk.GetArrayFromImage(sct).min() == -1000 < sitk.GetArrayFromImage(sct).max()
+
+
+def test_several_channels_make_one_sct(mrs, tmp_path):
+    for channel in range(2):
+        write_image(head_mr(GRID, seed=channel, **HEAD), mrs / f"P_{channel:04d}.nii")
+    (written,) = predict_folder(predictor_of(2), mrs, tmp_path / "cts")
+    assert written.name == "P.nii"
+
+
+def test_an_mr_that_cannot_be_used_is_told_by_file_and_leaves_nothing(mrs, tmp_path):
+    write_image(GRID.place(np.zeros(GRID.array_shape, np.int16)), mrs / "P.nii.gz")
+    with pytest.raises(ImageError, match="P.nii.gz: .*no head was found"):
+        predict_folder(predictor_of(), mrs, tmp_path / "cts")
+    assert not (tmp_path / "cts").exists() or not list((tmp_path / "cts").iterdir())
+
+
+def test_the_folder_of_the_mrs_is_not_written_to(mrs):
+    touch(mrs, "P.nii")
+    with pytest.raises(ImageError, match="give another folder"):
+        predict_folder(predictor_of(), mrs, mrs / ".." / "mrs")
+
+
+def test_held_out_patients_are_predicted_from_the_raw_mr(tmp_path):
+    raw = write_dataset(tmp_path / "Dataset001_Heads", {"P": PAIRED, "Q": PAIRED}, ending=".mha")
+    written = predict_held_out(raw, predictor_of(), ("Q",), tmp_path / "validation")
+    assert written == [tmp_path / "validation" / "Q.mha"]
+    again = predict_folder(predictor_of(), raw.folder / "imagesTr", tmp_path / "cts")
+    one, other = (sitk.GetArrayFromImage(sitk.ReadImage(str(path))) for path in (written[0], again[1]))
+    assert np.array_equal(one, other)  # exactly as a new patient
+
+
+def test_a_given_mask_is_used_for_held_out_patients(tmp_path):
+    raw = write_dataset(tmp_path / "Dataset001_Heads", {"Q": PAIRED})
+    cube = make_grid((20, 20, 20), (4, 4, 4))
+    write_image(cube.place(np.ones(cube.array_shape, np.uint8)), raw.folder / "masksTr" / "Q.nii.gz")
+    (path,) = predict_held_out(RawDataset.open(raw.folder), predictor_of(), ("Q",), tmp_path / "validation")
+    inside = sitk.GetArrayFromImage(sitk.ReadImage(str(path))) > -1000
+    assert inside.sum() * 6**3 == pytest.approx(80**3, rel=0.3)
+
+
+def test_held_out_patients_who_are_gone_are_told(tmp_path):
+    raw = write_dataset(tmp_path / "Dataset001_Heads", {"P": PAIRED})
+    with pytest.raises(ModelError, match="no longer has Q, R"):
+        predict_held_out(raw, predictor_of(), ("P", "R", "Q"), tmp_path / "validation")
+    assert not (tmp_path / "validation").exists()
+
+
+# -- models ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_newest_model_is_the_one_whose_training_ended_last(tmp_path):
+    folders = [
+        write_model(tmp_path / dataset, ("0", "all"), trainer=trainer)
+        for dataset, trainer in (("Dataset001_A", "cyclegan"), ("Dataset001_A", "pix2pix"), ("Dataset002_B", "pix2pix"))
+    ]
+    for age, folder in enumerate((folders[1], folders[2], folders[0])):
+        os.utime(folder / "fold_0" / "checkpoint_final.pth", (1e9 - 100 * age, 1e9 - 100 * age))
+        os.utime(folder / "fold_all" / "checkpoint_final.pth", (1e8, 1e8))
+    assert newest_model_folder(tmp_path) == folders[1]
+    os.utime(folders[0] / "fold_all" / "checkpoint_final.pth")
+    assert newest_model_folder(tmp_path) == folders[0]
+    assert newest_model_folder(tmp_path, "Dataset*/pix2pix__plans__*") == folders[1]
+    assert newest_model_folder(tmp_path, "Dataset002_B/*") == folders[2]
+    assert trained_folds(folders[0]) == ["0", "all"]
+
+
+def test_without_a_model_the_remedy_is_told(tmp_path):
+    (tmp_path / "Dataset001_A" / "cyclegan__plans__2d" / "fold_0").mkdir(parents=True)
+    with pytest.raises(ModelError, match="holds no trained model .*synthct_train"):
+        newest_model_folder(tmp_path)
+    assert trained_folds(tmp_path / "Dataset001_A" / "cyclegan__plans__2d") == []

@@ -1,0 +1,188 @@
+"""A model folder, wherever it lies, turns MRs into HU on the MR's own grid."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+from synthetic_datasets import small_configuration, small_plan
+from synthetic_heads import head_mr, head_truth, make_grid, same_geometry
+from tiny_models import tiny_networks, write_checkpoint, write_model
+
+from synthct.errors import ImageError, ModelError
+from synthct.inference import Predictor
+from synthct.planning.plan import Plan
+
+GRID = make_grid((34, 42, 42), (6, 6, 6))
+OBLIQUE = make_grid((41, 51, 33), (5.1, 4.9, 7.3), "SRP", (15, -10, 20), (310.7, -420.3, 999.9))
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return write_model(tmp_path / "results" / "Dataset001_Heads", folds=("0", "1"))
+
+
+def predictor_of(seeds: tuple[int, ...] = (0,), mr_channels: int = 1) -> Predictor:
+    plan = small_plan(mr_channels)
+    return Predictor(plan, "small", [tiny_networks(plan, seed) for seed in seeds], "cpu")
+
+
+def hu_of(image: sitk.Image) -> np.ndarray:
+    return sitk.GetArrayFromImage(image).astype(int)
+
+
+# -- predictions -----------------------------------------------------------------------------------------------------
+
+
+def test_a_copied_model_folder_predicts_with_no_environment_variable(folder, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "usb stick" / "model"
+    shutil.copytree(folder, elsewhere)
+    shutil.rmtree(tmp_path / "results")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for name in ("synthct_raw", "synthct_preprocessed", "synthct_results"):
+        monkeypatch.delenv(name, raising=False)
+    sct = Predictor.from_model_folder(elsewhere, device="cpu").predict(head_mr(GRID))
+    assert hu_of(sct).shape == GRID.array_shape
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize("grid", [GRID, OBLIQUE], ids=["plain", "oblique"])
+@pytest.mark.parametrize("pixel_type", [sitk.sitkInt16, sitk.sitkFloat64, sitk.sitkUInt8])
+def test_the_sct_has_the_mrs_geometry_and_minus_1000_outside_the_head(grid, pixel_type):
+    centre = (310.7, -420.3, 999.9) if grid is OBLIQUE else (0.0, 0.0, 0.0)
+    mr = sitk.Cast(head_mr(grid, scale=0.2, centre_mm=centre), pixel_type)
+    sct = predictor_of().predict(mr)
+    assert same_geometry(sct, mr)
+    assert sct.GetPixelID() == sitk.sitkInt16
+    hu, head = hu_of(sct), sitk.GetArrayFromImage(head_truth(grid, centre_mm=centre)) > 0
+    assert (hu[~head] == -1000).mean() > 0.95
+    assert (hu[head] > -1000).mean() > 0.8
+    assert hu[hu > -1000].min() >= -610 and hu.max() <= 1410
+
+
+def test_a_given_mask_on_any_grid_is_the_head():
+    mask = make_grid((20, 20, 20), (5, 5, 5)).place(np.ones((20, 20, 20), np.uint8))  # a cube of 100 mm
+    hu = hu_of(predictor_of().predict(head_mr(GRID), head_mask=mask))
+    assert (hu > -1000).sum() * 0.006**3 == pytest.approx(0.001, rel=0.25)  # m3
+
+
+def test_the_same_mr_gives_the_same_sct():
+    one, other = (hu_of(predictor_of().predict(head_mr(GRID))) for _ in range(2))
+    assert np.array_equal(one, other)
+
+
+def test_the_mrs_pixels_are_left_as_they_were():
+    mr = head_mr(GRID)
+    before = sitk.GetArrayFromImage(mr)
+    predictor_of().predict(mr)
+    assert np.array_equal(sitk.GetArrayFromImage(mr), before)
+
+
+def test_folds_are_averaged(folder):
+    alone = [hu_of(Predictor.from_model_folder(folder, [fold], device="cpu").predict(head_mr(GRID))) for fold in (0, 1)]
+    both = hu_of(Predictor.from_model_folder(folder, device="cpu").predict(head_mr(GRID)))
+    assert np.abs(alone[0] - alone[1]).max() > 2
+    assert np.abs(both - (alone[0] + alone[1]) / 2).max() <= 1  # each is rounded to whole HU
+
+
+def test_two_channels_are_given_in_order():
+    predictor = predictor_of(mr_channels=2)
+    t1, t2 = head_mr(GRID), head_mr(GRID, seed=1) * -1 + 1000
+    one, other = (hu_of(predictor.predict(mr)) for mr in ((t1, t2), [t2, t1]))
+    assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", ["too few", "too many", "another grid"])
+def test_channels_that_do_not_fit_are_told(kind):
+    mr = head_mr(GRID)
+    channels = {"too few": [mr], "too many": [mr] * 3, "another grid": [mr, head_mr(OBLIQUE)]}[kind]
+    with pytest.raises(ImageError, match="channel"):
+        predictor_of(mr_channels=2).predict(channels)
+
+
+def test_an_mr_without_a_head_is_told():
+    with pytest.raises(ImageError, match="no head was found in the MR"):
+        predictor_of().predict(GRID.place(np.zeros(GRID.array_shape, np.int16)))
+
+
+def test_the_cycle_gives_a_slice_in_three_kinds():
+    one = predictor_of().cycle(head_mr(GRID), 0.5)
+    assert one.mr.shape == one.sct_hu.shape == one.reconstructed_mr.shape == one.head.shape
+    assert one.head.dtype == bool and one.head.mean() > 0.1
+    assert 0 <= one.reconstructed_mr.min() and one.reconstructed_mr.max() <= 255
+    assert -600 <= one.sct_hu.min() and one.sct_hu.max() <= 1400
+    for position in (0.0, 1.0):
+        predictor_of().cycle(head_mr(GRID), position)
+
+
+def test_a_model_without_the_way_back_has_no_cycle():
+    plan = small_plan()
+    pix2pix = Predictor(plan, "small", [{"syn_ct": tiny_networks(plan)["syn_ct"]}], "cpu")
+    with pytest.raises(ModelError, match="only a cyclegan"):
+        pix2pix.cycle(head_mr(GRID))
+    pix2pix.predict(head_mr(GRID))
+
+
+# -- model folders that cannot be used -------------------------------------------------------------------------------
+
+
+def told(folder: Path, **options) -> str:
+    with pytest.raises(ModelError) as fault:
+        Predictor.from_model_folder(folder, device="cpu", **options)
+    assert "\n" not in str(fault.value) and str(fault.value).endswith(".")
+    return str(fault.value)
+
+
+def test_a_folder_that_is_no_model_folder_is_told(folder, tmp_path):
+    assert "is not a model folder" in told(tmp_path)
+    assert "is not a model folder" in told(folder / "fold_0")
+
+
+def test_an_untrained_or_missing_fold_is_told(folder):
+    assert "fold_7" in told(folder, folds=[7]) and "missing" in told(folder, folds=[7])
+    assert "holds no checkpoint_best.pth in any fold" in told(folder, checkpoint="checkpoint_best.pth")
+
+
+def test_a_damaged_plan_is_told(folder):
+    (folder / "plans.json").write_text("{")
+    assert "plans.json is not valid JSON" in told(folder)
+
+
+def test_a_plan_without_the_models_configuration_is_told(folder):
+    plan = Plan.load(folder / "plans.json")
+    replace(plan, configurations={"other": plan.configurations["small"]}).save(folder / "plans.json")
+    assert "no configuration 'small'" in told(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
+def test_a_damaged_checkpoint_is_told(folder, content):
+    path = folder / "fold_1" / "checkpoint_final.pth"
+    path.write_bytes(path.read_bytes()[:2000] if content is None else content)
+    assert str(path) in told(folder)
+
+
+def test_a_foreign_checkpoint_is_told(folder):
+    torch.save({"state_dict": {}}, folder / "fold_0" / "checkpoint_final.pth")
+    assert "is no checkpoint of synthct" in told(folder)
+
+
+@pytest.mark.parametrize("networks", [{}, {"syn_mr": {}}, [], {"syn_ct": 3}])
+def test_a_checkpoint_without_the_network_is_told(folder, networks):
+    write_checkpoint(folder / "fold_0", networks)
+    assert "syn_ct" in told(folder)
+
+
+def test_a_network_of_another_size_is_told(folder):
+    plan = small_plan()
+    small = small_configuration()
+    wider = replace(small, network=replace(small.network, base_channels=4))
+    replace(plan, configurations={"small": wider}).save(folder / "plans.json")
+    message = told(folder)
+    assert "does not fit the network in plans.json" in message and "restore the plans.json" in message

@@ -1,0 +1,268 @@
+"""Raw dataset to plan, splits and cache: edits are kept, what is done is not done again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import SimpleITK as sitk
+from synthetic_datasets import PAIRED, write_dataset
+
+from synthct.dataset.raw import RawDataset
+from synthct.errors import DatasetError, PlanError
+from synthct.planning.plan import Plan
+from synthct.preprocessing.plan_and_preprocess import plan_and_preprocess
+
+PATIENTS = {"P1": PAIRED, "P2": PAIRED, "P3": PAIRED, "M": {"mr"}, "C": {"ct"}}
+JSONS = {"dataset.json", "dataset_fingerprint.json", "plans.json", "splits_final.json"}
+
+
+@pytest.fixture(scope="module")
+def done_once(tmp_path_factory) -> Path:
+    """A raw dataset, and what a first run makes of it."""
+    root = tmp_path_factory.mktemp("done_once")
+    raw = write_dataset(root / "raw" / "Dataset001_Heads", PATIENTS)
+    plan_and_preprocess(raw, root / "preprocessed" / "Dataset001_Heads", configurations=["2d_lowres"])
+    return root
+
+
+@pytest.fixture
+def raw_folder(tmp_path, done_once) -> Path:
+    """A copy, with the files' times, so that nothing of it counts as changed."""
+    return Path(shutil.copytree(done_once / "raw", tmp_path / "raw")) / "Dataset001_Heads"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Where a preprocessed dataset is to be; not there yet."""
+    return tmp_path / "preprocessed" / "Dataset001_Heads"
+
+
+@pytest.fixture
+def first_run(folder, done_once) -> None:
+    """The preprocessed dataset of a first run is there."""
+    shutil.copytree(done_once / "preprocessed" / "Dataset001_Heads", folder)
+
+
+@pytest.fixture
+def run(raw_folder, folder):
+    """Plan and preprocess the small configuration."""
+
+    def plan(**options) -> Plan | None:
+        options = {"configurations": ["2d_lowres"]} | options
+        return plan_and_preprocess(RawDataset.open(raw_folder), folder, **options)
+
+    return plan
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def edit(path: Path, change) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def read(path: Path):
+    return json.loads(path.read_text())
+
+
+def held_out(folder: Path) -> list[list[str]]:
+    return [fold["val"] for fold in read(folder / "splits_final.json")]
+
+
+def test_the_files_are_those_of_the_layout_and_a_second_run_writes_nothing(run, folder, raw_folder):
+    plan = run(configurations=None)
+    before = times(folder)
+    assert set(before) == JSONS | {f"{c}/{p}.npz" for c in ("2d", "2d_lowres") for p in PATIENTS}
+    assert Plan.load(folder / "plans.json") == plan and plan.n_folds == 3
+    assert read(folder / "dataset.json") == read(raw_folder / "dataset.json")
+    assert sorted(sum(held_out(folder), [])) == ["P1", "P2", "P3"]
+    assert run(configurations=None) == plan
+    assert times(folder) == before
+
+
+def test_a_changed_image_is_measured_and_done_again_alone(first_run, run, folder, raw_folder):
+    before = times(folder)
+    os.utime(raw_folder / "imagesTr" / "M_0000.nii.gz", ns=(1, 1))
+    run()
+    changed = {name for name, time in times(folder).items() if before[name] != time}
+    assert changed == {"dataset_fingerprint.json", "2d_lowres/M.npz"}
+
+
+def test_a_removed_patient_leaves_fingerprint_splits_and_cache(first_run, run, folder, raw_folder):
+    for path in (raw_folder / "imagesTr" / "P3_0000.nii.gz", raw_folder / "targetsTr" / "P3.nii.gz"):
+        path.unlink()
+    assert run().n_folds == 2
+    assert not (folder / "2d_lowres" / "P3.npz").exists()
+    assert "P3" not in read(folder / "dataset_fingerprint.json")["cases"]
+    assert sorted(sum(held_out(folder), [])) == ["P1", "P2"]
+
+
+def test_a_new_patient_joins_everything(first_run, run, folder, raw_folder):
+    write_dataset(raw_folder, {"P4": PAIRED})
+    assert run().n_folds == 4
+    assert (folder / "2d_lowres" / "P4.npz").is_file()
+    assert sorted(sum(held_out(folder), [])) == ["P1", "P2", "P3", "P4"]
+
+
+# -- edits -----------------------------------------------------------------------------------------------------------
+
+
+def widen(plan: dict) -> None:
+    plan["configurations"]["2d_lowres"]["preprocessing"]["ct_window_hu"] = [-1000, 2000]
+
+
+def test_an_edited_plan_is_kept_and_followed(first_run, run, folder, caplog):
+    before = times(folder)
+    edit(folder / "plans.json", widen)
+    for _ in range(2):
+        plan = run()
+        assert plan.configurations["2d_lowres"].preprocessing.ct_window_hu == (-1000, 2000)
+        assert "has been edited and is kept" in caplog.text
+    assert Plan.load(folder / "plans.json") == plan
+    assert all(times(folder)[f"2d_lowres/{patient}.npz"] > before[f"2d_lowres/{patient}.npz"] for patient in PATIENTS)
+
+
+def test_an_edited_plan_is_kept_when_patients_come(first_run, run, folder, raw_folder):
+    edit(folder / "plans.json", widen)
+    write_dataset(raw_folder, {"P4": PAIRED})
+    assert run().configurations["2d_lowres"].preprocessing.ct_window_hu == (-1000, 2000)
+
+
+def test_a_plan_of_an_earlier_version_is_no_edited_one(first_run, run, folder, caplog):
+    edit(folder / "plans.json", lambda plan: plan.update(synthct_version="0.0.1"))
+    run()
+    assert "edited" not in caplog.text
+
+
+def test_an_edited_number_of_folds_makes_new_splits(first_run, run, folder):
+    edit(folder / "plans.json", lambda plan: plan.update(n_folds=2))
+    run()
+    assert len(held_out(folder)) == 2
+
+
+def test_edited_splits_are_kept_even_when_patients_come(first_run, run, folder, raw_folder):
+    splits = [{"train": ["P1", "M", "C"], "val": ["P2", "P3"]}]
+    (folder / "splits_final.json").write_text(json.dumps(splits))
+    write_dataset(raw_folder, {"P4": PAIRED})
+    run()
+    assert read(folder / "splits_final.json") == splits
+
+
+def test_edited_splits_that_no_longer_fit_are_told_by_name(first_run, run, folder, raw_folder):
+    (folder / "splits_final.json").write_text(json.dumps([{"train": ["P1", "M"], "val": ["P2"]}]))
+    (raw_folder / "imagesTr" / "M_0000.nii.gz").unlink()
+    with pytest.raises(PlanError, match="splits_final.json: fold 0 names M, whom the dataset does not have"):
+        run()
+
+
+def test_a_wrong_edit_of_the_plan_is_told_by_name(first_run, run, folder):
+    edit(folder / "plans.json", lambda plan: plan.update(folds=3))
+    with pytest.raises(PlanError, match="plans.json: the key 'folds' is unknown"):
+        run()
+
+
+def test_a_fingerprint_of_another_version_is_measured_anew(first_run, run, folder, caplog):
+    edit(folder / "dataset_fingerprint.json", lambda content: content.update(format_version=99))
+    run()
+    assert "measured anew" in caplog.text
+    assert read(folder / "dataset_fingerprint.json")["format_version"] == 1
+
+
+def test_a_channel_more_makes_a_new_plan(first_run, run, folder, raw_folder):
+    patients = {patient: scans & {"mr"} for patient, scans in PATIENTS.items()}
+    write_dataset(raw_folder, patients, channels=("T1", "T2"))
+    assert len(run().configurations["2d_lowres"].preprocessing.mr_windows) == 2
+
+
+def test_a_channel_more_than_an_edited_plan_has_is_told(first_run, run, folder, raw_folder):
+    edit(folder / "plans.json", widen)
+    patients = {patient: scans & {"mr"} for patient, scans in PATIENTS.items()}
+    write_dataset(raw_folder, patients, channels=("T1", "T2"))
+    with pytest.raises(PlanError, match="plans for the MR channels T1, but dataset.json names T1, T2"):
+        run()
+
+
+def test_a_run_that_names_no_planner_keeps_that_of_the_plan(first_run, run, folder):
+    run(planner="wolterink2017")
+    assert run().planner == "wolterink2017"
+    assert run(planner="default").planner == "default"
+
+
+def test_another_planner_plans_anew(first_run, run, folder):
+    assert run(planner="wolterink2017").planner == "wolterink2017"
+    assert read(folder / "plans.json")["configurations"]["2d"]["preprocessing"]["spacing_mm"] == [1.0, 0.87, 0.87]
+
+
+# -- options and failures --------------------------------------------------------------------------------------------
+
+
+def test_clean_throws_edits_and_leftovers_away(first_run, run, folder):
+    plan = Plan.load(folder / "plans.json")
+    edit(folder / "plans.json", widen)
+    (folder / "splits_final.json").write_text(json.dumps([{"train": ["P1"], "val": []}]))
+    (folder / "leftover").touch()
+    assert run(clean=True) == plan
+    assert len(held_out(folder)) == 3
+    assert not (folder / "leftover").exists()
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_verify_only_writes_nothing(run, folder, clean):
+    assert run(verify_only=True, clean=clean) is None
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_verify_only_changes_nothing(first_run, run, folder, clean):
+    before = times(folder)
+    assert run(verify_only=True, clean=clean) is None
+    assert times(folder) == before
+
+
+def test_a_dataset_with_problems_writes_nothing_and_throws_nothing_away(first_run, run, folder, raw_folder):
+    before = times(folder)
+    (raw_folder / "targetsTr" / "C.nii.gz").write_bytes(b"no image")
+    with pytest.raises(DatasetError, match="C.nii.gz cannot be read"):
+        run(clean=True)
+    assert times(folder) == before
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_an_unknown_configuration_is_told_before_anything_is_written(run, folder, clean):
+    with pytest.raises(PlanError, match="no configuration '3d'; it has 2d, 2d_lowres"):
+        run(configurations=["3d"], clean=clean)
+    assert not folder.exists()
+
+
+def test_an_unknown_planner_is_told(run):
+    with pytest.raises(PlanError, match="no planner 'x'"):
+        run(planner="x")
+
+
+def test_a_dataset_without_ct_is_told(tmp_path):
+    raw = write_dataset(tmp_path / "Dataset002_Mr", {"P": {"mr"}})
+    with pytest.raises(PlanError, match="has no CT to learn from"):
+        plan_and_preprocess(raw, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_description_with_a_byte_order_mark_is_copied_without(run, folder, raw_folder):
+    text = (raw_folder / "dataset.json").read_text()
+    (raw_folder / "dataset.json").write_text(text, encoding="utf-8-sig")
+    run()
+    assert (folder / "dataset.json").read_text(encoding="utf-8") == text
+
+
+def test_a_patient_without_a_head_is_told_by_file(tmp_path):
+    raw = write_dataset(tmp_path / "Dataset003_Air", {"P": PAIRED})
+    ct = raw.training["P"].ct
+    sitk.WriteImage(sitk.Clamp(sitk.ReadImage(str(ct)), upperBound=-500), str(ct))
+    with pytest.raises(DatasetError, match="P.nii.gz: no head was found"):
+        plan_and_preprocess(RawDataset.open(raw.folder), tmp_path / "out")

@@ -1,0 +1,78 @@
+"""A file is written whole or not at all; JSON is readable, and told in one sentence where it is not JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from synthct.errors import DatasetError, PlanError
+from synthct.files import read_json, write_json, write_text, written_whole
+
+
+def test_a_failure_while_writing_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), written_whole(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("the disk is full")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_temporary_file_is_hidden_and_keeps_the_ending(tmp_path):
+    with written_whole(tmp_path / "deeper" / "P.nii.gz") as temporary:
+        assert temporary.name.startswith(".") and temporary.name.endswith(".nii.gz")
+        assert temporary.parent == tmp_path / "deeper"
+        temporary.write_bytes(b"1")
+    assert (tmp_path / "deeper" / "P.nii.gz").read_bytes() == b"1"
+
+
+def test_text_that_is_there_already_is_not_written_again(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text("Zürich\n", path)
+    before = path.stat()
+    write_text("Zürich\n", path)
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+    write_text("Basel\n", path)
+    assert path.read_text(encoding="utf-8") == "Basel\n"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{}, [], {"a": []}, {"a": [1, 2.5, None, True]}, [[1, 2], [3]], {"ü": {"b": [{"c": 1}, {}]}}, [1e-12, 1e300], "x"],
+)
+def test_json_is_the_same_after_writing_and_reading(tmp_path, value):
+    write_json(value, tmp_path / "a.json")
+    assert read_json(tmp_path / "a.json") == value
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == value
+
+
+def test_lists_of_numbers_stay_on_one_line(tmp_path):
+    write_json({"spacing_mm": [1.0, 0.87, 0.87], "folds": [{"val": ["P1"]}]}, tmp_path / "a.json")
+    assert '"spacing_mm": [1.0, 0.87, 0.87],' in (tmp_path / "a.json").read_text().splitlines()[1]
+
+
+def test_numbers_that_json_does_not_have_are_not_written(tmp_path):
+    with pytest.raises(ValueError):
+        write_json({"a": float("nan")}, tmp_path / "a.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": "ü"}', encoding="utf-8-sig")
+    assert read_json(tmp_path / "a.json") == {"a": "ü"}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1,}', b"\xff\xfe{\x00}\x00"])
+def test_what_is_no_json_is_told_as_the_callers_error(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(PlanError, match="a.json is not valid JSON"):
+        read_json(tmp_path / "a.json", PlanError)
+
+
+def test_a_missing_file_and_a_folder_are_told(tmp_path):
+    with pytest.raises(DatasetError, match="a.json is missing"):
+        read_json(tmp_path / "a.json", DatasetError)
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read_json(tmp_path, DatasetError)
