@@ -78,7 +78,9 @@ def draw_cycles(
 ) -> tuple[Path, ...]:
     """Figure 6 of the best, median and worst patient of every model that can turn a CT back into an MR."""
     drawn = []
-    jobs = [(model, patient) for model in models for patient in best_median_worst(_mae(rows[model.label]))]
+    # Paired training needs no way back from CT to MR, so its models have none.
+    able = [model for model in models if _paired(model.trainer) is not True]
+    jobs = [(model, patient) for model in able for patient in best_median_worst(_mae(rows[model.label]))]
     without_cycle = set()
     for model, patient in progress(jobs, total=len(jobs), desc="Figure 6", unit="figure"):
         if model.label in without_cycle:
