@@ -9,10 +9,10 @@ EXAMPLE := synthct_raw/Dataset001_HeadPhantom
 CONFIGURATION := 2d_lowres
 LOWRES := synthct_results/Dataset001_HeadPhantom
 
-# The quickstart and the tests use the checkout's own folders and environment, whatever is set outside.
-export synthct_raw := $(CURDIR)/synthct_raw
-export synthct_preprocessed := $(CURDIR)/synthct_preprocessed
-export synthct_results := $(CURDIR)/synthct_results
+# The quickstart uses the checkout's own folders, whatever is set outside.
+quickstart: export synthct_raw := $(CURDIR)/synthct_raw
+quickstart: export synthct_preprocessed := $(CURDIR)/synthct_preprocessed
+quickstart: export synthct_results := $(CURDIR)/synthct_results
 
 .PHONY: quickstart test lint install install-test clean-example
 

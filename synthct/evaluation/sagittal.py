@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
+from acvl_utils.cropping_and_padding.bounding_boxes import bounding_box_to_slice, get_bbox_from_mask, pad_bbox
 
 from synthct.imaging.geometry import reorient
 
@@ -94,9 +95,7 @@ def _grey_range(mr: sitk.Image, mask: sitk.Image) -> tuple[float, float]:
 
 def box_around(head: np.ndarray, spacing_mm: tuple[float, float]) -> tuple[slice, slice]:
     """The bounding box of the head (rows, cols) with a margin, inside the slice."""
-    box = []
-    for axis, spacing in enumerate(spacing_mm):
-        occupied = np.flatnonzero(head.any(axis=1 - axis))
-        margin = round(_MARGIN_MM / spacing)
-        box.append(slice(max(int(occupied[0]) - margin, 0), min(int(occupied[-1]) + margin + 1, head.shape[axis])))
-    return box[0], box[1]
+    margin = [round(_MARGIN_MM / spacing) for spacing in spacing_mm]
+    box = get_bbox_from_mask(head[None])[1:]  # it takes volumes
+    rows, cols = bounding_box_to_slice(pad_bbox(box, margin, head.shape))
+    return rows, cols

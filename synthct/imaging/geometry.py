@@ -195,15 +195,25 @@ def slice_grid(
     return Grid(tuple(map(int, size)), tuple(map(float, spacing_xyz)), tuple(map(float, origin)), tuple(axes.ravel()))
 
 
-def _extent_along(mask: sitk.Image, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least and greatest coordinate (mm) of the mask's voxels, edges included, along the unit vectors in columns."""
+def bounding_box(mask: sitk.Image) -> np.ndarray:
+    """First and one past the last index (x, y, z) of a mask's voxels; int (3, 2).
+
+    Raises:
+        ValueError: the mask is empty.
+    """
     array = sitk.GetArrayViewFromImage(mask)
-    grid = Grid.of(mask)
     bounds = []
-    for axis in range(3):
-        occupied = np.flatnonzero(array.any(axis=tuple(other for other in range(3) if other != 2 - axis)))
+    for axis in (2, 1, 0):  # of the array, for x, y, z
+        occupied = np.flatnonzero(array.any(axis=tuple(other for other in range(3) if other != axis)))
         if occupied.size == 0:
             raise ValueError("the head mask is empty")
-        bounds.append((occupied[0] - 0.5, occupied[-1] + 0.5))
-    corners = np.array([axes.T @ grid.point(corner) for corner in np.array(np.meshgrid(*bounds)).reshape(3, -1).T])
+        bounds.append((occupied[0], occupied[-1] + 1))
+    return np.array(bounds)
+
+
+def _extent_along(mask: sitk.Image, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least and greatest coordinate (mm) of the mask's voxels, edges included, along the unit vectors in columns."""
+    grid = Grid.of(mask)
+    edges = bounding_box(mask) - 0.5
+    corners = np.array([axes.T @ grid.point(corner) for corner in np.array(np.meshgrid(*edges)).reshape(3, -1).T])
     return corners.min(axis=0), corners.max(axis=0)

@@ -11,7 +11,7 @@ from synthct import __version__
 from synthct.dataset.images import head_masks, read_case
 from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.errors import DatasetError
-from synthct.imaging.geometry import oblique_degrees, orientation_code, reorient
+from synthct.imaging.geometry import bounding_box, oblique_degrees, orientation_code, reorient
 from synthct.imaging.head_mask import volume_litres
 from synthct.parallel import Progress, quiet, run_cases
 from synthct.planning.fingerprint import FORMAT_VERSION, HEAD_PERCENTILES, CaseFacts, Fingerprint, VolumeFacts
@@ -81,12 +81,8 @@ def measure_volume(image: sitk.Image, head_mask: sitk.Image, name: str) -> Volum
 
 def _head_size_mm(head_mask: sitk.Image) -> tuple[float, float, float]:
     mask = reorient(head_mask, "LPS")
-    array = sitk.GetArrayViewFromImage(mask)
-    sizes = []
-    for axis, spacing in enumerate(mask.GetSpacing()):
-        occupied = np.flatnonzero(array.any(axis=tuple(other for other in range(3) if other != 2 - axis)))
-        sizes.append((occupied[-1] - occupied[0] + 1) * spacing)
-    return _rounded(sizes, 1)
+    first, end = bounding_box(mask).T
+    return _rounded((end - first) * mask.GetSpacing(), 1)
 
 
 def _rounded(values: Sequence[float], digits: int) -> tuple[float, float, float]:
