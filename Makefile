@@ -1,6 +1,7 @@
 # make quickstart   everything from nothing to the table of results, on head phantoms, in about ten minutes
 # make test         the whole test suite
 # make lint         what the style check says
+# make benchmark    the product beside textbook variants of the same work
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +15,7 @@ quickstart: export synthct_raw := $(CURDIR)/synthct_raw
 quickstart: export synthct_preprocessed := $(CURDIR)/synthct_preprocessed
 quickstart: export synthct_results := $(CURDIR)/synthct_results
 
-.PHONY: quickstart test lint install install-test clean-example
+.PHONY: quickstart test lint benchmark install install-test clean-example
 
 quickstart: install
 	test -f $(EXAMPLE)/dataset.json || $(BIN)/synthct_make_example --train 12 --test 2 --voxel_scale 1.5
@@ -46,3 +47,6 @@ $(VENV)/installed-test: $(VENV)/installed
 
 clean-example:
 	rm -rf $(EXAMPLE) synthct_preprocessed/Dataset001_HeadPhantom $(LOWRES) predictions
+
+benchmark: install
+	for work in training_step prediction preprocessing; do $(BIN)/python -m benchmarks.$$work || exit 1; done

@@ -122,7 +122,7 @@ class Predictor:
         images = self._images(mr, head_mask)
         masks = head_masks(images)
         stack = slices_of_case(images, self.configuration.preprocessing, masks)
-        hu = slices_to_hu(self._synthesize(stack), self.configuration.preprocessing)
+        hu = slices_to_hu(self.synthesize(stack), self.configuration.preprocessing)
         return volume_from_slices(hu, Grid.from_plain(stack.info["grid"]), masks.mr)
 
     def cycle(self, mr: sitk.Image | Sequence[sitk.Image], position: float = 0.5) -> CycleSlice:
@@ -154,7 +154,7 @@ class Predictor:
         check_channels(channels, self.configuration.network.mr_channels, "The MR")
         return CaseImages("the MR", channels, given_mask=head_mask)
 
-    def _synthesize(self, stack: SliceStack) -> np.ndarray:
+    def synthesize(self, stack: SliceStack) -> np.ndarray:
         """Network output (slices, rows, cols) in [-1, 1], averaged over the folds."""
         levels = self.configuration.preprocessing.grey_levels
         output = np.empty(stack.regions.shape, np.float32)

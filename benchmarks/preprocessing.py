@@ -1,0 +1,60 @@
+"""A pair of volumes to network-ready slices, the head masks being known: the product beside nnU-Net v2's way.
+
+    python -m benchmarks.preprocessing                    voxels of twice the seed's edges
+    python -m benchmarks.preprocessing --voxel_scale 1    the seed's 183 x 288 x 288 (half a minute a round)
+
+Textbook: orient, resample the volume with scikit-image in order 3 (nnU-Net's default), resize the slices in order 3,
+then the windows.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import SimpleITK as sitk
+from skimage.transform import resize
+
+from benchmarks.rounds import compare, show
+from synthct.dataset.images import CaseImages, head_masks
+from synthct.dataset.phantom import make_phantom_patient
+from synthct.imaging.geometry import Grid, reorient, resample
+from synthct.imaging.intensity import to_grey_levels
+from synthct.planning.planner import seed_configuration
+from synthct.preprocessing.case import slices_of_case
+
+
+def textbook(images: CaseImages) -> list[np.ndarray]:
+    """Grey slices of MR and CT, in several interpolations."""
+    plan = seed_configuration(1).preprocessing
+    mr = reorient(images.mr[0], "PIR")
+    ct = reorient(resample(images.ct, Grid.of(images.mr[0]), outside=-1000), "PIR")
+    slices = []
+    for volume, window in ((mr, (0.0, 3500.0)), (ct, plan.ct_window_hu)):
+        array = sitk.GetArrayFromImage(volume).astype(np.float32)
+        extent = np.multiply(array.shape, volume.GetSpacing()[::-1])
+        shape = np.round(extent / plan.spacing_mm).astype(int)
+        array = resize(array, shape, order=3, mode="edge", anti_aliasing=False)
+        in_plane = np.round(shape[1:] / plan.slice_scale).astype(int)
+        array = np.stack([resize(one, in_plane, order=3, mode="edge", anti_aliasing=False) for one in array])
+        slices.append(to_grey_levels(array, window))
+    return slices
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--voxel_scale", type=float, default=2.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    patient = make_phantom_patient(0, voxel_scale=arguments.voxel_scale)
+    images = CaseImages("benchmark", (patient.mr,), patient.ct)
+    masks = head_masks(images)
+    plan = seed_configuration(1).preprocessing
+    work = "MR {} and CT {} to slices".format(*(" x ".join(map(str, i.GetSize())) for i in (patient.mr, patient.ct)))
+    line = compare(work, lambda: textbook(images), lambda: slices_of_case(images, plan, masks), rounds=arguments.rounds)
+    show([line])
+
+
+if __name__ == "__main__":
+    main()

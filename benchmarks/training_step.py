@@ -1,0 +1,113 @@
+"""One training step of cyclegan and pix2pix: the product beside a textbook step on the same networks and images.
+
+python -m benchmarks.training_step                      the configuration 2d_lowres (seconds on a CPU)
+python -m benchmarks.training_step --configuration 2d   the seed's network at 256 x 256 (a minute a round on a CPU)
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmarks.rounds import Measured, compare, show
+from synthct.networks import PatchDiscriminator, ResnetGenerator
+from synthct.planning.plan import Configuration
+from synthct.planning.planner import low_resolution, seed_configuration
+from synthct.training.device import select_device
+from synthct.training.registry import find_trainer
+
+REAL, SYNTHETIC = 1.0, 0.0
+
+
+class TextbookCycleGAN:
+    """As the paper says it, and no more: float32, a pass a discriminator and image, default Adam."""
+
+    def __init__(self, configuration: Configuration, device: torch.device) -> None:
+        plan, training = configuration.network, configuration.training
+        self.syn_ct, self.syn_mr = (
+            ResnetGenerator(1, 1, plan.base_channels, plan.n_blocks).to(device) for _ in range(2)
+        )
+        self.dis_ct, self.dis_mr = (
+            PatchDiscriminator(1, plan.discriminator_base_channels).to(device) for _ in range(2)
+        )
+        self.synthesis = _adam([self.syn_ct, self.syn_mr], training.learning_rate)
+        self.discrimination = _adam([self.dis_ct, self.dis_mr], training.learning_rate)
+
+    def step(self, mr: Tensor, ct: Tensor) -> None:
+        """Eqs. 1 to 3 of the seed, without the history of synthetic images."""
+        sct, smr = self.syn_ct(mr), self.syn_mr(ct)
+        cycle = functional.l1_loss(self.syn_mr(sct), mr) + functional.l1_loss(self.syn_ct(smr), ct)
+        loss = _judged(self.dis_ct, sct, REAL) + _judged(self.dis_mr, smr, REAL) + 10 * cycle
+        _update(self.synthesis, loss)
+        for dis, real, synthetic in ((self.dis_ct, ct, sct), (self.dis_mr, mr, smr)):
+            self.discrimination.zero_grad()
+            (0.5 * (_judged(dis, real, REAL) + _judged(dis, synthetic.detach(), SYNTHETIC))).backward()
+            self.discrimination.step()
+
+
+class TextbookPix2Pix:
+    """The same for paired training: L1 of weight 100 and a discriminator that sees the MR too."""
+
+    def __init__(self, configuration: Configuration, device: torch.device) -> None:
+        plan, training = configuration.network, configuration.training
+        self.syn_ct = ResnetGenerator(1, 1, plan.base_channels, plan.n_blocks).to(device)
+        self.dis_ct = PatchDiscriminator(2, plan.discriminator_base_channels).to(device)
+        self.synthesis = _adam([self.syn_ct], training.learning_rate)
+        self.discrimination = _adam([self.dis_ct], training.learning_rate)
+
+    def step(self, mr: Tensor, ct: Tensor) -> None:
+        """Isola et al. 2017 with the least-squares criterion."""
+        sct = self.syn_ct(mr)
+        loss = _judged(self.dis_ct, torch.cat((mr, sct), 1), REAL) + 100 * functional.l1_loss(sct, ct)
+        _update(self.synthesis, loss)
+        real, synthetic = torch.cat((mr, ct), 1), torch.cat((mr, sct.detach()), 1)
+        judged = _judged(self.dis_ct, real, REAL) + _judged(self.dis_ct, synthetic, SYNTHETIC)
+        _update(self.discrimination, 0.5 * judged)
+
+
+def _adam(networks: list[nn.Module], learning_rate: float) -> torch.optim.Adam:
+    parameters = [parameter for network in networks for parameter in network.parameters()]
+    return torch.optim.Adam(parameters, lr=learning_rate, betas=(0.5, 0.999))
+
+
+def _judged(dis: nn.Module, image: Tensor, label: float) -> Tensor:
+    judgement = dis(image)
+    return functional.mse_loss(judgement, torch.full_like(judgement, label))
+
+
+def _update(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+
+
+def measure(trainer_name: str, configuration: Configuration, device: torch.device, rounds: int) -> Measured:
+    """The product's step beside the textbook's, on random images of the plan's crop size."""
+    torch.manual_seed(0)
+    shape = (1, 1, *configuration.training.crop_size)
+    mr, ct = (2 * torch.rand(shape, device=device) - 1 for _ in range(2))
+    batch = {"mr": mr, "ct": ct, "ct_known": torch.ones(shape, device=device)}
+    textbook = {"cyclegan": TextbookCycleGAN, "pix2pix": TextbookPix2Pix}[trainer_name](configuration, device)
+    product = find_trainer(trainer_name)(configuration, device)
+    size = " x ".join(map(str, shape[2:]))
+    work = f"{trainer_name} step, {size}, width {configuration.network.base_channels}, {product.precision}"
+    return compare(work, lambda: textbook.step(mr, ct), lambda: product.training_step(batch), rounds=rounds)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configuration", choices=["2d", "2d_lowres"], default="2d_lowres")
+    parser.add_argument("--rounds", type=int, default=15)
+    arguments = parser.parse_args()
+    full = seed_configuration(1)
+    configuration = full if arguments.configuration == "2d" else low_resolution(full)
+    device, _ = select_device()
+    show([measure(name, configuration, device, arguments.rounds) for name in ("cyclegan", "pix2pix")])
+
+
+if __name__ == "__main__":
+    main()
