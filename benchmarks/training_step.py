@@ -89,7 +89,7 @@ def measure(trainer_name: str, configuration: Configuration, device: torch.devic
     torch.manual_seed(0)
     shape = (1, 1, *configuration.training.crop_size)
     mr, ct = (2 * torch.rand(shape, device=device) - 1 for _ in range(2))
-    batch = {"mr": mr, "ct": ct, "ct_known": torch.ones(shape, device=device)}
+    batch = {"mr": mr, "ct": ct, "known": torch.ones(shape, device=device)}
     textbook = {"cyclegan": TextbookCycleGAN, "pix2pix": TextbookPix2Pix}[trainer_name](configuration, device)
     product = find_trainer(trainer_name)(configuration, device)
     size = " x ".join(map(str, shape[2:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -105,6 +106,9 @@ def _stop(pool: Executor) -> None:
     pool.shutdown(wait=False, cancel_futures=True)
     for process in processes:
         process.terminate()
+    for process in processes:
+        process.join(timeout=2)
+        process.kill()
 
 
 def _share_cores(workers: int) -> None:
@@ -114,4 +118,5 @@ def _share_cores(workers: int) -> None:
     import SimpleITK as sitk
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that half-written files are removed on the way out
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(max(1, available_cores() // workers))

@@ -101,13 +101,13 @@ def test_a_model_folder_copied_elsewhere_predicts_alone_and_as_the_command_does(
 def test_evaluation_writes_a_row_a_patient_with_exactly_these_columns(home):
     split = json.loads((home / "synthct_preprocessed" / DATASET / "splits_final.json").read_text())[0]
     folder = home / "synthct_results" / DATASET / "evaluation"
-    for model in ("cyclegan", "pix2pix", "mean_ct"):
+    for model in ("cyclegan", "pix2pix", "mean_ct", "median_ct"):
         rows = list(csv.DictReader((folder / f"metrics_{model}.csv").open()))
         assert list(rows[0]) == METRICS
         assert [row["patient"] for row in rows] == split["val"]
         assert all(float(row["mae_hu"]) > 0 and row["mask"] == "ct_and_mr" for row in rows)
     summary = list(csv.DictReader((folder / "summary.csv").open()))
-    assert [row["model"] for row in summary] == ["cyclegan", "pix2pix", "mean_ct"]
+    assert [row["model"] for row in summary] == ["cyclegan", "pix2pix", "mean_ct", "median_ct"]
     comparison = list(csv.DictReader((folder / "comparison.csv").open()))
     assert {(row["model_a"], row["model_b"]) for row in comparison} == {("cyclegan", "pix2pix")}
     figures = {path.name.split("_")[0] for path in folder.glob("*.png")}
@@ -138,3 +138,29 @@ def test_raw_data_are_never_written_to(home):
         *(f"HEAD_00{i}_0000.nii.gz" for i in range(1, 6)),
         *(f"HEAD_00{i}.nii.gz" for i in range(1, 6)),
     }
+
+
+def test_who_was_held_out_is_what_the_model_was_trained_by(home, tmp_path, monkeypatch):
+    copy = shutil.copytree(home, tmp_path / "home")
+    monkeypatch.chdir(copy)
+    splits = copy / "synthct_preprocessed" / DATASET / "splits_final.json"
+    folds = json.loads(splits.read_text())
+    splits.write_text(json.dumps([folds[1], folds[0], *folds[2:]]))
+    assert train.main(["1", "pix2pix", "-c", "2d_lowres", "--val", "-device", "cpu"]) == 0
+    validation = copy / "synthct_results" / DATASET / "pix2pix__plans__2d_lowres" / "fold_0" / "validation"
+    assert sorted(path.name for path in validation.iterdir()) == [f"{patient}.nii.gz" for patient in folds[0]["val"]]
+
+
+def test_a_training_on_disjoint_patients_is_a_model_of_its_own(home, tmp_path, monkeypatch):
+    copy = shutil.copytree(home, tmp_path / "home")
+    monkeypatch.chdir(copy)
+    short = ["-c", "2d_lowres", "--epochs", "1", "--iterations", "2", "--loaders", "0", "-device", "cpu"]
+    assert train.main(["1", "cyclegan", "--disjoint", *short]) == 0
+    assert (copy / "synthct_results" / DATASET / "cyclegan_disjoint__plans__2d_lowres" / "fold_0").is_dir()
+
+
+def test_a_configuration_that_is_not_preprocessed_is_told_and_leaves_no_folder(home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    assert train.main(["1", "cyclegan", "-c", "2d"]) == 2
+    assert "run synthct_plan_and_preprocess for the configuration 2d" in capsys.readouterr().err
+    assert not (home / "synthct_results" / DATASET / "cyclegan__plans__2d").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from synthct.paths import root_folder
 if TYPE_CHECKING:  # imported where it is used, so that --help answers at once
     from synthct.evaluation.evaluate import Evaluation
 
+log = logging.getLogger("synthct")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
@@ -21,13 +24,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         "synthct_evaluate",
         "Score every trained model on its held-out patients: MAE and PSNR a patient, mean and SD, paired t-tests, "
         "figures. With -p and -r score the CTs of any two folders.",
-        "synthct_evaluate\nsynthct_evaluate -d 1\nsynthct_evaluate -p cts -r reference_cts",
+        "synthct_evaluate\nsynthct_evaluate -d 1\nsynthct_evaluate -p cts -r reference_cts -i mrs",
     )
     parser.add_argument("-d", dest="dataset", metavar="ID", help="dataset (default: every one that has trained models)")
     parser.add_argument("-p", dest="predictions", type=Path, metavar="FOLDER", help="synthetic CTs")
     parser.add_argument("-r", dest="references", type=Path, metavar="FOLDER", help="reference CTs of the same names")
     parser.add_argument(
-        "-m", dest="masks", type=Path, metavar="FOLDER", help="head masks, with -p and -r (default: from the CT)"
+        "-i",
+        dest="mrs",
+        type=Path,
+        metavar="FOLDER",
+        help="with -p and -r: the MRs that the sCTs were made from, so that the head is determined in both CT and MR, "
+        "as it is for trained models (default: in the CT alone)",
+    )
+    parser.add_argument(
+        "-m",
+        dest="masks",
+        type=Path,
+        metavar="FOLDER",
+        help="with -p and -r: head masks (default: determined in the CT, and in the MR with -i)",
     )
     parser.add_argument(
         "-o", dest="output", type=Path, metavar="FOLDER", help="with -p and -r (default: -p/evaluation)"
@@ -51,20 +66,21 @@ def _run(arguments: argparse.Namespace) -> None:
                 arguments.predictions,
                 arguments.references,
                 output,
+                mrs=arguments.mrs,
                 masks=arguments.masks,
                 workers=arguments.workers,
                 progress=console.progress_bar,
             )
         )
         return
-    if arguments.masks or arguments.output:
-        raise DatasetError("-m and -o go with -p and -r only.")
+    if arguments.mrs or arguments.masks or arguments.output:
+        raise DatasetError("-i, -m and -o go with -p and -r only.")
     _evaluate_datasets(arguments)
 
 
 def _evaluate_datasets(arguments: argparse.Namespace) -> None:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
-    from synthct.errors import ModelError
+    from synthct.errors import DatasetError, ImageError, ModelError, PlanError
     from synthct.evaluation.evaluate import evaluate_dataset
 
     results = root_folder("synthct_results")
@@ -74,10 +90,20 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> None:
         folders = sorted({path.parent.parent.parent for path in results.glob("Dataset*/*/fold_*/checkpoint_final.pth")})
     if not folders:
         raise ModelError(f"{results} holds no trained model; train one: synthct_train 1 cyclegan.")
+    raw_root = root_folder("synthct_raw")
+    scored = False
     for folder in folders:
-        raw = RawDataset.open(find_dataset_folder(root_folder("synthct_raw"), folder.name))
-        print(raw.name)
-        _show(evaluate_dataset(raw, folder, workers=arguments.workers, progress=console.progress_bar))
+        try:
+            raw = RawDataset.open(find_dataset_folder(raw_root, folder.name))
+            print(raw.name)
+            evaluation = evaluate_dataset(raw, folder, workers=arguments.workers, progress=console.progress_bar)
+        except (DatasetError, ImageError, ModelError, PlanError) as fault:
+            if not scored and folder == folders[-1]:
+                raise  # nothing was scored at all
+            log.warning(f"{folder.name} is left out: {fault}")  # one unpaired dataset must not keep the others back
+        else:
+            scored = True
+            _show(evaluation)
 
 
 def _show(evaluation: Evaluation) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 
@@ -45,6 +46,10 @@ def _run(arguments: argparse.Namespace) -> None:
         raise DatasetError(f"Dataset numbers go from 1 to 999, not {arguments.dataset}.")
     if not 0.5 <= arguments.voxel_scale <= 8 or arguments.misalignment_mm < 0 or arguments.test < 0:
         raise DatasetError("--voxel_scale must lie in 0.5..8, --misalignment_mm and --test must not be negative.")
+    if arguments.seed < 0:
+        raise DatasetError(f"--seed must not be negative, not {arguments.seed}.")
+    if not re.fullmatch("[A-Za-z0-9_-]+", arguments.name):
+        raise DatasetError(f"--name takes letters, digits, '_' and '-', at least one of them, not '{arguments.name}'.")
     folder = root_folder("synthct_raw") / f"Dataset{arguments.dataset:03d}_{arguments.name}"
     cases = make_example_dataset(
         folder,

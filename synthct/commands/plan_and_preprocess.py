@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from synthct.commands import console
 from synthct.paths import root_folder
-from synthct.planning.planner import PLANNERS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "-p",
         "--planner",
-        choices=list(PLANNERS),
+        choices=["default", "wolterink2017"],
         help="default: the seed's values where the data allow them; wolterink2017: the seed's values whatever the data "
         "(without -p: as the plan that is there, else default)",
     )
@@ -58,7 +57,10 @@ def _run(arguments: argparse.Namespace) -> None:
         if plan is not None:
             number = raw.name[7:10].lstrip("0") or "0"
             print(f"The plan and its reasons are in {folder / 'plans.json'}")
-            print(f"Next: synthct_train {number} cyclegan   (or, in minutes on a CPU, with -c 2d_lowres)")
+            ready = arguments.configurations or list(plan.configurations)
+            chosen = "" if "2d" in ready else f" -c {ready[0]}"
+            hint = "   (or, in minutes on a CPU, with -c 2d_lowres)" if {"2d", "2d_lowres"} <= set(ready) else ""
+            print(f"Next: synthct_train {number} cyclegan{chosen}{hint}")
 
 
 if __name__ == "__main__":

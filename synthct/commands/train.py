@@ -45,28 +45,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     from synthct.dataset.raw import find_dataset_folder
+    from synthct.errors import ModelError
     from synthct.planning.fingerprint import Fingerprint
     from synthct.planning.plan import Plan
     from synthct.planning.splits import load_splits, split_of_fold
+    from synthct.preprocessing.dataset import check_cached
+    from synthct.training.checkpoint import load_checkpoint
     from synthct.training.device import select_device
     from synthct.training.loop import train
-    from synthct.training.model_folder import describe_model, model_folder_name
+    from synthct.training.model_folder import CHECKPOINT, check_one_plan, describe_model, model_folder_name
     from synthct.training.registry import find_trainer
-    from synthct.training.schedule import shorten
 
     find_trainer(arguments.trainer)  # a wrong name is told before anything else is done
     preprocessed = find_dataset_folder(root_folder("synthct_preprocessed"), arguments.dataset)
     plan = Plan.load(preprocessed / "plans.json")
-    configuration = plan.configuration(arguments.configuration)
+    plan.configuration(arguments.configuration)
     patients = Fingerprint.load(preprocessed / "dataset_fingerprint.json").cases
     split = split_of_fold(load_splits(preprocessed / "splits_final.json", patients), arguments.fold, patients)
-    name = model_folder_name(arguments.trainer, arguments.configuration)
+    name = model_folder_name(arguments.trainer, arguments.configuration, disjoint=arguments.disjoint)
     model_folder = root_folder("synthct_results") / preprocessed.name / name
     fold_folder = model_folder / f"fold_{arguments.fold}"
     device, reason = select_device(arguments.device)
     if not arguments.val:
-        shortened = arguments.epochs or arguments.iterations or not arguments.resume
-        describe_model(preprocessed, model_folder, arguments.configuration, arguments.fold)
+        check_cached(preprocessed / arguments.configuration, [*split.train, *split.val])
+        check_one_plan(preprocessed, model_folder, arguments.configuration, arguments.fold)
+        if not (fold_folder / CHECKPOINT).exists():  # else the folder still describes the earlier model
+            describe_model(preprocessed, model_folder)
         print(f"Training {name}, fold {arguments.fold}, on {device} ({reason})")
         train(
             arguments.trainer,
@@ -75,16 +79,21 @@ def _run(arguments: argparse.Namespace) -> None:
             preprocessed_folder=preprocessed,
             fold_folder=fold_folder,
             split={"train": list(split.train), "val": list(split.val)},
-            # A continued training keeps the length that it was started with, unless another is asked for.
-            training=shorten(configuration.training, arguments.epochs, arguments.iterations) if shortened else None,
+            epochs=arguments.epochs,
+            iterations=arguments.iterations,
             disjoint=arguments.disjoint,
             device=device,
             workers=arguments.loaders,
             resume=arguments.resume,
             progress=console.progress_bar,
         )
-        print(f"Wrote {fold_folder / 'checkpoint_final.pth'}; progress.png beside it shows how the training went")
-    _predict_held_out(preprocessed.name, model_folder, arguments.fold, split.val, device)
+        describe_model(preprocessed, model_folder)
+        print(f"Wrote {fold_folder / CHECKPOINT}; progress.png beside it shows how the training went")
+    if not (fold_folder / CHECKPOINT).exists():
+        raise ModelError(f"{fold_folder} holds no trained model; train it first, without --val.")
+    # Who was held out is what the model itself was trained by, whatever splits_final.json says by now.
+    held_out = load_checkpoint(fold_folder / CHECKPOINT)["split"]["val"]
+    _predict_held_out(preprocessed.name, model_folder, arguments.fold, tuple(held_out), device)
 
 
 def _predict_held_out(dataset: str, model_folder: Path, fold: str, held_out: tuple[str, ...], device: object) -> None:

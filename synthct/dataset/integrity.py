@@ -14,8 +14,10 @@ from synthct.imaging.geometry import Grid
 from synthct.imaging.io import read_image
 from synthct.parallel import Progress, quiet, run_cases
 
-AIR_HU = -900.0
+AIR_HU = (-1100.0, -900.0)  # air and a scanner's lowest value, -1024; padding that was never HU lies below
 LEAST_AIR_SHARE = 5e-4  # a CT of a head always shows some air around it
+SHIFT_HU = 1024.0  # what the pixel values of a CT without its RescaleIntercept are too high
+LEAST_TISSUE_SHARE = 0.05  # of a volume around a head
 PLAUSIBLE_SPACING_MM = (0.05, 20.0)
 
 
@@ -65,8 +67,15 @@ def check_case(case: CaseFiles) -> list[str]:
                 f"({_grid_text(image)} against {_grid_text(first)}); resample it to the first channel."
             )
     ct = _read(case.ct, problems) if case.ct else None
-    if ct is not None:
-        problems += _problems_of_any(ct, str(case.ct)) or _problems_of_ct(ct, str(case.ct))
+    exchanged = [path for path, image in zip(case.mr, channels) if image is not None and _is_in_hu(image)]
+    ct_problems = _problems_of_any(ct, str(case.ct)) if ct is not None else []
+    if exchanged and ct is not None and not ct_problems and not (_is_in_hu(ct) or _is_shifted(ct)):
+        problems.append(f"{exchanged[0]} looks like a CT in HU and {case.ct} does not; exchange MR and CT.")
+    else:
+        for path in exchanged:
+            problems.append(f"{path} looks like a CT in HU, not like an MR; are MR and CT exchanged?")
+        if ct is not None:
+            problems += ct_problems or _problems_of_ct(ct, str(case.ct))
     if first is not None and ct is not None and not _overlap(first, ct):
         problems.append(
             f"{case.ct} does not overlap {case.mr[0].name} in space; register the CT to the MR or mend its origin."
@@ -97,13 +106,41 @@ def _problems_of_any(image: sitk.Image, name: str) -> list[str]:
 
 
 def _problems_of_ct(ct: sitk.Image, name: str) -> list[str]:
-    values = sitk.GetArrayViewFromImage(ct)
-    if (values < AIR_HU).mean() >= LEAST_AIR_SHARE:
+    if _is_shifted(ct):
+        return [
+            f"{name} is not in HU: its air lies near 0 and its tissue near {SHIFT_HU:g}; "
+            f"subtract {SHIFT_HU:g}, or export it with RescaleIntercept applied."
+        ]
+    if _is_in_hu(ct):
         return []
-    remedy = "export it with RescaleSlope and RescaleIntercept applied"
-    if 0 <= values.min() and values.max() > 1024:
-        remedy = "subtract 1024 if its air is 0, or export it with RescaleIntercept applied"
-    return [f"{name} is not in HU: it has no air near -1000 (lowest value {np.min(values):g}); {remedy}."]
+    lowest = sitk.GetArrayViewFromImage(ct).min()
+    return [
+        f"{name} is not in HU: it has no air near -1000 (lowest value {lowest:g}); "
+        "export it with RescaleSlope and RescaleIntercept applied."
+    ]
+
+
+def _is_in_hu(image: sitk.Image) -> bool:
+    """Whether enough voxels are air in HU; an MR has none."""
+    return _share(image, *AIR_HU) >= LEAST_AIR_SHARE
+
+
+def _is_shifted(image: sitk.Image) -> bool:
+    """Whether the histogram is that of HU + 1024, with or without padding of one value below air.
+
+    Air then lies near 0 and soft tissue near 1024, and nothing lies where HU have lungs, fat and the rims of the head.
+    """
+    return (
+        _share(image, 0, 100) >= LEAST_AIR_SHARE
+        and _share(image, SHIFT_HU - 74, SHIFT_HU + 126) >= LEAST_TISSUE_SHARE
+        and _share(image, -899, -50) < LEAST_AIR_SHARE
+    )
+
+
+def _share(image: sitk.Image, low: float, high: float) -> float:
+    """Share of the voxels with values in [low, high]."""
+    values = sitk.GetArrayViewFromImage(image)
+    return float(((values >= low) & (values <= high)).mean())
 
 
 def _overlap(one: sitk.Image, other: sitk.Image) -> bool:

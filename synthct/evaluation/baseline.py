@@ -1,12 +1,21 @@
-"""The trivial sCT that a model has to beat: the mean CT of the training patients, the same number everywhere."""
+"""The trivial sCTs that a model has to beat: one HU of the training patients' CTs, the same number everywhere."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, median
 
-from synthct.planning.fingerprint import Fingerprint
+from synthct.errors import PlanError
+from synthct.evaluation.models import TrainedModel
+from synthct.evaluation.score import Candidate, Row
+from synthct.planning.fingerprint import Fingerprint, VolumeFacts
 
-LABEL = "mean_ct"
+log = logging.getLogger("synthct")
+
+# The mean is the constant of the least squared error, so the one to beat by PSNR; the median is the one to beat by MAE.
+LABELS = ("mean_ct", "median_ct")
 
 
 def mean_ct_hu(fingerprint: Fingerprint, trained_on: Iterable[str]) -> float | None:
@@ -22,7 +31,96 @@ def mean_ct_hu(fingerprint: Fingerprint, trained_on: Iterable[str]) -> float | N
     Returns:
         The mean of the patients' mean HU, weighted by the volumes of their heads; None where none of them has a CT.
     """
-    cts = [fingerprint.cases[patient].ct for patient in trained_on if patient in fingerprint.cases]
-    cts = [ct for ct in cts if ct is not None and ct.head_volume_l > 0]
+    cts = _cts(fingerprint, trained_on)
     volume_l = sum(ct.head_volume_l for ct in cts)
     return sum(ct.head_mean * ct.head_volume_l for ct in cts) / volume_l if cts else None
+
+
+def median_ct_hu(fingerprint: Fingerprint, trained_on: Iterable[str]) -> float | None:
+    """Median HU of the training patients' CTs inside the head.
+
+    The constant of the least absolute error over all voxels is their median; the median of the patients' medians, which
+    is what the fingerprint allows, is near it.
+
+    Args:
+        trained_on: as for :func:`mean_ct_hu`.
+
+    Returns:
+        The median of the patients' median HU; None where none of them has a CT.
+    """
+    medians = [ct.head_percentiles["50"] for ct in _cts(fingerprint, trained_on) if "50" in ct.head_percentiles]
+    return median(medians) if medians else None
+
+
+def add_baselines(candidates: Mapping[str, dict[str, Candidate]], models: Sequence[TrainedModel]) -> None:
+    """Give every scored patient the constants of the patients whom the first model that held him out trained on.
+
+    Args:
+        candidates: by patient and label; gains the labels :data:`LABELS` in place.
+    """
+    fingerprints: dict[Path, Fingerprint | None] = {}
+    for patient, of_patient in candidates.items():
+        model = next((model for model in models if model.label in of_patient), None)
+        if model is None:
+            continue
+        if model.folder not in fingerprints:
+            try:
+                fingerprints[model.folder] = Fingerprint.load(model.folder / "dataset_fingerprint.json")
+            except PlanError as fault:
+                fingerprints[model.folder] = None
+                log.warning(f"The trivial baselines {' and '.join(LABELS)} are left out: {fault}")
+        held_out = model.held_out[patient]
+        fingerprint = fingerprints[model.folder]
+        if fingerprint is None:
+            continue
+        for label, constant_hu in zip(LABELS, (mean_ct_hu, median_ct_hu)):
+            hu = constant_hu(fingerprint, held_out.trained_on)
+            if hu is not None:
+                of_patient[label] = Candidate(float(hu), held_out.fold)
+
+
+def useless_models(
+    rows: Mapping[str, Sequence[Row]], candidates: Mapping[str, Mapping[str, Candidate]], labels: Sequence[str]
+) -> tuple[str, ...]:
+    """A sentence for each model whose mean MAE is not below that of both baselines, on their common patients.
+
+    Args:
+        rows: the scored patients by label, baselines included.
+        candidates: by patient and label, for the HU of the baselines.
+        labels: of the trained models.
+    """
+    sentences = []
+    for label in labels:
+        own = _mae(rows.get(label, ()))
+        not_beaten = []
+        for of_baseline in LABELS:
+            constant = _mae(rows.get(of_baseline, ()))
+            common = [patient for patient in own if patient in constant]
+            if not common:
+                continue
+            model_mae, constant_mae = (fmean(mae[patient] for patient in common) for mae in (own, constant))
+            if model_mae >= constant_mae:
+                values_hu = [candidates[patient][of_baseline].sct for patient in common]
+                not_beaten.append((constant_mae, model_mae, values_hu))
+        if not_beaten:
+            constant_mae, model_mae, values_hu = min(not_beaten)
+            sentences.append(
+                f"{label} (MAE {model_mae:.1f} HU) is not better than a constant CT of {_range(values_hu)} HU "
+                f"(MAE {constant_mae:.1f} HU): it has learnt nothing useful yet."
+            )
+    return tuple(sentences)
+
+
+def _cts(fingerprint: Fingerprint, patients: Iterable[str]) -> list[VolumeFacts]:
+    cts = [fingerprint.cases[patient].ct for patient in patients if patient in fingerprint.cases]
+    return [ct for ct in cts if ct is not None and ct.head_volume_l > 0]
+
+
+def _mae(rows: Sequence[Row]) -> dict[str, float]:
+    return {row.patient: row.metrics["mae_hu"] for row in rows}
+
+
+def _range(values_hu: Sequence[float]) -> str:
+    """Every fold has a constant of its own."""
+    low, high = f"{min(values_hu):.0f}", f"{max(values_hu):.0f}"
+    return low if low == high else f"{low} to {high}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synthct.dataset.raw import RawDataset
-from synthct.errors import DatasetError, ModelError, PlanError
+from synthct.errors import DatasetError, ModelError
 from synthct.evaluation import baseline
 from synthct.evaluation.figures import draw
 from synthct.evaluation.models import TrainedModel, find_models
@@ -18,7 +18,6 @@ from synthct.evaluation.statistics import Comparison, Summary, compare_models, s
 from synthct.evaluation.tables import terminal_table, write_comparison, write_patient_table, write_summary
 from synthct.imaging.io import FILE_ENDINGS, image_name
 from synthct.parallel import Progress, quiet, run_cases
-from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import Plan
 
 log = logging.getLogger("synthct")
@@ -33,7 +32,8 @@ class Evaluation:
 
     Attributes:
         folder: holds all files.
-        rows: the scored patients by model label, trained models first; ``mean_ct`` is the trivial baseline.
+        rows: the scored patients by model label, trained models first, then the trivial baselines
+            ``mean_ct`` and ``median_ct``.
         summaries: mean and SD a model, in the same order.
         comparisons: paired t-tests between every two trained models.
         tables: CSV files and their JSON twins.
@@ -90,11 +90,11 @@ def evaluate_dataset(
         for patient in paired.keys() & model.held_out.keys():
             held_out = model.held_out[patient]
             candidates[patient][model.label] = Candidate(held_out.sct, held_out.fold)
-    _add_baseline(candidates, models)
+    baseline.add_baselines(candidates, models)
 
     scores = _score(references, candidates, window_hu, workers, progress)
     labels = [model.label for model in models]
-    rows = _rows_by_label(scores, [*labels, baseline.LABEL])
+    rows = _rows_by_label(scores, [*labels, *baseline.LABELS])
     slices = {patient: score.slice for patient, score in scores.items()}
     folder = Path(results_folder) / "evaluation"
     of_models = {label: rows[label] for label in labels}
@@ -106,7 +106,8 @@ def evaluate_dataset(
         *draw.draw_cycles(models, of_models, paired, window_hu, folder, progress=progress),
     )
     _remove_stale(folder, {*tables, *figures})
-    return _summed_up(folder, rows, comparisons, tables, figures, _warnings(scores))
+    warnings = (*_warnings(scores), *baseline.useless_models(rows, candidates, labels))
+    return _summed_up(folder, rows, comparisons, tables, figures, warnings)
 
 
 def evaluate_folders(
@@ -114,17 +115,21 @@ def evaluate_folders(
     references: Path,
     output: Path,
     *,
+    mrs: Path | None = None,
     masks: Path | None = None,
     workers: int = 1,
     progress: Progress = quiet,
 ) -> Evaluation:
     """Score the sCTs of one folder against the reference CTs of another, matched by patient name.
 
-    File endings may differ. Without given masks the head is determined in the reference CT alone, as there is no MR.
-    The model's label is the name of the folder ``predictions``.
+    File endings may differ. The head is determined in both CT and MR, as in :func:`evaluate_dataset`, or in the
+    reference CT alone where no MRs are given; given masks replace both. The model's label is the name of the folder
+    ``predictions``.
 
     Args:
         output: folder for the tables and figures.
+        mrs: a folder of the MRs that the sCTs were made from, ``PATIENT`` or ``PATIENT_0000`` (the first channel);
+            every scored patient needs one.
         masks: a folder of head masks; every scored patient needs one.
 
     Raises:
@@ -142,6 +147,7 @@ def evaluate_folders(
         )
     if given is not None and (without := [patient for patient in matched if patient not in given]):
         raise DatasetError(f"{masks} holds no mask of {_some(without)}; add it, or evaluate without given masks.")
+    mr_of = _mrs_of(matched, Path(mrs)) if mrs is not None else {}
     unmatched = [
         f"{path} is left out: {other} holds no image of that name."
         for images, other, others in ((scts, references, cts), (cts, predictions, scts))
@@ -150,7 +156,7 @@ def evaluate_folders(
     ]
     label = predictions.resolve().name
     scores = _score(
-        {patient: Reference(patient, cts[patient], mask=given[patient] if given else None) for patient in matched},
+        {p: Reference(p, cts[p], mr_of.get(p), given[p] if given is not None else None) for p in matched},
         {patient: {label: Candidate(scts[patient])} for patient in matched},
         SEED_WINDOW_HU,
         workers,
@@ -176,26 +182,6 @@ def _common_window(models: Sequence[TrainedModel]) -> tuple[float, float]:
     if len(set(windows.values())) > 1:
         log.warning(f"The models' CT windows differ; the windowed metrics of all use that of {label}, {window_hu} HU.")
     return window_hu
-
-
-def _add_baseline(candidates: Mapping[str, dict[str, Candidate]], models: Sequence[TrainedModel]) -> None:
-    """Give every scored patient the mean CT of the patients whom the first model that held him out trained on."""
-    fingerprints: dict[Path, Fingerprint | None] = {}
-    for patient, of_patient in candidates.items():
-        model = next((model for model in models if model.label in of_patient), None)
-        if model is None:
-            continue
-        if model.folder not in fingerprints:
-            try:
-                fingerprints[model.folder] = Fingerprint.load(model.folder / "dataset_fingerprint.json")
-            except PlanError as fault:
-                fingerprints[model.folder] = None
-                log.warning(f"The trivial baseline {baseline.LABEL} is left out: {fault}")
-        held_out = model.held_out[patient]
-        fingerprint = fingerprints[model.folder]
-        mean_hu = baseline.mean_ct_hu(fingerprint, held_out.trained_on) if fingerprint else None
-        if mean_hu is not None:
-            of_patient[baseline.LABEL] = Candidate(mean_hu, held_out.fold)
 
 
 def _score(
@@ -273,6 +259,22 @@ def _images_by_patient(folder: Path) -> dict[str, Path]:
             raise DatasetError(f"{images[patient]} and {path} are both of patient {patient}; remove one of them.")
         images[patient] = path
     return images
+
+
+def _mrs_of(patients: Sequence[str], folder: Path) -> dict[str, Path]:
+    """The MR of every patient, named with or without the number of the first channel.
+
+    Raises:
+        DatasetError: the folder is missing, or a patient has no MR or two.
+    """
+    images = _images_by_patient(folder)
+    found = {p: [images[name] for name in (p, f"{p}_0000") if name in images] for p in patients}
+    if without := [patient for patient, mrs in found.items() if not mrs]:
+        raise DatasetError(f"{folder} holds no MR of {_some(without)}; add it, or evaluate without MRs.")
+    if double := [(patient, mrs) for patient, mrs in found.items() if len(mrs) > 1]:
+        patient, mrs = double[0]
+        raise DatasetError(f"{mrs[0]} and {mrs[1]} are both of patient {patient}; remove one of them.")
+    return {patient: mrs[0] for patient, mrs in found.items()}
 
 
 def _some(names: Sequence[str] | Mapping[str, Path]) -> str:

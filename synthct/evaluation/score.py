@@ -36,7 +36,7 @@ class Reference:
 class Candidate:
     """A model's sCT of one patient, and the fold that held him out (None where folds play no part).
 
-    ``sct`` is a file, or the HU of an sCT that is the same everywhere (the trivial baseline).
+    ``sct`` is a file, or the HU of an sCT that is the same everywhere (a trivial baseline).
     """
 
     sct: Path | float
@@ -72,8 +72,8 @@ def score_patient(
 ) -> PatientScore:
     """Score every model's sCT of one patient.
 
-    The reference CT is resampled (linearly) to the grid of the sCTs, which is the MR's. What lies outside the CT's
-    field of view is unknown and never counted, whatever the mask.
+    The reference CT is resampled (linearly) to the grid of the sCTs, which is the MR's, unless it lies on that grid
+    already. What lies outside the CT's field of view is unknown and never counted, whatever the mask.
 
     Args:
         candidates: by model label; at least one is a file. All files lie on one grid, which a constant sCT takes.
@@ -101,7 +101,7 @@ def score_patient(
     inside = sitk.GetArrayFromImage(mask).astype(bool)
     if not inside.any():
         raise DatasetError(_empty_mask_message(reference, files[first], kind))
-    ct_on_grid = resample(ct, grid, interpolation="linear", outside=-1000.0)  # outside is never counted
+    ct_on_grid = _ct_on_grid(ct, scts[first])
     ct_hu = sitk.GetArrayFromImage(ct_on_grid)
 
     rows = {}
@@ -125,20 +125,30 @@ def score_patient(
 
 
 def _read_on_one_grid(files: Mapping[str, Path]) -> dict[str, sitk.Image]:
-    """The sCTs by label.
+    """The sCTs by label, float32.
 
     Raises:
         DatasetError: one is not on the grid of the first.
     """
     scts: dict[str, sitk.Image] = {}
     for label, path in files.items():
-        scts[label] = read_image(path)
+        scts[label] = sitk.Cast(read_image(path), sitk.sitkFloat32)
         first = next(iter(scts))
         if not Grid.of(scts[label]).matches(Grid.of(scts[first])):
             raise DatasetError(
                 f"{path} is not on the grid of {files[first]}, though both are sCTs of one MR; predict it again."
             )
     return scts
+
+
+def _ct_on_grid(ct: sitk.Image, sct: sitk.Image) -> sitk.Image:
+    """The reference CT on the grid of the sCT, float32."""
+    grid = Grid.of(sct)
+    if Grid.of(ct).matches(grid):  # even a shift by a rounding error would change voxels, and equal images would differ
+        same = sitk.Cast(ct, sitk.sitkFloat32)
+        same.CopyInformation(sct)
+        return same
+    return resample(ct, grid, interpolation="linear", outside=-1000.0)  # outside is never counted
 
 
 def _head_mask(

@@ -43,25 +43,38 @@ def read_image(path: Path) -> sitk.Image:
         raise ImageError(f"{path} cannot be read as an image; replace the file ({_essence(fault)}).") from None
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:
         image = image[:, :, :, 0]
+    check_volume(image, str(path))
+    if path.name.endswith((".nii", ".nii.gz")) and (flaw := nifti_flaw(path)):
+        raise ImageError(f"{path} {flaw}.")
+    return image
+
+
+def check_volume(image: sitk.Image, name: str) -> None:
+    """Whether an image is a scalar 3-D volume with at least two voxels an axis and only finite values.
+
+    Args:
+        image: any.
+        name: what the sentence begins with, such as its path.
+
+    Raises:
+        ImageError: what is wrong with it and how to mend it.
+    """
     if image.GetDimension() != 3:
         size = " x ".join(map(str, image.GetSize()))
-        raise ImageError(f"{path} is {image.GetDimension()}-D ({size}); save one 3-D volume a file.")
+        raise ImageError(f"{name} is {image.GetDimension()}-D ({size}); save one 3-D volume a file.")
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise ImageError(
-            f"{path} has {image.GetNumberOfComponentsPerPixel()} values a voxel (RGB or vector); "
+            f"{name} has {image.GetNumberOfComponentsPerPixel()} values a voxel (RGB or vector); "
             "save scalar grey values."
         )
     if min(image.GetSize()) < 2:
-        raise ImageError(f"{path} is only {' x '.join(map(str, image.GetSize()))} voxels; a 3-D volume is needed.")
+        raise ImageError(f"{name} is only {' x '.join(map(str, image.GetSize()))} voxels; a 3-D volume is needed.")
     if "complex" in image.GetPixelIDTypeAsString():
-        raise ImageError(f"{path} holds complex values; save the magnitude image.")
-    if path.name.endswith((".nii", ".nii.gz")) and (flaw := nifti_flaw(path)):
-        raise ImageError(f"{path} {flaw}.")
+        raise ImageError(f"{name} holds complex values; save the magnitude image.")
     values = sitk.GetArrayViewFromImage(image)
     if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
         count = int((~np.isfinite(values)).sum())
-        raise ImageError(f"{path} holds {count} voxels that are NaN or infinite; replace them by real values.")
-    return image
+        raise ImageError(f"{name} holds {count} voxels that are NaN or infinite; replace them by real values.")
 
 
 def write_image(image: sitk.Image, path: Path) -> None:

@@ -37,8 +37,8 @@ def newest_model_folder(results: Path, pattern: str = "Dataset*/*", checkpoint: 
 def list_mrs(folder: Path, n_channels: int) -> dict[str, tuple[Path, ...]]:
     """The MRs of a folder by patient, a file a channel.
 
-    Files are named PATIENT_0000, PATIENT_0001, ... as in a raw dataset; for a model of one channel the number may be
-    left out.
+    Files are named PATIENT_0000, PATIENT_0001, ... as in a raw dataset. For a model of one channel the number may be
+    left out, and another number than 0000 belongs to the patient's name unless PATIENT_0000 lies beside it.
 
     Raises:
         ImageError: there is no MR, a channel is missing, or two files claim the same place.
@@ -46,13 +46,14 @@ def list_mrs(folder: Path, n_channels: int) -> dict[str, tuple[Path, ...]]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"{folder} is not a folder; give a folder of MR files with -i.")
+    names = {path: image_name(path) for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
     found: dict[str, dict[int, Path]] = {}
-    for path in sorted(folder.iterdir()):
-        name = image_name(path)
-        if name is None or path.name.startswith("."):
+    for path, name in names.items():
+        if name is None:
             continue
         match = re.fullmatch(r"(.+)_(\d{4})", name)
-        patient, channel = (match[1], int(match[2])) if match else (name, 0)
+        is_numbered = match and (n_channels > 1 or f"{match[1]}_0000" in names.values())
+        patient, channel = (match[1], int(match[2])) if is_numbered else (name, 0)
         if channel in found.setdefault(patient, {}):
             raise ImageError(
                 f"{path} and {found[patient][channel].name} are the same channel of '{patient}'; remove one."
@@ -98,7 +99,7 @@ def predict_held_out(
 ) -> list[Path]:
     """Write the sCT of each of a fold's held-out patients from the raw MR, exactly as for a new patient.
 
-    The head is found in the MR alone, or is the mask that the user gave.
+    The head is found in the MR alone, or is the mask that the user gave. What an earlier model left there is removed.
 
     Raises:
         ModelError: the raw dataset no longer has a patient.
@@ -108,6 +109,8 @@ def predict_held_out(
         raise ModelError(
             f"{raw.folder} no longer has {', '.join(missing)}, whom this fold holds out; restore the files."
         )
+    for leftover in Path(output).glob("*") if Path(output).is_dir() else ():
+        leftover.unlink()  # of an earlier model, whose training may have seen the patients held out now
     written = []
     for patient in progress(patients, total=len(patients), desc="Held-out patients", unit="case"):
         path = Path(output) / f"{patient}{raw.file_ending}"
@@ -118,8 +121,4 @@ def predict_held_out(
 
 def _predict_file(predictor: Predictor, case: CaseFiles, path: Path) -> None:
     images = read_case(CaseFiles(case.patient, case.mr, None, case.mask))
-    try:
-        sct = predictor.predict(images.mr, head_mask=images.given_mask)
-    except ImageError as fault:
-        raise ImageError(f"{case.mr[0]}: {fault}") from None
-    write_image(sct, path)
+    write_image(predictor.predict(images.mr, head_mask=images.given_mask, name=str(case.mr[0])), path)

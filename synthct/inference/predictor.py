@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,9 @@ import torch
 from synthct.dataset.images import CaseImages, head_masks
 from synthct.errors import ModelError, PlanError
 from synthct.imaging.geometry import Grid
+from synthct.imaging.head_mask import PLAUSIBLE_VOLUME_L, volume_litres
 from synthct.imaging.intensity import from_network, to_network
+from synthct.imaging.io import check_volume
 from synthct.networks import ResnetGenerator
 from synthct.planning.plan import Configuration, Plan
 from synthct.preprocessing.case import check_channels, slices_of_case
@@ -24,6 +27,8 @@ from synthct.training.device import select_device
 
 CHECKPOINT = "checkpoint_final.pth"
 SLICES_AT_ONCE = 4  # more fill a GPU no better and take memory on a CPU
+BRIGHTEST_PERCENTILE = 99.5  # inside the head; where a fixed MR window ends
+_logger = logging.getLogger("synthct")
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Predictor:
 
         Args:
             folder: such as ``synthct_results/Dataset001_Brain/cyclegan__plans__2d``, or a copy of it anywhere.
-            folds: those to average; every trained one by default.
+            folds: those to average, each once; every trained one by default.
             checkpoint: the checkpoint's file name in each fold.
             device: such as ``cpu`` or ``cuda:0``; the best there is by default.
 
@@ -90,7 +95,7 @@ class Predictor:
             plan = Plan.load(plan_path)
         except PlanError as fault:
             raise ModelError(str(fault)) from None
-        names = trained_folds(folder, checkpoint) if folds is None else [str(fold) for fold in folds]
+        names = trained_folds(folder, checkpoint) if folds is None else list(dict.fromkeys(map(str, folds)))
         if not names:
             raise ModelError(f"{folder} holds no {checkpoint} in any fold; train it, or choose another with -chk.")
         paths = [folder / f"fold_{name}" / checkpoint for name in names]
@@ -106,22 +111,28 @@ class Predictor:
                 )
         return Predictor(plan, loaded[0]["configuration"], [content["networks"] for content in loaded], device)
 
-    def predict(self, mr: sitk.Image | Sequence[sitk.Image], *, head_mask: sitk.Image | None = None) -> sitk.Image:
-        """Synthesise a CT.
+    def predict(
+        self, mr: sitk.Image | Sequence[sitk.Image], *, head_mask: sitk.Image | None = None, name: str = "The MR"
+    ) -> sitk.Image:
+        """Synthesise a CT; a warning is logged where the MR is unlike those that the model was trained on.
 
         Args:
             mr: the MR, or its channels in the model's order, in scanner units, any grid.
             head_mask: non-zero inside the head, any grid; found in the MR by default.
+            name: of the MR in messages, such as its path.
 
         Returns:
             int16 HU with the MR's size, spacing, origin and direction; -1000 outside the head.
 
         Raises:
-            ImageError: the channels do not fit, or no head was found.
+            ImageError: an image is no scalar 3-D volume of finite values, the channels do not fit, or no head was
+                found.
         """
-        images = self._images(mr, head_mask)
+        images = self._images(mr, head_mask, name)
         masks = head_masks(images)
         stack = slices_of_case(images, self.configuration.preprocessing, masks)
+        for doubt in self._doubts(images, masks.mr):
+            _logger.warning(doubt)
         hu = slices_to_hu(self.synthesize(stack), self.configuration.preprocessing)
         return volume_from_slices(hu, Grid.from_plain(stack.info["grid"]), masks.mr)
 
@@ -133,7 +144,7 @@ class Predictor:
         """
         if not self._syn_mr:
             raise ModelError("This model has no network from CT to MR; only a cyclegan reconstructs the MR.")
-        stack = slices_of_case(self._images(mr, None), self.configuration.preprocessing)
+        stack = slices_of_case(self._images(mr), self.configuration.preprocessing)
         levels = self.configuration.preprocessing.grey_levels
         index = round(position * (stack.regions.shape[0] - 1))
         grey = stack.mr[:, index]
@@ -149,10 +160,37 @@ class Predictor:
             pixel_mm=self.configuration.preprocessing.network_spacing_mm[1:],
         )
 
-    def _images(self, mr: sitk.Image | Sequence[sitk.Image], head_mask: sitk.Image | None) -> CaseImages:
+    def _images(
+        self, mr: sitk.Image | Sequence[sitk.Image], head_mask: sitk.Image | None = None, name: str = "The MR"
+    ) -> CaseImages:
         channels = (mr,) if isinstance(mr, sitk.Image) else tuple(mr)
-        check_channels(channels, self.configuration.network.mr_channels, "The MR")
-        return CaseImages("the MR", channels, given_mask=head_mask)
+        for number, channel in enumerate(channels):
+            check_volume(channel, name if len(channels) == 1 else f"{name}, channel {number},")
+        if head_mask is not None:
+            check_volume(head_mask, f"{name}: the head mask")
+        check_channels(channels, self.configuration.network.mr_channels, name)
+        return CaseImages(name, channels, given_mask=head_mask)
+
+    def _doubts(self, images: CaseImages, head_mask: sitk.Image) -> list[str]:
+        """A sentence for each sign that the sCT will be wrong; the head mask lies on the MR's grid."""
+        doubts = []
+        volume, (least, most) = volume_litres(head_mask), PLAUSIBLE_VOLUME_L
+        if not least <= volume <= most:
+            doubts.append(
+                f"{images.patient}: the head in it has {volume:.1f} l, and heads have {least:g} to {most:g} l; "
+                "check the image and its voxel spacing, or give a mask of the head."
+            )
+        inside = sitk.GetArrayViewFromImage(head_mask) > 0
+        for channel, window in zip(images.mr, self.configuration.preprocessing.mr_windows):
+            if window.kind == "fixed":
+                brightest = float(np.percentile(sitk.GetArrayViewFromImage(channel)[inside], BRIGHTEST_PERCENTILE))
+                if not window.high / 2 <= brightest <= window.high * 2:
+                    doubts.append(
+                        f"{images.patient}: the MR's intensities reach {brightest:g} in the head, and the model was "
+                        f"trained on MRs up to about {window.high:g}; "
+                        "use an MR of the same scale or a model with a percentile window."
+                    )
+        return doubts
 
     def synthesize(self, stack: SliceStack) -> np.ndarray:
         """Network output (slices, rows, cols) in [-1, 1], averaged over the folds."""

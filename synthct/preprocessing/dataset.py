@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from synthct.dataset.images import head_masks, read_case
 from synthct.dataset.raw import CaseFiles, RawDataset
+from synthct.errors import PlanError
 from synthct.parallel import Progress, quiet, run_cases
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import Configuration, PreprocessingPlan
@@ -70,6 +71,20 @@ def preprocess_dataset(
     run_cases(_preprocess_case, stale, workers=workers, progress=progress, describe="Preprocessing")
     written = sum(len(entries) for _, entries in stale.values())
     return written, len(raw.training) * len(configurations) - written
+
+
+def check_cached(folder: Path, patients: Iterable[str]) -> None:
+    """Whether the slices of all these patients are there.
+
+    Raises:
+        PlanError: they are not all there.
+    """
+    missing = [patient for patient in patients if not (Path(folder) / f"{patient}.npz").is_file()]
+    if missing:
+        raise PlanError(
+            f"{folder} lacks the slices of {', '.join(missing[:5])}{' and others' * (len(missing) > 5)}; "
+            f"run synthct_plan_and_preprocess for the configuration {Path(folder).name}."
+        )
 
 
 def memory_per_worker(fingerprint: Fingerprint) -> int:

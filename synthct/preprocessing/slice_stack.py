@@ -69,7 +69,9 @@ class SliceStack:
                     info=json.loads(arrays["info"].tobytes()),
                 )
         except FileNotFoundError:
-            raise PlanError(f"{path} is missing; run synthct_plan_and_preprocess again.") from None
+            raise PlanError(
+                f"{path} is missing; run synthct_plan_and_preprocess for the configuration {Path(path).parent.name}."
+            ) from None
         except Exception as fault:  # numpy, zipfile and zlib raise half a dozen kinds, by the place of the damage
             reason = (str(fault).splitlines() or [type(fault).__name__])[0]
             raise PlanError(

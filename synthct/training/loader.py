@@ -27,7 +27,7 @@ Batch = dict[str, Any]
 
 
 def pad_and_crop(
-    images: np.ndarray, ct_known: np.ndarray | None, training: TrainingPlan
+    images: np.ndarray, known: np.ndarray | None, training: TrainingPlan
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Pad with air and crop at random (seed, section 4: 286 x 286, then 256 x 256), by numpy's global generator.
 
@@ -35,7 +35,7 @@ def pad_and_crop(
 
     Args:
         images: uint8 grey levels (1, channels, rows, cols), all cropped at the same place.
-        ct_known: 0 or 1 (1, 1, rows, cols), cropped at that place too; the padding is known to be air.
+        known: 0 or 1 (1, 1, rows, cols), cropped at that place too; the padding is known to be air.
     """
     margin = np.subtract(training.padded_size, training.crop_size)
     padded = np.maximum(training.padded_size, images.shape[2:] + margin)
@@ -47,7 +47,7 @@ def pad_and_crop(
             RandomCropTransform(training.crop_size),
         ]
     )
-    cropped = transform(data=images, seg=ct_known)
+    cropped = transform(data=images, seg=known)
     return cropped["data"], cropped["seg"]
 
 
@@ -97,7 +97,7 @@ class SliceLoader(SlimDataLoaderBase):
 
         Returns:
             ``mr`` float32 (batch, channels, rows, cols) and ``ct`` (batch, 1, rows, cols) in [-1, 1]; for paired
-            training ``ct_known`` (batch, 1, rows, cols), 0 where the head lies outside the CT's field of view and 1
+            training ``known`` (batch, 1, rows, cols), 0 where the head lies outside a field of view and 1
             elsewhere; ``mr_keys`` and ``ct_keys``, a (patient, slice) each image.
         """
         drawn = self.order.draw(step)
@@ -119,9 +119,9 @@ class SliceLoader(SlimDataLoaderBase):
         return {"mr": mr, "ct": ct}
 
     def _paired(self, key: tuple[str, int]) -> dict[str, np.ndarray]:
-        mr, ct, known = self._data.mr_slice(key), self._data.ct_slice(key), self._data.ct_known(key)
+        mr, ct, known = self._data.mr_slice(key), self._data.ct_slice(key), self._data.known(key)
         images, known = pad_and_crop(np.concatenate((mr, ct))[None], known[None], self.training)
-        return {"mr": images[:, :-1], "ct": images[:, -1:], "ct_known": known.astype(np.float32)}
+        return {"mr": images[:, :-1], "ct": images[:, -1:], "known": known.astype(np.float32)}
 
 
 @contextmanager

@@ -29,6 +29,8 @@ def train(
     fold_folder: Path,
     split: dict[str, list[str]],
     training: TrainingPlan | None = None,
+    epochs: int | None = None,
+    iterations: int | None = None,
     disjoint: bool = False,
     device: torch.device | None = None,
     workers: int = 1,
@@ -39,8 +41,8 @@ def train(
 ) -> Path:
     """Train one fold.
 
-    Writes ``split.json``, ``training_log.csv``, ``progress.png``, ``checkpoint_latest.pth`` and, at the end,
-    ``checkpoint_final.pth`` into ``fold_folder``. A new training starts over in a folder that holds an earlier one;
+    Writes ``training_log.csv``, ``progress.png``, ``checkpoint_latest.pth`` and, at the end, ``checkpoint_final.pth``
+    and ``split.json`` into ``fold_folder``. A new training starts over in a folder that holds an earlier one;
     the earlier ``checkpoint_final.pth`` is replaced only when the new one is complete.
 
     Args:
@@ -49,8 +51,8 @@ def train(
         preprocessed_folder: holds ``<configuration>/<patient>.npz``.
         fold_folder: is made.
         split: patient ids under ``train`` and ``val``.
-        training: in place of the plan's, such as a shortened one. None: when resuming that of the checkpoint, else
-            the plan's.
+        training: in place of the plan's. None: when resuming that of the checkpoint, else the plan's.
+        epochs, iterations: in place of that training's numbers; iterations are per epoch.
         disjoint: MR and CT from different patients; unpaired trainers only.
         device: None chooses.
         workers: background processes that load slices; 0 loads in this process.
@@ -72,13 +74,23 @@ def train(
         # The caller's random numbers are left as they are.
         stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
         run = TrainingRun(
-            trainer_name, plan, configuration_name, Path(fold_folder), split, training, disjoint, device, resume
+            trainer_name,
+            plan,
+            configuration_name,
+            Path(fold_folder),
+            split,
+            training,
+            (epochs, iterations),
+            disjoint,
+            device,
+            resume,
         )
         log.info("synthct with torch %s on %s (%s)", torch.__version__, device, device_reason)
         loader = run.on_train_start(Path(preprocessed_folder) / configuration_name, workers, memory_budget, progress)
         if run.epoch >= run.training.epochs:
-            log.info("All %d epochs are done already; give more epochs to go on.", run.training.epochs)
-            return run.on_train_end()
+            log.info("%d epochs are done already; give more than that to go on.", run.epoch)
+            final = run.fold_folder / "checkpoint_final.pth"
+            return final if final.is_file() else run.on_train_end()
 
         stop = stack.enter_context(stop_on_signals())
         drawn = stack.enter_context(batches(loader, workers))

@@ -37,17 +37,17 @@ class Pix2Pix(Trainer):
         self.discrimination = self.add_optimiser("discrimination", self.dis_ct)
 
     def training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
-        mr, ct, ct_known = batch["mr"], batch["ct"], batch["ct_known"]
+        mr, ct, known = batch["mr"], batch["ct"], batch["known"]
 
         # First SynCT: the discriminator judges, but does not learn.
         with frozen(self.dis_ct):
             with self.autocast():
                 sct = self.syn_ct(mr)
-                # Where the head lies outside the CT's field of view the reference shows air. Neither loss may ask for
+                # Where the head lies outside a scan's field of view that scan shows air. Neither loss may ask for
                 # it: the voxel-wise loss leaves it out, the discriminator is shown the same in both.
-                shown = torch.where(ct_known > 0, sct.float(), ct)
+                shown = torch.where(known > 0, sct.float(), ct)
                 adversarial = synthesis_loss(self.dis_ct(torch.cat((mr, shown), dim=1)))  # eq. 1, SynCT's side
-                l1 = masked_l1_loss(sct, ct, ct_known)
+                l1 = masked_l1_loss(sct, ct, known)
             self.update(self.synthesis, adversarial + self.lambda_l1 * l1)
 
         # Then the discriminator, on the real and the synthetic pair.

@@ -24,7 +24,7 @@ from synthct.training.progress_figure import ProgressFigure
 from synthct.training.registry import find_trainer
 from synthct.training.resume import check_resumable, find_checkpoint, plain_split, training_of
 from synthct.training.sampling import PairedOrder, UnpairedOrder
-from synthct.training.schedule import learning_rate_factor
+from synthct.training.schedule import learning_rate_factor, shorten
 from synthct.training.slices import TrainingSlices
 from synthct.training.validation import Validation
 
@@ -49,6 +49,7 @@ class TrainingRun:
         fold_folder: Path,
         split: dict[str, list[str]],
         training: TrainingPlan | None,
+        length: tuple[int | None, int | None],
         disjoint: bool,
         device: torch.device,
         resume: bool,
@@ -60,6 +61,7 @@ class TrainingRun:
             log.warning("There is no checkpoint in %s to continue from; a new training starts.", fold_folder)
         if training is None:
             training = training_of(self.checkpoint, fold_folder) if self.checkpoint else configuration.training
+        training = shorten(training, *length)
         if min(training.crop_size) < SMALLEST_IMAGE:
             raise TrainingError(
                 f"crop_size {list(training.crop_size)} is below {SMALLEST_IMAGE}; raise it in plans.json."
@@ -130,7 +132,6 @@ class TrainingRun:
         else:
             if (self.fold_folder / "checkpoint_final.pth").exists():
                 log.info("training anew; the earlier checkpoint_final.pth stays until this training is complete")
-            write_json(self.split, self.fold_folder / "split.json")
             self.save("checkpoint_latest.pth")  # so that --continue never takes up an earlier training's
         return SliceLoader(
             slices,
@@ -150,7 +151,7 @@ class TrainingRun:
         """One step; the losses stay on the device and are looked at now and then."""
         on_device = {
             name: torch.from_numpy(batch[name]).to(self.device, non_blocking=True)
-            for name in ("mr", "ct", "ct_known")
+            for name in ("mr", "ct", "known")
             if name in batch
         }
         try:
@@ -195,7 +196,10 @@ class TrainingRun:
             self.figure_at = time.monotonic()
 
     def on_train_end(self) -> Path:
-        return self.save("checkpoint_final.pth")
+        """Only now does the fold belong to this training: until here split.json is that of the earlier final model."""
+        path = self.save("checkpoint_final.pth")
+        write_json(self.split, self.fold_folder / "split.json")
+        return path
 
     # -- state -------------------------------------------------------------------------------------------------------
 

@@ -27,11 +27,11 @@ class _Case:
 
     mr: np.ndarray | None  # (channels, slices, rows, cols)
     ct: np.ndarray | None  # (slices, rows, cols)
-    ct_known: np.ndarray | None  # (slices, rows, cols), 0 or 1
+    known: np.ndarray | None  # (slices, rows, cols), 0 or 1
 
     @property
     def size(self) -> int:
-        return sum(array.nbytes for array in (self.mr, self.ct, self.ct_known) if array is not None)
+        return sum(array.nbytes for array in (self.mr, self.ct, self.known) if array is not None)
 
 
 class TrainingSlices:
@@ -110,9 +110,9 @@ class TrainingSlices:
         """uint8 grey levels (1, rows, cols)."""
         return self._case(key[0]).ct[None, key[1]]
 
-    def ct_known(self, key: Key) -> np.ndarray:
-        """0 where the head lies outside the CT's field of view, 1 elsewhere; uint8 (1, rows, cols); paired only."""
-        return self._case(key[0]).ct_known[None, key[1]]
+    def known(self, key: Key) -> np.ndarray:
+        """0 where the head lies outside a scan's field of view, else 1; uint8 (1, rows, cols); paired training only."""
+        return self._case(key[0]).known[None, key[1]]
 
     def __getstate__(self) -> dict:
         """Without the stacks: a process that does not share memory reads them itself."""
@@ -127,7 +127,8 @@ class TrainingSlices:
     def _keep(self, stack: SliceStack) -> _Case:
         known = None
         if self.paired:
-            known = ((stack.regions & (HEAD | CT_KNOWN)) != HEAD).astype(np.uint8)
+            head, both = (stack.regions & HEAD) > 0, MR_KNOWN | CT_KNOWN
+            known = (~head | ((stack.regions & both) == both)).astype(np.uint8)
         case = self._cases[stack.patient] = _Case(stack.mr, stack.ct, known)
         while len(self._cases) > 1 and sum(one.size for one in self._cases.values()) > self.budget:
             self._cases.popitem(last=False)

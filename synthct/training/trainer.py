@@ -49,7 +49,7 @@ class Trainer(ABC):
 
         Args:
             batch: ``mr`` (batch, channels, rows, cols), ``ct`` (batch, 1, rows, cols) in [-1, 1]; for paired
-                trainers ``ct_known`` (batch, 1, rows, cols). On the trainer's device.
+                trainers ``known`` (batch, 1, rows, cols). On the trainer's device.
 
         Returns:
             The losses by name: detached scalars that are still on the device, so that nothing waits for it.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from synthetic_datasets import PAIRED, describe, write_dataset, write_image
-from synthetic_heads import head_ct, head_mr, make_grid
+from synthetic_heads import head_ct, head_mr, head_truth, make_grid
 
 from synthct.dataset.integrity import check_dataset
 from synthct.dataset.raw import RawDataset
@@ -33,8 +33,15 @@ def problems(folder: Path, **options) -> list[str]:
         check_dataset(raw, **options)
     title, *listed = str(fault.value).split("\n  - ")
     assert title == f"Dataset001_Heads has {len(listed)} problem{'s' * (len(listed) > 1)}:"
-    assert all(str(folder) in problem and "\n" not in problem and problem.endswith(".") for problem in listed)
+    assert all(str(folder) in problem and "\n" not in problem and problem.endswith((".", "?")) for problem in listed)
     return listed
+
+
+def padded(image: sitk.Image, value: int) -> sitk.Image:
+    """With one value where the scanner saw nothing."""
+    values = sitk.GetArrayFromImage(image)
+    values[:, :5] = value
+    return GRID.place(values)
 
 
 def only_problem(folder: Path) -> str:
@@ -112,6 +119,10 @@ def test_a_damaged_file_is_told(folder):
         (lambda hu: hu + 1024, "subtract 1024"),
         (lambda hu: sitk.Clamp(hu, lowerBound=-200), "RescaleSlope and RescaleIntercept"),
         (lambda hu: sitk.Cast(hu, sitk.sitkFloat32) / 1000, "RescaleSlope and RescaleIntercept"),
+        (lambda hu: (hu + 1024) * 3, "RescaleSlope and RescaleIntercept"),
+        (lambda hu: padded(hu + 1024, -2000), "subtract 1024"),
+        (lambda hu: padded(hu + 1024, -1024), "subtract 1024"),
+        (lambda hu: padded((hu + 1024) * 3, -2000), "RescaleSlope and RescaleIntercept"),
     ],
 )
 def test_a_ct_without_air_is_told_as_not_in_hu(folder, to_stored, remedy):
@@ -122,10 +133,28 @@ def test_a_ct_without_air_is_told_as_not_in_hu(folder, to_stored, remedy):
 
 @pytest.mark.parametrize("padding", [-1024, -2048, -3024])
 def test_a_ct_padded_far_below_air_passes(folder, padding):
-    ct = sitk.GetArrayFromImage(head_ct(GRID))
-    ct[:, :5] = padding
-    write_image(GRID.place(ct), ct_path(folder))
+    write_image(padded(head_ct(GRID), padding), ct_path(folder))
     check_dataset(RawDataset.open(folder))
+
+
+def test_a_ct_cropped_to_the_head_passes(folder):
+    ct, head = (sitk.GetArrayFromImage(image) for image in (head_ct(GRID), head_truth(GRID)))
+    write_image(GRID.place(np.where((head > 0) & (ct > -900), ct, -1024).astype(np.int16)), ct_path(folder))
+    check_dataset(RawDataset.open(folder))
+
+
+def test_a_ct_in_place_of_an_mr_is_told(folder):
+    write_image(head_ct(GRID), mr_path(folder))
+    assert f"{mr_path(folder)} looks like a CT in HU, not like an MR; are MR and CT exchanged?" == only_problem(folder)
+    ct_path(folder).unlink()
+    assert "P_0000.nii.gz looks like a CT in HU" in only_problem(folder)
+
+
+def test_exchanged_mr_and_ct_are_told_in_one_sentence(folder):
+    write_image(head_ct(GRID), mr_path(folder))
+    write_image(head_mr(GRID, scale=3), ct_path(folder))
+    told = only_problem(folder)
+    assert f"{mr_path(folder)} looks like a CT in HU and {ct_path(folder)} does not; exchange MR and CT." == told
 
 
 def test_mr_and_ct_apart_in_space_are_told(folder):

@@ -59,11 +59,12 @@ def make_model(
     *,
     split: dict[str, list[str]],
     fold: int | str = 0,
-    ct_means: dict[str, tuple[float, float]] | None = None,
+    ct_means: dict[str, tuple[float, ...]] | None = None,
 ) -> Path:
     """A model folder with predictions that are off by ``errors_hu`` in every voxel of the head.
 
-    ``ct_means`` are (mean HU, litres) of the CTs of the training patients, for the fingerprint.
+    ``ct_means`` are (mean HU, litres, median HU) of the CTs of the training patients, for the fingerprint; the median
+    is the mean where it is left out.
     """
     preprocessing = PreprocessingPlan(
         "sagittal", (5, 5, 5), 1.0, (48, 48), "linear", (-600, 1400), (MrWindow("fixed", 0, 3500),), 256
@@ -82,11 +83,14 @@ def make_model(
     return folder
 
 
-def _cases(ct_means: dict[str, tuple[float, float]]) -> dict[str, CaseFacts]:
-    def facts(mean: float, litres: float) -> VolumeFacts:
-        return VolumeFacts(SHAPE[::-1], SPACING_MM, "LPS", 0.0, -1000.0, 40.0, litres, (1.0, 1.0, 1.0), mean, {})
+def _cases(ct_means: dict[str, tuple[float, ...]]) -> dict[str, CaseFacts]:
+    def facts(mean: float, litres: float, median: float | None = None) -> VolumeFacts:
+        percentiles = {"50": mean if median is None else median}
+        return VolumeFacts(
+            SHAPE[::-1], SPACING_MM, "LPS", 0.0, -1000.0, 40.0, litres, (1.0, 1.0, 1.0), mean, percentiles
+        )
 
     return {
-        patient: CaseFacts(mr=(facts(800.0, 2.0),), ct=facts(mean, litres) if litres else None, files_key="")
-        for patient, (mean, litres) in ct_means.items()
+        patient: CaseFacts(mr=(facts(800.0, 2.0),), ct=facts(*ct) if ct[1] else None, files_key="")
+        for patient, ct in ct_means.items()
     }

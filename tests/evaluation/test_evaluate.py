@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import SHAPE, head_ct, image, make_model, make_raw
+from made_up import SHAPE, head_ct, head_mr, image, make_model, make_raw
 
 from synthct.dataset.raw import RawDataset
 from synthct.errors import DatasetError, ModelError
@@ -11,7 +11,7 @@ from synthct.evaluation.evaluate import evaluate_dataset, evaluate_folders
 from synthct.imaging.io import write_image
 
 PATIENTS = ["P1", "P2", "P3", "MR_ONLY"]
-CT_MEANS = {"P1": (100.0, 1.0), "P2": (40.0, 3.0), "P3": (30.0, 1.0), "MR_ONLY": (0.0, 0.0)}
+CT_MEANS = {"P1": (100.0, 1.0), "P2": (40.0, 3.0), "P3": (30.0, 1.0, 38.0), "MR_ONLY": (0.0, 0.0)}
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_dataset_is_evaluated_on_held_out_pairs(raw, results):
         (folder / name).touch()
     evaluation = evaluate_dataset(raw, results)
 
-    assert list(evaluation.rows) == ["cyclegan", "pix2pix", "mean_ct"]
+    assert list(evaluation.rows) == ["cyclegan", "pix2pix", "mean_ct", "median_ct"]
     cyclegan = pd.read_csv(folder / "metrics_cyclegan.csv")
     assert list(cyclegan["patient"]) == ["P1", "P2", "P3"] and list(cyclegan["fold"]) == [0, 0, 1]
     # The mask's border may hold a little air, which is equal in both.
@@ -49,10 +49,13 @@ def test_a_dataset_is_evaluated_on_held_out_pairs(raw, results):
 
     comparison = pd.read_csv(folder / "comparison.csv")
     assert list(zip(comparison["model_a"], comparison["model_b"])) == [("cyclegan", "pix2pix")] * 2
-    assert list(pd.read_csv(folder / "summary.csv")["model"]) == ["cyclegan", "pix2pix", "mean_ct"]
+    assert list(pd.read_csv(folder / "summary.csv")["model"]) == ["cyclegan", "pix2pix", "mean_ct", "median_ct"]
     assert "mean ± SD" in evaluation.terminal_table
 
-    tables = {f"metrics_{label}" for label in ("cyclegan", "pix2pix", "mean_ct")} | {"summary", "comparison"}
+    tables = {f"metrics_{label}" for label in ("cyclegan", "pix2pix", "mean_ct", "median_ct")} | {
+        "summary",
+        "comparison",
+    }
     figures = {f"figure4_{model}_{p}.png" for model in ("cyclegan", "pix2pix") for p in ("P1", "P2", "P3")}
     figures |= {f"figure5_{patient}.png" for patient in ("P1", "P2", "P3")}
     assert {path.name for path in evaluation.tables} == {f"{t}.{kind}" for t in tables for kind in ("csv", "json")}
@@ -69,6 +72,15 @@ def test_the_baseline_is_exact_inside_a_given_mask(raw, results):
     evaluation = evaluate_dataset(RawDataset.open(raw.folder), results)
     # Fold 0 trained on P3 (30 HU); fold 1 on P1 and P2: (100 * 1 + 40 * 3) / 4 = 55 HU; all heads are 40 HU.
     assert [row.metrics["mae_hu"] for row in evaluation.rows["mean_ct"]] == [10, 10, 15]
+    # The medians: P3's 38 HU in fold 0, and (100 + 40) / 2 = 70 HU of P1 and P2 in fold 1.
+    assert [row.metrics["mae_hu"] for row in evaluation.rows["median_ct"]] == [2, 2, 30]
+    # The least mean MAE of a constant is (2 + 2 + 30) / 3 of the median.
+    assert evaluation.warnings == (
+        "cyclegan (MAE 30.0 HU) is not better than a constant CT of 38 to 70 HU (MAE 11.3 HU): "
+        "it has learnt nothing useful yet.",
+        "pix2pix (MAE 60.0 HU) is not better than a constant CT of 38 to 70 HU (MAE 11.3 HU): "
+        "it has learnt nothing useful yet.",
+    )
     assert [row.metrics["mae_hu"] for row in evaluation.rows["pix2pix"]] == [20, 40, 120]
     assert {row.mask for row in evaluation.rows["pix2pix"]} == {"given"}
 
@@ -119,6 +131,26 @@ def test_given_masks_are_used_and_must_be_complete(folders, tmp_path):
     (masks / "P1.nrrd").rename(masks / "P9.nrrd")
     with pytest.raises(DatasetError, match="holds no mask of P1"):
         evaluate_folders(*folders, tmp_path / "out", masks=masks)
+
+
+@pytest.mark.parametrize("name", ["P1.nii.gz", "P1_0000.mha"])
+def test_with_the_mrs_the_mask_is_the_head_in_both(folders, tmp_path, name):
+    write_image(image(head_mr()), tmp_path / "mrs" / name)
+    write_image(image(head_mr()), tmp_path / "mrs" / "P1_0001.nii.gz")  # a further channel
+    evaluation = evaluate_folders(*folders, tmp_path / "out", mrs=tmp_path / "mrs")
+    (row,) = evaluation.rows["cts"]
+    assert row.mask == "ct_and_mr"
+    assert "both CT and MR" in evaluation.terminal_table
+
+
+def test_a_missing_or_double_mr_is_named(folders, tmp_path):
+    write_image(image(head_mr()), tmp_path / "mrs" / "P2_0000.nii.gz")
+    with pytest.raises(DatasetError, match="mrs holds no MR of P1"):
+        evaluate_folders(*folders, tmp_path / "out", mrs=tmp_path / "mrs")
+    for name in ("P1", "P1_0000"):
+        write_image(image(head_mr()), tmp_path / "mrs" / f"{name}.nii.gz")
+    with pytest.raises(DatasetError, match="both of patient P1"):
+        evaluate_folders(*folders, tmp_path / "out", mrs=tmp_path / "mrs")
 
 
 def test_folders_without_a_common_name_say_what_was_looked_for(folders, tmp_path):

@@ -111,6 +111,14 @@ def test_figure_6_is_left_out_where_a_model_has_no_way_back(tmp_path, monkeypatc
     assert [path.name for path in figures] == ["figure6_cyclegan_P1.png"]
 
 
+def test_paired_models_alone_show_no_progress_of_figure_6(tmp_path):
+    def progress(*_, **__):
+        raise AssertionError("there is nothing to show")
+
+    rows = {"pix2pix": [row_of("P1", 1.0)]}
+    assert draw.draw_cycles([model("pix2pix", tmp_path)], rows, {}, WINDOW, tmp_path, progress=progress) == ()
+
+
 def test_figure_6_sends_a_slice_through_a_models_own_networks(tmp_path):
     raw = make_raw(tmp_path / "raw" / "Dataset001_Spheres", ["P1"])
     folder = make_model(tmp_path / "cyclegan__plans__2d", {"P1": 0.0}, split={"train": [], "val": ["P1"]}, fold=3)

@@ -32,6 +32,15 @@ def test_every_patient_is_taken_from_the_fold_that_held_him_out(tmp_path, caplog
     assert "did not hold P2 out" in caplog.text and "P1 is scored on fold 0 already" in caplog.text
 
 
+def test_stale_predictions_of_an_earlier_split_are_never_scored(tmp_path, caplog):
+    folder = tmp_path / "cyclegan__plans__2d"
+    stale = {"P1": 0.0, "TRAINED_ON": 0.0, "GONE": 0.0}
+    make_model(folder, stale, split={"train": ["TRAINED_ON"], "val": ["P1", "NOT_PREDICTED"]})
+    (model,) = find_models(tmp_path)
+    assert list(model.held_out) == ["P1"]
+    assert "did not hold TRAINED_ON out" in caplog.text and "did not hold GONE out" in caplog.text
+
+
 def test_models_without_predictions_and_half_written_files_are_passed_over(tmp_path):
     folder = make_model(tmp_path / "cyclegan__plans__2d", {}, split={"train": [], "val": ["P1"]})
     (folder / "fold_0" / "validation" / ".1234.partial.P1.nii.gz").touch()

@@ -42,6 +42,25 @@ def test_an_equal_sct_has_no_error(files):
     assert metrics["mae_hu"] == 0 and metrics["psnr_db"] == math.inf
 
 
+@pytest.mark.parametrize("dtype", [np.int16, np.float32, np.float64])
+def test_an_equal_sct_on_an_oblique_grid_has_no_error_at_all(tmp_path, dtype):
+    ct = image((head_ct() + np.random.default_rng(0).normal(0, 100, SHAPE)).astype(dtype))
+    ct.SetDirection(sitk.Euler3DTransform((0, 0, 0), 0.1, 0.2, 0.3).GetMatrix())
+    ct.SetSpacing((5.1, 4.9, 4.7))
+    ct.SetOrigin((-103.7, 88.1, 12.3))
+    given = image((distance() <= RADIUS).astype(np.uint8))
+    given.CopyInformation(ct)
+    sct = sitk.Image(ct)
+    sct.SetOrigin((-103.7 + 1e-4, 88.1, 12.3))  # such as a file format's rounding
+    paths = {name: tmp_path / f"{name}.mha" for name in ("ct", "sct", "mask")}
+    for path, made in zip(paths.values(), (ct, sct, given)):
+        write_image(made, path)
+    reference = Reference("P1", paths["ct"], mask=paths["mask"])
+    metrics = score_patient(reference, {"m": Candidate(paths["sct"])}, WINDOW).rows["m"].metrics
+    assert (metrics["mae_hu"], metrics["psnr_db"]) == (0, math.inf)
+    assert (metrics["mae_hu_windowed"], metrics["psnr_db_windowed"]) == (0, math.inf)
+
+
 def test_what_lies_outside_the_ct_is_never_counted(files):
     # The CT ends at slice 20 from below; the sCT is wrong by 20 HU above it and by 900 HU below.
     sct = head_ct(60)

@@ -9,7 +9,7 @@ from synthetic_heads import make_grid
 
 from synthct.errors import ImageError
 from synthct.imaging.geometry import Grid
-from synthct.imaging.io import FILE_ENDINGS, image_name, read_image, write_image
+from synthct.imaging.io import FILE_ENDINGS, check_volume, image_name, read_image, write_image
 
 
 @pytest.fixture
@@ -122,6 +122,12 @@ def test_voxels_that_are_no_numbers_are_counted(tmp_path, ending, value, pixel_t
     values[-1, -1, -2:] = value
     sitk.WriteImage(sitk.GetImageFromArray(values), str(tmp_path / f"P{ending}"))
     assert "2 voxels that are NaN or infinite" in told(tmp_path / f"P{ending}")
+
+
+def test_a_volume_in_memory_is_told_by_its_name(image):
+    check_volume(image, "The MR")
+    with pytest.raises(ImageError, match="^The MR is 2-D "):
+        check_volume(image[:, :, 0], "The MR")
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".mhd"])

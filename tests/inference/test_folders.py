@@ -48,6 +48,11 @@ def test_mrs_are_listed_by_patient_with_or_without_channel_number(mrs):
     assert listed == {"A": ["A.mha"], "B": ["B_0000.nii.gz"], "C 1": ["C 1_0000.nrrd"], "D": ["D.mhd"]}
 
 
+def test_other_numbers_belong_to_the_patients_name_where_there_is_one_channel(mrs):
+    touch(mrs, "PAT_0012.nii.gz", "PAT_0013.nii.gz", "Q_0001_0000.nii.gz")
+    assert list(list_mrs(mrs, 1)) == ["PAT_0012", "PAT_0013", "Q_0001"]
+
+
 def test_channels_are_listed_in_order(mrs):
     touch(mrs, "P_0001.nii", "P_0000.nii", "Q_0000.nii", "Q_0001.nii")
     assert [path.name for path in list_mrs(mrs, 2)["P"]] == ["P_0000.nii", "P_0001.nii"]

@@ -17,7 +17,7 @@ from tiny_models import tiny_networks, write_checkpoint, write_model
 
 from synthct.errors import ImageError, ModelError
 from synthct.inference import Predictor
-from synthct.planning.plan import Plan
+from synthct.planning.plan import MrWindow, Plan
 
 GRID = make_grid((34, 42, 42), (6, 6, 6))
 OBLIQUE = make_grid((41, 51, 33), (5.1, 4.9, 7.3), "SRP", (15, -10, 20), (310.7, -420.3, 999.9))
@@ -92,6 +92,11 @@ def test_folds_are_averaged(folder):
     assert np.abs(both - (alone[0] + alone[1]) / 2).max() <= 1  # each is rounded to whole HU
 
 
+def test_a_fold_counts_once(folder):
+    twice = Predictor.from_model_folder(folder, ["0", 1, 0], device="cpu").predict(head_mr(GRID))
+    assert np.array_equal(hu_of(twice), hu_of(Predictor.from_model_folder(folder, device="cpu").predict(head_mr(GRID))))
+
+
 def test_two_channels_are_given_in_order():
     predictor = predictor_of(mr_channels=2)
     t1, t2 = head_mr(GRID), head_mr(GRID, seed=1) * -1 + 1000
@@ -110,6 +115,52 @@ def test_channels_that_do_not_fit_are_told(kind):
 def test_an_mr_without_a_head_is_told():
     with pytest.raises(ImageError, match="no head was found in the MR"):
         predictor_of().predict(GRID.place(np.zeros(GRID.array_shape, np.int16)))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda mr: mr[:, :, 20], "The MR is 2-D"),
+        (lambda mr: sitk.JoinSeries([mr, mr]), "The MR is 4-D"),
+        (lambda mr: sitk.Compose(mr, mr, mr), "The MR has 3 values a voxel"),
+        (lambda mr: mr + float("nan"), "The MR holds .* voxels that are NaN or infinite"),
+    ],
+)
+def test_an_image_of_another_kind_is_told(spoil, words):
+    mr = head_mr(GRID)
+    with pytest.raises(ImageError, match=words) as fault:
+        predictor_of().predict(spoil(mr))
+    assert "\n" not in str(fault.value)
+    with pytest.raises(ImageError, match=words.replace("The MR", "The MR: the head mask")):
+        predictor_of().predict(mr, head_mask=spoil(mr))
+
+
+def warnings_of(caplog, mr: sitk.Image, window: MrWindow, **options) -> list[str]:
+    """What a model with that MR window doubts about an MR."""
+    plan = small_plan(mr_windows=(window,))
+    caplog.clear()
+    Predictor(plan, "small", [tiny_networks(plan)], "cpu").predict(mr, **options)
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_an_mr_of_another_scale_is_doubted_where_the_window_is_fixed(caplog):
+    fixed = MrWindow("fixed", 0, 1000)  # the brightest tissue has about 900
+    assert not warnings_of(caplog, head_mr(GRID), fixed)
+    for scale in (0.001, 0.4, 3):
+        (told,) = warnings_of(caplog, head_mr(GRID, scale=scale), fixed, name="P.nii")
+        assert told.startswith("P.nii: the MR's intensities reach") and "trained on MRs up to about 1000;" in told
+        assert not warnings_of(caplog, head_mr(GRID, scale=scale), MrWindow("percentile", 0, 99.5))
+
+
+def test_a_head_of_an_implausible_volume_is_doubted(caplog):
+    mr = head_mr(GRID)
+    mr.SetSpacing([spacing / 2 for spacing in mr.GetSpacing()])
+    (told,) = warnings_of(caplog, mr, MrWindow("percentile", 0, 100))
+    assert "the head in it has 0." in told and "heads have 2 to 7.5 l" in told
+
+
+def test_a_tight_field_of_view_is_not_doubted(caplog):
+    assert not warnings_of(caplog, head_mr(GRID)[:, :, 15:], MrWindow("percentile", 0, 100))
 
 
 def test_the_cycle_gives_a_slice_in_three_kinds():

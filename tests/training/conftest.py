@@ -66,4 +66,4 @@ def batch() -> dict[str, torch.Tensor]:
     stack = make_stack("PAIR", 0)
     mr = torch.from_numpy(stack.mr[:, 4][None].astype(np.float32) / 127.5 - 1)
     ct = torch.from_numpy(stack.ct[4][None, None].astype(np.float32) / 127.5 - 1)
-    return {"mr": mr, "ct": ct, "ct_known": torch.ones_like(ct)}
+    return {"mr": mr, "ct": ct, "known": torch.ones_like(ct)}

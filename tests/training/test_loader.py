@@ -89,18 +89,18 @@ def test_unpaired_batch_is_float32_in_network_units(make_loader):
         assert batch[modality].min() == -1
         assert batch[modality].max() <= 1
         assert len(batch[f"{modality}_keys"]) == 3
-    assert "ct_known" not in batch
+    assert "known" not in batch
 
 
 def test_pairs_and_their_weight_are_cropped_at_the_same_place(make_loader):
     loader = make_loader(paired=True)
-    loader._data.ct_known = lambda key: (loader._data.mr_slice(key) > 0).astype(np.uint8)  # a map of the MR's head
+    loader._data.known = lambda key: (loader._data.mr_slice(key) > 0).astype(np.uint8)  # a map of the MR's head
     loader._data.ct_slice = lambda key: 255 - loader._data.mr_slice(key)
     places = set()
     for step in range(30):
         batch = loader.batch(step)
         assert batch["mr_keys"] == batch["ct_keys"]
-        mr, ct, known = batch["mr"], batch["ct"], batch["ct_known"]
+        mr, ct, known = batch["mr"], batch["ct"], batch["known"]
         assert known.dtype == np.float32
         inside = ct > -1
         np.testing.assert_allclose(ct[inside], -mr[inside], atol=1e-6)

@@ -336,3 +336,25 @@ def test_errors_at_the_start_write_nothing(run, split, with_training, tmp_path):
         with pytest.raises(SynthctError):
             run(name, **changes)
     assert not (tmp_path / "fold_0").exists()
+
+
+def test_a_stopped_training_leaves_the_earlier_model_its_own_split(run, split, tmp_path):
+    run("cyclegan", epochs=1, iterations=2)
+    other = {"train": split["train"][1:], "val": split["train"][:1]}
+    with pytest.raises(KeyboardInterrupt):
+        run("cyclegan", split=other, epochs=1, iterations=5, progress=interrupted_at(2))
+    assert read_json(tmp_path / "fold_0" / "split.json") == split
+    assert load_checkpoint(tmp_path / "fold_0" / "checkpoint_final.pth")["split"] == split
+
+
+def test_continuing_with_another_number_of_epochs_keeps_the_iterations_it_was_started_with(run):
+    run("pix2pix", epochs=1, iterations=3)
+    path = run("pix2pix", resume=True, epochs=2)
+    assert load_checkpoint(path)["step"] == 6
+
+
+def test_continuing_with_fewer_epochs_than_are_done_changes_nothing(run):
+    path = run("pix2pix", epochs=2, iterations=2)
+    before = path.read_bytes()
+    assert run("pix2pix", resume=True, epochs=1) == path
+    assert path.read_bytes() == before

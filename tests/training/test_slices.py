@@ -7,7 +7,7 @@ import pytest
 from tiny_training import N_SLICES, ONLY_CT, ONLY_MR, PAIRED, TRAIN, make_stack
 
 from synthct.errors import PlanError, TrainingError
-from synthct.preprocessing.slice_stack import HEAD, SliceStack
+from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, SliceStack
 from synthct.training.slices import TrainingSlices
 
 INSIDE = list(range(1, N_SLICES - 1))  # the outer slices hold no head
@@ -46,7 +46,7 @@ def test_slices_are_those_of_the_stack(preprocessed_folder):
     stack = SliceStack.load(preprocessed_folder / "tiny" / "PAIR_2.npz")
     assert np.array_equal(slices.mr_slice(("PAIR_2", 3)), stack.mr[:, 3])
     assert np.array_equal(slices.ct_slice(("PAIR_2", 3))[0], stack.ct[3])
-    known = slices.ct_known(("PAIR_2", 3))
+    known = slices.known(("PAIR_2", 3))
     assert known.shape == (1, 32, 32)
     assert known.all()  # the CT ends below the head; the air there is known
 
@@ -55,7 +55,7 @@ def test_head_outside_the_cts_field_of_view_is_unknown(tmp_path):
     stack = make_stack("P", 0)
     stack.regions[:, -3:] |= HEAD
     stack.save(tmp_path / "tiny" / "P.npz")
-    known = read(tmp_path, ["P"], paired=True).ct_known(("P", 3))
+    known = read(tmp_path, ["P"], paired=True).known(("P", 3))
     assert not known[0, -3:].any()
     assert known[0, :-3].all()
 
@@ -113,3 +113,13 @@ def test_a_copy_for_another_process_reads_for_itself(preprocessed_folder):
     copy = pickle.loads(pickle.dumps(slices))
     assert not copy._cases
     assert np.array_equal(copy.mr_slice(slices.mr[0]), slices.mr_slice(slices.mr[0]))
+
+
+def test_head_outside_the_mrs_field_of_view_is_unknown_too(tmp_path):
+    stack = make_stack("P", 0)
+    stack.regions[:, -3:] |= HEAD | CT_KNOWN
+    stack.regions[:, -3:] &= np.uint8(255 - MR_KNOWN)
+    stack.save(tmp_path / "tiny" / "P.npz")
+    known = read(tmp_path, ["P"], paired=True).known(("P", 3))
+    assert not known[0, -3:].any()
+    assert known[0, :-3].all()

@@ -82,7 +82,7 @@ def test_all_air_slices_give_no_nan(trainer_class):
     trainer = trainer_class(make_configuration(), "cpu")
     air = torch.full((1, 1, 32, 32), -1.0)
     for _ in range(6):
-        losses = trainer.training_step({"mr": air, "ct": air, "ct_known": torch.ones_like(air)})
+        losses = trainer.training_step({"mr": air, "ct": air, "known": torch.ones_like(air)})
         assert all(loss.isfinite() for loss in losses.values())
     assert trainer.is_finite()
 
@@ -123,7 +123,7 @@ def test_state_round_trip_goes_on_identically(trainer_class, batch):
 def test_several_mr_channels_make_one_ct(trainer_class):
     trainer = trainer_class(make_configuration(mr_channels=2), "cpu")
     mr, ct = torch.rand(1, 2, 32, 32), torch.rand(1, 1, 32, 32)
-    losses = trainer.training_step({"mr": mr, "ct": ct, "ct_known": torch.ones_like(ct)})
+    losses = trainer.training_step({"mr": mr, "ct": ct, "known": torch.ones_like(ct)})
     assert all(loss.isfinite() for loss in losses.values())
     assert trainer.synthesize(mr).shape == (1, 1, 32, 32)
 
@@ -172,10 +172,10 @@ def test_pix2pix_learns_nothing_where_the_ct_is_unknown(batch):
     for unknown in (-1.0, 1.0):  # whatever stands there in the reference
         trainer = Pix2Pix(make_configuration(), "cpu")
         ct = torch.where(left > 0, batch["ct"], torch.tensor(unknown))
-        step.append(trainer.training_step({"mr": batch["mr"], "ct": ct, "ct_known": left})["l1"])
+        step.append(trainer.training_step({"mr": batch["mr"], "ct": ct, "known": left})["l1"])
     assert torch.equal(*step)
     trainer = Pix2Pix(make_configuration(), "cpu")
-    losses = trainer.training_step(batch | {"ct_known": torch.zeros_like(left)})
+    losses = trainer.training_step(batch | {"known": torch.zeros_like(left)})
     assert losses["l1"] == 0
     assert all(p.grad.abs().max() == 0 for p in trainer.syn_ct.parameters())
 

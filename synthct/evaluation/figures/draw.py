@@ -81,6 +81,8 @@ def draw_cycles(
     # Paired training needs no way back from CT to MR, so its models have none.
     able = [model for model in models if _paired(model.trainer) is not True]
     jobs = [(model, patient) for model in able for patient in best_median_worst(_mae(rows[model.label]))]
+    if not jobs:
+        return ()  # an empty progress bar would tell nothing
     without_cycle = set()
     for model, patient in progress(jobs, total=len(jobs), desc="Figure 6", unit="figure"):
         if model.label in without_cycle:
