@@ -39,7 +39,7 @@ def _run(arguments: argparse.Namespace) -> None:
     device, reason = select_device(arguments.device)
     folder = _model_folder(arguments)
     predictor = Predictor.from_model_folder(folder, arguments.folds, checkpoint=arguments.checkpoint, device=device)
-    folds = arguments.folds or trained_folds(folder, arguments.checkpoint)
+    folds = list(dict.fromkeys(arguments.folds or trained_folds(folder, arguments.checkpoint)))
     print(f"Model: {folder}, fold {', '.join(folds)}, on {device} ({reason})")
     written = predict_folder(predictor, arguments.input, arguments.output, progress=console.progress_bar)
     print(f"Wrote {len(written)} synthetic CTs to {arguments.output}")

@@ -18,6 +18,7 @@ AIR_HU = (-1100.0, -900.0)  # air and a scanner's lowest value, -1024; padding t
 LEAST_AIR_SHARE = 5e-4  # a CT of a head always shows some air around it
 SHIFT_HU = 1024.0  # what the pixel values of a CT without its RescaleIntercept are too high
 LEAST_TISSUE_SHARE = 0.05  # of a volume around a head
+LEAST_PEAK_SHARE = 1 / 3  # of what is denser than air; half of a CT's, a sixth of an MR's that happens to lie there
 PLAUSIBLE_SPACING_MM = (0.05, 20.0)
 
 
@@ -69,7 +70,7 @@ def check_case(case: CaseFiles) -> list[str]:
     ct = _read(case.ct, problems) if case.ct else None
     exchanged = [path for path, image in zip(case.mr, channels) if image is not None and _is_in_hu(image)]
     ct_problems = _problems_of_any(ct, str(case.ct)) if ct is not None else []
-    if exchanged and ct is not None and not ct_problems and not (_is_in_hu(ct) or _is_shifted(ct)):
+    if exchanged and ct is not None and not ct_problems and not _is_in_hu(ct):
         problems.append(f"{exchanged[0]} looks like a CT in HU and {case.ct} does not; exchange MR and CT.")
     else:
         for path in exchanged:
@@ -130,9 +131,10 @@ def _is_shifted(image: sitk.Image) -> bool:
 
     Air then lies near 0 and soft tissue near 1024, and nothing lies where HU have lungs, fat and the rims of the head.
     """
+    tissue = _share(image, SHIFT_HU - 74, SHIFT_HU + 126)
     return (
         _share(image, 0, 100) >= LEAST_AIR_SHARE
-        and _share(image, SHIFT_HU - 74, SHIFT_HU + 126) >= LEAST_TISSUE_SHARE
+        and tissue >= max(LEAST_TISSUE_SHARE, LEAST_PEAK_SHARE * _share(image, 500, np.inf))
         and _share(image, -899, -50) < LEAST_AIR_SHARE
     )
 

@@ -150,9 +150,15 @@ def test_a_ct_in_place_of_an_mr_is_told(folder):
     assert "P_0000.nii.gz looks like a CT in HU" in only_problem(folder)
 
 
+def test_an_mr_in_place_of_a_ct_is_not_to_be_shifted(folder):
+    mr = sitk.GetArrayFromImage(head_mr(GRID))
+    write_image(GRID.place(np.where(mr > 300, mr * np.linspace(1, 3, mr.shape[2]), mr)), ct_path(folder))
+    assert "RescaleSlope and RescaleIntercept" in only_problem(folder)
+
+
 def test_exchanged_mr_and_ct_are_told_in_one_sentence(folder):
     write_image(head_ct(GRID), mr_path(folder))
-    write_image(head_mr(GRID, scale=3), ct_path(folder))
+    write_image(head_mr(GRID, scale=1.2), ct_path(folder))  # its tissue near 1024
     told = only_problem(folder)
     assert f"{mr_path(folder)} looks like a CT in HU and {ct_path(folder)} does not; exchange MR and CT." == told
 
