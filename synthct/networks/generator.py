@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from synthct.networks.few_channels_out import FewChannelsOut
+from synthct.networks.winograd import WinogradConv2d
+
 
 class ResidualBlock(nn.Module):
     """x + two reflection-padded 3 x 3 convolutions of x; (batch, channels, rows, cols) in and out."""
@@ -13,11 +16,11 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
+            WinogradConv2d(channels, channels),
             nn.InstanceNorm2d(channels),
             nn.ReLU(inplace=True),
             nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
+            WinogradConv2d(channels, channels),
             nn.InstanceNorm2d(channels),
         )
 
@@ -65,7 +68,7 @@ class ResnetGenerator(nn.Module):
             nn.ReLU(inplace=True),
             # c7s1-1: (batch, out_channels, rows, cols)
             nn.ReflectionPad2d(3),
-            nn.Conv2d(width, out_channels, 7),
+            FewChannelsOut(width, out_channels, 7),
             nn.Tanh(),
         )
 

@@ -36,8 +36,8 @@ def stated(x: torch.Tensor, parameters: list[torch.Tensor], n_blocks: int) -> to
     return x
 
 
-def small(in_channels=1, out_channels=1, n_blocks=2) -> ResnetGenerator:
-    network = ResnetGenerator(in_channels, out_channels, base_channels=4, n_blocks=n_blocks)
+def small(in_channels=1, out_channels=1, n_blocks=2, base_channels=4) -> ResnetGenerator:
+    network = ResnetGenerator(in_channels, out_channels, base_channels, n_blocks)
     initialise(network, torch.Generator().manual_seed(0))
     return network
 
@@ -108,8 +108,9 @@ def smooth_twin(network: nn.Module) -> nn.Module:
     return twin
 
 
-def test_gradients_at_batch_1_are_those_of_float64():
-    network = smooth_twin(small())
+@pytest.mark.parametrize("base_channels", [4, 32])  # without and with Winograd's convolutions
+def test_gradients_at_batch_1_are_those_of_float64(base_channels):
+    network = smooth_twin(small(base_channels=base_channels))
     for p in network.parameters():
         p.data.mul_(5)  # activations of order 1, as after some training
     exact = copy.deepcopy(network).double()
