@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from synthct.commands import console
+from synthct.parallel import quiet
 from synthct.paths import root_folder
 
 
@@ -16,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = console.make_parser(
         "synthct_train",
         "Train a model on one fold of a preprocessed dataset, then synthesise the CTs of the patients it held out.",
-        "synthct_train 1 cyclegan\nsynthct_train 1 pix2pix 2 -c 2d_lowres --epochs 20 --iterations 300",
+        "synthct_train 1 cyclegan\nsynthct_train 1 pix2pix 2 -c 2d_lowres --epochs 20 --iterations 300\n"
+        "torchrun --nproc_per_node=2 -m synthct.commands.train 1 cyclegan",
     )
     parser.add_argument("dataset", help="dataset number or name")
     parser.add_argument("trainer", help="cyclegan (unpaired) or pix2pix (paired)")
@@ -52,6 +56,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from synthct.preprocessing.dataset import check_cached
     from synthct.training.checkpoint import load_checkpoint
     from synthct.training.device import select_device
+    from synthct.training.distributed import Ranks
     from synthct.training.loop import train
     from synthct.training.model_folder import CHECKPOINT, check_one_plan, describe_model, model_folder_name
     from synthct.training.registry import find_trainer
@@ -65,13 +70,18 @@ def _run(arguments: argparse.Namespace) -> None:
     name = model_folder_name(arguments.trainer, arguments.configuration, disjoint=arguments.disjoint)
     model_folder = root_folder("synthct_results") / preprocessed.name / name
     fold_folder = model_folder / f"fold_{arguments.fold}"
-    device, reason = select_device(arguments.device)
+    ranks = Ranks.from_environment(os.environ)
+    device, reason = select_device(arguments.device, ranks.local_rank)
+    if not ranks.leads:
+        logging.getLogger("synthct").setLevel(logging.ERROR)  # the first process speaks for all
     if not arguments.val:
         check_cached(preprocessed / arguments.configuration, [*split.train, *split.val])
         check_one_plan(preprocessed, model_folder, arguments.configuration, arguments.fold)
-        if not (fold_folder / CHECKPOINT).exists():  # else the folder still describes the earlier model
-            describe_model(preprocessed, model_folder)
-        print(f"Training {name}, fold {arguments.fold}, on {device} ({reason})")
+        if ranks.leads:
+            if not (fold_folder / CHECKPOINT).exists():  # else the folder still describes the earlier model
+                describe_model(preprocessed, model_folder)
+            together = f", in {ranks.world_size} processes" if ranks.world_size > 1 else ""
+            print(f"Training {name}, fold {arguments.fold}, on {device} ({reason}){together}")
         train(
             arguments.trainer,
             plan,
@@ -85,8 +95,11 @@ def _run(arguments: argparse.Namespace) -> None:
             device=device,
             workers=arguments.loaders,
             resume=arguments.resume,
-            progress=console.progress_bar,
+            ranks=ranks,
+            progress=console.progress_bar if ranks.leads else quiet,
         )
+        if not ranks.leads:
+            return
         describe_model(preprocessed, model_folder)
         print(f"Wrote {fold_folder / CHECKPOINT}; progress.png beside it shows how the training went")
     if not (fold_folder / CHECKPOINT).exists():

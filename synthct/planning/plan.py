@@ -99,7 +99,7 @@ class TrainingPlan:
     lambda_identity: float  # CycleGAN's identity loss, relative to lambda_cycle; the seed has none
     lambda_l1: float  # pix2pix: weight of the voxel-wise loss
     pool_size: int  # synthetic images that the discriminators' history holds
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["auto", "float32", "bfloat16"]  # auto: chosen for the device at hand
     seed: int
 
     def __post_init__(self) -> None:

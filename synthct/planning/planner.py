@@ -122,7 +122,7 @@ def seed_configuration(n_channels: int) -> Configuration:
             lambda_identity=0.0,
             lambda_l1=100.0,
             pool_size=50,
-            precision="float32",
+            precision="auto",
             seed=0,
         ),
     )

@@ -20,8 +20,8 @@ class CycleGAN(Trainer):
 
     paired = False
 
-    def __init__(self, configuration: Configuration, device: torch.device | str, seed: int | None = None) -> None:
-        super().__init__(configuration, device, seed)
+    def __init__(self, configuration: Configuration, device: torch.device | str, *others: Any, **options: Any) -> None:
+        super().__init__(configuration, device, *others, **options)
         plan, training = configuration.network, configuration.training
         if training.lambda_identity > 0 and plan.mr_channels != 1:
             raise TrainingError(

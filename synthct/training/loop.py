@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ import torch
 from synthct.parallel import Progress, quiet
 from synthct.planning.plan import Plan, TrainingPlan
 from synthct.training.device import select_device
+from synthct.training.distributed import ALONE, Ranks, joined
 from synthct.training.interrupt import stop_on_signals
 from synthct.training.loader import batches
 from synthct.training.run import TrainingRun
@@ -37,6 +37,7 @@ def train(
     resume: bool = False,
     checkpoint_minutes: float = 10.0,
     memory_budget: int = MEMORY_BUDGET,
+    ranks: Ranks = ALONE,
     progress: Progress = quiet,
 ) -> Path:
     """Train one fold.
@@ -60,6 +61,7 @@ def train(
             the training starts.
         checkpoint_minutes: longest time without a checkpoint.
         memory_budget: bytes of slices held in memory.
+        ranks: this process among those that train together; each calls this function, the first one writes.
         progress: a display like ``tqdm``.
 
     Returns:
@@ -73,6 +75,7 @@ def train(
         device, device_reason = (device, "as given") if device is not None else select_device()
         # The caller's random numbers are left as they are.
         stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else []))
+        stack.enter_context(joined(ranks, device))
         run = TrainingRun(
             trainer_name,
             plan,
@@ -84,6 +87,7 @@ def train(
             disjoint,
             device,
             resume,
+            ranks,
         )
         log.info("synthct with torch %s on %s (%s)", torch.__version__, device, device_reason)
         loader = run.on_train_start(Path(preprocessed_folder) / configuration_name, workers, memory_budget, progress)
@@ -100,12 +104,9 @@ def train(
             while run.step_in_epoch < run.iterations:
                 run.train_step(next(drawn))
                 next(ticks, None)
-                if stop:
-                    run.save("checkpoint_latest.pth")
+                if run.agree_to_stop(bool(stop), checkpoint_minutes):
                     log.info("Stopped after step %d; --continue goes on from there.", run.step)
                     raise KeyboardInterrupt
-                if time.monotonic() - run.saved_at > 60 * checkpoint_minutes:
-                    run.save("checkpoint_latest.pth")
             run.on_epoch_end()
         next(ticks, None)  # lets the display finish
         return run.on_train_end()

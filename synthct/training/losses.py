@@ -36,8 +36,11 @@ def cycle_loss(reconstructed: Tensor, original: Tensor) -> Tensor:
 def masked_l1_loss(synthetic: Tensor, reference: Tensor, weight: Tensor) -> Tensor:
     """pix2pix's voxel-wise loss: the mean absolute difference where ``weight`` is 1; 0 where it is 0 everywhere.
 
+    The mean over the images of a batch, whatever share of each is known: so several processes with an image each
+    learn what one process learns from all of them.
+
     Args:
         synthetic, reference, weight: (batch, 1, rows, cols).
     """
     difference = (synthetic.float() - reference).abs() * weight
-    return difference.sum() / weight.sum().clamp(min=1)
+    return (difference.sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1)).mean()

@@ -23,8 +23,8 @@ class Pix2Pix(Trainer):
 
     paired = True
 
-    def __init__(self, configuration: Configuration, device: torch.device | str, seed: int | None = None) -> None:
-        super().__init__(configuration, device, seed)
+    def __init__(self, configuration: Configuration, device: torch.device | str, *others: Any, **options: Any) -> None:
+        super().__init__(configuration, device, *others, **options)
         plan = configuration.network
         self.lambda_l1 = configuration.training.lambda_l1
         self.syn_ct = self.add_network(

@@ -62,6 +62,12 @@ def check_resumable(checkpoint: dict[str, Any], content: dict[str, Any], fold_fo
     if checkpoint.get("disjoint", False) != content["disjoint"]:
         word = "with" if checkpoint.get("disjoint", False) else "without"
         raise TrainingError(f"Cannot continue {kept}: it was started {word} --disjoint.")
+    processes = checkpoint.get("world_size", 1)
+    if processes != content["world_size"]:
+        raise TrainingError(
+            f"Cannot continue {kept}: {processes} process(es) trained it together, not {content['world_size']}; "
+            f"start as many (torchrun --nproc_per_node={processes})."
+        )
     for key, value in content["training"].items():
         if checkpoint["training"].get(key) != value:
             log.warning("Continuing with another %s: %s instead of %s.", key, value, checkpoint["training"].get(key))

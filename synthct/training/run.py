@@ -18,9 +18,11 @@ from synthct.parallel import Progress
 from synthct.planning.plan import Plan, TrainingPlan
 from synthct.records import to_plain
 from synthct.training.checkpoint import save_checkpoint
+from synthct.training.distributed import Ranks, agreed, gathered, mean_over_ranks
 from synthct.training.loader import Batch, SliceLoader
 from synthct.training.log import TrainingLog
 from synthct.training.progress_figure import ProgressFigure
+from synthct.training.recorded_step import fastest_step
 from synthct.training.registry import find_trainer
 from synthct.training.resume import check_resumable, find_checkpoint, plain_split, training_of
 from synthct.training.sampling import PairedOrder, UnpairedOrder
@@ -53,6 +55,7 @@ class TrainingRun:
         disjoint: bool,
         device: torch.device,
         resume: bool,
+        ranks: Ranks,
     ) -> None:
         trainer_class = find_trainer(trainer_name)
         configuration = plan.configuration(configuration_name)
@@ -76,11 +79,13 @@ class TrainingRun:
             "training": to_plain(training),
             "split": self.split,
             "disjoint": disjoint,
+            "world_size": ranks.world_size,
         }
         if self.checkpoint:
             check_resumable(self.checkpoint, self.identity, fold_folder)
-        self.device = device
-        self.trainer = trainer_class(dataclasses.replace(configuration, training=training), device)
+        self.device, self.ranks = device, ranks
+        self.trainer = trainer_class(dataclasses.replace(configuration, training=training), device, ranks=ranks)
+        self.perform_step = fastest_step(self.trainer)
         self.preprocessing, self.network = configuration.preprocessing, configuration.network
         self.log = TrainingLog(fold_folder / "training_log.csv")
         self.figure = ProgressFigure(fold_folder / "progress.png", self.title)
@@ -113,14 +118,15 @@ class TrainingRun:
             budget=memory_budget,
             progress=progress,
         )
+        drawn_by = {"batch_size": training.batch_size, "rank": self.ranks.rank, "world_size": self.ranks.world_size}
         if paired:
-            order = PairedOrder(slices.mr, training.seed, batch_size=training.batch_size)
+            order = PairedOrder(slices.mr, training.seed, **drawn_by)
         else:
-            order = UnpairedOrder(slices.mr, slices.ct, training.seed, batch_size=training.batch_size)
+            order = UnpairedOrder(slices.mr, slices.ct, training.seed, **drawn_by)
         self.iterations = training.iterations_per_epoch or order.steps_per_epoch
         self.validation = Validation.read(stacks, self.split["val"], self.split["train"], self.preprocessing)
 
-        log.info("precision: %s", self.trainer.precision)
+        log.info("precision: %s (%s)", self.trainer.precision, self.trainer.precision_reason)
         log.info("slices: %d MR of %d patients, %d CT of %d patients%s", len(slices.mr), len(slices.mr_patients),
                  len(slices.ct), len(slices.ct_patients), ", paired" if paired else "")  # fmt: skip
         log.info("steps: %d epochs of %d", training.epochs, self.iterations)
@@ -155,7 +161,7 @@ class TrainingRun:
             if name in batch
         }
         try:
-            losses = self.trainer.training_step(on_device)
+            losses = self.perform_step(on_device)
         except torch.OutOfMemoryError:
             raise TrainingError(
                 f"The memory of {self.device} is too small for crops of {list(self.training.crop_size)} in batches of "
@@ -171,10 +177,23 @@ class TrainingRun:
 
     def on_epoch_end(self) -> None:
         self._check_losses()
-        means = {name: float(total) / max(1, self.step_in_epoch) for name, total in self.loss_sums.items()}
+        sums = mean_over_ranks(self.loss_sums, self.ranks)
+        means = {name: float(total) / max(1, self.step_in_epoch) for name, total in sums.items()}
         seconds = self.seconds + time.monotonic() - self.started
-        mae_hu = self.validation.mae_hu(self.trainer)
         self.epoch += 1
+        if self.ranks.leads:
+            self._tell(means, seconds)
+        self.step_in_epoch, self.loss_sums, self.seconds = 0, {}, 0.0
+        self.save("checkpoint_latest.pth")
+        if self.ranks.leads and (
+            time.monotonic() - self.figure_at > SECONDS_BETWEEN_FIGURES or self.epoch == self.training.epochs
+        ):
+            self.figure.draw(self.log, self.trainer, self.validation)
+            self.figure_at = time.monotonic()
+
+    def _tell(self, means: dict[str, float], seconds: float) -> None:
+        """The epoch's row of the log, and its line on the terminal."""
+        mae_hu = self.validation.mae_hu(self.trainer)
         self.log.add(
             {
                 "epoch": self.epoch,
@@ -189,22 +208,29 @@ class TrainingRun:
         losses = ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
         log.info("epoch %d/%d: %s%s", self.epoch, self.training.epochs, losses,
                  "" if mae_hu is None else f", held-out MAE {mae_hu:.1f} HU")  # fmt: skip
-        self.step_in_epoch, self.loss_sums, self.seconds = 0, {}, 0.0
-        self.save("checkpoint_latest.pth")
-        if time.monotonic() - self.figure_at > SECONDS_BETWEEN_FIGURES or self.epoch == self.training.epochs:
-            self.figure.draw(self.log, self.trainer, self.validation)
-            self.figure_at = time.monotonic()
 
     def on_train_end(self) -> Path:
         """Only now does the fold belong to this training: until here split.json is that of the earlier final model."""
         path = self.save("checkpoint_final.pth")
-        write_json(self.split, self.fold_folder / "split.json")
+        if self.ranks.leads:
+            write_json(self.split, self.fold_folder / "split.json")
         return path
+
+    def agree_to_stop(self, asked: bool, checkpoint_minutes: float) -> bool:
+        """Whether to stop now, for one rank or all; on the way, a checkpoint where the last is too old.
+
+        All ranks take part in a checkpoint, so that all must decide alike, at the same step.
+        """
+        due = self.ranks.leads and time.monotonic() - self.saved_at > 60 * checkpoint_minutes
+        stop, due = agreed([asked, due], self.ranks)
+        if stop or due:
+            self.save("checkpoint_latest.pth")
+        return stop
 
     # -- state -------------------------------------------------------------------------------------------------------
 
     def save(self, name: str) -> Path:
-        """Write a checkpoint, unless a loss or a weight is no finite number."""
+        """Write a checkpoint, unless a loss or a weight is no finite number; all ranks give to it, rank 0 writes it."""
         self._check_losses()
         if not self.trainer.is_finite():
             raise TrainingError(f"A network weight is not finite after step {self.step}; {self._last_good()}.")
@@ -219,12 +245,24 @@ class TrainingRun:
         rng = {"torch": torch.get_rng_state()}
         if self.device.type == "cuda":
             rng["cuda"] = torch.cuda.get_rng_state(self.device)
-        state = {"epoch": self.epoch, "step": self.step, "epoch_so_far": progress, "rng": rng}
-        save_checkpoint(path, self.identity | state | self.trainer.state_dict())
+        state = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "precision": {"chosen": self.trainer.precision, "reason": self.trainer.precision_reason},
+        }
+        trainer_state = self.trainer.state_dict()
+        # What differs between the ranks: the rest is the same on all of them.
+        own = {"epoch_so_far": progress, "rng": rng, "pools": trainer_state["pools"]}
+        of_ranks = gathered(own, self.ranks)
+        if self.ranks.leads:
+            others = {"other_ranks": of_ranks[1:]} if self.ranks.world_size > 1 else {}
+            save_checkpoint(path, self.identity | state | trainer_state | own | others)
         self.saved_step, self.saved_at = self.step, time.monotonic()
         return path
 
     def _restore(self, checkpoint: dict[str, Any]) -> None:
+        if self.ranks.rank:
+            checkpoint = checkpoint | checkpoint["other_ranks"][self.ranks.rank - 1]
         self.trainer.load_state_dict(checkpoint)
         self.epoch, self.step = checkpoint["epoch"], checkpoint["step"]
         so_far = checkpoint["epoch_so_far"]

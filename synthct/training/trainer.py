@@ -12,7 +12,11 @@ from torch import Tensor, nn
 
 from synthct.networks.generator import initialise
 from synthct.planning.plan import Configuration
+from synthct.training.distributed import ALONE, Ranks, average_gradients
 from synthct.training.image_pool import ImagePool
+from synthct.training.precision import choose_precision
+
+POOLS_OF_A_RANK = 1000  # distance between the seeds of two ranks' pools
 
 
 class Trainer(ABC):
@@ -23,21 +27,31 @@ class Trainer(ABC):
         networks: by name; ``syn_ct`` makes the sCT.
         optimisers: by name.
         pools: histories of synthetic images, by name.
+        precision, precision_reason: of the forward passes, ``float32`` or ``bfloat16``, and why.
     """
 
     paired: ClassVar[bool]
 
-    def __init__(self, configuration: Configuration, device: torch.device | str, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        device: torch.device | str,
+        seed: int | None = None,
+        ranks: Ranks = ALONE,
+    ) -> None:
         """Store what is given; a subclass then adds its networks, optimisers and pools.
 
         Args:
             configuration: network and training of the plan.
             device: where the networks live.
             seed: of weights and pools; the training plan's by default.
+            ranks: the processes that train together. All start with the same weights, each has pools of its own.
         """
         self.configuration = configuration
         self.device = torch.device(device)
+        self.ranks = ranks
         self.seed = configuration.training.seed if seed is None else seed
+        self.precision, self.precision_reason = choose_precision(configuration.training.precision, self.device)
         self.generator = torch.Generator().manual_seed(self.seed)
         self.networks: dict[str, nn.Module] = {}
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
@@ -70,30 +84,25 @@ class Trainer(ABC):
 
     def add_optimiser(self, name: str, *networks: nn.Module) -> torch.optim.Optimizer:
         """One Adam for all parameters of the networks (seed, section 4)."""
-        training = self.configuration.training
         self.optimisers[name] = torch.optim.Adam(
             [parameter for network in networks for parameter in network.parameters()],
-            lr=training.learning_rate,
-            betas=training.adam_betas,
-            fused=self.device.type in ("cpu", "cuda"),  # one pass over all parameters instead of one each
+            betas=self.configuration.training.adam_betas,
+            **self._adam_settings(self.configuration.training.learning_rate),
         )
         return self.optimisers[name]
 
     def add_pool(self, name: str) -> ImagePool:
         """A history of synthetic images with a generator of its own."""
-        self.pools[name] = ImagePool(self.configuration.training.pool_size, self.seed + 1 + len(self.pools))
+        seed = self.seed + 1 + len(self.pools) + POOLS_OF_A_RANK * self.ranks.rank
+        self.pools[name] = ImagePool(self.configuration.training.pool_size, seed, self.device)
         return self.pools[name]
 
     def update(self, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-        """One step of the optimiser down the loss."""
+        """One step of the optimiser down the loss, averaged over the processes that train together."""
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        average_gradients([p for group in optimiser.param_groups for p in group["params"]], self.ranks)
         optimiser.step()
-
-    @property
-    def precision(self) -> str:
-        """The plan's precision where the device gains by it: bfloat16 on CUDA GPUs, else float32."""
-        return self.configuration.training.precision if self.device.type == "cuda" else "float32"
 
     def autocast(self) -> AbstractContextManager:
         """Forward passes in the precision in force; bfloat16 has float32's range, so losses need no scaling."""
@@ -105,7 +114,10 @@ class Trainer(ABC):
         """The same rate for every optimiser."""
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(learning_rate)  # in place: a recorded step goes on reading it
+                else:
+                    group["lr"] = learning_rate
 
     def is_finite(self) -> bool:
         """Whether no weight is NaN or infinite; waits for the device."""
@@ -125,9 +137,18 @@ class Trainer(ABC):
         for name, network in self.networks.items():
             network.load_state_dict(state["networks"][name])
         for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
+            loaded = state["optimisers"][name]
+            # How Adam computes is this device's matter, whatever the device that the state was written on.
+            groups = [group | self._adam_settings(float(group["lr"])) for group in loaded["param_groups"]]
+            optimiser.load_state_dict(loaded | {"param_groups": groups})
         for name, pool in self.pools.items():
-            pool.load_state_dict(state["pools"][name], self.device)
+            pool.load_state_dict(state["pools"][name])
+
+    def _adam_settings(self, rate: float) -> dict[str, Any]:
+        """Of this device: one pass over all parameters; on a GPU with all numbers there, so that nothing waits."""
+        if self.device.type == "cuda":
+            return {"lr": torch.tensor(rate, device=self.device), "fused": True, "capturable": True}
+        return {"lr": rate, "fused": self.device.type == "cpu", "capturable": False}
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def test_wolterink2017_is_the_seed_whatever_the_data(facts):
             "lambda_identity": 0.0,
             "lambda_l1": 100.0,
             "pool_size": 50,
-            "precision": "float32",
+            "precision": "auto",
             "seed": 0,
         },
     }

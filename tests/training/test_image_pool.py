@@ -13,7 +13,7 @@ def test_first_images_are_handed_out_as_they_are():
     pool = ImagePool(50, seed=0)
     for i in range(50):
         assert torch.equal(pool.exchange(images(i)), images(i))
-    assert len(pool.images) == 50
+    assert pool.count == 50
 
 
 def test_later_about_half_are_earlier_images_and_the_pool_stays_bounded():
@@ -21,7 +21,7 @@ def test_later_about_half_are_earlier_images_and_the_pool_stays_bounded():
     n, earlier = 2000, 0
     for i in range(n):
         handed_out = pool.exchange(images(i))
-        assert len(pool.images) <= 50
+        assert pool.count <= 50
         if i >= 50:
             earlier += handed_out[0, 0, 0, 0].item() != i
     assert abs(earlier / (n - 50) - 0.5) < 0.04
@@ -62,4 +62,22 @@ def test_a_smaller_pool_takes_up_a_larger_ones_state():
     smaller.load_state_dict(pool.state_dict())
     for i in range(20):
         smaller.exchange(images(i))
-    assert len(smaller.images) == 2
+    assert smaller.count == 2
+
+
+def test_choices_may_be_drawn_beforehand():
+    one, other = ImagePool(3, seed=4), ImagePool(3, seed=4)
+    for i in range(0, 40, 2):
+        other.draw(2)
+        assert torch.equal(one.exchange(images(i, i + 1)), other.exchange(images(i, i + 1)))
+
+
+def test_the_memory_of_the_images_stays_where_it_is():
+    """A recorded CUDA graph goes on writing to it."""
+    pool = ImagePool(3, seed=4)
+    pool.exchange(images(1))
+    address = pool.images.data_ptr()
+    for i in range(10):
+        pool.exchange(images(i))
+    pool.load_state_dict(pool.state_dict())
+    assert pool.images.data_ptr() == address

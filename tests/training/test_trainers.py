@@ -180,8 +180,11 @@ def test_pix2pix_learns_nothing_where_the_ct_is_unknown(batch):
     assert all(p.grad.abs().max() == 0 for p in trainer.syn_ct.parameters())
 
 
-def test_bfloat16_is_used_on_cuda_only():
-    assert CycleGAN(make_configuration(precision="bfloat16"), "cpu").precision == "float32"
+def test_precision_is_the_plans_or_chosen_with_a_reason():
+    assert CycleGAN(make_configuration(precision="bfloat16"), "cpu").precision == "bfloat16"
+    chosen = CycleGAN(make_configuration(precision="auto"), "cpu")
+    assert chosen.precision == "float32"
+    assert chosen.precision_reason
 
 
 def test_registry_finds_ours_and_names_all_when_it_does_not():
