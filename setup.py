@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+?)"', (here / "synthct" / "__init__.py").read_text(encoding="utf-8"))[1]
+cluster = ["distributed>=2024.1"]
 commands = ("plan_and_preprocess", "train", "predict", "evaluate", "make_example")
 
 setup(
@@ -30,6 +31,6 @@ setup(
         "matplotlib>=3.8",
         "tqdm>=4.66",
     ],
-    extras_require={"test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6"]},
+    extras_require={"cluster": cluster, "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", *cluster]},
     entry_points={"console_scripts": [f"synthct_{command} = synthct.commands.{command}:main" for command in commands]},
 )

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, as_completed, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,7 +50,7 @@ def run_cases(
         function: a top-level function (it travels to other processes).
         arguments: a tuple a case.
         workers: processes; 1 works in this one.
-        executor: used instead of a pool of our own, such as a cluster's.
+        executor: used instead of a pool of our own, such as a cluster's; ``workers`` is then without meaning.
         progress: a display like ``tqdm``.
         describe: the display's title.
 
@@ -58,7 +58,8 @@ def run_cases(
         The results by case, in the order of ``arguments``.
 
     Raises:
-        SynthctError: the error of the first case that failed, as it is; work not yet begun is given up.
+        SynthctError: the error of the first case that failed, as it is, or that its worker was lost; work not yet begun
+            is given up.
         RuntimeError: any other failure, naming the case.
     """
     if not arguments:
@@ -71,20 +72,29 @@ def run_cases(
         min(workers, len(arguments)), multiprocessing.get_context("spawn"), _share_cores, (workers,)
     )
     results: dict[str, Result] = {}
+    futures: dict[Future[Result], str] = {}
     try:
-        futures = {pool.submit(_named, function, case, values): case for case, values in arguments.items()}
+        for case, values in arguments.items():
+            futures[pool.submit(_named, function, case, values)] = case
         for future in progress(as_completed(futures), total=len(futures), desc=describe, unit="case"):
             try:
                 results[futures[future]] = future.result()
+                del futures[future]  # a cluster computes again what is still held when its worker is lost
             except BrokenExecutor:
                 unfinished = ", ".join(case for case in arguments if case not in results)
                 raise SynthctError(
                     f"A worker process was ended from outside, most likely for lack of memory; use fewer workers "
                     f"(-np). Not finished: {unfinished}."
                 ) from None
-    except BaseException:
+    except BaseException as fault:
         if executor is None:
             _stop(pool)
+            raise
+        lost = _loss(fault, futures, [case for case in arguments if case not in results])
+        for future in futures:  # the executor is not ours to shut down, but this work is
+            future.cancel()
+        if lost is not None:
+            raise lost from None
         raise
     if executor is None:
         pool.shutdown()
@@ -98,6 +108,31 @@ def _named(function: Callable[..., Result], case: str, values: tuple[Any, ...]) 
         raise
     except Exception as fault:
         raise RuntimeError(f"{case}: {type(fault).__name__}: {fault}") from fault
+
+
+def _loss(fault: BaseException, futures: Mapping[Future[Any], str], unfinished: list[str]) -> SynthctError | None:
+    """The error where a cluster, and not the work itself, failed; None for any other fault."""
+    if isinstance(fault, CancelledError) or _is_of_dask(fault, "ClosedClientError"):
+        return SynthctError(
+            "The connection to the scheduler was lost, or the work was cancelled there; see the scheduler's log and "
+            f"run the command again. Not finished: {', '.join(unfinished)}."
+        )
+    if not _is_of_dask(fault, "KilledWorker"):
+        return None
+    # Work that waited on a worker when it ended is given up with the work that ended it, which was there before.
+    wait(futures, timeout=0.5)
+    done = {future: case for future, case in futures.items() if future.done() and not future.cancelled()}
+    first, *others = [case for future, case in done.items() if _is_of_dask(future.exception(), "KilledWorker")]
+    beside = f" On the same workers: {', '.join(others)}." if others else ""
+    return SynthctError(
+        f"{first}: every worker that took up this case was ended from outside, most likely for lack of memory; "
+        f"start workers with more memory or fewer threads.{beside}"
+    )
+
+
+def _is_of_dask(fault: BaseException | None, name: str) -> bool:
+    """Whether it is that error of ``distributed``, which need not be installed."""
+    return type(fault).__name__ == name and type(fault).__module__.partition(".")[0] == "distributed"
 
 
 def _stop(pool: Executor) -> None:

@@ -1,6 +1,10 @@
 """For all tests: one thread, so that workers of a parallel run do not fight for the cores."""
 
+from __future__ import annotations
+
+import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,3 +19,33 @@ def no_folders_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests say themselves where data are, whatever the user's environment says."""
     for name in ("synthct_raw", "synthct_preprocessed", "synthct_results"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """A dask scheduler in this process and two worker processes of one thread; none of them outlives the tests."""
+    import psutil
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        local_directory=str(tmp_path_factory.mktemp("dask")),
+        silence_logs=logging.CRITICAL,
+    ) as cluster:
+        yield cluster
+        pids = [nanny.pid for nanny in cluster.workers.values()]
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+@pytest.fixture
+def scheduler(running_cluster) -> str:
+    """The address of the cluster's scheduler, with both workers there."""
+    from distributed import Client
+
+    with Client(running_cluster.scheduler_address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=30)
+    return running_cluster.scheduler_address

@@ -8,6 +8,9 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from synthct import __version__
@@ -41,6 +44,28 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="worker processes (default: %(default)s)",
     )
+
+
+def add_scheduler(parser: argparse.ArgumentParser, note: str = "") -> None:
+    """The ``--scheduler`` option; ``note`` goes before the end of its help."""
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="the workers of a dask cluster do the work; such as tcp://node1:8786, needs synthct[cluster]. "
+        f"{note}Raw, preprocessed and results folders, MRs and output must be on a file system that all workers see "
+        "under the same path",
+    )
+
+
+def cluster(
+    arguments: argparse.Namespace, *, reads: Sequence[Path], writes: Sequence[Path]
+) -> AbstractContextManager[Executor | None]:
+    """The executor of the cluster that ``--scheduler`` names, or None without one; see ``cluster_executor``."""
+    if arguments.scheduler is None:
+        return nullcontext()
+    from synthct.cluster import cluster_executor
+
+    return cluster_executor(arguments.scheduler, reads=reads, writes=writes)
 
 
 def positive_integer(text: str) -> int:

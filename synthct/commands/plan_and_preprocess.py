@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from concurrent.futures import Executor
+from pathlib import Path
 
 from synthct.commands import console
 from synthct.paths import root_folder
@@ -16,7 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "synthct_plan_and_preprocess",
         "Check a raw dataset, measure its fingerprint, plan, and cache network-ready slices. "
         "A second run does only what is new or has changed.",
-        "synthct_plan_and_preprocess -d 1\nsynthct_plan_and_preprocess -d 1 2 -c 2d_lowres -np 4",
+        "synthct_plan_and_preprocess -d 1\nsynthct_plan_and_preprocess -d 1 2 -c 2d_lowres -np 4\n"
+        "synthct_plan_and_preprocess -d 1 --scheduler tcp://node1:8786",
     )
     parser.add_argument("-d", dest="datasets", nargs="+", required=True, metavar="ID", help="dataset numbers or names")
     parser.add_argument("-c", dest="configurations", nargs="+", metavar="NAME", help="configurations (default: all)")
@@ -32,35 +35,51 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--clean", action="store_true", help="throw away what an earlier run left, edited plans and splits included"
     )
     console.add_workers(parser)
+    console.add_scheduler(parser, "-np is then without meaning. ")
     return console.run(parser, _run, argv)
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    raw_root = root_folder("synthct_raw")
+    preprocessed_root = None if arguments.verify_only else root_folder("synthct_preprocessed")
+    if arguments.scheduler is not None:  # a relative path means something else on another machine
+        raw_root, preprocessed_root = raw_root.absolute(), preprocessed_root and preprocessed_root.absolute()
+    writes = [preprocessed_root] if preprocessed_root else []
+    with console.cluster(arguments, reads=[raw_root], writes=writes) as executor:
+        for dataset in arguments.datasets:
+            _plan_and_preprocess(arguments, raw_root, preprocessed_root, dataset, executor)
+
+
+def _plan_and_preprocess(
+    arguments: argparse.Namespace,
+    raw_root: Path,
+    preprocessed_root: Path | None,
+    dataset: str,
+    executor: Executor | None,
+) -> None:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
     from synthct.preprocessing.plan_and_preprocess import plan_and_preprocess
 
-    raw_root = root_folder("synthct_raw")
-    preprocessed_root = None if arguments.verify_only else root_folder("synthct_preprocessed")
-    for dataset in arguments.datasets:
-        raw = RawDataset.open(find_dataset_folder(raw_root, dataset))
-        folder = (preprocessed_root or raw_root) / raw.name
-        plan = plan_and_preprocess(
-            raw,
-            folder,
-            planner=arguments.planner,
-            configurations=arguments.configurations,
-            workers=arguments.workers,
-            clean=arguments.clean,
-            verify_only=arguments.verify_only,
-            progress=console.progress_bar,
-        )
-        if plan is not None:
-            number = raw.name[7:10].lstrip("0") or "0"
-            print(f"The plan and its reasons are in {folder / 'plans.json'}")
-            ready = arguments.configurations or list(plan.configurations)
-            chosen = "" if "2d" in ready else f" -c {ready[0]}"
-            hint = "   (or, in minutes on a CPU, with -c 2d_lowres)" if {"2d", "2d_lowres"} <= set(ready) else ""
-            print(f"Next: synthct_train {number} cyclegan{chosen}{hint}")
+    raw = RawDataset.open(find_dataset_folder(raw_root, dataset))
+    folder = (preprocessed_root or raw_root) / raw.name
+    plan = plan_and_preprocess(
+        raw,
+        folder,
+        planner=arguments.planner,
+        configurations=arguments.configurations,
+        workers=arguments.workers,
+        executor=executor,
+        clean=arguments.clean,
+        verify_only=arguments.verify_only,
+        progress=console.progress_bar,
+    )
+    if plan is not None:
+        number = raw.name[7:10].lstrip("0") or "0"
+        print(f"The plan and its reasons are in {folder / 'plans.json'}")
+        ready = arguments.configurations or list(plan.configurations)
+        chosen = "" if "2d" in ready else f" -c {ready[0]}"
+        hint = "   (or, in minutes on a CPU, with -c 2d_lowres)" if {"2d", "2d_lowres"} <= set(ready) else ""
+        print(f"Next: synthct_train {number} cyclegan{chosen}{hint}")
 
 
 if __name__ == "__main__":

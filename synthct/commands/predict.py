@@ -17,7 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "synthct_predict",
         "Write a synthetic CT in HU, on the MR's own grid, for every MR of a folder. "
         "Without -d, -tr, -c or -m the model that was trained last is used.",
-        "synthct_predict -i mrs -o cts\nsynthct_predict -i mrs -o cts -d 1 -tr cyclegan -c 2d -f 0 1",
+        "synthct_predict -i mrs -o cts\nsynthct_predict -i mrs -o cts -d 1 -tr cyclegan -c 2d -f 0 1\n"
+        "synthct_predict -i mrs -o cts --scheduler tcp://node1:8786",
     )
     parser.add_argument("-i", dest="input", type=Path, required=True, metavar="FOLDER", help="MRs, PATIENT_0000.nii.gz")
     parser.add_argument("-o", dest="output", type=Path, required=True, metavar="FOLDER", help="for the synthetic CTs")
@@ -28,20 +29,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("-f", dest="folds", nargs="+", metavar="FOLD", help="folds to average (default: all trained)")
     parser.add_argument("-chk", dest="checkpoint", default="checkpoint_final.pth", metavar="FILE", help="%(default)s")
     parser.add_argument("-device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    console.add_scheduler(parser)
     return console.run(parser, _run, argv)
 
 
 def _run(arguments: argparse.Namespace) -> None:
     from synthct.inference import Predictor
     from synthct.inference.folders import predict_folder, trained_folds
+    from synthct.inference.task import ModelFiles
     from synthct.training.device import select_device
 
-    device, reason = select_device(arguments.device)
+    # The workers of a cluster choose the device each for itself; here the model is then only checked.
+    alone = arguments.scheduler is None
+    device, reason = select_device(arguments.device if alone else "cpu")
     folder = _model_folder(arguments)
     predictor = Predictor.from_model_folder(folder, arguments.folds, checkpoint=arguments.checkpoint, device=device)
     folds = list(dict.fromkeys(arguments.folds or trained_folds(folder, arguments.checkpoint)))
-    print(f"Model: {folder}, fold {', '.join(folds)}, on {device} ({reason})")
-    written = predict_folder(predictor, arguments.input, arguments.output, progress=console.progress_bar)
+    where = f"{device} ({reason})" if alone else f"the cluster at {arguments.scheduler}"
+    print(f"Model: {folder}, fold {', '.join(folds)}, on {where}")
+    model = ModelFiles.of(folder, folds, checkpoint=arguments.checkpoint, device=arguments.device)
+    with console.cluster(arguments, reads=[arguments.input, folder], writes=[arguments.output]) as executor:
+        written = predict_folder(
+            predictor, arguments.input, arguments.output, executor=executor, model=model, progress=console.progress_bar
+        )
     print(f"Wrote {len(written)} synthetic CTs to {arguments.output}")
     print(f"Next, with reference CTs at hand: synthct_evaluate -p {arguments.output} -r REFERENCE_CTS")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from concurrent.futures import Executor
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,12 @@ PLAUSIBLE_SPACING_MM = (0.05, 20.0)
 
 
 def check_dataset(
-    raw: RawDataset, *, checked: Collection[str] = (), workers: int = 1, progress: Progress = quiet
+    raw: RawDataset,
+    *,
+    checked: Collection[str] = (),
+    workers: int = 1,
+    executor: Executor | None = None,
+    progress: Progress = quiet,
 ) -> None:
     """Read every image of a dataset once and check what the pipeline relies on.
 
@@ -31,6 +37,7 @@ def check_dataset(
         raw: the dataset.
         checked: training patients who passed before and have not changed.
         workers: processes.
+        executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
         progress: a display like ``tqdm``.
 
     Raises:
@@ -46,7 +53,7 @@ def check_dataset(
         problems.append(f"{raw.folder}: patient '{patient}' is in the training and in the test set; remove one.")
     cases = {f"training:{patient}": (case,) for patient, case in raw.training.items() if patient not in checked}
     cases |= {f"test:{patient}": (case,) for patient, case in raw.test.items()}
-    found = run_cases(check_case, cases, workers=workers, progress=progress, describe="Checking")
+    found = run_cases(check_case, cases, workers=workers, executor=executor, progress=progress, describe="Checking")
     problems += [problem for case_problems in found.values() for problem in case_problems]
     if problems:
         title = f"{raw.name} has {len(problems)} problem{'s' * (len(problems) > 1)}:"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from concurrent.futures import Executor
 from pathlib import Path
 
-from synthct.dataset.images import read_case
 from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.errors import ImageError, ModelError
-from synthct.imaging.io import FILE_ENDINGS, image_name, write_image
+from synthct.imaging.io import FILE_ENDINGS, image_name
 from synthct.inference.predictor import CHECKPOINT, Predictor, trained_folds
-from synthct.parallel import Progress, quiet
+from synthct.inference.task import ModelFiles, predict_file, predict_task
+from synthct.parallel import Progress, quiet, run_cases
 
 __all__ = ["list_mrs", "newest_model_folder", "predict_folder", "predict_held_out", "trained_folds"]
+
+logger = logging.getLogger("synthct")
 
 
 def newest_model_folder(results: Path, pattern: str = "Dataset*/*", checkpoint: str = CHECKPOINT) -> Path:
@@ -73,8 +77,24 @@ def list_mrs(folder: Path, n_channels: int) -> dict[str, tuple[Path, ...]]:
     return {patient: tuple(channels[i] for i in range(n_channels)) for patient, channels in found.items()}
 
 
-def predict_folder(predictor: Predictor, mrs: Path, output: Path, *, progress: Progress = quiet) -> list[Path]:
+def predict_folder(
+    predictor: Predictor,
+    mrs: Path,
+    output: Path,
+    *,
+    executor: Executor | None = None,
+    model: ModelFiles | None = None,
+    progress: Progress = quiet,
+) -> list[Path]:
     """Write an sCT for every MR of a folder, named after the patient and in the MR's file format.
+
+    Args:
+        predictor: the model.
+        mrs: the folder of MRs.
+        output: the folder of sCTs; made where it is missing.
+        executor: does the work in place of this process, a case a task, such as a cluster's.
+        model: with ``executor``, the files of the same model, which each of its workers loads once.
+        progress: a display like ``tqdm``.
 
     Returns:
         The files written.
@@ -86,12 +106,23 @@ def predict_folder(predictor: Predictor, mrs: Path, output: Path, *, progress: P
     cases = list_mrs(mrs, predictor.configuration.network.mr_channels)
     if output.resolve() == Path(mrs).resolve():
         raise ImageError(f"{output} is the folder of the MRs; give another folder with -o.")
-    written = []
+    written = {
+        patient: output / f"{patient}{paths[0].name[len(image_name(paths[0])) :]}" for patient, paths in cases.items()
+    }
+    if executor is not None:
+        if model is None:
+            raise ValueError("An executor needs the files of the model, so that its workers can load it.")
+        tasks = {
+            patient: (model, CaseFiles(patient, tuple(path.absolute() for path in paths), None, None), path.absolute())
+            for (patient, paths), path in zip(cases.items(), written.values())
+        }
+        warnings = run_cases(predict_task, tasks, executor=executor, progress=progress, describe="Predicting")
+        for warning in (one for of_case in warnings.values() for one in of_case):
+            logger.warning(warning)
+        return list(written.values())
     for patient, paths in progress(cases.items(), total=len(cases), desc="Predicting", unit="case"):
-        path = output / f"{patient}{paths[0].name[len(image_name(paths[0])) :]}"
-        _predict_file(predictor, CaseFiles(patient, paths, None, None), path)
-        written.append(path)
-    return written
+        predict_file(predictor, CaseFiles(patient, paths, None, None), written[patient])
+    return list(written.values())
 
 
 def predict_held_out(
@@ -114,11 +145,6 @@ def predict_held_out(
     written = []
     for patient in progress(patients, total=len(patients), desc="Held-out patients", unit="case"):
         path = Path(output) / f"{patient}{raw.file_ending}"
-        _predict_file(predictor, raw.training[patient], path)
+        predict_file(predictor, raw.training[patient], path)
         written.append(path)
     return written
-
-
-def _predict_file(predictor: Predictor, case: CaseFiles, path: Path) -> None:
-    images = read_case(CaseFiles(case.patient, case.mr, None, case.mask))
-    write_image(predictor.predict(images.mr, head_mask=images.given_mask, name=str(case.mr[0])), path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 
 import numpy as np
 import SimpleITK as sitk
@@ -18,12 +19,30 @@ from synthct.planning.fingerprint import FORMAT_VERSION, HEAD_PERCENTILES, CaseF
 
 
 def measure_dataset(
-    raw: RawDataset, *, known: Fingerprint | None = None, workers: int = 1, progress: Progress = quiet
+    raw: RawDataset,
+    *,
+    known: Fingerprint | None = None,
+    workers: int = 1,
+    executor: Executor | None = None,
+    progress: Progress = quiet,
 ) -> Fingerprint:
-    """The fingerprint of the training cases; those that ``known`` measured and that have not changed are taken over."""
+    """The fingerprint of the training cases; those that ``known`` measured and that have not changed are taken over.
+
+    Args:
+        raw: the dataset.
+        known: an earlier fingerprint.
+        workers: processes.
+        executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
+        progress: a display like ``tqdm``.
+
+    Raises:
+        DatasetError: no head can be found in an image.
+    """
     unchanged = unchanged_cases(raw, known)
     arguments = {patient: (case,) for patient, case in raw.training.items() if patient not in unchanged}
-    measured = run_cases(measure_case, arguments, workers=workers, progress=progress, describe="Fingerprint")
+    measured = run_cases(
+        measure_case, arguments, workers=workers, executor=executor, progress=progress, describe="Fingerprint"
+    )
     cases = {patient: unchanged.get(patient) or measured[patient] for patient in raw.training}
     return Fingerprint(FORMAT_VERSION, __version__, raw.name, cases)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def preprocess_dataset(
     folder: Path,
     *,
     workers: int = 1,
+    executor: Executor | None = None,
     progress: Progress = quiet,
 ) -> tuple[int, int]:
     """Write ``<folder>/<configuration>/<patient>.npz`` for all that is new or changed; drop patients who are gone.
@@ -53,6 +55,7 @@ def preprocess_dataset(
         configurations: by name, those to preprocess.
         folder: the preprocessed dataset.
         workers: processes.
+        executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
         progress: a display like ``tqdm``.
 
     Returns:
@@ -68,7 +71,7 @@ def preprocess_dataset(
             entry = CacheEntry(path, configuration.preprocessing, cache_key(case, configuration.preprocessing))
             if _key_of(path) != entry.key:
                 stale.setdefault(patient, (case, []))[1].append(entry)
-    run_cases(_preprocess_case, stale, workers=workers, progress=progress, describe="Preprocessing")
+    run_cases(_preprocess_case, stale, workers=workers, executor=executor, progress=progress, describe="Preprocessing")
     written = sum(len(entries) for _, entries in stale.values())
     return written, len(raw.training) * len(configurations) - written
 

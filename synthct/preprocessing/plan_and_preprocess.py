@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def plan_and_preprocess(
     planner: str | None = None,
     configurations: Sequence[str] | None = None,
     workers: int = 1,
+    executor: Executor | None = None,
     clean: bool = False,
     verify_only: bool = False,
     progress: Progress = quiet,
@@ -42,7 +44,8 @@ def plan_and_preprocess(
         folder: of the preprocessed dataset; made where it is missing.
         planner: ``default`` or ``wolterink2017``; None takes that of the plan that is there, else ``default``.
         configurations: those to preprocess; all of the plan by default.
-        workers: processes.
+        workers: processes; as many as fit into the memory that is free.
+        executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
         clean: throw away what an earlier run left, edits of ``plans.json`` and ``splits_final.json`` included.
         verify_only: stop after the integrity check and write nothing.
         progress: a display like ``tqdm``.
@@ -57,12 +60,13 @@ def plan_and_preprocess(
     fingerprint_path, plan_path = folder / "dataset_fingerprint.json", folder / "plans.json"
     known = None if clean else _load_known(fingerprint_path)
     checked = () if verify_only else unchanged_cases(raw, known)
-    check_dataset(raw, checked=checked, workers=workers, progress=progress)
+    how = {"workers": workers, "executor": executor, "progress": progress}
+    check_dataset(raw, checked=checked, **how)
     n_patients = f"{len(raw.training)} training and {len(raw.test)} test patients"
     logger.info(f"{raw.name}: {n_patients}, no problem found.")
     if verify_only:
         return None
-    fingerprint = measure_dataset(raw, known=known, workers=workers, progress=progress)
+    fingerprint = measure_dataset(raw, known=known, **how)
     present = Plan.load(plan_path) if plan_path.is_file() and not clean else None
     plan = make_plan(planner or (present.planner if present else "default"), raw, fingerprint)
     if present is not None:
@@ -76,9 +80,13 @@ def plan_and_preprocess(
     fingerprint.save(fingerprint_path)
     plan.save(plan_path)
     _settle_splits(known, fingerprint, plan, folder / "splits_final.json")
-    workers = _workers_that_fit(workers, memory_per_worker(fingerprint))
+    bytes_each = memory_per_worker(fingerprint)
+    if executor is None:
+        how["workers"] = _workers_that_fit(workers, bytes_each)
+    else:
+        logger.info(f"Preprocessing on the cluster; a case takes up to {bytes_each / 2**30:.1f} GiB of memory.")
     chosen = {name: plan.configurations[name] for name in wanted}
-    written, unchanged = preprocess_dataset(raw, chosen, folder, workers=workers, progress=progress)
+    written, unchanged = preprocess_dataset(raw, chosen, folder, **how)
     logger.info(f"{', '.join(chosen)}: {written} cached cases written, {unchanged} unchanged, in {folder}")
     return plan
 
