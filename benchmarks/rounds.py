@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import gc
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+Action = Callable[[], object]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A line of the table: median seconds of both, and how far the product's result is from the reference."""
+    """A line of the table: medians of both ways, and how exact the product is.
+
+    Attributes:
+        flops: of the work as the textbook does it, without which there is no share of the ceiling; multiply and add
+            count as two.
+        ceiling: convolutions of the device, flops a second, measured in the same rounds.
+        memory_gib: the most that each way took, textbook and product.
+        error: of textbook and product, against what the words say.
+    """
 
     work: str
     textbook_s: float
     product_s: float
+    flops: float = 0.0
+    ceiling: float = 0.0
+    memory_gib: tuple[float, float] = (0.0, 0.0)
     error: str = ""
 
     @property
@@ -27,21 +42,52 @@ class Measured:
         """How many times faster the product is."""
         return self.textbook_s / self.product_s
 
+    def share(self, seconds: float) -> str:
+        """The work's flops over the ceiling's in that time; above 100 % where a way needs fewer."""
+        return f"{self.flops / seconds / self.ceiling:.0%}" if self.flops and self.ceiling else ""
+
 
 def compare(
-    work: str, textbook: Callable[[], object], product: Callable[[], object], *, rounds: int = 7, error: str = ""
+    work: str, textbook: Action, product: Action, *, rounds: int = 7, error: str = "", count_flops: bool = False
 ) -> Measured:
-    """Run both once to warm up, then in turn ``rounds`` times; a machine's noise falls on both."""
-    times: dict[str, list[float]] = {"textbook": [], "product": []}
-    for round_number in range(rounds + 1):
-        for name, action in (("textbook", textbook), ("product", product)):
+    """Run both once to warm up, then in turn ``rounds`` times; a machine's noise falls on both.
+
+    Between them a large convolution is timed, so that the ceiling is of the same minutes.
+    """
+    flops = 0.0
+    if count_flops:
+        with FlopCounterMode(display=False) as counter:
+            textbook()
+        flops = float(counter.get_total_flops())
+    memory = peak_memory_gib(textbook), peak_memory_gib(product)
+    ceiling = _Ceiling()
+    times: list[list[float]] = [[], [], []]
+    for _ in range(rounds):
+        for place, action in enumerate((textbook, product, ceiling.convolve)):
             synchronise()
             started = time.perf_counter()
             action()
             synchronise()
-            if round_number:
-                times[name].append(time.perf_counter() - started)
-    return Measured(work, statistics.median(times["textbook"]), statistics.median(times["product"]), error)
+            times[place].append(time.perf_counter() - started)
+    textbook_s, product_s, convolution_s = map(statistics.median, times)
+    return Measured(work, textbook_s, product_s, flops, ceiling.flops / convolution_s, memory, error)
+
+
+class _Ceiling:
+    """The generator's commonest convolution on a batch large enough to fill the device, float32 (a GPU: as it likes)."""
+
+    def __init__(self) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
+        batch = 32 if self.device.type == "cuda" else 4
+        self.image = torch.rand(batch, 256, 66, 66, device=self.device, dtype=dtype)
+        self.weight = torch.rand(256, 256, 3, 3, device=self.device, dtype=dtype)
+        self.flops = 2.0 * batch * 64 * 64 * 256 * 256 * 9
+        self.convolve()
+
+    def convolve(self) -> None:
+        with torch.inference_mode():
+            functional.conv2d(self.image, self.weight)
 
 
 def synchronise() -> None:
@@ -50,14 +96,21 @@ def synchronise() -> None:
         torch.cuda.synchronize()
 
 
-def peak_memory_gib() -> float:
-    """The most memory that this process (on a GPU: its tensors) has taken so far."""
+def peak_memory_gib(action: Action) -> float:
+    """The most memory that this process (on a GPU: its tensors) holds while the action runs once."""
+    gc.collect()
     if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        action()
         return torch.cuda.max_memory_allocated() / 2**30
-    import resource
-
-    scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 2**30
+    reset = Path("/proc/self/clear_refs")
+    if not reset.exists():  # not Linux
+        action()
+        return float("nan")
+    reset.write_text("5")  # the high-water mark starts anew
+    action()
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 2**20
 
 
 def show(lines: list[Measured]) -> None:
@@ -67,10 +120,16 @@ def show(lines: list[Measured]) -> None:
         if torch.cuda.is_available()
         else f"{_processor()}, {torch.get_num_threads()} threads"
     )
-    print(f"torch {torch.__version__}, {device}; peak memory {peak_memory_gib():.2f} GiB\n")
-    print("| work | textbook | product | ratio | error |\n|---|---|---|---|---|")
+    ceilings = [line.ceiling for line in lines if line.ceiling]
+    ceiling = f", convolutions reach {statistics.median(ceilings) / 1e9:.0f} GFLOP/s" if ceilings else ""
+    print(f"torch {torch.__version__}, {device}{ceiling}\n")
+    print("| work | textbook | product | ratio | share of the ceiling | peak memory | error |")
+    print("|---|---|---|---|---|---|---|")
     for line in lines:
-        print(f"| {line.work} | {_text(line.textbook_s)} | {_text(line.product_s)} | {line.ratio:.2f} | {line.error} |")
+        shares = " -> ".join(filter(None, (line.share(line.textbook_s), line.share(line.product_s))))
+        memory = " -> ".join(f"{gib:.2f}" for gib in line.memory_gib) + " GiB" if any(line.memory_gib) else ""
+        times = f"{_text(line.textbook_s)} | {_text(line.product_s)} | {line.ratio:.2f}"
+        print(f"| {line.work} | {times} | {shares} | {memory} | {line.error} |")
 
 
 def _text(seconds: float) -> str:
