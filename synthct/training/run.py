@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from synthct.errors import TrainingError
-from synthct.files import write_json
+from synthct.files import remove_leftovers, write_json
 from synthct.networks.discriminator import SMALLEST_IMAGE
 from synthct.parallel import Progress
 from synthct.planning.plan import Plan, TrainingPlan
@@ -22,7 +22,15 @@ from synthct.training.loader import Batch, SliceLoader
 from synthct.training.log import TrainingLog
 from synthct.training.progress_figure import ProgressFigure
 from synthct.training.registry import find_trainer
-from synthct.training.resume import check_resumable, find_checkpoint, plain_split, training_of
+from synthct.training.resume import (
+    FINAL,
+    LATEST,
+    check_resumable,
+    find_checkpoint,
+    holds_model,
+    plain_split,
+    training_of,
+)
 from synthct.training.sampling import PairedOrder, UnpairedOrder
 from synthct.training.schedule import learning_rate_factor, shorten
 from synthct.training.slices import TrainingSlices
@@ -91,7 +99,7 @@ class TrainingRun:
         self.seconds = 0.0  # of the epoch at hand, in earlier runs
         self.unchecked: list[tuple[int, Batch, dict[str, Tensor]]] = []  # losses not yet looked at
         self.saved_step: int | None = None
-        self.saved_at = time.monotonic()
+        self.started = self.saved_at = time.monotonic()
 
     @property
     def steps_left(self) -> int:
@@ -126,9 +134,13 @@ class TrainingRun:
         log.info("steps: %d epochs of %d", training.epochs, self.iterations)
         torch.manual_seed(training.seed)
         torch.backends.cudnn.benchmark = self.device.type == "cuda"  # all crops have one size
+        remove_leftovers(self.fold_folder)
         if self.checkpoint:
+            changed = self.identity["training"] != self.checkpoint["training"]
             self._restore(self.checkpoint)
             log.info("continuing after epoch %d, step %d", self.epoch, self.step)
+            if changed and self.epoch < training.epochs:
+                self.save(LATEST)  # so that it is remembered, however soon this training is killed
         else:
             if (self.fold_folder / "checkpoint_final.pth").exists():
                 log.info("training anew; the earlier checkpoint_final.pth stays until this training is complete")
@@ -201,6 +213,19 @@ class TrainingRun:
         write_json(self.split, self.fold_folder / "split.json")
         return path
 
+    def on_done_already(self) -> Path:
+        """Write what a training that was killed at its very end had not yet written, and nothing else."""
+        final = self.fold_folder / FINAL
+        if final.is_file():
+            if holds_model(final, self.trainer.state_dict()["networks"]):
+                write_json(self.split, self.fold_folder / "split.json")
+                return final
+            if self.epoch > self.training.epochs or self.step_in_epoch:
+                return final  # of an earlier end; this training has gone beyond the end that is asked for
+        log.info("The training had not written its final model; it is written now.")
+        self.figure.draw(self.log, self.trainer, self.validation)
+        return self.on_train_end()
+
     # -- state -------------------------------------------------------------------------------------------------------
 
     def save(self, name: str) -> Path:
@@ -253,7 +278,8 @@ class TrainingRun:
         self.unchecked = []
 
     def _last_good(self) -> str:
-        return f"go on with --continue from {self.fold_folder / 'checkpoint_latest.pth'} (step {self.saved_step})"
+        last = next(path for name in (LATEST, FINAL) if (path := self.fold_folder / name).is_file())
+        return f"go on with --continue from {last} (step {self.saved_step})"
 
 
 def _words(keys: list[tuple[str, int]] | None) -> str:
