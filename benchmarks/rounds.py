@@ -74,7 +74,7 @@ def compare(
 
 
 class _Ceiling:
-    """The generator's commonest convolution on a batch large enough to fill the device, float32 (a GPU: as it likes)."""
+    """The generator's commonest convolution on a batch that fills the device; float32, on a GPU bfloat16."""
 
     def __init__(self) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

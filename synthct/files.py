@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from synthct.errors import SynthctError
+
+_PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial\..+")  # what written_whole calls its temporary files
 
 
 @contextmanager
@@ -24,9 +27,18 @@ def written_whole(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.partial.{path.name}")
     try:
         yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())  # else a power cut could leave the new name with an empty file
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that a killed process left in a folder, in which no other process may be writing."""
+    for path in Path(folder).iterdir() if Path(folder).is_dir() else ():
+        if _PARTIAL.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_text(text: str, path: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
 from synthct.errors import DatasetError, PlanError
-from synthct.files import read_json, write_json, write_text, written_whole
+from synthct.files import read_json, remove_leftovers, write_json, write_text, written_whole
 
 
 def test_a_failure_while_writing_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
@@ -26,6 +27,31 @@ def test_the_temporary_file_is_hidden_and_keeps_the_ending(tmp_path):
         assert temporary.parent == tmp_path / "deeper"
         temporary.write_bytes(b"1")
     assert (tmp_path / "deeper" / "P.nii.gz").read_bytes() == b"1"
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    done = []
+    flush, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda number: (done.append("flushed"), flush(number)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("moved"), replace(*paths)))
+    write_text("1", tmp_path / "a.txt")
+    assert done == ["flushed", "moved"]
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    ours = [".0123abcd.partial.checkpoint_latest.pth", ".ffffffff.partial.split.json"]
+    others = ["checkpoint_latest.pth", ".partial.a", ".0123abcd.partial.", "0123abcd.partial.a", ".mine.partial.a"]
+    for name in ours + others:
+        (tmp_path / name).write_text("half")
+    (tmp_path / ".0123abcd.partial.folder").mkdir()
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, ".0123abcd.partial.folder"])
+    with written_whole(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        remove_leftovers(tmp_path)
+        assert not temporary.exists()  # it knows those that written_whole makes
+        temporary.write_text("whole")
+    remove_leftovers(tmp_path / "nowhere")
 
 
 def test_text_that_is_there_already_is_not_written_again(tmp_path):

@@ -75,6 +75,17 @@ def positive_integer(text: str) -> int:
     return int(text)
 
 
+def positive_number(text: str) -> float:
+    """An argument that must be above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not number > 0:  # NaN is not either
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0")
+    return number
+
+
 def run(
     parser: argparse.ArgumentParser, action: Callable[[argparse.Namespace], None], argv: Sequence[str] | None
 ) -> int:

@@ -33,6 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--iterations", type=console.positive_integer, metavar="N", help="per epoch, in place of the plan's number"
     )
+    parser.add_argument(
+        "--checkpoint_minutes",
+        type=console.positive_number,
+        default=10.0,
+        metavar="MINUTES",
+        help="longest time without a checkpoint; there is one every epoch too (default: %(default)g)",
+    )
     parser.add_argument("--disjoint", action="store_true", help="take MR and CT from different patients")
     parser.add_argument("--val", action="store_true", help="no training: only predict the held-out patients again")
     parser.add_argument("-device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best there is)")
@@ -50,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> None:
     from synthct.dataset.raw import find_dataset_folder
     from synthct.errors import ModelError
+    from synthct.files import write_json
     from synthct.planning.fingerprint import Fingerprint
     from synthct.planning.plan import Plan
     from synthct.planning.splits import load_splits, split_of_fold
@@ -95,6 +103,7 @@ def _run(arguments: argparse.Namespace) -> None:
             device=device,
             workers=arguments.loaders,
             resume=arguments.resume,
+            checkpoint_minutes=arguments.checkpoint_minutes,
             ranks=ranks,
             progress=console.progress_bar if ranks.leads else quiet,
         )
@@ -105,8 +114,9 @@ def _run(arguments: argparse.Namespace) -> None:
     if not (fold_folder / CHECKPOINT).exists():
         raise ModelError(f"{fold_folder} holds no trained model; train it first, without --val.")
     # Who was held out is what the model itself was trained by, whatever splits_final.json says by now.
-    held_out = load_checkpoint(fold_folder / CHECKPOINT)["split"]["val"]
-    _predict_held_out(preprocessed.name, model_folder, arguments.fold, tuple(held_out), device)
+    split_of_model = load_checkpoint(fold_folder / CHECKPOINT)["split"]
+    write_json(split_of_model, fold_folder / "split.json")  # which a training killed at its very end did not
+    _predict_held_out(preprocessed.name, model_folder, arguments.fold, tuple(split_of_model["val"]), device)
 
 
 def _predict_held_out(dataset: str, model_folder: Path, fold: str, held_out: tuple[str, ...], device: object) -> None:

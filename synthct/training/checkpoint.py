@@ -22,18 +22,34 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     Args:
         content: tensors and plain values only (dicts, lists, strings, numbers), so that it loads with
             ``weights_only=True`` in any later torch.
+
+    Raises:
+        ModelError: where the file cannot be written; an earlier one of that name is as it was.
     """
     versions = {
         "format_version": FORMAT_VERSION,
         "synthct_version": synthct.__version__,
         "torch_version": str(torch.__version__),
     }
-    with written_whole(path) as temporary:
-        torch.save(versions | content, temporary)
+    try:
+        with written_whole(path) as temporary:
+            torch.save(versions | content, temporary)
+    except RuntimeError as fault:  # all that torch says of a full disk is "unexpected pos 832 vs 726"
+        raise ModelError(
+            f"{path} cannot be written ({_first_line(fault)}), most likely for lack of space; what it held before is "
+            "unharmed."
+        ) from fault
 
 
-def load_checkpoint(path: Path, map_location: torch.device | str = "cpu") -> dict[str, Any]:
+def load_checkpoint(
+    path: Path, map_location: torch.device | str = "cpu", *, remedy: str = "restore it or train again"
+) -> dict[str, Any]:
     """Read a checkpoint without executing anything that it may hold.
+
+    Args:
+        path: of the file.
+        map_location: where its tensors go.
+        remedy: told to the user where the file is damaged.
 
     Raises:
         ModelError: in one sentence, where the file is missing, truncated, foreign or of a newer version.
@@ -46,9 +62,8 @@ def load_checkpoint(path: Path, map_location: torch.device | str = "cpu") -> dic
     except torch.cuda.OutOfMemoryError:
         raise
     except Exception as fault:  # torch raises half a dozen kinds for damaged files
-        reason = str(fault).strip().splitlines()[0][:120] if str(fault).strip() else type(fault).__name__
         raise ModelError(
-            f"{path} is damaged or is no checkpoint of synthct ({reason}); restore it or train again."
+            f"{path} is damaged or is no checkpoint of synthct ({_first_line(fault)}); {remedy}."
         ) from fault
     if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
         raise ModelError(f"{path} is no checkpoint of synthct.")
@@ -60,5 +75,9 @@ def load_checkpoint(path: Path, map_location: torch.device | str = "cpu") -> dic
         )
     missing = [key for key in KEYS if key not in content]
     if missing:
-        raise ModelError(f"{path} lacks {', '.join(missing)}; restore it or train again.")
+        raise ModelError(f"{path} lacks {', '.join(missing)}; {remedy}.")
     return content
+
+
+def _first_line(fault: Exception) -> str:
+    return str(fault).strip().splitlines()[0][:120] if str(fault).strip() else type(fault).__name__

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+# A second signal within this time is the same request: ``timeout`` and ``torchrun`` pass a signal on that the process
+# group has got already.
+SAME_REQUEST_SECONDS = 2.0
 
 
 class StopRequest:
@@ -14,15 +19,18 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.made = False
+        self.made_at = 0.0
 
     def __bool__(self) -> bool:
         return self.made
 
     def make(self, signal_number: int, frame: FrameType | None) -> None:
-        """The signal handler; a second signal does not wait for the step."""
-        if self.made:
+        """The signal handler; a second signal, seconds later, does not wait for the step."""
+        now = time.monotonic()
+        if not self.made:
+            self.made, self.made_at = True, now
+        elif now - self.made_at > SAME_REQUEST_SECONDS:
             raise KeyboardInterrupt
-        self.made = True
 
 
 @contextmanager

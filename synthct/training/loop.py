@@ -69,7 +69,7 @@ def train(
 
     Raises:
         TrainingError: where the training cannot start or go on.
-        KeyboardInterrupt: after Ctrl-C or SIGTERM, once ``checkpoint_latest.pth`` is saved.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, once ``checkpoint_latest.pth``, or the final one, is saved.
     """
     with contextlib.ExitStack() as stack:
         device, device_reason = (device, "as given") if device is not None else select_device()
@@ -93,8 +93,7 @@ def train(
         loader = run.on_train_start(Path(preprocessed_folder) / configuration_name, workers, memory_budget, progress)
         if run.epoch >= run.training.epochs:
             log.info("%d epochs are done already; give more than that to go on.", run.epoch)
-            final = run.fold_folder / "checkpoint_final.pth"
-            return final if final.is_file() else run.on_train_end()
+            return run.on_done_already()
 
         stop = stack.enter_context(stop_on_signals())
         drawn = stack.enter_context(batches(loader, workers))
@@ -109,4 +108,8 @@ def train(
                     raise KeyboardInterrupt
             run.on_epoch_end()
         next(ticks, None)  # lets the display finish
-        return run.on_train_end()
+        path = run.on_train_end()
+        if stop:  # asked for in the last moments; what would follow the training is not for this process
+            log.info("Stopped; the training is complete.")
+            raise KeyboardInterrupt
+        return path

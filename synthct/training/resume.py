@@ -6,10 +6,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from synthct.errors import ModelError, TrainingError
 from synthct.planning.plan import TrainingPlan
 from synthct.records import from_plain, to_plain
 from synthct.training.checkpoint import KEYS_TO_RESUME, load_checkpoint
+
+LATEST, FINAL = "checkpoint_latest.pth", "checkpoint_final.pth"
 
 log = logging.getLogger("synthct")
 
@@ -18,18 +22,33 @@ def find_checkpoint(fold_folder: Path) -> dict[str, Any] | None:
     """The checkpoint to go on with: the latest, else the final one, else None.
 
     Raises:
-        ModelError: where it cannot be read.
+        ModelError: where it cannot be read, with what is left to go on from.
         TrainingError: where it was exported without the state of the training.
     """
-    for name in ("checkpoint_latest.pth", "checkpoint_final.pth"):
+    for name in (LATEST, FINAL):
         if (fold_folder / name).is_file():
-            checkpoint = load_checkpoint(fold_folder / name)
+            remedy = "restore it, or train without --continue to start over"
+            if name == LATEST and (fold_folder / FINAL).is_file():
+                remedy = f"restore it, or delete it to continue from {FINAL} beside it"
+            checkpoint = load_checkpoint(fold_folder / name, remedy=remedy)
             if any(key not in checkpoint for key in KEYS_TO_RESUME):
                 raise TrainingError(
                     f"{fold_folder / name} holds a model to predict with only; it cannot be trained on."
                 )
             return checkpoint
     return None
+
+
+def holds_model(path: Path, networks: dict[str, dict[str, Any]]) -> bool:
+    """Whether a checkpoint can be read and has exactly the weights of ``networks`` (state dicts by name)."""
+    try:
+        saved = load_checkpoint(path)["networks"]
+    except ModelError:
+        return False
+    return saved.keys() == networks.keys() and all(
+        saved[name].keys() == state.keys() and all(torch.equal(saved[name][key], state[key].cpu()) for key in state)
+        for name, state in networks.items()
+    )
 
 
 def check_resumable(checkpoint: dict[str, Any], content: dict[str, Any], fold_folder: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from synthct.errors import TrainingError
-from synthct.files import write_json
+from synthct.files import remove_leftovers, write_json
 from synthct.networks.discriminator import SMALLEST_IMAGE
 from synthct.parallel import Progress
 from synthct.planning.plan import Plan, TrainingPlan
@@ -24,7 +24,15 @@ from synthct.training.log import TrainingLog
 from synthct.training.progress_figure import ProgressFigure
 from synthct.training.recorded_step import fastest_step
 from synthct.training.registry import find_trainer
-from synthct.training.resume import check_resumable, find_checkpoint, plain_split, training_of
+from synthct.training.resume import (
+    FINAL,
+    LATEST,
+    check_resumable,
+    find_checkpoint,
+    holds_model,
+    plain_split,
+    training_of,
+)
 from synthct.training.sampling import PairedOrder, UnpairedOrder
 from synthct.training.schedule import learning_rate_factor, shorten
 from synthct.training.slices import TrainingSlices
@@ -96,7 +104,7 @@ class TrainingRun:
         self.seconds = 0.0  # of the epoch at hand, in earlier runs
         self.unchecked: list[tuple[int, Batch, dict[str, Tensor]]] = []  # losses not yet looked at
         self.saved_step: int | None = None
-        self.saved_at = time.monotonic()
+        self.started = self.saved_at = time.monotonic()
 
     @property
     def steps_left(self) -> int:
@@ -132,13 +140,18 @@ class TrainingRun:
         log.info("steps: %d epochs of %d", training.epochs, self.iterations)
         torch.manual_seed(training.seed)
         torch.backends.cudnn.benchmark = self.device.type == "cuda"  # all crops have one size
+        if self.ranks.leads:
+            remove_leftovers(self.fold_folder)
         if self.checkpoint:
+            changed = self.identity["training"] != self.checkpoint["training"]
             self._restore(self.checkpoint)
             log.info("continuing after epoch %d, step %d", self.epoch, self.step)
+            if changed and self.epoch < training.epochs:
+                self.save(LATEST)  # so that it is remembered, however soon this training is killed
         else:
-            if (self.fold_folder / "checkpoint_final.pth").exists():
+            if (self.fold_folder / FINAL).exists():
                 log.info("training anew; the earlier checkpoint_final.pth stays until this training is complete")
-            self.save("checkpoint_latest.pth")  # so that --continue never takes up an earlier training's
+            self.save(LATEST)  # so that --continue never takes up an earlier training's
         return SliceLoader(
             slices,
             order,
@@ -184,7 +197,7 @@ class TrainingRun:
         if self.ranks.leads:
             self._tell(means, seconds)
         self.step_in_epoch, self.loss_sums, self.seconds = 0, {}, 0.0
-        self.save("checkpoint_latest.pth")
+        self.save(LATEST)
         if self.ranks.leads and (
             time.monotonic() - self.figure_at > SECONDS_BETWEEN_FIGURES or self.epoch == self.training.epochs
         ):
@@ -211,7 +224,7 @@ class TrainingRun:
 
     def on_train_end(self) -> Path:
         """Only now does the fold belong to this training: until here split.json is that of the earlier final model."""
-        path = self.save("checkpoint_final.pth")
+        path = self.save(FINAL)
         if self.ranks.leads:
             write_json(self.split, self.fold_folder / "split.json")
         return path
@@ -224,8 +237,23 @@ class TrainingRun:
         due = self.ranks.leads and time.monotonic() - self.saved_at > 60 * checkpoint_minutes
         stop, due = agreed([asked, due], self.ranks)
         if stop or due:
-            self.save("checkpoint_latest.pth")
+            self.save(LATEST)
         return stop
+
+    def on_done_already(self) -> Path:
+        """Write what a training that was killed at its very end had not yet written, and nothing else."""
+        final = self.fold_folder / FINAL
+        written = final.is_file() and holds_model(final, self.trainer.state_dict()["networks"])
+        # of an earlier end; this training has gone beyond the end that is asked for
+        earlier = final.is_file() and (self.epoch > self.training.epochs or self.step_in_epoch > 0)
+        if self.ranks.leads and written:
+            write_json(self.split, self.fold_folder / "split.json")
+        if not agreed([self.ranks.leads and not (written or earlier)], self.ranks)[0]:
+            return final
+        log.info("The training had not written its final model; it is written now.")
+        if self.ranks.leads:
+            self.figure.draw(self.log, self.trainer, self.validation)
+        return self.on_train_end()
 
     # -- state -------------------------------------------------------------------------------------------------------
 
@@ -291,7 +319,8 @@ class TrainingRun:
         self.unchecked = []
 
     def _last_good(self) -> str:
-        return f"go on with --continue from {self.fold_folder / 'checkpoint_latest.pth'} (step {self.saved_step})"
+        last = next(path for name in (LATEST, FINAL) if (path := self.fold_folder / name).is_file())
+        return f"go on with --continue from {last} (step {self.saved_step})"
 
 
 def _words(keys: list[tuple[str, int]] | None) -> str:

@@ -111,6 +111,14 @@ def test_a_length_must_be_one_or_more(option, here):
     assert exit_.value.code == 2
 
 
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "ten"])
+def test_the_time_between_checkpoints_must_be_above_0(minutes, here, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        train.main(["1", "cyclegan", "--checkpoint_minutes", minutes])
+    assert exit_.value.code == 2
+    assert "must be a number above 0" in capsys.readouterr().err
+
+
 # -- synthct_predict -------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import resource
 
 import pytest
 import torch
@@ -73,3 +74,18 @@ def test_a_failed_save_leaves_the_earlier_checkpoint(tmp_path):
         save_checkpoint(tmp_path / "c.pth", CONTENT | {"x": lambda: 0})
     assert load_checkpoint(tmp_path / "c.pth")["step"] == 0
     assert [p.name for p in tmp_path.iterdir()] == ["c.pth"]
+
+
+def test_a_full_disk_is_told_in_one_sentence_and_leaves_the_earlier_checkpoint(tmp_path):
+    path = tmp_path / "c.pth"
+    save_checkpoint(path, CONTENT)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))  # no file can grow beyond this
+    try:
+        with pytest.raises(ModelError, match=r"c.pth cannot be written \(.+\), most likely for lack of space") as fault:
+            save_checkpoint(path, CONTENT | {"x": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "\n" not in str(fault.value)
+    assert load_checkpoint(path)["step"] == 0
+    assert list(tmp_path.iterdir()) == [path]

@@ -146,6 +146,22 @@ def test_handlers_of_signals_are_put_back(run):
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
+def test_a_stop_that_is_asked_for_after_the_last_step_comes_once_the_model_is_written(run, monkeypatch, tmp_path):
+    draw = run_module.ProgressFigure.draw
+    monkeypatch.setattr(run_module.ProgressFigure, "draw", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt):
+        run("pix2pix", epochs=1)
+    monkeypatch.setattr(run_module.ProgressFigure, "draw", draw)
+    assert load_checkpoint(tmp_path / "fold_0" / "checkpoint_final.pth")["step"] == 4
+    assert (tmp_path / "fold_0" / "split.json").exists()
+
+
+def test_a_training_stopped_within_an_epoch_can_be_ended_there_by_asking_for_fewer_epochs(run):
+    with pytest.raises(KeyboardInterrupt):
+        run("pix2pix", progress=interrupted_at(6))
+    assert load_checkpoint(run("pix2pix", resume=True, epochs=1))["step"] == 6
+
+
 def test_the_callers_random_numbers_are_left_alone(run):
     torch.manual_seed(1)
     expected = torch.rand(3)

@@ -1,0 +1,40 @@
+"""Whether two fold folders hold the same training, bit for bit."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from synthct.training.checkpoint import load_checkpoint
+
+LATEST, FINAL = "checkpoint_latest.pth", "checkpoint_final.pth"
+
+
+def assert_same_training(folder: Path, whole: Path) -> None:
+    """Everything but the times is the same (weights, optimisers, pools, random states, log); no other file is there."""
+    for name in (LATEST, FINAL):
+        here, there = load_checkpoint(folder / name), load_checkpoint(whole / name)
+        del here["epoch_so_far"]["seconds"], there["epoch_so_far"]["seconds"]
+        for part in here.keys() | there.keys():
+            assert _equal(here[part], there[part]), f"{part} of {name}"
+    assert _rows(folder) == _rows(whole)
+    assert (folder / "split.json").read_text() == (whole / "split.json").read_text()
+    assert {path.name for path in folder.iterdir()} == {path.name for path in whole.iterdir()}
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return one == other
+
+
+def _rows(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "training_log.csv", newline="") as file:
+        return [{k: v for k, v in row.items() if k not in ("seconds", "ms_per_step")} for row in csv.DictReader(file)]
