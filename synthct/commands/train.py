@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="longest time without a checkpoint; there is one every epoch too (default: %(default)g)",
     )
     parser.add_argument("--disjoint", action="store_true", help="take MR and CT from different patients")
-    parser.add_argument("--val", action="store_true", help="no training: only predict the held-out patients again")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--val", action="store_true", help="no training: only predict the held-out patients again")
+    instead.add_argument(
+        "--benchmark_steps",
+        type=console.positive_integer,
+        metavar="N",
+        help="no training: time N steps on the dataset's slices, say what a step takes, and keep nothing",
+    )
     parser.add_argument("-device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     parser.add_argument(
         "--loaders",
@@ -68,6 +74,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from synthct.training.loop import train
     from synthct.training.model_folder import CHECKPOINT, check_one_plan, describe_model, model_folder_name
     from synthct.training.registry import find_trainer
+    from synthct.training.step_times import measure_steps
 
     find_trainer(arguments.trainer)  # a wrong name is told before anything else is done
     preprocessed = find_dataset_folder(root_folder("synthct_preprocessed"), arguments.dataset)
@@ -78,39 +85,49 @@ def _run(arguments: argparse.Namespace) -> None:
     name = model_folder_name(arguments.trainer, arguments.configuration, disjoint=arguments.disjoint)
     model_folder = root_folder("synthct_results") / preprocessed.name / name
     fold_folder = model_folder / f"fold_{arguments.fold}"
-    ranks = Ranks.from_environment(os.environ)
+    ranks = Ranks.from_environment()
     device, reason = select_device(arguments.device, ranks.local_rank)
-    if not ranks.leads:
-        logging.getLogger("synthct").setLevel(logging.ERROR)  # the first process speaks for all
+    if not ranks.leads:  # the first process speaks for all
+        logging.getLogger("synthct").setLevel(logging.ERROR)
+    say = print if ranks.leads else (lambda *_: None)
+
+    what = (arguments.trainer, plan, arguments.configuration)
+    how = {
+        "preprocessed_folder": preprocessed,
+        "split": {"train": list(split.train), "val": list(split.val)},
+        "disjoint": arguments.disjoint,
+        "device": device,
+        "workers": arguments.loaders,
+        "ranks": ranks,
+        "progress": console.progress_bar if ranks.leads else quiet,
+    }
+    together = f", in {ranks.world_size} processes" if ranks.world_size > 1 else ""
+    where = f"{name}, fold {arguments.fold}, on {device} ({reason}){together}"
     if not arguments.val:
         check_cached(preprocessed / arguments.configuration, [*split.train, *split.val])
+    if arguments.benchmark_steps:
+        say(f"Timing {arguments.benchmark_steps} steps of {where}")
+        say(measure_steps(*what, steps=arguments.benchmark_steps, **how))
+        return
+    if not arguments.val:
         check_one_plan(preprocessed, model_folder, arguments.configuration, arguments.fold)
-        if ranks.leads:
-            if not (fold_folder / CHECKPOINT).exists():  # else the folder still describes the earlier model
-                describe_model(preprocessed, model_folder)
-            together = f", in {ranks.world_size} processes" if ranks.world_size > 1 else ""
-            print(f"Training {name}, fold {arguments.fold}, on {device} ({reason}){together}")
+        if ranks.leads and not (fold_folder / CHECKPOINT).exists():  # else it still describes the earlier model
+            describe_model(preprocessed, model_folder)
+        say(f"Training {where}")
         train(
-            arguments.trainer,
-            plan,
-            arguments.configuration,
-            preprocessed_folder=preprocessed,
+            *what,
             fold_folder=fold_folder,
-            split={"train": list(split.train), "val": list(split.val)},
             epochs=arguments.epochs,
             iterations=arguments.iterations,
-            disjoint=arguments.disjoint,
-            device=device,
-            workers=arguments.loaders,
             resume=arguments.resume,
             checkpoint_minutes=arguments.checkpoint_minutes,
-            ranks=ranks,
-            progress=console.progress_bar if ranks.leads else quiet,
+            **how,
         )
-        if not ranks.leads:
-            return
+    if not ranks.leads:
+        return
+    if not arguments.val:
         describe_model(preprocessed, model_folder)
-        print(f"Wrote {fold_folder / CHECKPOINT}; progress.png beside it shows how the training went")
+        say(f"Wrote {fold_folder / CHECKPOINT}; progress.png beside it shows how the training went")
     if not (fold_folder / CHECKPOINT).exists():
         raise ModelError(f"{fold_folder} holds no trained model; train it first, without --val.")
     # Who was held out is what the model itself was trained by, whatever splits_final.json says by now.

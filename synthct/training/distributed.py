@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,8 +31,9 @@ class Ranks:
         return self.rank == 0
 
     @staticmethod
-    def from_environment(environ: Mapping[str, str]) -> Ranks:
-        """As ``torchrun`` sets it; alone where it did not start this process."""
+    def from_environment(environ: Mapping[str, str] | None = None) -> Ranks:
+        """As ``torchrun`` sets it in the environment (this process's); alone where it did not start this process."""
+        environ = os.environ if environ is None else environ
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
         if not all(environ.get(name, "").isdecimal() for name in names):
             return ALONE

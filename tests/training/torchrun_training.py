@@ -24,7 +24,7 @@ from synthct.training.loop import train
 def main() -> int:
     preprocessed, fold_folder, trainer, options = sys.argv[1:]
     options = json.loads(options)
-    ranks = Ranks.from_environment(os.environ)
+    ranks = Ranks.from_environment()
     dies_at = options.pop("dies_at", None)
     torch.set_num_threads(1)
     logging.basicConfig(level=logging.INFO if ranks.leads else logging.ERROR)
