@@ -1,0 +1,95 @@
+"""Which precision trains as well: the same dataset, several seeds, float32 beside bfloat16, MAE on held-out patients.
+
+python -m benchmarks.precision --raw synthct_raw/Dataset001_HeadPhantom \\
+    --preprocessed synthct_preprocessed/Dataset001_HeadPhantom --output precision
+
+Every run is a training of fold 0 as the plan has it (minutes each for 2d_lowres on a CPU); what is done already in the
+output folder is not done again. bfloat16 counts as good where its mean MAE lies within the seeds' spread of float32's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from dataclasses import replace
+from pathlib import Path
+
+from synthct.dataset.raw import RawDataset
+from synthct.evaluation.score import Candidate, Reference, score_patient
+from synthct.files import read_json, write_json
+from synthct.inference import Predictor
+from synthct.inference.folders import predict_held_out
+from synthct.planning.fingerprint import Fingerprint
+from synthct.planning.plan import Plan
+from synthct.planning.splits import load_splits, split_of_fold
+from synthct.training.device import select_device
+from synthct.training.loop import train
+from synthct.training.model_folder import describe_model
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+def main() -> None:
+    """Train what is missing and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--raw", type=Path, required=True)
+    parser.add_argument("--preprocessed", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--trainers", nargs="+", default=["cyclegan", "pix2pix"])
+    parser.add_argument("--configuration", default="2d_lowres")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int)
+    arguments = parser.parse_args()
+    done: dict[tuple[str, str], list[float]] = {}
+    for seed in arguments.seeds:  # seeds outermost: a run cut short still compares both precisions
+        for trainer in arguments.trainers:
+            for precision in PRECISIONS:
+                folder = arguments.output / f"{trainer}_{precision}_{seed}"
+                if not (folder / "result.json").is_file():
+                    write_json({"mae_hu": _mae_of_training(arguments, trainer, precision, seed, folder)},
+                               folder / "result.json")  # fmt: skip
+                done.setdefault((trainer, precision), []).append(read_json(folder / "result.json")["mae_hu"])
+                print(f"{trainer} {precision} seed {seed}: MAE {done[trainer, precision][-1]:.1f} HU", flush=True)
+    print(f"\n{select_device()[1]}; seeds {arguments.seeds}, configuration {arguments.configuration}\n")
+    print("| trainer | float32: MAE, HU (SD over seeds) | bfloat16 | within the seeds' spread |\n|---|---|---|---|")
+    for trainer in arguments.trainers:
+        single, half = (done[trainer, precision] for precision in PRECISIONS)
+        spread = max(single) - min(single)
+        within = abs(statistics.fmean(half) - statistics.fmean(single)) <= spread
+        print(f"| {trainer} | {_text(single)} | {_text(half)} | {'yes' if within else 'no'} (range {spread:.1f}) |")
+
+
+def _mae_of_training(arguments: argparse.Namespace, trainer: str, precision: str, seed: int, folder: Path) -> float:
+    """The mean over the held-out patients of MAE (eq. 4), HU."""
+    plan = Plan.load(arguments.preprocessed / "plans.json")
+    patients = Fingerprint.load(arguments.preprocessed / "dataset_fingerprint.json").cases
+    split = split_of_fold(load_splits(arguments.preprocessed / "splits_final.json", patients), "0", patients)
+    training = replace(plan.configuration(arguments.configuration).training, precision=precision, seed=seed)
+    train(
+        trainer,
+        plan,
+        arguments.configuration,
+        preprocessed_folder=arguments.preprocessed,
+        fold_folder=folder / "fold_0",
+        split={"train": list(split.train), "val": list(split.val)},
+        training=training,
+        epochs=arguments.epochs,
+    )
+    describe_model(arguments.preprocessed, folder)
+    raw = RawDataset.open(arguments.raw)
+    written = predict_held_out(raw, Predictor.from_model_folder(folder), split.val, folder / "validation")
+    maes = []
+    for patient, sct in zip(split.val, written):
+        case = raw.training[patient]
+        reference = Reference(patient, case.ct, case.mr[0], case.mask)
+        window = plan.configuration(arguments.configuration).preprocessing.ct_window_hu
+        maes.append(score_patient(reference, {trainer: Candidate(sct)}, window).rows[trainer].metrics["mae_hu"])
+    return statistics.fmean(maes)
+
+
+def _text(values: list[float]) -> str:
+    return f"{statistics.fmean(values):.1f} ({statistics.stdev(values):.1f})" if len(values) > 1 else f"{values[0]:.1f}"
+
+
+if __name__ == "__main__":
+    main()
