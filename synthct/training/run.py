@@ -319,7 +319,7 @@ class TrainingRun:
         self.unchecked = []
 
     def _last_good(self) -> str:
-        last = next(path for name in (LATEST, FINAL) if (path := self.fold_folder / name).is_file())
+        last = self.fold_folder / (LATEST if (self.fold_folder / LATEST).is_file() else FINAL)
         return f"go on with --continue from {last} (step {self.saved_step})"
 
 
