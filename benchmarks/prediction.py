@@ -1,60 +1,120 @@
-"""Slices of a whole volume through the generator: the product's Predictor beside one slice after the other.
+"""Slices through the generator: the product's Predictor beside a textbook generator, one slice after the other.
 
-python -m benchmarks.prediction                      the configuration 2d_lowres, 92 slices of 128 x 128
-python -m benchmarks.prediction --configuration 2d   the seed's 183 slices of 256 x 256 (minutes a round on a CPU)
+python -m benchmarks.prediction                                   random weights; every ninth slice of 183 on a CPU
+python -m benchmarks.prediction --slices 183                      a whole volume (minutes a round on a CPU)
+python -m benchmarks.prediction --model MODEL_FOLDER --mr MR      a trained model on a real MR: its error counts
+
+The error is the product's mean absolute difference to the textbook in float32, in HU; with a trained model inside the
+head. With a model, reading the MR, preprocessing, synthesis and writing are timed too, file to file.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks.rounds import compare, show
+from benchmarks.rounds import compare, show, synchronise
+from benchmarks.textbook import TextbookGenerator
 from synthct.imaging.intensity import to_network
-from synthct.inference import Predictor
 from synthct.networks import ResnetGenerator
 from synthct.planning.plan import FORMAT_VERSION, Plan
 from synthct.planning.planner import low_resolution, seed_configuration
-from synthct.preprocessing.slice_stack import SliceStack
+from synthct.preprocessing.slice_stack import HEAD, SliceStack
 from synthct.training.device import select_device
 
 SLICES = {"2d": 183, "2d_lowres": 92}
+HU_PER_UNIT = 1000  # the network's [-1, 1] is the seed's window of 2000 HU
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--configuration", choices=list(SLICES), default="2d_lowres")
+    parser.add_argument("--configuration", choices=list(SLICES), default="2d")
+    parser.add_argument("--slices", type=int, help="evenly spread over the volume")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", type=Path, metavar="MODEL_FOLDER")
+    parser.add_argument("--mr", type=Path, metavar="FILE")
+    parser.add_argument("--precision", default="auto")
     arguments = parser.parse_args()
-    name = arguments.configuration
+    from synthct.inference import Predictor  # needs SimpleITK
+
+    device, _ = select_device()
+    if arguments.model:
+        predictor = Predictor.from_model_folder(arguments.model, device=device, precision=arguments.precision)
+        stack = _stack_of(predictor, arguments.mr)
+    else:
+        predictor, stack = _untrained(arguments.configuration, device, arguments.precision)
+    network = predictor.configuration.network
+    textbook_generator = TextbookGenerator(network.mr_channels, 1, network.base_channels, network.n_blocks).to(device)
+    textbook_generator.load_state_dict(predictor._syn_ct[0].state_dict())
+    wanted = arguments.slices or (len(stack.regions) if device.type == "cuda" else -(-len(stack.regions) // 9))
+    stack = _some(stack, wanted)
+
+    def textbook() -> np.ndarray:
+        slices = []
+        with torch.no_grad():
+            for index in range(len(stack.regions)):
+                batch = torch.from_numpy(to_network(stack.mr[None, :, index])).to(device)
+                slices.append(textbook_generator(batch)[0, 0].cpu().numpy())
+        return np.stack(slices)
+
+    counted = (stack.regions & HEAD) > 0
+    difference = np.abs(predictor.synthesize(stack) - textbook())[counted].mean() * HU_PER_UNIT
+    shape = stack.regions.shape
+    work = f"{shape[0]} slices of {shape[1]} x {shape[2]}, width {network.base_channels}, {predictor.precision}"
+    error = f"{difference:.2g} HU{'' if arguments.model else ' (untrained)'}"
+    product = lambda: predictor.synthesize(stack)  # noqa: E731
+    show([compare(work, textbook, product, rounds=arguments.rounds, error=error, count_flops=True)])
+    if arguments.model:
+        seconds = _file_to_file(predictor, arguments.mr, arguments.rounds)
+        print(f"\nfile to file, {arguments.mr.name}: {seconds:.2f} s")
+
+
+def _untrained(configuration_name: str, device: torch.device, precision: str) -> tuple[object, SliceStack]:
+    from synthct.inference import Predictor
+
     full = seed_configuration(1)
     configurations = {"2d": full, "2d_lowres": low_resolution(full)}
     plan = Plan(FORMAT_VERSION, "benchmark", "Dataset000_Benchmark", "default", ("T1",), ".nii.gz", 4, configurations)
-    network = configurations[name].network
-    device, _ = select_device()
+    network = configurations[configuration_name].network
     torch.manual_seed(0)
-    generator = ResnetGenerator(1, 1, network.base_channels, network.n_blocks).to(device)
-    predictor = Predictor(plan, name, [{"syn_ct": generator.state_dict()}], device)
-    shape = (SLICES[name], *configurations[name].preprocessing.slice_size)
+    generator = ResnetGenerator(1, 1, network.base_channels, network.n_blocks)
+    predictor = Predictor(plan, configuration_name, [{"syn_ct": generator.state_dict()}], device, precision)
+    shape = (SLICES[configuration_name], *configurations[configuration_name].preprocessing.slice_size)
     grey = np.random.default_rng(0).integers(0, 256, (1, *shape), np.uint8)
-    stack = SliceStack("benchmark", grey, None, np.ones(shape, np.uint8), {})
+    return predictor, SliceStack("benchmark", grey, None, np.full(shape, HEAD, np.uint8), {})
 
-    def textbook() -> np.ndarray:
-        """Slice by slice, eager, float32."""
-        slices = []
-        with torch.no_grad():
-            for index in range(shape[0]):
-                batch = torch.from_numpy(to_network(grey[:, index : index + 1])).to(device)
-                slices.append(generator(batch)[0, 0].cpu().numpy())
-        return np.stack(slices)
 
-    difference = np.abs(predictor.synthesize(stack) - textbook()).mean() * 1000  # [-1, 1] is 2000 HU
-    work = f"{shape[0]} slices of {shape[1]} x {shape[2]}, width {network.base_channels}"
-    line = compare(work, textbook, lambda: predictor.synthesize(stack), rounds=arguments.rounds)
-    show([type(line)(line.work, line.textbook_s, line.product_s, f"{difference:.2g} HU")])
+def _stack_of(predictor: object, mr: Path) -> SliceStack:
+    from synthct.dataset.images import CaseImages
+    from synthct.imaging.io import read_image
+    from synthct.preprocessing.case import slices_of_case
+
+    return slices_of_case(CaseImages(mr.name, (read_image(mr),)), predictor.configuration.preprocessing)
+
+
+def _some(stack: SliceStack, n: int) -> SliceStack:
+    chosen = ((np.arange(n) + 0.5) * len(stack.regions) / n).astype(int)
+    return SliceStack(stack.patient, stack.mr[:, chosen], None, stack.regions[chosen], stack.info)
+
+
+def _file_to_file(predictor: object, mr: Path, rounds: int) -> float:
+    from synthct.imaging.io import read_image, write_image
+
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(rounds):
+            started = time.perf_counter()
+            write_image(predictor.predict(read_image(mr)), Path(folder) / "sct.nii.gz")
+            synchronise()
+            seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
 
 
 if __name__ == "__main__":

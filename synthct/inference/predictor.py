@@ -24,6 +24,7 @@ from synthct.preprocessing.inverse import slices_to_hu, volume_from_slices
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
 from synthct.training.checkpoint import load_checkpoint
 from synthct.training.device import select_device
+from synthct.training.precision import choose_prediction_precision, forward_passes
 
 CHECKPOINT = "checkpoint_final.pth"
 SLICES_AT_ONCE = 4  # more fill a GPU no better and take memory on a CPU
@@ -50,6 +51,10 @@ class Predictor:
         configuration_name: the plan's configuration that it was trained with.
         networks: a table of state dicts a fold: ``syn_ct`` and, for a CycleGAN, ``syn_mr``.
         device: where to compute; the best there is by default.
+        precision: ``auto``, ``float32`` or ``bfloat16``, which is faster and differs by less than 1 HU on average.
+
+    Attributes:
+        precision, precision_reason: ``float32`` or ``bfloat16``, and why.
     """
 
     def __init__(
@@ -58,10 +63,12 @@ class Predictor:
         configuration_name: str,
         networks: Sequence[dict[str, dict[str, torch.Tensor]]],
         device: torch.device | str | None = None,
+        precision: str = "auto",
     ) -> None:
         self.plan = plan
         self.configuration: Configuration = plan.configuration(configuration_name)
         self.device = torch.device(device) if device is not None else select_device()[0]
+        self.precision, self.precision_reason = choose_prediction_precision(precision, self.device)
         channels = self.configuration.network.mr_channels
         self._syn_ct = [self._generator(states["syn_ct"], channels, 1) for states in networks]
         self._syn_mr = [self._generator(states["syn_mr"], 1, channels) for states in networks if "syn_mr" in states]
@@ -73,6 +80,7 @@ class Predictor:
         *,
         checkpoint: str = CHECKPOINT,
         device: torch.device | str | None = None,
+        precision: str = "auto",
     ) -> Predictor:
         """Load a model folder; nothing else is needed, not even an environment variable.
 
@@ -81,6 +89,7 @@ class Predictor:
             folds: those to average, each once; every trained one by default.
             checkpoint: the checkpoint's file name in each fold.
             device: such as ``cpu`` or ``cuda:0``; the best there is by default.
+            precision: ``auto``, ``float32`` or ``bfloat16``.
 
         Raises:
             ModelError: something is missing or damaged, and where.
@@ -109,7 +118,8 @@ class Predictor:
                     f"{plan_path} has no configuration '{content['configuration']}', with which {path} was trained; "
                     "restore the plans.json that it was trained with."
                 )
-        return Predictor(plan, loaded[0]["configuration"], [content["networks"] for content in loaded], device)
+        networks = [content["networks"] for content in loaded]
+        return Predictor(plan, loaded[0]["configuration"], networks, device, precision)
 
     def predict(
         self, mr: sitk.Image | Sequence[sitk.Image], *, head_mask: sitk.Image | None = None, name: str = "The MR"
@@ -148,7 +158,7 @@ class Predictor:
         levels = self.configuration.preprocessing.grey_levels
         index = round(position * (stack.regions.shape[0] - 1))
         grey = stack.mr[:, index]
-        with torch.inference_mode():
+        with torch.inference_mode():  # in float32: the figure shows small errors
             batch = torch.from_numpy(to_network(grey[None], levels)).to(self.device)  # (1, C, H, W)
             sct = torch.stack([network(batch) for network in self._syn_ct]).mean(0)
             back = torch.stack([network(sct) for network in self._syn_mr]).mean(0)
@@ -196,7 +206,7 @@ class Predictor:
         """Network output (slices, rows, cols) in [-1, 1], averaged over the folds."""
         levels = self.configuration.preprocessing.grey_levels
         output = np.empty(stack.regions.shape, np.float32)
-        with torch.inference_mode():
+        with torch.inference_mode(), forward_passes(self.precision, self.device):
             for start in range(0, len(output), SLICES_AT_ONCE):
                 grey = stack.mr[:, start : start + SLICES_AT_ONCE].swapaxes(0, 1)  # (B, C, H, W)
                 batch = torch.from_numpy(to_network(grey, levels)).to(self.device)

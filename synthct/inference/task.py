@@ -29,6 +29,7 @@ class ModelFiles:
         folds: those to average.
         checkpoint: the checkpoint's file name in each fold.
         device: such as ``cuda``; the best that the worker has by default.
+        precision: ``auto``, which the worker decides, ``float32`` or ``bfloat16``.
         written: when each file was written (ns), so that a model trained anew is loaded anew.
     """
 
@@ -36,17 +37,24 @@ class ModelFiles:
     folds: tuple[str, ...]
     checkpoint: str
     device: str | None
+    precision: str
     written: tuple[int, ...]
 
     @staticmethod
     def of(
-        folder: Path, folds: Sequence[str] | None = None, *, checkpoint: str = CHECKPOINT, device: str | None = None
+        folder: Path,
+        folds: Sequence[str] | None = None,
+        *,
+        checkpoint: str = CHECKPOINT,
+        device: str | None = None,
+        precision: str = "auto",
     ) -> ModelFiles:
         """The files of a model that ``Predictor.from_model_folder`` loads; every trained fold by default."""
         folder = Path(folder).absolute()
         names = tuple(folds or trained_folds(folder, checkpoint))
         paths = [folder / "plans.json", *(folder / f"fold_{name}" / checkpoint for name in names)]
-        return ModelFiles(folder, names, checkpoint, device, tuple(path.stat().st_mtime_ns for path in paths))
+        written = tuple(path.stat().st_mtime_ns for path in paths)
+        return ModelFiles(folder, names, checkpoint, device, precision, written)
 
 
 def predict_file(predictor: Predictor, case: CaseFiles, path: Path) -> None:
@@ -84,7 +92,9 @@ def predict_task(model: ModelFiles, case: CaseFiles, path: Path) -> list[str]:
 @lru_cache(maxsize=1)
 def _load(model: ModelFiles) -> Predictor:
     device = select_device(model.device)[0]
-    return Predictor.from_model_folder(model.folder, model.folds, checkpoint=model.checkpoint, device=device)
+    return Predictor.from_model_folder(
+        model.folder, model.folds, checkpoint=model.checkpoint, device=device, precision=model.precision
+    )
 
 
 class _Warnings(logging.Handler):

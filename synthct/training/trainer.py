@@ -14,7 +14,7 @@ from synthct.networks.generator import initialise
 from synthct.planning.plan import Configuration
 from synthct.training.distributed import ALONE, Ranks, average_gradients
 from synthct.training.image_pool import ImagePool
-from synthct.training.precision import choose_precision
+from synthct.training.precision import choose_precision, forward_passes
 
 POOLS_OF_A_RANK = 1000  # distance between the seeds of two ranks' pools
 
@@ -105,8 +105,8 @@ class Trainer(ABC):
         optimiser.step()
 
     def autocast(self) -> AbstractContextManager:
-        """Forward passes in the precision in force; bfloat16 has float32's range, so losses need no scaling."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+        """Forward passes in the precision in force."""
+        return forward_passes(self.precision, self.device)
 
     # -- for the loop ------------------------------------------------------------------------------------------------
 
