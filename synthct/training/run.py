@@ -18,7 +18,7 @@ from synthct.parallel import Progress
 from synthct.planning.plan import Plan, TrainingPlan
 from synthct.records import to_plain
 from synthct.training.checkpoint import save_checkpoint
-from synthct.training.loader import Batch, SliceLoader
+from synthct.training.loader import Batch, SliceLoader, to_device
 from synthct.training.log import TrainingLog
 from synthct.training.progress_figure import ProgressFigure
 from synthct.training.registry import find_trainer
@@ -110,7 +110,7 @@ class TrainingRun:
             paired=paired,
             disjoint=self.disjoint,
             seed=training.seed,
-            budget=memory_budget,
+            budget=memory_budget // max(1, workers),
             progress=progress,
         )
         if paired:
@@ -133,14 +133,7 @@ class TrainingRun:
             if (self.fold_folder / "checkpoint_final.pth").exists():
                 log.info("training anew; the earlier checkpoint_final.pth stays until this training is complete")
             self.save("checkpoint_latest.pth")  # so that --continue never takes up an earlier training's
-        return SliceLoader(
-            slices,
-            order,
-            training,
-            grey_levels=self.preprocessing.grey_levels,
-            start_step=self.step,
-            workers=workers,
-        )
+        return SliceLoader(slices, order, training, start_step=self.step, workers=workers)
 
     def on_epoch_start(self) -> None:
         self.started = time.monotonic()
@@ -149,13 +142,8 @@ class TrainingRun:
 
     def train_step(self, batch: Batch) -> None:
         """One step; the losses stay on the device and are looked at now and then."""
-        on_device = {
-            name: torch.from_numpy(batch[name]).to(self.device, non_blocking=True)
-            for name in ("mr", "ct", "known")
-            if name in batch
-        }
         try:
-            losses = self.trainer.training_step(on_device)
+            losses = self.trainer.training_step(to_device(batch, self.device, self.preprocessing.grey_levels))
         except torch.OutOfMemoryError:
             raise TrainingError(
                 f"The memory of {self.device} is too small for crops of {list(self.training.crop_size)} in batches of "
