@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import SimpleITK as sitk
@@ -18,10 +18,10 @@ from synthct.planning.fingerprint import FORMAT_VERSION, HEAD_PERCENTILES, CaseF
 
 
 def measure_dataset(
-    raw: RawDataset, *, known: Fingerprint | None = None, workers: int = 1, progress: Progress = quiet
+    raw: RawDataset, *, unchanged: Mapping[str, CaseFacts] | None = None, workers: int = 1, progress: Progress = quiet
 ) -> Fingerprint:
-    """The fingerprint of the training cases; those that ``known`` measured and that have not changed are taken over."""
-    unchanged = unchanged_cases(raw, known)
+    """The fingerprint of the training cases; the facts of the ``unchanged`` ones are taken over."""
+    unchanged = unchanged or {}
     arguments = {patient: (case,) for patient, case in raw.training.items() if patient not in unchanged}
     measured = run_cases(measure_case, arguments, workers=workers, progress=progress, describe="Fingerprint")
     cases = {patient: unchanged.get(patient) or measured[patient] for patient in raw.training}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -96,7 +97,12 @@ def memory_per_worker(fingerprint: Fingerprint) -> int:
 
 def cache_key(case: CaseFiles, plan: PreprocessingPlan) -> str:
     """Changes when the plan or one of the case's files does."""
-    return hashlib.sha256(json.dumps([CACHE_VERSION, case.key(), to_plain(plan)]).encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{CACHE_VERSION} {case.key()} {_plain_text(plan)}".encode()).hexdigest()[:16]
+
+
+@functools.lru_cache(maxsize=16)  # the same for thousands of cases
+def _plain_text(plan: PreprocessingPlan) -> str:
+    return json.dumps(to_plain(plan))
 
 
 def _key_of(path: Path) -> str | None:

@@ -56,13 +56,13 @@ def plan_and_preprocess(
     folder = Path(folder)
     fingerprint_path, plan_path = folder / "dataset_fingerprint.json", folder / "plans.json"
     known = None if clean else _load_known(fingerprint_path)
-    checked = () if verify_only else unchanged_cases(raw, known)
-    check_dataset(raw, checked=checked, workers=workers, progress=progress)
+    unchanged = {} if verify_only else unchanged_cases(raw, known)
+    check_dataset(raw, checked=unchanged, workers=workers, progress=progress)
     n_patients = f"{len(raw.training)} training and {len(raw.test)} test patients"
     logger.info(f"{raw.name}: {n_patients}, no problem found.")
     if verify_only:
         return None
-    fingerprint = measure_dataset(raw, known=known, workers=workers, progress=progress)
+    fingerprint = measure_dataset(raw, unchanged=unchanged, workers=workers, progress=progress)
     present = Plan.load(plan_path) if plan_path.is_file() and not clean else None
     plan = make_plan(planner or (present.planner if present else "default"), raw, fingerprint)
     if present is not None:
