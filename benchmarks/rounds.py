@@ -109,8 +109,16 @@ def peak_memory_gib(action: Action) -> float:
         return float("nan")
     reset.write_text("5")  # the high-water mark starts anew
     action()
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 2**20
+    return peak_memory_so_far_gib()
+
+
+def peak_memory_so_far_gib() -> float:
+    """The most memory that this process has held since it began, or since :func:`peak_memory_gib` last looked."""
+    try:  # getrusage would count what the process that started this one had taken
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 2**20
+    except (OSError, StopIteration):
+        return float("nan")
 
 
 def show(lines: list[Measured]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -82,21 +83,28 @@ def from_plain(
         if not isinstance(plain, dict):
             raise fail(f"'{key or 'the file'}' must be a table of keys and values, not {plain!r}")
         prefix = f"{key}." if key else ""
-        fields = {field.name: field for field in dataclasses.fields(kind)}
+        fields = _fields(kind)
         for name in plain:
             if name not in fields:
                 raise fail(f"the key '{prefix}{name}' is unknown; known keys are {', '.join(fields)}")
-        for name, field in fields.items():
-            optional = (
-                field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING  # type: ignore[misc]
-            )
+        for name, (_, optional) in fields.items():
             if name not in plain and not optional:
                 raise fail(f"the key '{prefix}{name}' is missing")
-        hints = get_type_hints(kind)
-        values = {name: convert(hints[name], item, f"{prefix}{name}") for name, item in plain.items()}
+        values = {name: convert(fields[name][0], item, f"{prefix}{name}") for name, item in plain.items()}
         try:
             return kind(**values)
         except ValueError as fault:  # a dataclass that checks its own values in __post_init__
             raise fail(f"{key + ': ' if key else ''}{fault}") from None
 
     return convert(kind, plain, key)
+
+
+@functools.cache
+def _fields(kind: type) -> dict[str, tuple[Any, bool]]:
+    """Each field's type, and whether it may be left out; resolving the types takes longer than reading a record."""
+    hints = get_type_hints(kind)
+    missing = dataclasses.MISSING
+    return {
+        field.name: (hints[field.name], field.default is not missing or field.default_factory is not missing)
+        for field in dataclasses.fields(kind)
+    }

@@ -38,11 +38,9 @@ class CaseFiles:
         """Changes when a file is added, removed, renamed, resized or written again."""
         # The voxels of an .mhd header are in a file beside it.
         beside = [path.with_suffix(ending) for path in self.files if path.suffix == ".mhd" for ending in MHD_DATA]
-        stats = [
-            (path.name, path.stat().st_size, path.stat().st_mtime_ns)
-            for path in (*self.files, *filter(Path.is_file, beside))
-        ]
-        return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
+        stats = [(path.name, path.stat()) for path in (*self.files, *filter(Path.is_file, beside))]
+        told = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

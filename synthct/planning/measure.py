@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
 import numpy as np
@@ -21,16 +21,16 @@ from synthct.planning.fingerprint import FORMAT_VERSION, HEAD_PERCENTILES, CaseF
 def measure_dataset(
     raw: RawDataset,
     *,
-    known: Fingerprint | None = None,
+    unchanged: Mapping[str, CaseFacts] | None = None,
     workers: int = 1,
     executor: Executor | None = None,
     progress: Progress = quiet,
 ) -> Fingerprint:
-    """The fingerprint of the training cases; those that ``known`` measured and that have not changed are taken over.
+    """The fingerprint of the training cases; the facts of the ``unchanged`` ones are taken over.
 
     Args:
         raw: the dataset.
-        known: an earlier fingerprint.
+        unchanged: facts of an earlier fingerprint that still hold, by patient.
         workers: processes.
         executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
         progress: a display like ``tqdm``.
@@ -38,7 +38,7 @@ def measure_dataset(
     Raises:
         DatasetError: no head can be found in an image.
     """
-    unchanged = unchanged_cases(raw, known)
+    unchanged = unchanged or {}
     arguments = {patient: (case,) for patient, case in raw.training.items() if patient not in unchanged}
     measured = run_cases(
         measure_case, arguments, workers=workers, executor=executor, progress=progress, describe="Fingerprint"

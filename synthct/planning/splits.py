@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,9 +50,9 @@ def load_splits(path: Path, patients: Collection[str]) -> tuple[Split, ...]:
     if not splits:
         raise PlanError(f"{path} holds no fold; delete it and run synthct_plan_and_preprocess again.")
     for number, split in enumerate(splits):
-        named = [*split.train, *split.val]
-        unknown = sorted(set(named) - set(patients))
-        twice = sorted({patient for patient in named if named.count(patient) > 1})
+        times = Counter([*split.train, *split.val])
+        unknown = sorted(times.keys() - set(patients))
+        twice = sorted(patient for patient, n in times.items() if n > 1)
         if unknown:
             raise PlanError(f"{path}: fold {number} names {', '.join(unknown)}, whom the dataset does not have.")
         if twice:

@@ -59,14 +59,14 @@ def plan_and_preprocess(
     folder = Path(folder)
     fingerprint_path, plan_path = folder / "dataset_fingerprint.json", folder / "plans.json"
     known = None if clean else _load_known(fingerprint_path)
-    checked = () if verify_only else unchanged_cases(raw, known)
+    unchanged = {} if verify_only else unchanged_cases(raw, known)
     how = {"workers": workers, "executor": executor, "progress": progress}
-    check_dataset(raw, checked=checked, **how)
+    check_dataset(raw, checked=unchanged, **how)
     n_patients = f"{len(raw.training)} training and {len(raw.test)} test patients"
     logger.info(f"{raw.name}: {n_patients}, no problem found.")
     if verify_only:
         return None
-    fingerprint = measure_dataset(raw, known=known, **how)
+    fingerprint = measure_dataset(raw, unchanged=unchanged, **how)
     present = Plan.load(plan_path) if plan_path.is_file() and not clean else None
     plan = make_plan(planner or (present.planner if present else "default"), raw, fingerprint)
     if present is not None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 from batchgenerators.dataloading.data_loader import SlimDataLoaderBase
 from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
 from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
@@ -18,9 +19,8 @@ from batchgenerators.transforms.abstract_transforms import Compose
 from batchgenerators.transforms.crop_and_pad_transforms import PadTransform, RandomCropTransform
 
 from synthct.errors import TrainingError
-from synthct.imaging.intensity import to_network
 from synthct.planning.plan import TrainingPlan
-from synthct.training.sampling import PairedOrder, UnpairedOrder
+from synthct.training.sampling import Key, PairedOrder, UnpairedOrder
 from synthct.training.slices import TrainingSlices
 
 Batch = dict[str, Any]
@@ -52,7 +52,7 @@ def pad_and_crop(
 
 
 class SliceLoader(SlimDataLoaderBase):
-    """Draws, augments and scales slices.
+    """Draws and augments slices; they stay bytes until they are on the device, see :func:`to_device`.
 
     Worker w of n makes the steps start + w, start + w + n, ...; MultiThreadedAugmenter takes them in turn, so that
     the order does not depend on the number of workers, and resuming at a step needs no state.
@@ -64,14 +64,12 @@ class SliceLoader(SlimDataLoaderBase):
         order: UnpairedOrder | PairedOrder,
         training: TrainingPlan,
         *,
-        grey_levels: int = 256,
         start_step: int = 0,
         workers: int = 1,
     ) -> None:
         super().__init__(slices, order.batch_size, max(1, workers))
         self.order = order
         self.training = training
-        self.grey_levels = grey_levels
         self.start_step = self.next_step = start_step
 
     def set_thread_id(self, thread_id: int) -> None:
@@ -96,32 +94,46 @@ class SliceLoader(SlimDataLoaderBase):
         """The batch of a step.
 
         Returns:
-            ``mr`` float32 (batch, channels, rows, cols) and ``ct`` (batch, 1, rows, cols) in [-1, 1]; for paired
-            training ``known`` (batch, 1, rows, cols), 0 where the head lies outside a field of view and 1
+            ``mr`` uint8 grey levels (batch, channels, rows, cols) and ``ct`` (batch, 1, rows, cols); for paired
+            training ``known`` uint8 (batch, 1, rows, cols), 0 where the head lies outside a field of view and 1
             elsewhere; ``mr_keys`` and ``ct_keys``, a (patient, slice) each image.
         """
         drawn = self.order.draw(step)
         before = np.random.get_state()
-        np.random.seed(np.random.SeedSequence([self.training.seed, step, self.order.rank]).generate_state(4))
         try:
-            images = [self._paired(mr) if self._data.paired else self._unpaired(mr, ct) for mr, ct in drawn]
+            images = [self._image(draw, *keys) for draw, keys in zip(self.order.draws(step), drawn)]
         finally:
             np.random.set_state(before)
         batch: Batch = {name: np.concatenate([image[name] for image in images]) for name in images[0]}
-        for modality in ("mr", "ct"):
-            batch[modality] = to_network(batch[modality], self.grey_levels)
         batch["mr_keys"], batch["ct_keys"] = [mr for mr, _ in drawn], [ct for _, ct in drawn]
         return batch
 
-    def _unpaired(self, mr_key: tuple[str, int], ct_key: tuple[str, int]) -> dict[str, np.ndarray]:
-        mr, _ = pad_and_crop(self._data.mr_slice(mr_key)[None], None, self.training)
-        ct, _ = pad_and_crop(self._data.ct_slice(ct_key)[None], None, self.training)
-        return {"mr": mr, "ct": ct}
+    def _image(self, draw: int, mr_key: Key, ct_key: Key) -> dict[str, np.ndarray]:
+        """An image of the batch, augmented by the number of its draw: the same however many processes train."""
+        np.random.seed(np.random.SeedSequence([self.training.seed, draw]).generate_state(4))
+        mr, ct = self._data.mr_slice(mr_key)[None], self._data.ct_slice(ct_key)[None]
+        if not self._data.paired:
+            return {name: pad_and_crop(one, None, self.training)[0] for name, one in (("mr", mr), ("ct", ct))}
+        known = self._data.known(mr_key)[None]
+        images, known = pad_and_crop(np.concatenate((mr, ct), axis=1), known, self.training)
+        return {"mr": images[:, :-1], "ct": images[:, -1:], "known": known}
 
-    def _paired(self, key: tuple[str, int]) -> dict[str, np.ndarray]:
-        mr, ct, known = self._data.mr_slice(key), self._data.ct_slice(key), self._data.known(key)
-        images, known = pad_and_crop(np.concatenate((mr, ct))[None], known[None], self.training)
-        return {"mr": images[:, :-1], "ct": images[:, -1:], "known": known.astype(np.float32)}
+
+def to_device(batch: Batch, device: torch.device, grey_levels: int) -> dict[str, torch.Tensor]:
+    """The images of a batch on the device: ``mr`` and ``ct`` in [-1, 1], ``known`` 0 or 1; float32.
+
+    They travel as bytes and, to a GPU, while it works; there they are scaled exactly as
+    :func:`synthct.imaging.intensity.to_network` does.
+    """
+    tensors = {}
+    for name in ("mr", "ct", "known"):
+        if name in batch:
+            levels = torch.from_numpy(batch[name])
+            if device.type == "cuda":
+                levels = levels.pin_memory()  # else the copy would wait for the work that is queued
+            values = levels.to(device, non_blocking=True).float()
+            tensors[name] = values if name == "known" else values.mul_(2 / (grey_levels - 1)).sub_(1)
+    return tensors
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from synthct.planning.plan import Plan, TrainingPlan
 from synthct.records import to_plain
 from synthct.training.checkpoint import save_checkpoint
 from synthct.training.distributed import Ranks, agreed, gathered, mean_over_ranks
-from synthct.training.loader import Batch, SliceLoader
+from synthct.training.loader import Batch, SliceLoader, to_device
 from synthct.training.log import TrainingLog
 from synthct.training.progress_figure import ProgressFigure
 from synthct.training.recorded_step import fastest_step
@@ -123,7 +123,7 @@ class TrainingRun:
             paired=paired,
             disjoint=self.disjoint,
             seed=training.seed,
-            budget=memory_budget,
+            budget=memory_budget // max(1, workers),
             progress=progress,
         )
         drawn_by = {"batch_size": training.batch_size, "rank": self.ranks.rank, "world_size": self.ranks.world_size}
@@ -152,14 +152,7 @@ class TrainingRun:
             if (self.fold_folder / FINAL).exists():
                 log.info("training anew; the earlier checkpoint_final.pth stays until this training is complete")
             self.save(LATEST)  # so that --continue never takes up an earlier training's
-        return SliceLoader(
-            slices,
-            order,
-            training,
-            grey_levels=self.preprocessing.grey_levels,
-            start_step=self.step,
-            workers=workers,
-        )
+        return SliceLoader(slices, order, training, start_step=self.step, workers=workers)
 
     def on_epoch_start(self) -> None:
         self.started = time.monotonic()
@@ -168,13 +161,8 @@ class TrainingRun:
 
     def train_step(self, batch: Batch) -> None:
         """One step; the losses stay on the device and are looked at now and then."""
-        on_device = {
-            name: torch.from_numpy(batch[name]).to(self.device, non_blocking=True)
-            for name in ("mr", "ct", "known")
-            if name in batch
-        }
         try:
-            losses = self.perform_step(on_device)
+            losses = self.perform_step(to_device(batch, self.device, self.preprocessing.grey_levels))
         except torch.OutOfMemoryError:
             raise TrainingError(
                 f"The memory of {self.device} is too small for crops of {list(self.training.crop_size)} in batches of "

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 Key = tuple[str, int]  # (patient, slice)
+SLICES_A_PATIENT = 2**32  # more than any patient has
 MR, CT, HALVES = 0, 1, 2  # which numbers of the seed's sequence: one independent generator each
+
+
+class SliceKeys(Sequence[Key]):
+    """Keys of many slices, 8 bytes each: a million take 8 MB, where a list of tuples would take 100."""
+
+    def __init__(self, slices: Mapping[str, Sequence[int] | np.ndarray]) -> None:
+        """The numbers of each patient's slices, in the order of patients."""
+        self.patients = tuple(slices)
+        self._patient = np.repeat(np.arange(len(slices), dtype=np.int32), [len(one) for one in slices.values()])
+        self._slice = np.concatenate([np.asarray(one, np.int32) for one in [(), *slices.values()]])
+
+    def __len__(self) -> int:
+        return len(self._slice)
+
+    def __getitem__(self, i: int) -> Key:
+        return self.patients[self._patient[i]], int(self._slice[i])
+
+    def numbers(self, patients: Sequence[str]) -> np.ndarray:
+        """A number for each key, the same in every collection that is given the same ``patients``; int64 (keys,)."""
+        place = {patient: i for i, patient in enumerate(patients)}
+        of_patient = np.array([place[patient] for patient in self.patients], np.int64)
+        return of_patient[self._patient] * SLICES_A_PATIENT + self._slice
 
 
 def permutation(seed: int, turn: int, domain: int, length: int) -> np.ndarray:
@@ -50,8 +73,8 @@ class UnpairedOrder(SliceOrder):
 
     def __init__(
         self,
-        mr: Sequence[Key],
-        ct: Sequence[Key],
+        mr: SliceKeys,
+        ct: SliceKeys,
         seed: int,
         *,
         batch_size: int = 1,
@@ -59,10 +82,9 @@ class UnpairedOrder(SliceOrder):
         world_size: int = 1,
     ) -> None:
         super().__init__(max(len(mr), len(ct)), batch_size, rank, world_size)
-        self.mr, self.ct, self.seed = list(mr), list(ct), seed
-        number = {key: i for i, key in enumerate(dict.fromkeys([*mr, *ct]))}
-        self._mr_number = np.array([number[key] for key in mr])
-        self._ct_number = np.array([number[key] for key in ct])
+        self.mr, self.ct, self.seed = mr, ct, seed
+        patients = list(dict.fromkeys([*mr.patients, *ct.patients]))
+        self._mr_number, self._ct_number = mr.numbers(patients), ct.numbers(patients)
         self._passage: tuple[int, np.ndarray, np.ndarray] | None = None
 
     def draw(self, step: int) -> list[tuple[Key, Key]]:
@@ -101,7 +123,7 @@ def part_pairs(moved: np.ndarray, moved_number: np.ndarray, fixed: np.ndarray, f
         return moved_number[moved[step]] == fixed_number[fixed[step]]
 
     for step in np.flatnonzero(moved_number[moved] == fixed_number[fixed]):
-        for other in (np.arange(1, length) + step) % length:
+        for other in ((step + distance) % length for distance in range(1, length)):
             moved[[step, other]] = moved[[other, step]]
             if not is_pair(step) and not is_pair(other):
                 break
@@ -111,11 +133,9 @@ def part_pairs(moved: np.ndarray, moved_number: np.ndarray, fixed: np.ndarray, f
 class PairedOrder(SliceOrder):
     """The same slice of the same patient in both domains (seed, Fig. 1 left), in a fresh permutation each epoch."""
 
-    def __init__(
-        self, pairs: Sequence[Key], seed: int, *, batch_size: int = 1, rank: int = 0, world_size: int = 1
-    ) -> None:
+    def __init__(self, pairs: SliceKeys, seed: int, *, batch_size: int = 1, rank: int = 0, world_size: int = 1) -> None:
         super().__init__(len(pairs), batch_size, rank, world_size)
-        self.pairs, self.seed = list(pairs), seed
+        self.pairs, self.seed = pairs, seed
         self._passage: tuple[int, np.ndarray] | None = None
 
     def draw(self, step: int) -> list[tuple[Key, Key]]:

@@ -3,42 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from synthct.errors import TrainingError
 from synthct.parallel import Progress, quiet
-from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, SliceStack
-from synthct.training.sampling import Key, disjoint_patients
+from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, SliceFacts, SliceReader, SliceStack
+from synthct.training.sampling import Key, SliceKeys, disjoint_patients
 
-MEMORY_BUDGET = 4 * 2**30  # bytes of grey levels held at once
+MEMORY_BUDGET = 4 * 2**30  # bytes of grey levels held at once, by all processes that load together
 LEAST_CONTRAST = 1.0  # grey levels, SD; a flatter slice would make instance norm amplify rounding errors
 
 log = logging.getLogger("synthct")
-
-
-@dataclass(frozen=True)
-class _Case:
-    """What training needs of a patient's stack; uint8."""
-
-    mr: np.ndarray | None  # (channels, slices, rows, cols)
-    ct: np.ndarray | None  # (slices, rows, cols)
-    known: np.ndarray | None  # (slices, rows, cols), 0 or 1
-
-    @property
-    def size(self) -> int:
-        return sum(array.nbytes for array in (self.mr, self.ct, self.known) if array is not None)
 
 
 class TrainingSlices:
     """Drawable slices of the patients, and access to them by key.
 
     A slice is drawable where the head that the modality knows takes at least ``min_head_fraction`` of it, and where it
-    is not flat. Stacks are held in memory up to ``budget`` bytes; beyond it, those used last.
+    is not flat. Slices are read when they are drawn. The first that take ``budget`` bytes stay in memory: draws are
+    shuffled, so that which ones they are does not matter. Beside them a patient takes some 10 kB, 0.1 GB for 10,000.
 
     Attributes:
         mr: keys (patient, slice) of the drawable MR slices. For paired training ``mr`` and ``ct`` are the same keys,
@@ -59,80 +46,84 @@ class TrainingSlices:
         budget: int = MEMORY_BUDGET,
         progress: Progress = quiet,
     ) -> None:
-        """Read every stack once.
+        """Read what the cached files say about their slices, but no slice.
 
         Raises:
             TrainingError: where no slice of a domain can be drawn, or a stack has another number of MR channels.
-            PlanError: where a stack is missing or damaged.
+            PlanError: where a stack is missing, damaged or of an earlier version.
         """
         if paired and disjoint:
             raise TrainingError("Paired training needs MR and CT of the same patients; leave out --disjoint.")
-        self.folder, self.paired, self.budget = Path(folder), paired, budget
-        self._cases: OrderedDict[str, _Case] = OrderedDict()
-        mr: dict[str, list[Key]] = {}
-        ct: dict[str, list[Key]] = {}
-        total_bytes = 0
-        for patient in progress(patients, total=len(patients), desc="reading slices", unit="patient"):
-            stack = SliceStack.load(self.folder / f"{patient}.npz")
-            _check_channels(stack, mr_channels)
+        self.paired, self.budget = paired, budget
+        self._readers: dict[str, SliceReader] = {}
+        self._held: dict[tuple[str, Key], np.ndarray] = {}
+        self._held_bytes = 0
+        mr: dict[str, np.ndarray] = {}
+        ct: dict[str, np.ndarray] = {}
+        for patient in progress(patients, total=len(patients), desc="listing slices", unit="patient"):
+            facts = SliceStack.load_facts(Path(folder) / f"{patient}.npz")
+            _check_channels(facts, mr_channels)
+            self._readers[patient] = facts.reader
             if paired:
-                if stack.mr is None or stack.ct is None:
-                    continue
-                drawable = _drawable(stack, MR_KNOWN | CT_KNOWN, min_head_fraction)
-                mr[patient] = ct[patient] = drawable
-            else:
-                if stack.mr is not None:
-                    mr[patient] = _drawable(stack, MR_KNOWN, min_head_fraction)
-                if stack.ct is not None:
-                    ct[patient] = _drawable(stack, CT_KNOWN, min_head_fraction)
-            total_bytes += self._keep(stack).size
+                if facts.paired:
+                    mr[patient] = ct[patient] = _drawable(facts, MR_KNOWN | CT_KNOWN, min_head_fraction)
+                continue
+            if facts.reader.mr_channels:
+                mr[patient] = _drawable(facts, MR_KNOWN, min_head_fraction)
+            if facts.reader.has_ct:
+                ct[patient] = _drawable(facts, CT_KNOWN, min_head_fraction)
         if disjoint:
             giving_mr, giving_ct = disjoint_patients(set(mr), set(ct), seed)
-            mr = {patient: keys for patient, keys in mr.items() if patient in giving_mr}
-            ct = {patient: keys for patient, keys in ct.items() if patient in giving_ct}
-        self.mr: list[Key] = [key for keys in mr.values() for key in keys]
-        self.ct: list[Key] = [key for keys in ct.values() for key in keys]
+            mr = {patient: indices for patient, indices in mr.items() if patient in giving_mr}
+            ct = {patient: indices for patient, indices in ct.items() if patient in giving_ct}
+        self.mr, self.ct = SliceKeys(mr), SliceKeys(ct)
         self.mr_patients, self.ct_patients = sorted(mr), sorted(ct)
         self._check_not_empty(len(patients), min_head_fraction)
-        if total_bytes > budget:
-            log.warning(
-                "The slices take %.1f GiB, more than the %.1f GiB that may be held in memory; "
-                "they are read again from disk as needed, which is slower.",
-                total_bytes / 2**30,
-                budget / 2**30,
-            )
+        self._log_size([(mr, mr_channels), (ct, 2 if paired else 1)])
 
     def mr_slice(self, key: Key) -> np.ndarray:
-        """uint8 grey levels (channels, rows, cols)."""
-        return self._case(key[0]).mr[:, key[1]]
+        """uint8 grey levels (channels, rows, cols), to be read only."""
+        return self._slice("mr", key)
 
     def ct_slice(self, key: Key) -> np.ndarray:
-        """uint8 grey levels (1, rows, cols)."""
-        return self._case(key[0]).ct[None, key[1]]
+        """uint8 grey levels (1, rows, cols), to be read only."""
+        return self._slice("ct", key)[None]
 
     def known(self, key: Key) -> np.ndarray:
-        """0 where the head lies outside a scan's field of view, else 1; uint8 (1, rows, cols); paired training only."""
-        return self._case(key[0]).known[None, key[1]]
+        """0 where the head lies outside a scan's field of view, else 1; uint8 (1, rows, cols)."""
+        regions = self._slice("regions", key)
+        both = MR_KNOWN | CT_KNOWN
+        return (((regions & HEAD) == 0) | ((regions & both) == both)).astype(np.uint8)[None]
 
     def __getstate__(self) -> dict:
-        """Without the stacks: a process that does not share memory reads them itself."""
-        return self.__dict__ | {"_cases": OrderedDict()}
+        """Without the slices: a process that does not share memory reads them itself."""
+        return self.__dict__ | {"_held": {}, "_held_bytes": 0}
 
-    def _case(self, patient: str) -> _Case:
-        if patient not in self._cases:
-            return self._keep(SliceStack.load(self.folder / f"{patient}.npz"))
-        self._cases.move_to_end(patient)
-        return self._cases[patient]
+    def _slice(self, image: str, key: Key) -> np.ndarray:
+        """A slice of ``mr``, ``ct`` or ``regions``, as the reader gives it."""
+        held = self._held.get((image, key))
+        if held is None:
+            patient, i = key
+            held = getattr(self._readers[patient], image)(i)
+            if self._held_bytes + held.nbytes <= self.budget:
+                self._held[image, key] = held
+                self._held_bytes += held.nbytes
+        return held
 
-    def _keep(self, stack: SliceStack) -> _Case:
-        known = None
-        if self.paired:
-            head, both = (stack.regions & HEAD) > 0, MR_KNOWN | CT_KNOWN
-            known = (~head | ((stack.regions & both) == both)).astype(np.uint8)
-        case = self._cases[stack.patient] = _Case(stack.mr, stack.ct, known)
-        while len(self._cases) > 1 and sum(one.size for one in self._cases.values()) > self.budget:
-            self._cases.popitem(last=False)
-        return case
+    def _log_size(self, domains: Sequence[tuple[Mapping[str, np.ndarray], int]]) -> None:
+        """Say where not all fits; of each domain its slices by patient, and the images that are read for a slice."""
+        total = sum(
+            len(indices) * images * math.prod(self._readers[patient].slice_size)
+            for slices, images in domains
+            for patient, indices in slices.items()
+        )
+        if total > self.budget:
+            log.info(
+                "The slices take %.1f GiB; each process that loads them keeps the first %.1f GiB in memory and reads "
+                "the others from disk when they are drawn.",
+                total / 2**30,
+                self.budget / 2**30,
+            )
 
     def _check_not_empty(self, n_patients: int, min_head_fraction: float) -> None:
         reason = f"with at least {min_head_fraction:.0%} head in them"
@@ -150,20 +141,18 @@ class TrainingSlices:
                 )
 
 
-def _check_channels(stack: SliceStack, mr_channels: int) -> None:
-    if stack.mr is not None and stack.mr.shape[0] != mr_channels:
+def _check_channels(facts: SliceFacts, mr_channels: int) -> None:
+    if facts.reader.mr_channels not in (0, mr_channels):
         raise TrainingError(
-            f"The slices of {stack.patient} have {stack.mr.shape[0]} MR channels but the plan has {mr_channels}; "
-            "run synthct_plan_and_preprocess again."
+            f"The slices of {facts.patient} have {facts.reader.mr_channels} MR channels but the plan has "
+            f"{mr_channels}; run synthct_plan_and_preprocess again."
         )
 
 
-def _drawable(stack: SliceStack, known: int, min_head_fraction: float) -> list[Key]:
-    fraction = stack.head_fraction(known)
-    images = [stack.mr[0]] if known & MR_KNOWN else []
-    images += [stack.ct] if known & CT_KNOWN else []
-    return [
-        (stack.patient, i)
-        for i in np.flatnonzero(fraction >= min_head_fraction).tolist()
-        if all(image[i].std() >= LEAST_CONTRAST for image in images)
-    ]
+def _drawable(facts: SliceFacts, known: int, min_head_fraction: float) -> np.ndarray:
+    """Numbers of the slices that can be drawn from the modalities that are to be ``known``."""
+    drawable = facts.head_fraction(known) >= min_head_fraction
+    for modality, contrast in zip((MR_KNOWN, CT_KNOWN), facts.contrast):
+        if known & modality:
+            drawable &= contrast >= LEAST_CONTRAST
+    return np.flatnonzero(drawable)

@@ -11,7 +11,7 @@ import torch
 
 from synthct.imaging.intensity import from_grey_levels, from_network, to_network
 from synthct.planning.plan import PreprocessingPlan
-from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, SliceStack
+from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, SliceFacts, SliceStack
 from synthct.training.trainer import Trainer
 
 N_SLICES = 12
@@ -37,33 +37,25 @@ class Validation:
 
     @staticmethod
     def read(folder: Path, held_out: Sequence[str], training: Sequence[str], plan: PreprocessingPlan) -> Validation:
-        """Read the held-out patients that there are; a training patient only where none of them has both.
+        """Read these few slices of the held-out patients; of a training patient only where none of them has both.
 
         Args:
             folder: of the configuration's stacks.
             held_out, training: patient ids.
         """
-        slices: list[ExampleSlice] = []
         paths = [folder / f"{patient}.npz" for patient in held_out]
-        stacks = [stack for stack in map(SliceStack.load, filter(Path.is_file, paths)) if stack.mr is not None]
-        pairs = [stack for stack in stacks if stack.ct is not None]
-        candidates = [
-            (stack, i) for stack in pairs for i in np.flatnonzero(stack.head_fraction(MR_KNOWN | CT_KNOWN) > 0).tolist()
-        ]
-        if candidates:
-            n = min(N_SLICES, len(candidates))
-            chosen = ((np.arange(n) + 0.5) * len(candidates) / n).astype(int)
-            slices = [_example(*candidates[i]) for i in chosen]
-            example = _fullest(pairs[0])
-        else:
-            example = None
-            for patient in training:
-                stack = SliceStack.load(folder / f"{patient}.npz")
-                if stack.mr is not None and (example is None or stack.ct is not None):
-                    example = _fullest(stack)
-                    if stack.ct is not None:
-                        break
-        return Validation(slices, example, plan)
+        facts = [SliceStack.load_facts(path) for path in paths if path.is_file()]
+        pairs = [one for one in facts if one.paired]
+        showing_head = [np.flatnonzero(one.head_fraction(MR_KNOWN | CT_KNOWN) > 0) for one in pairs]
+        ends = np.cumsum([len(indices) for indices in showing_head], dtype=int)  # of each patient's, in one long list
+        n_candidates = int(ends[-1]) if pairs else 0
+        n = min(N_SLICES, n_candidates)
+        slices = []
+        for place in ((np.arange(n) + 0.5) * n_candidates / max(n, 1)).astype(int).tolist():
+            number = int(np.searchsorted(ends, place, side="right"))
+            slices.append(_example(pairs[number], int(showing_head[number][place - ends[number]])))
+        shown = pairs[0] if slices else _best_of(folder, training)
+        return Validation(slices, None if shown is None else _fullest(shown), plan)
 
     def mae_hu(self, trainer: Trainer) -> float | None:
         """MAE in HU (eq. 4) inside the head, where MR and CT are known, over all slices; None without slices.
@@ -94,11 +86,23 @@ class Validation:
         return from_grey_levels(grey, self.preprocessing.ct_window_hu, self.preprocessing.grey_levels)
 
 
-def _example(stack: SliceStack, i: int) -> ExampleSlice:
-    wanted = HEAD | MR_KNOWN | CT_KNOWN
-    ct = None if stack.ct is None else stack.ct[i].copy()
-    return ExampleSlice(stack.patient, stack.mr[:, i].copy(), ct, (stack.regions[i] & wanted) == wanted)
+def _best_of(folder: Path, patients: Sequence[str]) -> SliceFacts | None:
+    """The first patient with both scans, else the first with an MR; None where nobody has one."""
+    with_mr = None
+    for patient in patients:
+        facts = SliceStack.load_facts(folder / f"{patient}.npz")
+        if facts.paired:
+            return facts
+        if with_mr is None and facts.reader.mr_channels:
+            with_mr = facts
+    return with_mr
 
 
-def _fullest(stack: SliceStack) -> ExampleSlice:
-    return _example(stack, int(stack.head_fraction(MR_KNOWN).argmax()))
+def _example(facts: SliceFacts, i: int) -> ExampleSlice:
+    reader, wanted = facts.reader, HEAD | MR_KNOWN | CT_KNOWN
+    ct = reader.ct(i) if reader.has_ct else None
+    return ExampleSlice(facts.patient, reader.mr(i), ct, (reader.regions(i) & wanted) == wanted)
+
+
+def _fullest(facts: SliceFacts) -> ExampleSlice:
+    return _example(facts, int(facts.head_fraction(MR_KNOWN).argmax()))

@@ -71,7 +71,7 @@ def test_unchanged_cases_are_taken_over_and_changed_ones_measured_again(raw):
     raw.training["P"].ct.rename(raw.folder / "targetsTr" / "R.nii.gz")
     now = RawDataset.open(raw.folder)
     assert unchanged_cases(now, first) == {}
-    second = measure_dataset(now, known=first)
+    second = measure_dataset(now, unchanged=unchanged_cases(now, first))
     assert list(second.cases) == ["P", "Q", "R"] and not second.cases["P"].paired
 
 

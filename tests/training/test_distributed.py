@@ -15,7 +15,7 @@ from tiny_training import make_configuration
 from synthct.training.checkpoint import load_checkpoint
 from synthct.training.distributed import ALONE, Ranks
 from synthct.training.registry import find_trainer
-from synthct.training.sampling import PairedOrder, UnpairedOrder
+from synthct.training.sampling import PairedOrder, SliceKeys, UnpairedOrder
 
 HERE = Path(__file__).parent
 
@@ -96,7 +96,7 @@ def test_a_rank_that_dies_ends_the_run_and_continue_goes_on(preprocessed_folder,
 
 
 def test_no_slice_is_drawn_twice_in_an_epoch_by_two_ranks():
-    mr, ct = [("A", i) for i in range(11)], [("B", i) for i in range(7)]
+    mr, ct = SliceKeys({"A": range(11)}), SliceKeys({"B": range(7)})
     for make in (lambda **of: UnpairedOrder(mr, ct, 3, **of), lambda **of: PairedOrder(mr, 3, **of)):
         orders = [make(rank=rank, world_size=2) for rank in range(2)]
         drawn = [order.draw(step)[0][0] for step in range(orders[0].steps_per_epoch) for order in orders]

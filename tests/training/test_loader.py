@@ -4,28 +4,29 @@ import multiprocessing
 import os
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from tiny_training import TRAIN, make_training
 
 from synthct.errors import TrainingError
-from synthct.training.loader import SliceLoader, batches, pad_and_crop
+from synthct.imaging.intensity import to_network
+from synthct.training.loader import SliceLoader, batches, pad_and_crop, to_device
 from synthct.training.sampling import PairedOrder, UnpairedOrder
 from synthct.training.slices import TrainingSlices
 
 
 @pytest.fixture
 def make_loader(preprocessed_folder):
-    def make(paired: bool = False, budget: int = 2**30, **arguments) -> SliceLoader:
+    def make(paired: bool = False, budget: int = 2**30, rank: int = 0, world_size: int = 1, **arguments) -> SliceLoader:
         slices = TrainingSlices(
             preprocessed_folder / "tiny", TRAIN, mr_channels=1, min_head_fraction=0.05, paired=paired, budget=budget
         )
         training = make_training(batch_size=arguments.pop("batch_size", 1))
-        if paired:
-            order = PairedOrder(slices.mr, 7, batch_size=training.batch_size)
-        else:
-            order = UnpairedOrder(slices.mr, slices.ct, 7, batch_size=training.batch_size)
+        share = {"batch_size": training.batch_size, "rank": rank, "world_size": world_size}
+        order = PairedOrder(slices.mr, 7, **share) if paired else UnpairedOrder(slices.mr, slices.ct, 7, **share)
         return SliceLoader(slices, order, training, **arguments)
 
     return make
@@ -81,15 +82,38 @@ def test_without_a_margin_the_slice_stays_as_it_is():
     assert positions((32, 32), make_training(padded_size=(32, 32)), 20) == {(0, 0)}
 
 
-def test_unpaired_batch_is_float32_in_network_units(make_loader):
+def test_unpaired_batch_is_bytes(make_loader):
     batch = make_loader(batch_size=3).batch(0)
     for modality in ("mr", "ct"):
-        assert batch[modality].dtype == np.float32
+        assert batch[modality].dtype == np.uint8
         assert batch[modality].shape == (3, 1, 32, 32)
-        assert batch[modality].min() == -1
-        assert batch[modality].max() <= 1
+        assert batch[modality].min() == 0
         assert len(batch[f"{modality}_keys"]) == 3
     assert "known" not in batch
+
+
+@pytest.mark.parametrize("grey_levels", [256, 100])
+def test_a_batch_on_the_device_is_exactly_that_of_to_network(make_loader, grey_levels):
+    batch = make_loader(paired=True).batch(0)
+    batch["mr"] = np.arange(grey_levels, dtype=np.uint8)[None, None, None]
+    on_device = to_device(batch, torch.device("cpu"), grey_levels)
+    assert set(on_device) == {"mr", "ct", "known"}
+    for name, values in on_device.items():
+        expected = batch[name] if name == "known" else to_network(batch[name], grey_levels)
+        assert values.dtype == torch.float32
+        assert np.array_equal(values.numpy(), expected)
+    assert "known" not in to_device(make_loader().batch(0), torch.device("cpu"), grey_levels)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_processes_that_train_together_see_what_one_with_their_batches_sees(make_loader, paired):
+    alone = make_loader(paired, batch_size=4)
+    ranks = [make_loader(paired, batch_size=2, rank=rank, world_size=2) for rank in range(2)]
+    for step in range(5):
+        whole, parts = alone.batch(step), [one.batch(step) for one in ranks]
+        for name in ("mr", "ct", "known")[: 2 + paired]:
+            assert np.array_equal(whole[name], np.concatenate([part[name] for part in parts]))
+        assert whole["mr_keys"] == [key for part in parts for key in part["mr_keys"]]
 
 
 def test_pairs_and_their_weight_are_cropped_at_the_same_place(make_loader):
@@ -101,11 +125,11 @@ def test_pairs_and_their_weight_are_cropped_at_the_same_place(make_loader):
         batch = loader.batch(step)
         assert batch["mr_keys"] == batch["ct_keys"]
         mr, ct, known = batch["mr"], batch["ct"], batch["known"]
-        assert known.dtype == np.float32
-        inside = ct > -1
-        np.testing.assert_allclose(ct[inside], -mr[inside], atol=1e-6)
-        assert ((known == 1) == ((mr > -1) | ~inside)).all()  # padding is known air
-        places.add(tuple(np.argwhere(mr[0, 0] > -1).min(axis=0)))
+        assert known.dtype == np.uint8
+        inside = ct > 0
+        assert np.array_equal(ct[inside], 255 - mr[inside])
+        assert ((known == 1) == ((mr > 0) | ~inside)).all()  # padding is known air
+        places.add(tuple(np.argwhere(mr[0, 0] > 0).min(axis=0)))
     assert len(places) > 5
 
 
@@ -139,7 +163,8 @@ def test_numpys_global_generator_is_left_as_it_was(make_loader):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_fault_in_a_worker_names_step_and_patient(make_loader, preprocessed_folder, tmp_path, workers):
     loader = make_loader(workers=workers, budget=1)  # nothing is kept, so every draw reads the file ...
-    loader._data.folder = tmp_path  # ... which has gone
+    for patient, reader in loader._data._readers.items():
+        loader._data._readers[patient] = replace(reader, path=tmp_path / f"{patient}.npz")  # ... which has gone
     with pytest.raises(TrainingError, match=r"Step 0 .*(PAIR|ONLY).*\.npz is missing"):
         take(loader, workers, 20)
     assert not multiprocessing.active_children()

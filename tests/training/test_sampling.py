@@ -8,15 +8,29 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency
 
-from synthct.training.sampling import PairedOrder, UnpairedOrder, disjoint_patients
+from synthct.training.sampling import PairedOrder, SliceKeys, UnpairedOrder, disjoint_patients
 
 
-def keys(patients: range, slices: int) -> list[tuple[str, int]]:
-    return [(f"P{p}", s) for p in patients for s in range(slices)]
+def keys(patients: range, slices: int) -> SliceKeys:
+    return SliceKeys({f"P{p}": range(slices) for p in patients})
 
 
 def draws(order, steps: range) -> list:
     return [pair for step in steps for pair in order.draw(step)]
+
+
+def test_keys_are_those_of_the_patients_in_order():
+    some = SliceKeys({"B": [3, 5], "A": [], "C": np.array([0])})
+    assert list(some) == [("B", 3), ("B", 5), ("C", 0)]
+    assert (len(some), some[-1], some.patients) == (3, ("C", 0), ("B", "A", "C"))
+    assert all(type(i) is int for _, i in some)
+    assert not SliceKeys({})
+
+
+def test_a_million_keys_take_8_megabytes():
+    many = SliceKeys({f"P{p}": range(200) for p in range(5000)})
+    assert len(many) == 10**6
+    assert many._patient.nbytes + many._slice.nbytes == 8 * 10**6
 
 
 def test_each_slice_is_drawn_once_an_epoch_and_the_smaller_domain_evenly():
@@ -63,11 +77,11 @@ def test_no_step_shows_the_same_slice_in_both_domains(mr_patients, ct_patients):
     assert all(mr != ct for mr, ct in drawn)
     larger = max(mr_patients, ct_patients)
     first = [pair[mr_patients < ct_patients] for pair in drawn[: order.steps_per_epoch]]
-    assert sorted(first) == keys(range(larger), 3)
+    assert sorted(first) == list(keys(range(larger), 3))
 
 
 def test_a_single_slice_that_is_all_there_is_is_drawn_all_the_same():
-    assert UnpairedOrder([("P0", 0)], [("P0", 0)], seed=0).draw(3) == [(("P0", 0), ("P0", 0))]
+    assert UnpairedOrder(keys(range(1), 1), keys(range(1), 1), seed=0).draw(3) == [(("P0", 0), ("P0", 0))]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])

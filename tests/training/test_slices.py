@@ -7,7 +7,7 @@ import pytest
 from tiny_training import N_SLICES, ONLY_CT, ONLY_MR, PAIRED, TRAIN, make_stack
 
 from synthct.errors import PlanError, TrainingError
-from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, SliceStack
+from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, SliceReader, SliceStack
 from synthct.training.slices import TrainingSlices
 
 INSIDE = list(range(1, N_SLICES - 1))  # the outer slices hold no head
@@ -21,19 +21,19 @@ def read(folder, patients, **changes) -> TrainingSlices:
 
 def test_each_modality_draws_from_every_patient_that_has_it(preprocessed_folder):
     slices = read(preprocessed_folder, TRAIN)
-    assert slices.mr == [(p, i) for p in TRAIN if p != ONLY_CT for i in INSIDE]
-    assert slices.ct == [(p, i) for p in TRAIN if p != ONLY_MR for i in INSIDE]
+    assert list(slices.mr) == [(p, i) for p in TRAIN if p != ONLY_CT for i in INSIDE]
+    assert list(slices.ct) == [(p, i) for p in TRAIN if p != ONLY_MR for i in INSIDE]
 
 
 def test_paired_training_ignores_patients_without_ct_or_mr(preprocessed_folder):
     slices = read(preprocessed_folder, TRAIN, paired=True)
-    assert slices.mr == slices.ct == [(p, i) for p in PAIRED[:3] for i in INSIDE]
+    assert list(slices.mr) == list(slices.ct) == [(p, i) for p in PAIRED[:3] for i in INSIDE]
 
 
 def test_disjoint_gives_no_patient_to_both_domains(preprocessed_folder):
     slices = read(preprocessed_folder, TRAIN, disjoint=True, seed=1)
     assert not {p for p, _ in slices.mr} & {p for p, _ in slices.ct}
-    assert {p for p, _ in slices.mr + slices.ct} == set(TRAIN)
+    assert {p for p, _ in [*slices.mr, *slices.ct]} == set(TRAIN)
 
 
 def test_disjoint_paired_training_is_refused(preprocessed_folder):
@@ -99,19 +99,56 @@ def test_a_missing_stack_is_an_error_that_names_the_file(preprocessed_folder):
         read(preprocessed_folder, ["NOBODY"])
 
 
-def test_a_small_memory_budget_gives_the_same_slices(preprocessed_folder, caplog):
-    whole = read(preprocessed_folder, TRAIN)
-    little = read(preprocessed_folder, TRAIN, budget=20_000)  # about one stack
-    assert "read again from disk" in caplog.text
-    for key in whole.mr[::5]:
-        assert np.array_equal(whole.mr_slice(key), little.mr_slice(key))
-    assert len(little._cases) == 1
+def test_a_stack_of_an_earlier_version_is_an_error_with_the_remedy(tmp_path):
+    stack = make_stack("P", 0)
+    (tmp_path / "tiny").mkdir()
+    info = np.frombuffer(b"{}", np.uint8)
+    np.savez_compressed(tmp_path / "tiny" / "P.npz", mr=stack.mr, ct=stack.ct, regions=stack.regions, info=info)
+    with pytest.raises(PlanError, match="P.npz is of an earlier version.*run synthct_plan_and_preprocess again"):
+        read(tmp_path, ["P"])
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_starting_and_drawing_read_no_whole_stack(preprocessed_folder, monkeypatch, paired):
+    monkeypatch.setattr(SliceStack, "load", lambda path: pytest.fail(f"{path} was read whole"))
+    inflated = []
+    read_slice = SliceReader._read
+    monkeypatch.setattr(SliceReader, "_read", lambda *arguments: inflated.append(1) or read_slice(*arguments))
+    slices = read(preprocessed_folder, TRAIN, paired=paired)
+    assert not inflated
+    slices.mr_slice(slices.mr[3])
+    slices.ct_slice(slices.ct[3])
+    assert len(inflated) == 2
+
+
+def test_the_memory_budget_holds_and_gives_the_same_slices(preprocessed_folder, caplog):
+    caplog.set_level("INFO", "synthct")
+    whole = read(preprocessed_folder, TRAIN, paired=True)
+    assert "from disk" not in caplog.text
+    little = read(preprocessed_folder, TRAIN, paired=True, budget=20_000)
+    assert "reads the others from disk" in caplog.text
+    for key in [*whole.mr, *whole.mr]:
+        for name in ("mr_slice", "ct_slice", "known"):
+            assert np.array_equal(getattr(whole, name)(key), getattr(little, name)(key))
+        assert sum(one.nbytes for one in little._held.values()) == little._held_bytes <= 20_000
+    assert len(little._held) == 20_000 // 32**2
+    assert len(whole._held) == 3 * len(whole.mr)
+
+
+def test_a_slice_in_memory_is_not_read_again(preprocessed_folder, monkeypatch):
+    slices = read(preprocessed_folder, TRAIN)
+    first = slices.ct_slice(slices.ct[0])
+    monkeypatch.setattr(SliceReader, "_read", lambda *_: pytest.fail("it was read again"))
+    assert np.array_equal(slices.ct_slice(slices.ct[0]), first)
 
 
 def test_a_copy_for_another_process_reads_for_itself(preprocessed_folder):
     slices = read(preprocessed_folder, TRAIN)
+    slices.mr_slice(slices.mr[0])
     copy = pickle.loads(pickle.dumps(slices))
-    assert not copy._cases
+    assert slices._held
+    assert not copy._held
+    assert copy._held_bytes == 0
     assert np.array_equal(copy.mr_slice(slices.mr[0]), slices.mr_slice(slices.mr[0]))
 
 

@@ -6,6 +6,7 @@ import torch
 from tiny_training import N_SLICES, ONLY_CT, ONLY_MR, PAIRED, make_configuration, make_stack
 
 from synthct.imaging.intensity import from_grey_levels
+from synthct.preprocessing.slice_stack import SliceReader, SliceStack
 from synthct.training.log import TrainingLog
 from synthct.training.pix2pix import Pix2Pix
 from synthct.training.progress_figure import ProgressFigure
@@ -41,6 +42,24 @@ def test_at_most_12_slices_evenly_spread_over_patients(preprocessed_folder):
     validation = Validation.read(preprocessed_folder / "tiny", PAIRED, [], PREPROCESSING)
     assert len(validation.slices) == 12
     assert [sum(one.patient == p for one in validation.slices) for p in PAIRED] == [3, 3, 3, 3]
+
+
+def test_however_many_are_held_out_only_the_chosen_slices_are_read(tmp_path, monkeypatch):
+    patients = [f"P{number:02d}" for number in range(30)]
+    for number, patient in enumerate(patients):
+        make_stack(patient, number).save(tmp_path / f"{patient}.npz")
+    monkeypatch.setattr(SliceStack, "load", lambda path: pytest.fail(f"{path} was read whole"))
+    inflated = []
+    read_slice = SliceReader._read
+    monkeypatch.setattr(SliceReader, "_read", lambda *arguments: inflated.append(1) or read_slice(*arguments))
+    validation = Validation.read(tmp_path, patients, [], PREPROCESSING)
+    assert len({one.patient for one in validation.slices}) == 12
+    assert len(inflated) == 3 * (12 + 1)  # MR, CT and regions of each, and of the example
+    for one in validation.slices:
+        stack = make_stack(one.patient, patients.index(one.patient))
+        assert any(
+            np.array_equal(one.ct, ct) and np.array_equal(one.mr, mr) for ct, mr in zip(stack.ct, stack.mr[0, :, None])
+        )
 
 
 def test_odd_slice_sizes_are_padded_for_the_generator(tmp_path, constant):
