@@ -27,7 +27,7 @@ def choose_precision(wanted: str, device: torch.device) -> tuple[str, str]:
 
 
 def choose_prediction_precision(wanted: str, device: torch.device) -> tuple[str, str]:
-    """The precision of a prediction; the generator's last layer is float32 in any case. As :func:`choose_precision`.
+    """The precision of a prediction's inner layers; arguments and results as of :func:`choose_precision`.
 
     ``auto`` takes bfloat16 where the device has instructions for it: the sCT then differs from float32's by less than
     1 HU on average (documentation/benchmarks.md).
