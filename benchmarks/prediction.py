@@ -5,7 +5,8 @@ python -m benchmarks.prediction --slices 183                      a whole volume
 python -m benchmarks.prediction --model MODEL_FOLDER --mr MR      a trained model on a real MR: its error counts
 
 The error is the product's mean absolute difference to the textbook in float32, in HU; with a trained model inside the
-head. With a model, reading the MR, preprocessing, synthesis and writing are timed too, file to file.
+head. With a model, reading the MR, preprocessing, synthesis and writing are timed too, file to file. Both ways run as
+synthct_predict does, with large memory pages.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import torch
 
 from benchmarks.rounds import compare, show, synchronise
 from benchmarks.textbook import TextbookGenerator
+from synthct.commands.console import use_large_pages
 from synthct.imaging.intensity import to_network
 from synthct.networks import ResnetGenerator
 from synthct.planning.plan import FORMAT_VERSION, Plan
@@ -42,6 +44,7 @@ def main() -> None:
     parser.add_argument("--mr", type=Path, metavar="FILE")
     parser.add_argument("--precision", default="auto")
     arguments = parser.parse_args()
+    use_large_pages()
     from synthct.inference import Predictor  # needs SimpleITK
 
     device, _ = select_device()

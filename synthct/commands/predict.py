@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    console.use_large_pages()
     from synthct.inference import Predictor
     from synthct.inference.folders import predict_folder, trained_folds
     from synthct.inference.task import ModelFiles

@@ -63,3 +63,10 @@ def test_messages_go_to_stdout_and_warnings_to_stderr_with_their_kind(capsys):
 
 def test_a_progress_bar_gives_back_what_it_is_given():
     assert list(console.progress_bar([1, 2], total=2, desc="Doing", unit="case")) == [1, 2]
+
+
+@pytest.mark.parametrize(("before", "after"), [({}, "1"), ({"THP_MEM_ALLOC_ENABLE": "0"}, "0")])
+def test_large_pages_are_asked_for_unless_the_user_says_otherwise(monkeypatch, before, after):
+    monkeypatch.setattr(console.os, "environ", dict(before))
+    console.use_large_pages()
+    assert console.os.environ == {"THP_MEM_ALLOC_ENABLE": after}
