@@ -1,7 +1,7 @@
 """A pair of volumes to network-ready slices, the head masks being known: the product beside nnU-Net v2's way.
 
     python -m benchmarks.preprocessing                    voxels of 1.15 x 1.00 x 1.00 mm, as many an MR has
-    python -m benchmarks.preprocessing --voxel_scale 1    the seed's own voxels, which the first resize leaves as they are
+    python -m benchmarks.preprocessing --voxel_scale 1    the seed's own voxels: the first resize does nothing
 
 Textbook: orient, resample the volume with scikit-image in order 3 (nnU-Net's default), resize the slices in order 3,
 then the windows.

@@ -4,22 +4,24 @@ import pytest
 import torch
 
 from synthct.errors import TrainingError
-from synthct.training.step_times import measure_steps
+from synthct.training.step_times import StepTimes, measure_steps
+
+
+@pytest.fixture
+def measured(plan, preprocessed_folder, split):
+    """``measure_steps`` on the tiny plan."""
+
+    def measure(steps: int, workers: int = 0) -> StepTimes:
+        where = {"preprocessed_folder": preprocessed_folder, "split": split, "device": torch.device("cpu")}
+        return measure_steps("cyclegan", plan, "tiny", steps=steps, workers=workers, **where)
+
+    return measure
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_steps_are_timed_on_the_real_slices_and_nothing_is_kept(workers, plan, preprocessed_folder, split, tmp_path):
+def test_steps_are_timed_on_the_real_slices_and_nothing_is_kept(workers, measured, preprocessed_folder):
     before = sorted(preprocessed_folder.rglob("*"))
-    times = measure_steps(
-        "cyclegan",
-        plan,
-        "tiny",
-        preprocessed_folder=preprocessed_folder,
-        split=split,
-        steps=12,
-        device=torch.device("cpu"),
-        workers=workers,
-    )
+    times = measured(12, workers)
     assert times.ms_per_step > 0
     assert times.images_per_s == pytest.approx(1000 / times.ms_per_step)
     assert 0 <= times.waiting < 1
@@ -27,17 +29,8 @@ def test_steps_are_timed_on_the_real_slices_and_nothing_is_kept(workers, plan, p
     assert "ms a step in float32" in str(times)
     assert "GiB of the process's memory" in str(times)
     assert sorted(preprocessed_folder.rglob("*")) == before
-    assert not list(tmp_path.iterdir())
 
 
-def test_no_steps_are_no_measurement(plan, preprocessed_folder, split):
+def test_no_steps_are_no_measurement(measured):
     with pytest.raises(TrainingError, match="at least 1, not 0"):
-        measure_steps(
-            "cyclegan",
-            plan,
-            "tiny",
-            preprocessed_folder=preprocessed_folder,
-            split=split,
-            steps=0,
-            device=torch.device("cpu"),
-        )
+        measured(0)
