@@ -71,7 +71,7 @@ def measure_steps(
         raise TrainingError(f"The number of steps to measure must be at least 1, not {steps}.")
     with tempfile.TemporaryDirectory() as folder, joined(ranks, device):
         as_planned = {"training": None, "length": (None, None), "disjoint": disjoint}
-        where = {"fold_folder": Path(folder), "device": device, "ranks": ranks}
+        where = {"fold_folder": Path(folder) / "timing", "device": device, "ranks": ranks}
         run = TrainingRun(trainer_name, plan, configuration_name, split=split, resume=False, **as_planned, **where)
         loader = run.on_train_start(Path(preprocessed_folder) / configuration_name, workers, MEMORY_BUDGET, progress)
         with batches(loader, workers) as drawn:
