@@ -21,9 +21,9 @@ def no_folders_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # gone again when other modules count the processes that they leave
 def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    """A dask scheduler in this process and two worker processes of one thread; none of them outlives the tests."""
+    """A dask scheduler in this process and two worker processes of one thread; none of them outlives the module."""
     import psutil
     from distributed import LocalCluster
 

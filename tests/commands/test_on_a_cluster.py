@@ -47,15 +47,17 @@ def test_problems_of_a_dataset_are_listed(raw, scheduler, refused):
 def test_predictions_are_the_same(raw, checkout, scheduler, capsys):
     model = write_model(checkout / "synthct_results" / NAME, ("0", "1"))
     mrs = str((raw / "imagesTr").relative_to(checkout))
-    assert predict.main(["-i", mrs, "-o", "here", "-device", "cpu"]) == 0
+    how = ["-i", mrs, "-device", "cpu", "--precision", "float32"]
+    assert predict.main([*how, "-o", "here"]) == 0
     capsys.readouterr()
-    assert predict.main(["-i", mrs, "-o", "there", "-device", "cpu", "--scheduler", scheduler]) == 0
+    assert predict.main([*how, "-o", "there", "--scheduler", scheduler]) == 0
     told = capsys.readouterr().out
     assert f"Model: {model}, fold 0, 1, on the cluster at {scheduler}" in told and "Wrote 2 synthetic CTs" in told
     assert {path.name for path in Path("there").iterdir()} == {"P1.nii.gz", "P2.nii.gz"}
     for path in Path("there").iterdir():
         here, there = (sitk.ReadImage(str(Path(folder) / path.name)) for folder in ("here", "there"))
-        assert np.array_equal(sitk.GetArrayFromImage(here), sitk.GetArrayFromImage(there))
+        difference = sitk.GetArrayFromImage(here) - sitk.GetArrayFromImage(there)
+        assert np.abs(difference).max() <= 1  # HU; the workers have another number of threads, so sums another order
 
 
 def test_warnings_of_the_workers_are_told(checkout, scheduler, capsys):
