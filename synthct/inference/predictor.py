@@ -203,16 +203,21 @@ class Predictor:
         return doubts
 
     def synthesize(self, stack: SliceStack) -> np.ndarray:
-        """Network output (slices, rows, cols) in [-1, 1], averaged over the folds."""
+        """Network output (slices, rows, cols) in [-1, 1], averaged over the folds.
+
+        A black slice, without head, is the window's lower end: of a flat image, instance norm would make noise.
+        """
         levels = self.configuration.preprocessing.grey_levels
-        output = np.empty(stack.regions.shape, np.float32)
+        output = np.full(stack.regions.shape, -1, np.float32)
+        with_head = np.flatnonzero(stack.mr.any(axis=(0, 2, 3)))
         at_once = SLICES_AT_ONCE.get(self.device.type, 1)
         with torch.inference_mode():
-            for start in range(0, len(output), at_once):
-                grey = stack.mr[:, start : start + at_once].swapaxes(0, 1)  # (B, C, H, W)
+            for start in range(0, len(with_head), at_once):
+                chosen = with_head[start : start + at_once]
+                grey = stack.mr[:, chosen].swapaxes(0, 1)  # (B, C, H, W)
                 batch = torch.from_numpy(to_network(grey, levels)).to(self.device)
                 folds = torch.stack([self._through(network, batch)[:, 0] for network in self._syn_ct])
-                output[start : start + at_once] = folds.mean(0).cpu().numpy()
+                output[chosen] = folds.mean(0).cpu().numpy()
         return output
 
     def _through(self, network: ResnetGenerator, batch: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,7 @@ from tiny_models import tiny_networks, write_checkpoint, write_model
 from synthct.errors import ImageError, ModelError
 from synthct.inference import Predictor
 from synthct.planning.plan import MrWindow, Plan
+from synthct.preprocessing.slice_stack import HEAD, SliceStack
 
 GRID = make_grid((34, 42, 42), (6, 6, 6))
 OBLIQUE = make_grid((41, 51, 33), (5.1, 4.9, 7.3), "SRP", (15, -10, 20), (310.7, -420.3, 999.9))
@@ -83,6 +84,25 @@ def test_the_mrs_pixels_are_left_as_they_were():
     before = sitk.GetArrayFromImage(mr)
     predictor_of().predict(mr)
     assert np.array_equal(sitk.GetArrayFromImage(mr), before)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_slice_without_head_is_air_whatever_the_network_makes_of_it(precision):
+    plan = small_plan(1)
+    predictor = Predictor(plan, "small", [tiny_networks(plan, 0)], "cpu", precision)
+    grey = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 32), np.uint8)
+    grey[:, 1] = 0
+    stack = SliceStack("P", grey, None, np.full(grey.shape[1:], HEAD, np.uint8), {})
+    output = predictor.synthesize(stack)
+    assert (output[1] == -1).all()
+    assert all(output[i].std() > 0 for i in (0, 2))
+
+
+def test_precisions_differ_by_little(folder):
+    mr = head_mr(GRID)
+    scts = [Predictor.from_model_folder(folder, device="cpu", precision=p).predict(mr) for p in ("float32", "bfloat16")]
+    one, other = (hu_of(sct) for sct in scts)
+    assert 0 < np.abs(one - other)[one > -1000].mean() < 5
 
 
 def test_folds_are_averaged(folder):
