@@ -19,22 +19,22 @@ def assert_same_training(folder: Path, whole: Path) -> None:
         here, there = load_checkpoint(folder / name), load_checkpoint(whole / name)
         del here["epoch_so_far"]["seconds"], there["epoch_so_far"]["seconds"]
         for part in here.keys() | there.keys():
-            assert _equal(here[part], there[part]), f"{part} of {name}"
-    assert _rows(folder) == _rows(whole)
+            assert equal(here[part], there[part]), f"{part} of {name}"
+    assert rows(folder) == rows(whole)
     assert (folder / "split.json").read_text() == (whole / "split.json").read_text()
     assert {path.name for path in folder.iterdir()} == {path.name for path in whole.iterdir()}
 
 
-def _equal(one: Any, other: Any) -> bool:
+def equal(one: Any, other: Any) -> bool:
     if isinstance(one, torch.Tensor):
         return torch.equal(one, other)
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
     if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(_equal, one, other))
+        return len(one) == len(other) and all(map(equal, one, other))
     return one == other
 
 
-def _rows(folder: Path) -> list[dict[str, str]]:
+def rows(folder: Path) -> list[dict[str, str]]:
     with open(folder / "training_log.csv", newline="") as file:
         return [{k: v for k, v in row.items() if k not in ("seconds", "ms_per_step")} for row in csv.DictReader(file)]

@@ -11,6 +11,7 @@ from synthct.errors import TrainingError
 from synthct.networks.discriminator import PatchDiscriminator
 from synthct.networks.generator import ResnetGenerator
 from synthct.planning.plan import Configuration
+from synthct.training.distributed import ALONE, Ranks
 from synthct.training.losses import cycle_loss, discriminator_loss, synthesis_loss
 from synthct.training.trainer import Trainer, frozen
 
@@ -20,8 +21,10 @@ class CycleGAN(Trainer):
 
     paired = False
 
-    def __init__(self, configuration: Configuration, device: torch.device | str, *others: Any, **options: Any) -> None:
-        super().__init__(configuration, device, *others, **options)
+    def __init__(
+        self, configuration: Configuration, device: torch.device | str, seed: int | None = None, ranks: Ranks = ALONE
+    ) -> None:
+        super().__init__(configuration, device, seed, ranks)
         plan, training = configuration.network, configuration.training
         if training.lambda_identity > 0 and plan.mr_channels != 1:
             raise TrainingError(

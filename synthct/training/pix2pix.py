@@ -10,6 +10,7 @@ from torch import Tensor
 from synthct.networks.discriminator import PatchDiscriminator
 from synthct.networks.generator import ResnetGenerator
 from synthct.planning.plan import Configuration
+from synthct.training.distributed import ALONE, Ranks
 from synthct.training.losses import discriminator_loss, masked_l1_loss, synthesis_loss
 from synthct.training.trainer import Trainer, frozen
 
@@ -23,8 +24,10 @@ class Pix2Pix(Trainer):
 
     paired = True
 
-    def __init__(self, configuration: Configuration, device: torch.device | str, *others: Any, **options: Any) -> None:
-        super().__init__(configuration, device, *others, **options)
+    def __init__(
+        self, configuration: Configuration, device: torch.device | str, seed: int | None = None, ranks: Ranks = ALONE
+    ) -> None:
+        super().__init__(configuration, device, seed, ranks)
         plan = configuration.network
         self.lambda_l1 = configuration.training.lambda_l1
         self.syn_ct = self.add_network(

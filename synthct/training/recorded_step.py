@@ -52,9 +52,8 @@ class RecordedStep:
     def _record_and_compare(self, batch: Tensors) -> Tensors:
         before = copy.deepcopy(self.trainer.state_dict())
         expected = self._beside(self.trainer.training_step, batch)
-        self.trainer.load_state_dict(
-            copy.deepcopy(before)
-        )  # a copy: optimisers go on in the memory that they are given
+        # A copy: optimisers go on in the memory that they are given.
+        self.trainer.load_state_dict(copy.deepcopy(before))
         try:
             self._record(batch)
             losses = self._replay(batch)

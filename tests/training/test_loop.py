@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import logging
 import multiprocessing
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from same_training import equal, rows
 from tiny_training import PAIRED
 
 from synthct.errors import SynthctError, TrainingError
@@ -66,24 +66,6 @@ def interrupted_at(step: int):
             yield one
 
     return progress
-
-
-def equal(one, other) -> bool:
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return one == other
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with open(folder / "training_log.csv", newline="") as file:
-        return [
-            {key: value for key, value in row.items() if key not in ("seconds", "ms_per_step")}
-            for row in csv.DictReader(file)
-        ]
 
 
 def assert_same_training(one: Path, other: Path) -> None:
