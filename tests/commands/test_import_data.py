@@ -21,12 +21,12 @@ SECRETS = (NAME, NAME.split("^")[0], NAME.split("^")[1], BIRTH_DATE, PATIENT_ID)
 IMPORT = ("-i", "scans", "-d", "3", "--name", "Brain", "-np", "1")
 
 
-def write_image(folder: Path, image: sitk.Image, intercept: int, **options) -> None:
-    """An image as a series of one file a slice, along its own axes."""
+def write_image(folder: Path, image: sitk.Image, intercept: int, **options) -> str:
+    """An image as a series of one file a slice, along its own axes; returns its UID."""
     axes = Grid.of(image).axes
     array = sitk.GetArrayFromImage(image)
     positions = [image.TransformIndexToPhysicalPoint((0, 0, k)) for k in range(len(array))]
-    write_series(
+    return write_series(
         folder,
         (np.clip(array, intercept, 4095 + intercept) - intercept).astype(np.uint16),
         np.array(positions),
@@ -144,6 +144,20 @@ def test_an_acquired_volume_goes_before_a_derived_one_and_a_number_before_words(
         raw = RawDataset.open(checkout / "synthct_raw" / f"Dataset00{number}_Brain")
         sizes.append(sitk.ReadImage(str(raw.training["Brain_001"].mr[0])).GetSize())
     assert sizes == [(42, 42, 34), (42, 42, 34), (34, 42, 42)]
+
+
+def test_the_first_text_that_fits_chooses_and_uids_of_others_are_passed_over(checkout, refused, capsys):
+    for number in range(2):
+        write_patient(checkout / "scans", f"{PATIENT_ID}-{number}")
+    mr = head_mr(make_grid((34, 42, 42), (6.0, 6.0, 6.0)))
+    again = {"modality": "MR", "number": 2, "description": "T1 MPRAGE", "patient_id": f"{PATIENT_ID}-0"}
+    uid = write_image(checkout / "scans" / "follow-up", mr, 0, **again)
+    told = refused("import_data", *IMPORT, "--mr_series", "T1 BRAVO", "mprage")
+    assert f"UID {uid}" in told and told.count("2  MR") == 2  # they have one number
+    assert import_data.main([*IMPORT, "--mr_series", uid]) == 0
+    raw = raw_dataset(checkout)
+    sizes = [sitk.ReadImage(str(case.mr[0])).GetSize() for case in raw.training.values()]
+    assert sorted(sizes) == [(34, 42, 42), (42, 42, 34)]
 
 
 def test_patients_whose_mr_and_ct_have_other_ids_are_joined_by_folder(checkout):

@@ -57,6 +57,15 @@ def test_second_copies_of_images_and_links_to_folders_count_once(tmp_path):
     assert len(series.slices) == 12 and not series.unfit
 
 
+def test_several_processes_find_the_same(tmp_path, monkeypatch):
+    for folder in "ab":
+        write_series(tmp_path / folder, VOLUME, STRAIGHT, patient_id=folder)
+    monkeypatch.setattr("synthct.imaging.dicom.finding.BATCH", 5)
+    alone = find_series(tmp_path)
+    monkeypatch.setattr("synthct.imaging.dicom.finding.BATCHES_FOR_WORKERS", 1)
+    assert find_series(tmp_path, workers=2) == alone and len(alone) == 2
+
+
 def test_other_modalities_colours_and_images_without_a_place_are_passed_over(tmp_path):
     write_series(tmp_path / "a", VOLUME, STRAIGHT, Modality="PT", SOPClassUID="1.2.840.10008.5.1.4.1.1.128")
     capture = "1.2.840.10008.5.1.4.1.1.7"
