@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def raw_dataset(checkout: Path) -> RawDataset:
 def assert_no_secret(checkout: Path, *texts: str) -> None:
     for path in (checkout / "synthct_raw").rglob("*"):
         content = path.read_bytes() if path.is_file() else b""
-        unpacked = bytes(sitk.GetArrayFromImage(sitk.ReadImage(str(path)))) if path.name.endswith(".nii.gz") else b""
+        unpacked = gzip.decompress(content) if path.name.endswith(".gz") else b""
         for secret in SECRETS:
             assert secret not in path.name and secret.encode() not in content and secret.encode() not in unpacked
     for text in texts:

@@ -27,10 +27,17 @@ _UID = re.compile(r"\d+(\.\d+){3,}")
 def holds_dicom(folder: Path) -> bool:
     """Whether any file below a folder begins as DICOM does."""
     return any(
-        looks_like_dicom(Path(parent, name))
+        _begins_as_dicom(Path(parent, name))
         for parent, _, files in os.walk(folder, followlinks=True)
         for name in sorted(files)
     )
+
+
+def _begins_as_dicom(path: Path) -> bool:
+    try:
+        return looks_like_dicom(path)
+    except OSError:  # a link to nowhere, or a file of somebody else
+        return False
 
 
 def list_dicom(

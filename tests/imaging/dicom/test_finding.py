@@ -105,6 +105,25 @@ def test_values_that_are_no_numbers_are_damage_and_are_not_shown(tmp_path, caplo
     assert "Mu" not in caplog.text and not recwarn.list
 
 
+@pytest.mark.parametrize("orientation", [(1, 0, 0, 1, 0, 0), (0, 0, 0, 0, 0, 0), (2, 0, 0, 0, 2, 0)])
+def test_images_whose_axes_are_no_axes_are_left_out(tmp_path, caplog, orientation):
+    write_series(tmp_path, VOLUME, STRAIGHT, orientation=orientation)
+    with caplog.at_level(logging.WARNING):
+        assert find_series(tmp_path) == ()
+    assert "12 DICOM files are damaged or do not say where they lie" in caplog.text
+
+
+def test_damage_anywhere_in_a_header_stops_nothing(tmp_path):
+    write_series(tmp_path, VOLUME, STRAIGHT)
+    random = np.random.default_rng(0)
+    for number, path in enumerate(sorted(tmp_path.iterdir()) * 10):
+        content = bytearray(path.read_bytes())
+        for place in random.integers(132, len(content) - VOLUME[0].nbytes, 12):
+            content[place] = random.integers(256)
+        (tmp_path / f"damaged{number}").write_bytes(content)
+    assert any(len(series.slices) == 12 for series in find_series(tmp_path))
+
+
 def test_a_folder_that_is_missing_is_told(tmp_path):
     with pytest.raises(ImageError, match="is not a folder"):
         find_series(tmp_path / "none")
