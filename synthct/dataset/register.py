@@ -131,13 +131,17 @@ def _kept(case: CaseFiles, folder: Path, mode: RegisterMode) -> Registration | N
     except DatasetError as fault:
         logger.warning(f"{fault} {case.patient} is registered anew.")
         return None
+    if (record.mode, record.files_key) != (mode, case.files_key()):
+        return None
     transform_path = path.with_suffix(".tfm")
-    holds = (record.mode, record.files_key) == (mode, case.files_key()) and transform_path.is_file()
-    return record.registration if holds and record.registration.moves_as(load_transform(transform_path)) else None
+    if record.registration.status == "failed":
+        return None if transform_path.is_file() else record.registration
+    is_there = transform_path.is_file() and record.registration.moves_as(load_transform(transform_path))
+    return record.registration if is_there else None
 
 
 def _given(path: Path) -> tuple[sitk.Transform, Status] | None:
-    """The transform beside ``PATIENT.json`` where it is not ours."""
+    """The transform beside ``PATIENT.json`` where it is not ours; ours is never there after a failure."""
     transform_path = path.with_suffix(".tfm")
     if not transform_path.is_file():
         return None
@@ -146,4 +150,5 @@ def _given(path: Path) -> tuple[sitk.Transform, Status] | None:
         ours = RegistrationRecord.load(path).registration
     except DatasetError:
         return transform, "given"
-    return (transform, "given") if ours.status == "given" or not ours.moves_as(transform) else None
+    is_ours = ours.status in ("registered", "aligned") and ours.moves_as(transform)
+    return None if is_ours else (transform, "given")

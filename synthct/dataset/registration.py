@@ -84,11 +84,17 @@ class RegistrationRecord:
         return record
 
     def save(self, path: Path) -> None:
-        """Write ``PATIENT.json``, and before it ``PATIENT.tfm`` unless that is the user's own."""
-        if self.registration.status != "given":
-            with written_whole(path.with_suffix(".tfm")) as temporary:
-                sitk.WriteTransform(self.registration.mr_to_ct(), os.fspath(temporary))
+        """Write ``PATIENT.json``, and ``PATIENT.tfm`` unless that is the user's own or the registration failed.
+
+        In an order in which, whenever it is broken off, no transform of ours is taken for one of the user's.
+        """
+        transform_path, status = path.with_suffix(".tfm"), self.registration.status
+        if status != "given":
+            transform_path.unlink(missing_ok=True)
         write_json(to_plain(self), path)
+        if status in ("registered", "aligned"):
+            with written_whole(transform_path) as temporary:
+                sitk.WriteTransform(self.registration.mr_to_ct(), os.fspath(temporary))
 
 
 def load_transform(path: Path) -> sitk.Transform:
