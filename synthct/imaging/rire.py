@@ -1,7 +1,7 @@
 """Rigid transforms in RIRE's eight-point format (Retrospective Image Registration Evaluation, Vanderbilt University).
 
-A file gives the centres of the eight corner voxels of the *From* image, and where they lie in the *To* image, in mm from
-the centre of each image's first voxel along its axes (RIRE, "Protocol for Communicating Registration Transformations").
+A file gives the centres of the eight corner voxels of the *From* image, and where they lie in the *To* image, in mm
+from the centre of each image's first voxel along its axes ("Protocol for Communicating Registration Transformations").
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class EightPoints:
         return transform
 
     def _rigid(self) -> tuple[np.ndarray, np.ndarray, float]:
-        """Rotation, offset (to = rotation @ from + offset) and the largest residual, mm; least squares (Kabsch 1976)."""
+        """Rotation, offset (to = rotation @ from + offset) and the largest residual, mm (Kabsch 1976)."""
         middle_from, middle_to = self.from_mm.mean(axis=0), self.to_mm.mean(axis=0)
         rotation = Rotation.align_vectors(self.to_mm - middle_to, self.from_mm - middle_from)[0].as_matrix()
         offset = middle_to - rotation @ middle_from

@@ -1,0 +1,47 @@
+"""What a scanner has seen of a volume: padding around it is unknown, not air."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from synthct.imaging.geometry import Grid, resample
+
+TISSUE_SHARE = 0.05  # of the way from the lowest value to the brightest tissue: above noise, below skin
+BRIGHT_PERCENTILE = 99.0
+
+
+def scanned_region(image: sitk.Image) -> sitk.Image:
+    """1 where the scanner has seen, 0 in padding; uint8 on the image's grid.
+
+    Padding has the image's lowest value and, along none of the three axes, anything else on both sides: the border of a
+    volume that was turned or enlarged, the corners around a reconstruction's round field of view. Sinuses and the air
+    below a chin have the head on both sides. An MR's background that was set to 0, or the air of a CT that was clipped,
+    looks alike, but borders on skin; padding borders mostly on noise.
+    """
+    values = sitk.GetArrayViewFromImage(image)
+    lowest = values.min()
+    seen = values > lowest
+    for axis in range(3):
+        before = np.logical_or.accumulate(values > lowest, axis)
+        after = np.flip(np.logical_or.accumulate(np.flip(values > lowest, axis), axis), axis)
+        seen |= before & after
+    if not seen.all():
+        beside_padding = values[ndimage.binary_dilation(~seen) & seen]
+        dimmest, brightest = np.percentile(values[seen & (values > lowest)], (1, BRIGHT_PERCENTILE))
+        if (beside_padding > dimmest + TISSUE_SHARE * (brightest - dimmest)).mean() > 0.5:
+            seen[:] = True  # a background that was set to one value borders on skin
+    region = sitk.GetImageFromArray(seen.astype(np.uint8))
+    region.CopyInformation(image)
+    return region
+
+
+def scanned_on(region: sitk.Image, grid: Grid) -> np.ndarray:
+    """Where ``grid`` lies inside a scanned region, with all voxels that linear interpolation takes; bool (z, y, x)."""
+    return sitk.GetArrayFromImage(resample(region, grid, interpolation="linear", outside=0)) > 0.999
+
+
+def with_padding_as(image: sitk.Image, region: sitk.Image, value: float) -> sitk.Image:
+    """The image with ``value`` outside its scanned region, so that smoothing brings no padding in; float32."""
+    return sitk.Mask(sitk.Cast(image, sitk.sitkFloat32), region, value)
