@@ -84,8 +84,8 @@ def findings_of_case(
             flags.append("MR and CT are not aligned with each other.")
         else:
             dice, ct_share = _agreement(masks, mr_to_ct)
-            facts["Dice of the heads in MR and CT"] = round(dice, 3)
-            facts["Head of the MR that the CT shows (%)"] = round(100 * ct_share, 1)
+            facts["Dice of the heads"] = round(dice, 3)
+            facts["CT covers MR's head (%)"] = round(100 * ct_share, 1)
             flags += _pair_flags(dice, ct_share)
     if images.given_mask is not None:
         facts["Head mask"] = "given in masksTr"
@@ -109,7 +109,7 @@ def _volume_flags(scan: str, mask: sitk.Image) -> list[str]:
     if least <= volume <= most:
         return []
     return [
-        f"The head found in the {scan} has {volume:.1f} L, a head with its neck {least:g} to {most:g} L: look at its "
+        f"The head found in the {scan} has {volume:.2f} L, a head with its neck {least:g} to {most:g} L: look at its "
         "outline; a mask of your own in masksTr takes its place."
     ]
 
@@ -139,7 +139,7 @@ def _pair_flags(dice: float, ct_share: float) -> list[str]:
         )
     if ct_share < LEAST_CT_SHARE:
         flags.append(
-            f"The CT shows only {100 * ct_share:.0f} % of the head in the MR: what lies outside is unknown, and "
+            f"The CT covers only {100 * ct_share:.0f} % of the head in the MR: what lies outside is unknown, and "
             "neither learnt from as a pair nor scored."
         )
     return flags

@@ -50,7 +50,7 @@ ul { padding-left: 1.2rem; }
 .case[hidden] { display: none; }
 .case > a { flex: 0 1 PICTURE_WIDTHpx; min-width: 0; line-height: 0; }
 .case img { width: 100%; height: auto; background: #000; }
-.case > div { flex: 1 1 20rem; min-width: 0; }
+.case > div { flex: 1 1 20rem; min-width: 0; overflow-x: auto; }
 .flags { list-style: none; padding: 0; }
 .flags li { margin: 0.3rem 0; padding: 0.35rem 0.6rem; background: var(--flag-ground); color: var(--flag);
   border-radius: 4px; }
@@ -58,6 +58,7 @@ ul { padding-left: 1.2rem; }
 table { border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.1rem 0.9rem 0.1rem 0; text-align: left; vertical-align: top; }
 th { font-weight: normal; color: var(--quiet); }
+td { white-space: nowrap; }
 """
 
 _SCRIPT = """
@@ -129,23 +130,25 @@ def _summary(cases: Sequence[Findings], spacing_mm: tuple[float, float, float] |
     counted = f"{len(cases)} training case{'s' * (len(cases) != 1)}"
     return (
         f"<p><strong>{counted}, {n_flagged} flagged</strong>; {n_pairs} paired{''.join(f', {one}' for one in alone)}."
-        f'{plan}</p>\n<p class="quiet">Written on {date.isoformat()} by synthct {escape(__version__)}. Test patients are '
-        "not preprocessed and not shown.</p>"
+        f'{plan}</p>\n<p class="quiet">Written on {date.isoformat()} by synthct {escape(__version__)}. '
+        "Test patients are not preprocessed and not shown.</p>"
     )
 
 
 def _hints(cases: Sequence[Findings], hints: Sequence[str]) -> str:
     """What was said of the dataset, and the flags that several cases share, with links to them."""
     lines = [escape(hint) for hint in hints]
-    of_kind: dict[str, list[str]] = {}
+    of_kind: dict[str, dict[str, str]] = {}  # flags that differ in their numbers alone, by patient
     for one in cases:
-        for kind in dict.fromkeys(re.sub(r"\d+(\.\d+)?", "…", flag) for flag in one.flags):
-            of_kind.setdefault(kind, []).append(one.patient)
-    for kind, patients in sorted(of_kind.items(), key=lambda item: -len(item[1])):
-        links = ", ".join(f'<a href="#{_anchor(patient)}">{escape(patient)}</a>' for patient in patients[:MOST_LINKS])
+        for flag in one.flags:
+            of_kind.setdefault(re.sub(r"\d+(\.\d+)?", "…", flag), {})[one.patient] = flag
+    for kind, flag_of in sorted(of_kind.items(), key=lambda item: -len(item[1])):
+        patients = list(flag_of)
+        words = kind if len(patients) > 1 else flag_of[patients[0]]
+        links = ", ".join(f'<a href="#case-{quote(one)}">{escape(one)}</a>' for one in patients[:MOST_LINKS])
         more = f" and {len(patients) - MOST_LINKS} more" if len(patients) > MOST_LINKS else ""
         counted = f"{len(patients)} case{'s' * (len(patients) > 1)}"
-        lines.append(f"{counted} ({links}{more}): {escape(kind)}")
+        lines.append(f"{counted} ({links}{more}): {escape(words)}")
     return "<ul>\n" + "\n".join(f"<li>{line}</li>" for line in lines) + "\n</ul>" if lines else ""
 
 
@@ -154,9 +157,9 @@ def _legend() -> str:
         '<p class="quiet"><span class="key mr"></span>the head found in the MR &ensp; '
         '<span class="key ct"></span>the head found in the CT (dashed) &ensp; '
         '<span class="key unknown"></span>outside the field of view: unknown, not air.<br>'
-        "Axial, coronal and sagittal planes through the head, along the MR's axes for a pair; R is the patient's right. "
-        "A line should follow the skin, without couch, headrest or mask; a checkerboard should run on from square to "
-        "square.</p>"
+        "Axial, coronal and sagittal planes through the head, for a pair along the MR's axes; R is the patient's "
+        "right. A line should follow the skin, without couch, headrest or mask; a checkerboard should run on from "
+        "square to square.</p>"
     )
 
 
@@ -169,7 +172,7 @@ def _case(one: Findings, folder: Path) -> str:
     alternative = f"{one.patient}: {seen}, in three planes through the head, with the outline of the head"
     flags = "\n".join(f"<li>{escape(flag)}</li>" for flag in one.flags)
     return (
-        f'<article class="case{" flagged" * bool(one.flags)}" id="{escape(one.patient)}">\n'
+        f'<article class="case{" flagged" * bool(one.flags)}" id="case-{escape(one.patient)}">\n'
         f'<a href="{picture}"><img src="{picture}" loading="lazy" width="{width}" height="{height}" '
         f'alt="{escape(alternative)}"></a>\n<div>\n<h2>{escape(one.patient)}{" (flagged)" * bool(one.flags)}</h2>\n'
         + (f'<ul class="flags">\n{flags}\n</ul>\n' if flags else "")
@@ -197,7 +200,3 @@ def _facts(facts: Mapping[str, str | float], scans: Sequence[str]) -> str:
 
 def _text(value: str | float) -> str:
     return escape(value if isinstance(value, str) else f"{value:g}")
-
-
-def _anchor(patient: str) -> str:
-    return escape(quote(patient))
