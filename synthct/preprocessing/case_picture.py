@@ -23,7 +23,9 @@ from synthct.imaging.geometry import Grid, extent_along, known_region, reorient,
 from synthct.imaging.intensity import to_grey_levels
 
 PIXEL_MM = 1.5
-LEFT_RIGHT_PX, FRONT_BACK_PX, HEIGHT_PX, GAP_PX = 152, 188, 188, 2  # 228 x 282 x 282 mm hold a head with its ears
+# 225 x 285 x 285 mm hold a head with its ears. With its gap a panel is a multiple of JPEG's blocks of 8 pixels, so that
+# none bleeds into its neighbour.
+LEFT_RIGHT_PX, FRONT_BACK_PX, HEIGHT_PX, GAP_PX = 150, 190, 190, 2
 ROW_SIZE_PX = (2 * LEFT_RIGHT_PX + FRONT_BACK_PX + 2 * GAP_PX, HEIGHT_PX)  # (width, height)
 ABOVE_VERTEX_MM = 20.0
 AXIAL_BELOW_VERTEX_MM = 100.0  # through brain, ears and eyes, however long the neck is
