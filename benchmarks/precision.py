@@ -81,7 +81,7 @@ def _mae_of_training(arguments: argparse.Namespace, trainer: str, precision: str
     maes = []
     for patient, sct in zip(split.val, written):
         case = raw.training[patient]
-        reference = Reference(patient, case.ct, case.mr[0], case.mask)
+        reference = Reference(patient, case.ct, case.mr[0], case.mask, case.registration)
         window = plan.configuration(arguments.configuration).preprocessing.ct_window_hu
         maes.append(score_patient(reference, {trainer: Candidate(sct)}, window).rows[trainer].metrics["mae_hu"])
     return statistics.fmean(maes)

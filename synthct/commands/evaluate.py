@@ -80,7 +80,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _evaluate_datasets(arguments: argparse.Namespace) -> None:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
-    from synthct.errors import DatasetError, ImageError, ModelError, PlanError
+    from synthct.errors import DatasetError, FolderError, ImageError, ModelError, PlanError
     from synthct.evaluation.evaluate import evaluate_dataset
 
     results = root_folder("synthct_results")
@@ -91,12 +91,22 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> None:
     if not folders:
         raise ModelError(f"{results} holds no trained model; train one: synthct_train 1 cyclegan.")
     raw_root = root_folder("synthct_raw")
+    try:
+        preprocessed = root_folder("synthct_preprocessed")
+    except FolderError:  # it is needed for registered pairs alone
+        preprocessed = None
     scored = False
     for folder in folders:
         try:
             raw = RawDataset.open(find_dataset_folder(raw_root, folder.name))
             print(raw.name)
-            evaluation = evaluate_dataset(raw, folder, workers=arguments.workers, progress=console.progress_bar)
+            evaluation = evaluate_dataset(
+                raw,
+                folder,
+                None if preprocessed is None else preprocessed / raw.name,
+                workers=arguments.workers,
+                progress=console.progress_bar,
+            )
         except (DatasetError, ImageError, ModelError, PlanError) as fault:
             if not scored and folder == folders[-1]:
                 raise  # nothing was scored at all

@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Check a raw dataset, measure its fingerprint, plan, and cache network-ready slices. "
         "A second run does only what is new or has changed.",
         "synthct_plan_and_preprocess -d 1\nsynthct_plan_and_preprocess -d 1 2 -c 2d_lowres -np 4\n"
+        "synthct_plan_and_preprocess -d 1 --register auto\n"
         "synthct_plan_and_preprocess -d 1 --scheduler tcp://node1:8786",
     )
     parser.add_argument("-d", dest="datasets", nargs="+", required=True, metavar="ID", help="dataset numbers or names")
@@ -29,6 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         choices=["default", "wolterink2017"],
         help="default: the seed's values where the data allow them; wolterink2017: the seed's values whatever the data "
         "(without -p: as the plan that is there, else default)",
+    )
+    parser.add_argument(
+        "--register",
+        nargs="?",
+        const="always",
+        choices=["always", "auto", "off"],
+        help="register each CT to the patient's MR: always (--register alone), auto (only where they are not aligned "
+        "already) or off (without --register: as in the plan that is there, else off)",
     )
     parser.add_argument("--verify_only", action="store_true", help="check the dataset and write nothing")
     parser.add_argument(
@@ -66,6 +75,7 @@ def _plan_and_preprocess(
         raw,
         folder,
         planner=arguments.planner,
+        register=arguments.register,
         configurations=arguments.configurations,
         workers=arguments.workers,
         executor=executor,

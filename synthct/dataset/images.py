@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import SimpleITK as sitk
 
 from synthct.dataset.raw import CaseFiles
-from synthct.imaging.geometry import Grid, resample
+from synthct.dataset.registration import Registration
+from synthct.imaging.geometry import Grid, moved_rigidly, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import read_image
 
 
 @dataclass(frozen=True)
 class CaseImages:
-    """The images of one patient: MR channels on one grid, CT in HU and a head mask on any grid, or None."""
+    """The images of one patient: MR channels on one grid, CT in HU and a head mask on any grid, or None.
+
+    The CT lies where the MR has it, and the given mask as well. Where they are not ``aligned``, the mask is the MR's.
+    """
 
     patient: str
     mr: tuple[sitk.Image, ...] = ()
     ct: sitk.Image | None = None
     given_mask: sitk.Image | None = None
+    aligned: bool = True
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class HeadMasks:
 
 
 def read_case(case: CaseFiles) -> CaseImages:
-    """Read the files of a case.
+    """Read the files of a case; a registered CT is moved to where the MR has it.
 
     Raises:
         ImageError: naming the file.
@@ -39,20 +45,38 @@ def read_case(case: CaseFiles) -> CaseImages:
     return CaseImages(
         case.patient,
         tuple(read_image(path) for path in case.mr),
-        read_image(case.ct) if case.ct else None,
+        read_ct(case.ct, case.registration) if case.ct else None,
         read_image(case.mask) if case.mask else None,
+        case.aligned,
     )
 
 
+def read_ct(path: Path, registration: Registration | None = None) -> sitk.Image:
+    """Read a CT, and put it where the MR has it; one whose registration failed stays where it is.
+
+    Raises:
+        ImageError: naming the file.
+    """
+    ct = read_image(path)
+    if registration is None or registration.status == "failed":
+        return ct
+    return moved_rigidly(ct, registration.mr_to_ct().GetInverse())
+
+
 def head_masks(images: CaseImages) -> HeadMasks:
-    """The head in each image; a mask that the user gave stands for both."""
-    if images.given_mask is not None:
-        given = sitk.Cast(images.given_mask != 0, sitk.sitkUInt8)
-        on_grid = [
-            resample(given, Grid.of(image), interpolation="nearest", outside=0) if image is not None else None
-            for image in (images.mr[0] if images.mr else None, images.ct)
-        ]
-        return HeadMasks(*on_grid)
-    mr = head_mask_from_mr(images.mr[0]) if images.mr else None
-    ct = head_mask_from_ct(images.ct, mr_head_mask=mr) if images.ct is not None else None
-    return HeadMasks(mr, ct)
+    """The head in each image; a mask that the user gave stands for both where they are aligned."""
+    mr, ct, given = images.mr[0] if images.mr else None, images.ct, images.given_mask
+    own_mr = own_ct = None
+    if given is not None:
+        given = sitk.Cast(given != 0, sitk.sitkUInt8)
+        own_mr = _on_grid_of(mr, given) if mr is not None else None
+        own_ct = _on_grid_of(ct, given) if ct is not None and (images.aligned or mr is None) else None
+    if mr is not None and own_mr is None:
+        own_mr = head_mask_from_mr(mr)
+    if ct is not None and own_ct is None:
+        own_ct = head_mask_from_ct(ct, mr_head_mask=own_mr if images.aligned else None)
+    return HeadMasks(own_mr, own_ct)
+
+
+def _on_grid_of(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
+    return resample(mask, Grid.of(image), interpolation="nearest", outside=0)

@@ -27,6 +27,7 @@ def check_dataset(
     raw: RawDataset,
     *,
     checked: Collection[str] = (),
+    may_lie_apart: bool = False,
     workers: int = 1,
     executor: Executor | None = None,
     progress: Progress = quiet,
@@ -36,6 +37,7 @@ def check_dataset(
     Args:
         raw: the dataset.
         checked: training patients who passed before and have not changed.
+        may_lie_apart: whether MR and CT of a patient need not overlap in space, since they will be registered.
         workers: processes.
         executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
         progress: a display like ``tqdm``.
@@ -51,8 +53,9 @@ def check_dataset(
         )
     for patient in sorted(set(raw.training) & set(raw.test)):
         problems.append(f"{raw.folder}: patient '{patient}' is in the training and in the test set; remove one.")
-    cases = {f"training:{patient}": (case,) for patient, case in raw.training.items() if patient not in checked}
-    cases |= {f"test:{patient}": (case,) for patient, case in raw.test.items()}
+    to_check = {f"training:{patient}": case for patient, case in raw.training.items() if patient not in checked}
+    to_check |= {f"test:{patient}": case for patient, case in raw.test.items()}
+    cases = {name: (case, may_lie_apart) for name, case in to_check.items()}
     found = run_cases(check_case, cases, workers=workers, executor=executor, progress=progress, describe="Checking")
     problems += [problem for case_problems in found.values() for problem in case_problems]
     if problems:
@@ -60,7 +63,7 @@ def check_dataset(
         raise DatasetError("\n  - ".join([title, *problems]))
 
 
-def check_case(case: CaseFiles) -> list[str]:
+def check_case(case: CaseFiles, may_lie_apart: bool = False) -> list[str]:
     """The problems of one patient's files."""
     problems: list[str] = []
     channels = [_read(path, problems) for path in case.mr]
@@ -84,9 +87,10 @@ def check_case(case: CaseFiles) -> list[str]:
             problems.append(f"{path} looks like a CT in HU, not like an MR; are MR and CT exchanged?")
         if ct is not None:
             problems += ct_problems or _problems_of_ct(ct, str(case.ct))
-    if first is not None and ct is not None and not _overlap(first, ct):
+    if not may_lie_apart and first is not None and ct is not None and not _overlap(first, ct):
         problems.append(
-            f"{case.ct} does not overlap {case.mr[0].name} in space; register the CT to the MR or mend its origin."
+            f"{case.ct} does not overlap {case.mr[0].name} in space; register the CT to the MR (--register) or mend "
+            "its origin."
         )
     mask = _read(case.mask, problems) if case.mask else None
     if mask is not None and not sitk.GetArrayViewFromImage(mask).any():

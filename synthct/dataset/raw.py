@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from synthct.dataset.registration import Registration
 from synthct.errors import DatasetError
 from synthct.files import read_json
 from synthct.imaging.io import FILE_ENDINGS
@@ -23,11 +24,17 @@ class CaseFiles:
     mr: tuple[Path, ...]  # a file a channel, in channel order; empty without an MR
     ct: Path | None
     mask: Path | None  # optional head mask given by the user
+    registration: Registration | None = None  # of the CT to the MR; None takes them as they lie
+
+    @property
+    def aligned(self) -> bool:
+        """Whether MR and CT may be taken to show the same place: not where their registration failed."""
+        return self.registration is None or self.registration.status != "failed"
 
     @property
     def paired(self) -> bool:
-        """Whether the patient has both an MR and a CT."""
-        return bool(self.mr) and self.ct is not None
+        """Whether the patient has both an MR and a CT, and they are aligned."""
+        return bool(self.mr) and self.ct is not None and self.aligned
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -35,6 +42,12 @@ class CaseFiles:
         return (*self.mr, *(path for path in (self.ct, self.mask) if path is not None))
 
     def key(self) -> str:
+        """Changes with :meth:`files_key` and with the registration."""
+        if self.registration is None:
+            return self.files_key()
+        return hashlib.sha256(f"{self.files_key()} {self.registration}".encode()).hexdigest()[:16]
+
+    def files_key(self) -> str:
         """Changes when a file is added, removed, renamed, resized or written again."""
         # The voxels of an .mhd header are in a file beside it.
         beside = [path.with_suffix(ending) for path in self.files if path.suffix == ".mhd" for ending in MHD_DATA]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synthct.dataset.raw import RawDataset
+from synthct.dataset.register import with_registrations
+from synthct.dataset.registration import REGISTRATIONS
 from synthct.errors import DatasetError, ModelError
 from synthct.evaluation import baseline
 from synthct.evaluation.figures import draw
@@ -53,7 +55,12 @@ class Evaluation:
 
 
 def evaluate_dataset(
-    raw: RawDataset, results_folder: Path, *, workers: int = 1, progress: Progress = quiet
+    raw: RawDataset,
+    results_folder: Path,
+    preprocessed_folder: Path | None = None,
+    *,
+    workers: int = 1,
+    progress: Progress = quiet,
 ) -> Evaluation:
     """Score every trained model of a dataset on the patients that its folds held out.
 
@@ -62,6 +69,8 @@ def evaluate_dataset(
 
     Args:
         results_folder: ``synthct_results/<Dataset>``.
+        preprocessed_folder: ``synthct_preprocessed/<Dataset>``, where the registrations are; needed only for models
+            that were trained on registered pairs.
         workers: processes, over patients.
 
     Raises:
@@ -69,13 +78,15 @@ def evaluate_dataset(
         ModelError: no model has predictions of held-out patients with a reference CT.
         ImageError: an image cannot be read.
     """
+    models = find_models(results_folder)
+    raw, warnings = _as_registered(raw, models, preprocessed_folder)
     paired = {patient: case for patient, case in raw.training.items() if case.paired}
     if not paired:
         raise DatasetError(
-            f"{raw.folder}: no patient has both an MR and a CT, so there is nothing to compare an sCT with; "
-            "add the CT of some MR patients to targetsTr."
+            f"{raw.folder}: no patient has both an MR and a CT that are aligned, so there is nothing to compare an sCT "
+            "with; add the CT of some MR patients to targetsTr."
         )
-    models = [model for model in find_models(results_folder) if not paired.keys().isdisjoint(model.held_out)]
+    models = [model for model in models if not paired.keys().isdisjoint(model.held_out)]
     if not models:
         number = str(int(match[1])) if (match := re.match(r"Dataset(\d{3})_", raw.name)) else raw.name
         raise ModelError(
@@ -84,7 +95,7 @@ def evaluate_dataset(
             f"'synthct_train {number} cyclegan --val'."
         )
     window_hu = _common_window(models)
-    references = {p: Reference(p, case.ct, case.mr[0], case.mask) for p, case in paired.items()}
+    references = {p: Reference(p, case.ct, case.mr[0], case.mask, case.registration) for p, case in paired.items()}
     candidates: dict[str, dict[str, Candidate]] = {patient: {} for patient in paired}
     for model in models:
         for patient in paired.keys() & model.held_out.keys():
@@ -106,7 +117,7 @@ def evaluate_dataset(
         *draw.draw_cycles(models, of_models, paired, window_hu, folder, progress=progress),
     )
     _remove_stale(folder, {*tables, *figures})
-    warnings = (*_warnings(scores), *baseline.useless_models(rows, candidates, labels))
+    warnings = (*warnings, *_warnings(scores), *baseline.useless_models(rows, candidates, labels))
     return _summed_up(folder, rows, comparisons, tables, figures, warnings)
 
 
@@ -168,6 +179,37 @@ def evaluate_folders(
     tables = _write_tables(output, rows)
     figures = draw.draw_scores(rows, slices, SEED_WINDOW_HU, output, workers=workers, progress=progress)
     return _summed_up(output, rows, (), tables, figures, (*unmatched, *_warnings(scores)))
+
+
+def _as_registered(
+    raw: RawDataset, models: Sequence[TrainedModel], preprocessed_folder: Path | None
+) -> tuple[RawDataset, tuple[str, ...]]:
+    """The dataset with the registrations of its preprocessing, and a warning for every patient that lacks a valid one.
+
+    Raises:
+        DatasetError: a model was trained on registered pairs, and the registrations are not there.
+    """
+    plan_path = None if preprocessed_folder is None else Path(preprocessed_folder) / "plans.json"
+    if plan_path is None or not plan_path.is_file():
+        registered = [model.folder for model in models if Plan.load(model.folder / "plans.json").register != "off"]
+        if registered:
+            raise DatasetError(
+                f"{registered[0]} was trained on registered pairs, and {plan_path or 'synthct_preprocessed'} is "
+                "missing; preprocess the dataset again, or set synthct_preprocessed to where it is."
+            )
+        return raw, ()
+    mode = Plan.load(plan_path).register
+    raw = with_registrations(raw, plan_path.parent / REGISTRATIONS, mode)
+    warnings = []
+    for patient, case in raw.training.items():
+        if not case.aligned:
+            warnings.append(f"{patient} is left out: the registration of his CT to his MR failed.")
+        elif mode != "off" and case.paired and case.registration is None:
+            warnings.append(
+                f"{patient}: his files have changed since his CT was registered, and are taken as they lie; "
+                "run synthct_plan_and_preprocess again."
+            )
+    return raw, tuple(warnings)
 
 
 def _common_window(models: Sequence[TrainedModel]) -> tuple[float, float]:

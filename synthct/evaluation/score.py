@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 import SimpleITK as sitk
 
+from synthct.dataset.images import read_ct
+from synthct.dataset.registration import Registration
 from synthct.errors import DatasetError
 from synthct.evaluation.metrics import measure
 from synthct.evaluation.sagittal import SagittalSlice, cut_sagittal
@@ -30,6 +32,7 @@ class Reference:
     ct: Path
     mr: Path | None = None  # the first channel
     mask: Path | None = None  # head mask given by the user; replaces those determined in CT and MR
+    registration: Registration | None = None  # of the CT to the MR
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def score_patient(
     first = next(iter(files))
     grid = Grid.of(scts[first])
 
-    ct = read_image(reference.ct)
+    ct = read_ct(reference.ct, reference.registration)
     mr = read_image(reference.mr) if reference.mr is not None else None
     ct_known = known_region(ct, grid)
     if not sitk.GetArrayViewFromImage(ct_known).any():

@@ -146,6 +146,30 @@ def known_region(image: sitk.Image, grid: Grid, transform: sitk.Transform | None
     return resample(ones, grid, interpolation="nearest", outside=0, transform=transform)
 
 
+def block_means(image: sitk.Image, spacing_mm: float) -> sitk.Image:
+    """Float image over the same extent whose voxels are means of whole blocks of voxels, about ``spacing_mm`` wide."""
+    factors = [max(1, round(spacing_mm / spacing)) for spacing in image.GetSpacing()]
+    remainder = [-size % factor for size, factor in zip(image.GetSize(), factors)]
+    # The last block is filled up with its own border, so that a neck cut by the field of view stays in.
+    padded = sitk.ZeroFluxNeumannPad(image, [0, 0, 0], remainder)
+    return sitk.Cast(sitk.BinShrink(sitk.Cast(padded, sitk.sitkFloat32), factors), sitk.sitkFloat32)
+
+
+def moved_rigidly(image: sitk.Image, transform: sitk.Transform) -> sitk.Image:
+    """The image where ``transform`` puts it, its voxels untouched: only origin and direction change.
+
+    Args:
+        transform: a rigid one, from the image's points to the new points (mm).
+    """
+    origin = np.array(transform.TransformPoint(image.GetOrigin()))
+    axes = np.reshape(image.GetDirection(), (3, 3)).T
+    turned = [np.subtract(transform.TransformPoint(np.add(image.GetOrigin(), axis).tolist()), origin) for axis in axes]
+    moved = sitk.Image(image)
+    moved.SetOrigin(origin.tolist())
+    moved.SetDirection(np.transpose(turned).ravel().tolist())
+    return moved
+
+
 def slice_grid(
     reference: sitk.Image,
     head_mask: sitk.Image,
@@ -212,6 +236,13 @@ def bounding_box(mask: sitk.Image) -> np.ndarray:
             raise ValueError("the head mask is empty")
         bounds.append((occupied[0], occupied[-1] + 1))
     return np.array(bounds)
+
+
+def mask_points(mask: sitk.Image) -> np.ndarray:
+    """Physical points (mm) of a mask's voxels; (n, 3)."""
+    grid = Grid.of(mask)
+    index_xyz = np.argwhere(sitk.GetArrayViewFromImage(mask) > 0)[:, ::-1]
+    return np.asarray(grid.origin_mm) + (index_xyz * grid.spacing_mm_xyz) @ grid.axes.T
 
 
 def extent_along(mask: sitk.Image, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -36,11 +36,12 @@ class CaseFacts:
     mr: tuple[VolumeFacts, ...]
     ct: VolumeFacts | None
     files_key: str  # of the files that were measured; another key means that they have changed since
+    aligned: bool = True  # false where the registration of CT to MR failed
 
     @property
     def paired(self) -> bool:
-        """Whether the patient has both an MR and a CT."""
-        return bool(self.mr) and self.ct is not None
+        """Whether the patient has both an MR and a CT, and they are aligned."""
+        return bool(self.mr) and self.ct is not None and self.aligned
 
 
 @dataclass(frozen=True)

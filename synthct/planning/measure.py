@@ -70,6 +70,7 @@ def measure_case(case: CaseFiles) -> CaseFacts:
         mr=tuple(measure_volume(image, masks.mr, str(path)) for image, path in zip(images.mr, case.mr)),
         ct=measure_volume(images.ct, masks.ct, str(case.ct)) if images.ct is not None else None,
         files_key=case.key(),
+        aligned=case.aligned,
     )
 
 

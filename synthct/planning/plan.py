@@ -164,6 +164,7 @@ class Plan:
     file_ending: str
     n_folds: int
     configurations: dict[str, Configuration]
+    register: Literal["off", "auto", "always"] = "off"  # CT to MR, before anything is measured; as it was asked for
     reasons: dict[str, Reason] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

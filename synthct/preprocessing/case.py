@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -28,10 +28,16 @@ def slices_of_case(images: CaseImages, plan: PreprocessingPlan, masks: HeadMasks
         plan: the preprocessing in force.
         masks: the head in the images, where it is known already.
 
+    MR and CT that are not aligned are laid out each by itself, and the slices of the CT follow those of the MR.
+
     Raises:
         ImageError: no head was found.
     """
     masks = masks or head_masks(images)
+    if images.mr and images.ct is not None and not images.aligned:
+        mr_alone = slices_of_case(replace(images, ct=None), plan, HeadMasks(masks.mr, None))
+        ct_alone = slices_of_case(replace(images, mr=()), plan, HeadMasks(None, masks.ct))
+        return _one_after_the_other(mr_alone, ct_alone, plan.slice_plane)
     reference, own_mask = (images.mr[0], masks.mr) if images.mr else (images.ct, masks.ct)
     if reference is None or not sitk.GetArrayViewFromImage(own_mask).any():
         raise ImageError(
@@ -96,6 +102,27 @@ def _grey_slices(
     grey = to_grey_levels(_array(volume), window, plan.grey_levels)
     grey[~visible] = 0
     return grey
+
+
+def _one_after_the_other(mr_alone: SliceStack, ct_alone: SliceStack, plane: str) -> SliceStack:
+    """One stack of a patient whose MR and CT are not aligned; info is the MR's."""
+    n_mr, n_ct = len(mr_alone.regions), len(ct_alone.regions)
+    size = np.maximum(mr_alone.regions.shape[1:], ct_alone.regions.shape[1:])
+
+    def fitted(image: np.ndarray, before: int, after: int) -> np.ndarray:
+        """(..., slices, rows, cols) with black slices before and after, and every slice grown to the common size."""
+        rows, cols = size - image.shape[-2:]
+        # The top of the head stays where it is; the first rows of sagittal and coronal slices are the uppermost.
+        above = rows // 2 if plane == "axial" else 0
+        margins = ((before, after), (above, rows - above), (cols // 2, cols - cols // 2))
+        return np.pad(image, ((0, 0),) * (image.ndim - 3) + margins)
+
+    return replace(
+        mr_alone,
+        mr=fitted(mr_alone.mr, 0, n_ct),
+        ct=fitted(ct_alone.ct, n_mr, 0),
+        regions=fitted(mr_alone.regions, 0, n_ct) | fitted(ct_alone.regions, n_mr, 0),
+    )
 
 
 def _on_grid(mask: sitk.Image, grid: Grid) -> np.ndarray:

@@ -141,9 +141,10 @@ def _cuts(
     window: tuple[float, float],
     transform: sitk.Transform | None = None,
 ) -> list[_Cut]:
-    # Means over blocks of voxels about as wide as a pixel, in place of smoothing: fast also for large images.
+    # Means over blocks of voxels about as wide as a pixel, in the image's own pixel type: a CT of 512 x 512 x 260 takes
+    # a fifth of a second so, and five times as long by way of `block_means` or smoothing.
     blocks = [max(1, round(PIXEL_MM / spacing)) for spacing in image.GetSpacing()]
-    coarse = image if blocks == [1, 1, 1] else sitk.BinShrink(image, blocks)
+    coarse = image if max(blocks) == 1 else sitk.BinShrink(image, blocks)
     cuts = []
     for plane in planes:
         values = _flat(resample(coarse, plane, outside=window[0], transform=transform, smooth=False))

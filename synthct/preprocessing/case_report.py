@@ -28,6 +28,7 @@ class ReportEntry:
     findings_path: Path
     plan: PreprocessingPlan
     key: str
+    registration: str | None  # its status, where the CT was registered to the MR
 
 
 def picture_path(folder: Path, patient: str) -> Path:
@@ -43,8 +44,8 @@ def findings_path(folder: Path, patient: str) -> Path:
 def report_entry(folder: Path, case: CaseFiles, plan: PreprocessingPlan, cache_version: int) -> ReportEntry | None:
     """What is to be made for a case; None where it is there and unchanged.
 
-    The key changes when the files or a window do, or how the head is found (``cache_version``), not when slices alone
-    are planned otherwise.
+    The key changes when the files, their registration or a window do, or how the head is found (``cache_version``), not
+    when slices alone are planned otherwise.
     """
     shown = json.dumps(to_plain({"mr": plan.mr_windows, "ct": plan.ct_window_hu}))
     told = f"{REPORT_VERSION} {cache_version} {case.key()} {shown}"
@@ -52,13 +53,16 @@ def report_entry(folder: Path, case: CaseFiles, plan: PreprocessingPlan, cache_v
     present = load_findings(findings_path(folder, case.patient))
     if present is not None and present[1] == key and picture_path(folder, case.patient).is_file():
         return None
-    return ReportEntry(findings_path(folder, case.patient), plan, key)
+    status = case.registration.status if case.registration is not None else None
+    return ReportEntry(findings_path(folder, case.patient), plan, key, status)
 
 
 def report_on_case(images: CaseImages, masks: HeadMasks, entry: ReportEntry) -> None:
     """Draw a case and write down what was found; the findings come last, so that with them the picture is there."""
-    draw_case(images, masks, entry.findings_path.with_suffix(".jpg"), window_hu=entry.plan.ct_window_hu)
-    save_findings(findings_of_case(images, masks, entry.plan), entry.findings_path, entry.key)
+    picture, window_hu = entry.findings_path.with_suffix(".jpg"), entry.plan.ct_window_hu
+    draw_case(images, masks, picture, aligned=images.aligned, window_hu=window_hu)
+    findings = findings_of_case(images, masks, entry.plan, aligned=images.aligned, registration=entry.registration)
+    save_findings(findings, entry.findings_path, entry.key)
 
 
 def load_all_findings(folder: Path, patients: Iterable[str]) -> dict[str, Findings]:

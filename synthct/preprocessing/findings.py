@@ -47,6 +47,11 @@ class Findings:
         """Whether the case has an ``MR`` or a ``CT``."""
         return any(name.startswith(f"{scan} ") for name in self.facts)
 
+    @property
+    def paired(self) -> bool:
+        """Whether it has both, in one place."""
+        return self.facts.get("Paired") == "yes"
+
 
 def findings_of_case(
     images: CaseImages,
@@ -55,6 +60,7 @@ def findings_of_case(
     *,
     mr_to_ct: sitk.Transform | None = None,
     aligned: bool = True,
+    registration: str | None = None,
 ) -> Findings:
     """All facts and flags of a case: a flag more is a line more here.
 
@@ -64,6 +70,7 @@ def findings_of_case(
         plan: whose windows are in force.
         mr_to_ct: maps points (mm) of the MR to points of the CT, such as a registration; identity by default.
         aligned: whether the CT lies in the MR's place.
+        registration: how the registration of CT to MR ended, such as ``registered``; None without one.
     """
     flags: list[str] = []
     facts: dict[str, str | float] = {}
@@ -84,11 +91,15 @@ def findings_of_case(
     if images.ct is not None:
         facts["CT window"] = "{:g} to {:g} HU".format(*plan.ct_window_hu)
     if paired and aligned:
+        facts["Paired"] = "yes"
         facts["Dice of the heads"] = round(dice, 3)
         facts["CT covers MR's head (%)"] = round(100 * ct_share, 1)
-        flags += _pair_flags(dice, ct_share)
+        flags += _pair_flags(dice, ct_share, registration)
     elif paired:
-        flags.append("MR and CT are not aligned with each other.")
+        facts["Paired"] = "no, not aligned"
+        flags.append("MR and CT are not aligned: their registration failed. Both are used, but not as a pair.")
+    if registration is not None:
+        facts["Registration"] = registration
     if images.given_mask is not None:
         facts["Head mask"] = "given in masksTr"
     return Findings(images.patient, tuple(flags), facts)
@@ -134,12 +145,11 @@ def _window_flags(mr: sitk.Image, mask: sitk.Image, window: tuple[float, float],
     return []
 
 
-def _pair_flags(dice: float, ct_share: float) -> list[str]:
+def _pair_flags(dice: float, ct_share: float, registration: str | None) -> list[str]:
     flags = []
     if dice < LEAST_DICE:
-        flags.append(
-            f"The heads in MR and CT agree only by Dice {dice:.2f}: are they registered? Run with --register auto."
-        )
+        ask = "are they registered? Run with --register auto." if registration is None else "is one outline wrong?"
+        flags.append(f"The heads in MR and CT agree only by Dice {dice:.2f}: {ask}")
     if ct_share < LEAST_CT_SHARE:
         flags.append(
             f"The CT covers only {100 * ct_share:.0f} % of the head in the MR: what lies outside is unknown, and "

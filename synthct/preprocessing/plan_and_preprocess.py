@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from synthct.dataset.integrity import check_dataset
 from synthct.dataset.raw import RawDataset
+from synthct.dataset.register import failures, register_dataset, with_registrations
+from synthct.dataset.registration import REGISTRATIONS, RegisterMode
 from synthct.errors import PlanError
 from synthct.files import read_json, write_text
 from synthct.parallel import Progress, available_memory, quiet
@@ -34,6 +37,7 @@ def plan_and_preprocess(
     folder: Path,
     *,
     planner: str | None = None,
+    register: RegisterMode | None = None,
     configurations: Sequence[str] | None = None,
     workers: int = 1,
     executor: Executor | None = None,
@@ -47,6 +51,8 @@ def plan_and_preprocess(
         raw: the dataset.
         folder: of the preprocessed dataset; made where it is missing.
         planner: ``default`` or ``wolterink2017``; None takes that of the plan that is there, else ``default``.
+        register: whether CTs are registered to MRs: ``off``, ``auto`` (those that are not aligned) or ``always``; None
+            takes that of the plan that is there, else ``off``.
         configurations: those to preprocess; all of the plan by default.
         workers: processes; as many as fit into the memory that is free.
         executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
@@ -63,23 +69,32 @@ def plan_and_preprocess(
     folder = Path(folder)
     fingerprint_path, plan_path = folder / "dataset_fingerprint.json", folder / "plans.json"
     known = None if clean else _load_known(fingerprint_path)
-    unchanged = {} if verify_only else unchanged_cases(raw, known)
+    present = Plan.load(plan_path) if plan_path.is_file() and not clean else None
+    register = register or (present.register if present else "off")
     how = {"workers": workers, "executor": executor, "progress": progress}
-    check_dataset(raw, checked=unchanged, **how)
+    if not clean:
+        raw = with_registrations(raw, folder / REGISTRATIONS, register)
+    checked = {} if verify_only else unchanged_cases(raw, known)
+    check_dataset(raw, checked=checked, may_lie_apart=register != "off", **how)
     n_patients = f"{len(raw.training)} training and {len(raw.test)} test patients"
     logger.info(f"{raw.name}: {n_patients}, no problem found.")
     if verify_only:
         return None
-    fingerprint = measure_dataset(raw, unchanged=unchanged, **how)
-    present = Plan.load(plan_path) if plan_path.is_file() and not clean else None
+    if clean and (folder / REGISTRATIONS).exists():
+        shutil.rmtree(folder / REGISTRATIONS)
+    raw = register_dataset(raw, folder / REGISTRATIONS, register, **how)
+    _tell_registrations(raw, folder / REGISTRATIONS)
+    fingerprint = measure_dataset(raw, unchanged=unchanged_cases(raw, known), **how)
     plan = make_plan(planner or (present.planner if present else "default"), raw, fingerprint)
+    plan = replace(plan, register=register)
     if present is not None:
+        present = replace(present, register=register)  # asked for anew, which is no edit
         plan = _settled_plan(plan, present, raw, known, plan_path)
     wanted = configurations or tuple(plan.configurations)
     for name in wanted:
         plan.configuration(name)  # an unknown name is told before anything is written or thrown away
     if clean and folder.exists():
-        shutil.rmtree(folder)
+        _remove_all_but(folder, REGISTRATIONS)
     write_text((raw.folder / "dataset.json").read_text(encoding="utf-8-sig"), folder / "dataset.json")
     fingerprint.save(fingerprint_path)
     plan.save(plan_path)
@@ -106,6 +121,26 @@ def _report(raw: RawDataset, fingerprint: Fingerprint, spacing_mm: tuple[float, 
     if len(flagged) > MOST_WARNINGS:
         logger.warning(f"and {len(flagged) - MOST_WARNINGS} more flagged cases, see the report.")
     logger.info(f"Pictures of all {len(findings)} cases, {len(flagged)} of them flagged, are in {path}")
+
+
+def _tell_registrations(raw: RawDataset, folder: Path) -> None:
+    """How many were registered, and who is no pair since his registration failed."""
+    cases = [*raw.training.values(), *raw.test.values()]
+    counts = Counter(case.registration.status for case in cases if case.registration is not None)
+    if counts:
+        told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        logger.info(f"Registration of CT to MR: {told}; transforms and figures are in {folder}")
+    for patient, objections in failures(raw, folder).items():
+        logger.warning(
+            f"{patient}: the registration of CT to MR failed ({objections}); his scans are used, but not as a pair. "
+            f"A right transform can be put into {folder / patient}.tfm."
+        )
+
+
+def _remove_all_but(folder: Path, kept: str) -> None:
+    for path in folder.iterdir():
+        if path.name != kept:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _workers_that_fit(wanted: int, bytes_each: int) -> int:
@@ -149,7 +184,8 @@ def _is_as_planned(plan: Plan, raw: RawDataset, known: Fingerprint) -> bool:
     if any(case.mr and len(case.mr) != len(plan.channel_names) for case in known.cases.values()):
         return False
     then = replace(raw, channel_names=plan.channel_names, file_ending=plan.file_ending)
-    return _without_version(plan) == _without_version(make_plan(plan.planner, then, known))
+    as_planned = replace(make_plan(plan.planner, then, known), register=plan.register)
+    return _without_version(plan) == _without_version(as_planned)
 
 
 def _without_version(plan: Plan) -> Plan:

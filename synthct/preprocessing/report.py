@@ -121,15 +121,16 @@ def write_report(
 
 def _summary(cases: Sequence[Findings], spacing_mm: tuple[float, float, float] | None, date: datetime.date) -> str:
     n_flagged = sum(bool(one.flags) for one in cases)
-    n_mr, n_ct = (sum(one.has(scan) for one in cases) for scan in ("MR", "CT"))
-    n_pairs = n_mr + n_ct - len(cases)
-    alone = [f"{n} {scan} alone" for n, scan in ((n_mr - n_pairs, "MR"), (n_ct - n_pairs, "CT")) if n]
+    n_both, n_pairs = sum(one.has("MR") and one.has("CT") for one in cases), sum(one.paired for one in cases)
+    unpaired = [(sum(one.has(scan) for one in cases) - n_both, f"{scan} alone") for scan in ("MR", "CT")]
+    unpaired.append((n_both - n_pairs, "not aligned"))
+    others = "".join(f", {n} {what}" for n, what in unpaired if n)
     plan = ""
     if spacing_mm is not None:
         plan = f" The plan's voxels: {' x '.join(f'{value:.3g}' for value in spacing_mm)} mm (slices, rows, columns)."
     counted = f"{len(cases)} training case{'s' * (len(cases) != 1)}"
     return (
-        f"<p><strong>{counted}, {n_flagged} flagged</strong>; {n_pairs} paired{''.join(f', {one}' for one in alone)}."
+        f"<p><strong>{counted}, {n_flagged} flagged</strong>; {n_pairs} paired{others}."
         f'{plan}</p>\n<p class="quiet">Written on {date.isoformat()} by synthct {escape(__version__)}. '
         "Test patients are not preprocessed and not shown.</p>"
     )

@@ -27,6 +27,8 @@ RAW_DEFLATE = -zlib.MAX_WBITS  # as in a zip, without zlib's own header
 class SliceStack:
     """Slices of one patient on one grid, both modalities in the same place where there are both.
 
+    Where MR and CT are not aligned, the slices of the MR come first and those of the CT after them; none shows both.
+
     Attributes:
         patient: the case id.
         mr: uint8 grey levels (channels, slices, rows, cols), 0 outside the head; None without an MR.
@@ -198,8 +200,9 @@ class SliceFacts:
 
     @property
     def paired(self) -> bool:
-        """Whether there are both an MR and a CT."""
-        return self.reader.mr_channels > 0 and self.reader.has_ct
+        """Whether there are an MR and a CT that show the head in the same places."""
+        shared = self.head_pixels[KNOWN.index(MR_KNOWN | CT_KNOWN)]
+        return self.reader.mr_channels > 0 and self.reader.has_ct and bool(shared.any())
 
     def head_fraction(self, known: int) -> np.ndarray:
         """As :meth:`SliceStack.head_fraction`."""

@@ -87,7 +87,7 @@ def test_the_baseline_is_exact_inside_a_given_mask(raw, results):
 
 def test_a_dataset_without_pairs_is_an_error(tmp_path):
     raw = make_raw(tmp_path / "Dataset002_MrOnly", ["P1"], without_ct=("P1",))
-    with pytest.raises(DatasetError, match="no patient has both an MR and a CT, so there is nothing to compare"):
+    with pytest.raises(DatasetError, match="no patient has both an MR and a CT that are aligned, so there is nothing to compare"):
         evaluate_dataset(raw, tmp_path)
 
 

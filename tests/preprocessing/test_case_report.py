@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from synthetic_datasets import PAIRED, small_configuration, write_dataset
 
 from synthct.dataset.images import head_masks, read_case
+from synthct.dataset.registration import Registration
 from synthct.preprocessing.case_report import (
     findings_path,
     load_all_findings,
@@ -48,6 +51,19 @@ def test_what_is_there_and_unchanged_is_not_made_again(folder, case):
 def test_windows_and_head_masks_count_and_slices_do_not(folder, case, changes, version, anew):
     plan = small_configuration(**changes).preprocessing
     assert (report_entry(folder, case, plan, version) is not None) == anew
+
+
+def test_a_pair_whose_registration_failed_is_reported_as_none(folder, case):
+    failed = replace(case, registration=Registration((1, 0, 0, 0, 1, 0, 0, 0, 1), (0, 0, 0), "failed"))
+    entry = report_entry(folder, failed, PLAN, 1)
+    assert entry is not None
+    before = picture_path(folder, "P.1").read_bytes()
+    images = read_case(failed)
+    report_on_case(images, head_masks(images), entry)
+    (findings,) = load_all_findings(folder, ["P.1"]).values()
+    assert findings.facts["Registration"] == "failed"
+    assert not findings.paired and findings.flags[0].startswith("MR and CT are not aligned")
+    assert picture_path(folder, "P.1").read_bytes() != before
 
 
 def test_a_picture_or_findings_that_are_missing_are_made_again(folder, case):

@@ -17,6 +17,7 @@ from synthct.preprocessing.report import write_report
 
 DATE = datetime.date(2026, 11, 25)
 MR, CT = {"MR head (L)": 4.2, "MR window": "0 to 3500"}, {"CT head (L)": 4.1}
+PAIR = MR | CT | {"Paired": "yes"}
 ODD = 'B#2 "50%" <&>'
 
 
@@ -64,10 +65,12 @@ def test_flagged_cases_come_first_then_all_by_name(written):
 
 
 def test_the_summary_counts_and_says_where_it_is_from(written):
-    cases = [Findings("P", (), MR | CT), Findings("M", (), MR), Findings("C", ("bad.",), CT)]
+    cases = [Findings("P", (), PAIR), Findings("M", (), MR), Findings("C", ("bad.",), CT), Findings("A", (), MR | CT)]
     text = written(cases, spacing_mm=(1.0, 0.87, 0.87), hints=["A <hint>."]).text
-    for words in ("Dataset001_Heads", "3 training cases, 1 flagged", "1 paired, 1 MR alone, 1 CT alone", "2026-11-25",
-                  "1 x 0.87 x 0.87 mm", "A <hint>."):  # fmt: skip
+    pairs = "1 paired, 1 MR alone, 1 CT alone, 1 not aligned"
+    for words in (
+        "Dataset001_Heads", "4 training cases, 1 flagged", pairs, "2026-11-25", "1 x 0.87 x 0.87 mm", "A <hint>.",
+    ):  # fmt: skip
         assert words in text
 
 

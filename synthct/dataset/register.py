@@ -1,0 +1,149 @@
+"""Register the CT of each patient to his MR, once; the cases then carry their :class:`Registration`.
+
+``read_case`` gives the CT of a registered case where the MR has it: its origin and direction are moved and no voxel is
+touched, so that each is interpolated once, by whatever samples it next.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import replace
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from synthct.dataset.images import head_masks, read_case
+from synthct.dataset.raw import CaseFiles, RawDataset
+from synthct.dataset.registration import (
+    FORMAT_VERSION,
+    RegisterMode,
+    Registration,
+    RegistrationRecord,
+    Status,
+    load_transform,
+)
+from synthct.errors import DatasetError
+from synthct.imaging.alignment import alignment_of, largest_motion_mm
+from synthct.imaging.registration import HeadPair, refine_registration, register_ct_to_mr
+from synthct.parallel import Progress, quiet, run_cases
+
+ALIGNED_MM = 1.5  # a registration that moves no corner of the head further says that the pair was aligned before
+
+logger = logging.getLogger("synthct")
+
+
+def register_dataset(
+    raw: RawDataset,
+    folder: Path,
+    mode: RegisterMode,
+    *,
+    workers: int = 1,
+    executor: Executor | None = None,
+    progress: Progress = quiet,
+) -> RawDataset:
+    """Register every patient who has both scans; what was done before and is unchanged is not done again.
+
+    Args:
+        raw: the dataset; the patients of its test set are registered, too.
+        folder: where the registrations are kept.
+        mode: ``off`` takes MR and CT as they lie; ``auto`` leaves those alone that lie on each other already.
+        workers: processes.
+        executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
+        progress: a display like ``tqdm``.
+
+    Returns:
+        The dataset whose cases carry their registrations. A warning names every patient whose registration failed: his
+        scans are used, but not as a pair.
+
+    Raises:
+        ImageError, DatasetError: an image, or a transform that the user put there, cannot be used.
+    """
+    known = with_registrations(raw, folder, mode)
+    todo = {
+        case.patient: (case, Path(folder), mode)
+        for case in (*known.training.values(), *known.test.values())
+        if mode != "off" and case.mr and case.ct is not None and case.registration is None
+    }
+    run_cases(register_case, todo, workers=workers, executor=executor, progress=progress, describe="Registering")
+    return with_registrations(raw, folder, mode)
+
+
+def with_registrations(raw: RawDataset, folder: Path, mode: RegisterMode) -> RawDataset:
+    """The dataset whose cases carry the registrations that ``folder`` keeps, made in this mode from these files."""
+    if mode == "off":
+        return raw
+
+    def attached(cases: Mapping[str, CaseFiles]) -> dict[str, CaseFiles]:
+        return {name: replace(case, registration=_kept(case, Path(folder), mode)) for name, case in cases.items()}
+
+    return replace(raw, training=attached(raw.training), test=attached(raw.test))
+
+
+def register_case(case: CaseFiles, folder: Path, mode: RegisterMode) -> None:
+    """Register one patient and keep ``PATIENT.tfm`` and ``PATIENT.json`` in ``folder``.
+
+    Where the user has put a transform of his own there, it is taken, and judged all the same.
+    """
+    images = read_case(replace(case, registration=None))
+    masks = head_masks(replace(images, aligned=False))
+    for mask, path in ((masks.mr, case.mr[0]), (masks.ct, case.ct)):
+        if not sitk.GetArrayViewFromImage(mask).any():
+            raise DatasetError(f"{path}: no head was found in it; check the image, or give a mask of the head.")
+    pair = HeadPair(images.mr[0], masks.mr, images.ct, masks.ct)
+    path = folder / f"{case.patient}.json"
+    transform, status = _given(path) or _found(pair, mode)
+    alignment = alignment_of(pair, transform)
+    objections = alignment.objections()
+    if objections and status != "given":
+        status = "failed"
+    registration = Registration.of(transform, status)
+    RegistrationRecord(FORMAT_VERSION, mode, case.files_key(), registration, alignment, objections).save(path)
+
+
+def failures(raw: RawDataset, folder: Path) -> dict[str, str]:
+    """What speaks against the registration, by patient whose registration failed."""
+    return {
+        case.patient: "; ".join(RegistrationRecord.load(Path(folder) / f"{case.patient}.json").objections)
+        for case in (*raw.training.values(), *raw.test.values())
+        if case.registration is not None and case.registration.status == "failed"
+    }
+
+
+def _found(pair: HeadPair, mode: RegisterMode) -> tuple[sitk.Transform, Status]:
+    as_scanned = sitk.Euler3DTransform()
+    if mode == "auto":
+        nearby = refine_registration(pair, as_scanned)
+        is_near = largest_motion_mm(nearby, pair.mr_mask) <= ALIGNED_MM
+        if is_near and not alignment_of(pair, as_scanned).objections():
+            return as_scanned, "aligned"
+    return register_ct_to_mr(pair), "registered"
+
+
+def _kept(case: CaseFiles, folder: Path, mode: RegisterMode) -> Registration | None:
+    """None where there is none yet, or it was made in another mode or from other files, or its .tfm is another now."""
+    path = folder / f"{case.patient}.json"
+    if not path.is_file() or case.ct is None or not case.mr:
+        return None
+    try:
+        record = RegistrationRecord.load(path)
+    except DatasetError as fault:
+        logger.warning(f"{fault} {case.patient} is registered anew.")
+        return None
+    transform_path = path.with_suffix(".tfm")
+    holds = (record.mode, record.files_key) == (mode, case.files_key()) and transform_path.is_file()
+    return record.registration if holds and record.registration.moves_as(load_transform(transform_path)) else None
+
+
+def _given(path: Path) -> tuple[sitk.Transform, Status] | None:
+    """The transform beside ``PATIENT.json`` where it is not ours."""
+    transform_path = path.with_suffix(".tfm")
+    if not transform_path.is_file():
+        return None
+    transform = load_transform(transform_path)
+    try:
+        ours = RegistrationRecord.load(path).registration
+    except DatasetError:
+        return transform, "given"
+    return (transform, "given") if ours.status == "given" or not ours.moves_as(transform) else None
