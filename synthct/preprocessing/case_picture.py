@@ -141,8 +141,8 @@ def _cuts(
     window: tuple[float, float],
     transform: sitk.Transform | None = None,
 ) -> list[_Cut]:
-    # Means over blocks of voxels about as wide as a pixel, in the image's own pixel type: a CT of 512 x 512 x 260 takes
-    # a fifth of a second so, and five times as long by way of `block_means` or smoothing.
+    # Means over blocks of voxels about as wide as a pixel, in the image's own pixel type: 0.3 s for a CT of 512 x 512 x
+    # 260, where `block_means` takes 0.8 s and smoothing longer.
     blocks = [max(1, round(PIXEL_MM / spacing)) for spacing in image.GetSpacing()]
     coarse = image if max(blocks) == 1 else sitk.BinShrink(image, blocks)
     cuts = []
