@@ -43,10 +43,11 @@ def home(tmp_path_factory) -> Path:
     return folder
 
 
-def test_preprocessing_writes_plan_splits_fingerprint_and_slices(home):
+def test_preprocessing_writes_plan_splits_fingerprint_slices_and_report(home):
     folder = home / "synthct_preprocessed" / DATASET
     assert {path.name for path in folder.iterdir()} == {
         "dataset.json", "dataset_fingerprint.json", "plans.json", "splits_final.json", "2d_lowres",
+        "preprocessing_report.html", "report",
     }  # fmt: skip
     assert sorted(path.name for path in (folder / "2d_lowres").iterdir()) == [f"HEAD_00{i}.npz" for i in range(1, 5)]
 

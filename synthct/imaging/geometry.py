@@ -96,6 +96,7 @@ def resample(
     interpolation: Interpolation = "linear",
     outside: float = 0.0,
     transform: sitk.Transform | None = None,
+    smooth: bool = True,
 ) -> sitk.Image:
     """Sample an image on another grid, in one interpolation, as float32 (``nearest`` keeps the pixel type).
 
@@ -105,10 +106,12 @@ def resample(
     Args:
         outside: value of voxels outside the image's field of view.
         transform: maps points of ``grid`` to points of ``image`` (such as a registration); identity by default.
+        smooth: False leaves the smoothing out, whose time goes with the size of ``image``, not with that of ``grid``.
     """
     transform = transform or sitk.Transform()
     if interpolation != "nearest":
-        image = _smoothed_for(sitk.Cast(image, sitk.sitkFloat32), grid)
+        image = sitk.Cast(image, sitk.sitkFloat32)
+        image = _smoothed_for(image, grid) if smooth else image
     return sitk.Resample(
         image,
         grid.size_xyz,
@@ -197,7 +200,7 @@ def slice_grid(
     """
     orientation = PLANE_ORIENTATION[plane]
     axes = np.reshape(reorient(reference[:2, :2, :2], orientation).GetDirection(), (3, 3))
-    low_mm, high_mm = _extent_along(head_mask, axes)
+    low_mm, high_mm = extent_along(head_mask, axes)
     spacing_xyz = np.asarray(spacing_mm)[::-1]
     least = np.array([slice_size[1], slice_size[0], 1])
     # Voxels around the head (axis, before and after it), so that its border is interpolated between known slices.
@@ -242,7 +245,7 @@ def mask_points(mask: sitk.Image) -> np.ndarray:
     return np.asarray(grid.origin_mm) + (index_xyz * grid.spacing_mm_xyz) @ grid.axes.T
 
 
-def _extent_along(mask: sitk.Image, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def extent_along(mask: sitk.Image, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Least and greatest coordinate (mm) of the mask's voxels, edges included, along the unit vectors in columns."""
     grid = Grid.of(mask)
     edges = bounding_box(mask) - 0.5

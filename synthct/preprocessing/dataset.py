@@ -19,6 +19,7 @@ from synthct.parallel import Progress, quiet, run_cases
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import Configuration, PreprocessingPlan
 from synthct.preprocessing.case import slices_of_case
+from synthct.preprocessing.case_report import ReportEntry, remove_others, report_entry, report_on_case
 from synthct.preprocessing.slice_stack import SliceStack
 from synthct.records import to_plain
 
@@ -49,7 +50,8 @@ def preprocess_dataset(
 ) -> tuple[int, int]:
     """Write ``<folder>/<configuration>/<patient>.npz`` for all that is new or changed; drop patients who are gone.
 
-    A case's images are read, and the head in them is found, once for all configurations.
+    A case's images are read, and the head in them is found, once for all configurations and for the case's part of the
+    report: its picture and its findings, with the windows of the first configuration.
 
     Args:
         raw: the dataset.
@@ -60,7 +62,7 @@ def preprocess_dataset(
         progress: a display like ``tqdm``.
 
     Returns:
-        How many files were written, and how many were there already and unchanged.
+        How many cached files were written, and how many were there already and unchanged.
     """
     stale: dict[str, tuple[CaseFiles, list[CacheEntry]]] = {}
     for name, configuration in configurations.items():
@@ -72,7 +74,8 @@ def preprocess_dataset(
             entry = CacheEntry(path, configuration.preprocessing, cache_key(case, configuration.preprocessing))
             if _key_of(path) != entry.key:
                 stale.setdefault(patient, (case, []))[1].append(entry)
-    run_cases(_preprocess_case, stale, workers=workers, executor=executor, progress=progress, describe="Preprocessing")
+    jobs = _with_report(stale, raw, next(iter(configurations.values())).preprocessing, Path(folder))
+    run_cases(_preprocess_case, jobs, workers=workers, executor=executor, progress=progress, describe="Preprocessing")
     written = sum(len(entries) for _, entries in stale.values())
     return written, len(raw.training) * len(configurations) - written
 
@@ -113,9 +116,25 @@ def _key_of(path: Path) -> str | None:
     return info.get("made_from") if info else None
 
 
-def _preprocess_case(case: CaseFiles, entries: list[CacheEntry]) -> None:
+def _with_report(
+    stale: dict[str, tuple[CaseFiles, list[CacheEntry]]], raw: RawDataset, plan: PreprocessingPlan, folder: Path
+) -> dict[str, tuple[CaseFiles, list[CacheEntry], ReportEntry | None]]:
+    """The cases to be done, by their slices or by their part of the report."""
+    remove_others(folder, raw.training)
+    jobs = {}
+    for patient, case in raw.training.items():
+        entry = report_entry(folder, case, plan, CACHE_VERSION)
+        _, entries = stale.get(patient, (case, []))
+        if entries or entry is not None:
+            jobs[patient] = (case, entries, entry)
+    return jobs
+
+
+def _preprocess_case(case: CaseFiles, entries: list[CacheEntry], report: ReportEntry | None) -> None:
     images = read_case(case)
     masks = head_masks(images)
     for entry in entries:
         stack = slices_of_case(images, entry.plan, masks)
         replace(stack, info={**stack.info, "made_from": entry.key}).save(entry.path)
+    if report is not None:
+        report_on_case(images, masks, report)

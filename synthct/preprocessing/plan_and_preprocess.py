@@ -1,4 +1,4 @@
-"""Raw dataset -> check, fingerprint, plan, splits, cached slices: what ``synthct_plan_and_preprocess`` does."""
+"""Raw dataset -> check, fingerprint, plan, splits, cached slices, report: what ``synthct_plan_and_preprocess`` does."""
 
 from __future__ import annotations
 
@@ -22,10 +22,14 @@ from synthct.planning.measure import measure_dataset, unchanged_cases
 from synthct.planning.plan import Plan
 from synthct.planning.planner import make_plan
 from synthct.planning.splits import load_splits, make_splits, save_splits
+from synthct.preprocessing.case_report import load_all_findings
 from synthct.preprocessing.dataset import memory_per_worker, preprocess_dataset
+from synthct.preprocessing.findings import hints_of_dataset
+from synthct.preprocessing.report import write_report
 from synthct.records import to_plain
 
 logger = logging.getLogger("synthct")
+MOST_WARNINGS = 10  # of flagged cases; the report has them all
 
 
 def plan_and_preprocess(
@@ -103,7 +107,20 @@ def plan_and_preprocess(
     chosen = {name: plan.configurations[name] for name in wanted}
     written, unchanged = preprocess_dataset(raw, chosen, folder, **how)
     logger.info(f"{', '.join(chosen)}: {written} cached cases written, {unchanged} unchanged, in {folder}")
+    _report(raw, fingerprint, next(iter(chosen.values())).preprocessing.spacing_mm, folder)
     return plan
+
+
+def _report(raw: RawDataset, fingerprint: Fingerprint, spacing_mm: tuple[float, float, float], folder: Path) -> None:
+    """Write the page that shows every case, and tell the flagged ones."""
+    findings = load_all_findings(folder, raw.training)
+    path = write_report(folder, raw.name, findings, spacing_mm=spacing_mm, hints=hints_of_dataset(fingerprint))
+    flagged = [one for one in findings.values() if one.flags]
+    for one in flagged[:MOST_WARNINGS]:
+        logger.warning(f"{one.patient}: {' '.join(one.flags)}")
+    if len(flagged) > MOST_WARNINGS:
+        logger.warning(f"and {len(flagged) - MOST_WARNINGS} more flagged cases, see the report.")
+    logger.info(f"Pictures of all {len(findings)} cases, {len(flagged)} of them flagged, are in {path}")
 
 
 def _tell_registrations(raw: RawDataset, folder: Path) -> None:

@@ -33,7 +33,7 @@ def test_preprocessing_writes_the_same_files(raw, checkout, scheduler, monkeypat
         monkeypatch.setenv("synthct_preprocessed", name)  # relative, where the workers have other current directories
         assert plan_and_preprocess.main(["-d", "1", "-c", "2d_lowres", *how]) == 0
     assert "Preprocessing on the cluster; a case takes up to" in capsys.readouterr().out
-    assert len(content(checkout / "here")) == 7
+    assert len(content(checkout / "here")) == 14
     assert content(checkout / "here") == content(checkout / "cluster")
 
 

@@ -40,8 +40,10 @@ def test_planning_says_what_it_wrote_and_what_to_run_next(raw, checkout, capsys)
     told, preprocessed = capsys.readouterr().out, checkout / "synthct_preprocessed" / NAME
     assert str(Path("synthct_preprocessed") / NAME / "plans.json") in told
     assert "Next: synthct_train 1 cyclegan" in told
+    assert str(Path("synthct_preprocessed") / NAME / "preprocessing_report.html") in told
     assert {path.name for path in preprocessed.iterdir()} == {
-        "dataset.json", "dataset_fingerprint.json", "plans.json", "splits_final.json", "2d_lowres"}  # fmt: skip
+        "dataset.json", "dataset_fingerprint.json", "plans.json", "splits_final.json", "2d_lowres",
+        "preprocessing_report.html", "report"}  # fmt: skip
 
 
 def test_verifying_needs_no_other_folder_and_writes_nothing(raw, checkout, capsys):

@@ -99,6 +99,7 @@ def test_detail_finer_than_the_grid_does_not_alias():
     coarse = array(resample(checks, make_grid((16, 60, 60), (3, 1, 1))))
     assert np.abs(coarse).max() < 15
     assert np.abs(array(resample(checks, make_grid((16, 60, 60), (1, 1, 1))))).max() > 99
+    assert np.abs(array(resample(checks, make_grid((16, 60, 60), (3, 1, 1)), smooth=False))).max() > 30
 
 
 def test_smoothing_keeps_to_the_axis_that_becomes_coarser():

@@ -29,9 +29,9 @@ def cache(tmp_path) -> Path:
     return tmp_path / "preprocessed" / "Dataset001_Heads"
 
 
-def times(folder: Path) -> dict[str, int]:
-    """When each file below was written."""
-    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+def times(folder: Path, pattern: str = "*/*.npz") -> dict[str, int]:
+    """When each cached file below was written."""
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.glob(pattern)}
 
 
 def test_a_file_a_configuration_and_patient_is_written_once(raw, cache):
@@ -81,6 +81,45 @@ def test_a_half_written_file_is_not_taken_for_whole(raw, cache):
     assert preprocess_dataset(raw, SMALL, cache) == (2, 1)
     assert set(times(cache)) == {"small/P.1.npz", "small/Q_2.npz", "small/R.npz"}
     assert SliceStack.load(cache / "small" / "R.npz").ct is not None
+
+
+def test_a_case_has_one_picture_and_findings_whatever_the_configurations(raw, cache):
+    preprocess_dataset(raw, SMALL, cache)
+    before = times(cache, "report/*")
+    assert set(before) == {f"report/{p}.{ending}" for p in ("P.1", "Q_2", "R") for ending in ("jpg", "json")}
+    preprocess_dataset(raw, BOTH, cache)
+    assert times(cache, "report/*") == before
+
+
+def test_pictures_and_findings_are_made_anew_alone_where_they_are_missing_or_damaged(raw, cache):
+    preprocess_dataset(raw, SMALL, cache)
+    slices, before = times(cache), times(cache, "report/*")
+    (cache / "report" / "P.1.jpg").unlink()
+    (cache / "report" / "R.json").write_text("{")
+    assert preprocess_dataset(raw, SMALL, cache) == (0, 3)
+    after = times(cache, "report/*")
+    assert {name for name in before if after[name] != before[name]} == {
+        "report/P.1.jpg", "report/R.jpg", "report/R.json"}  # fmt: skip
+    assert times(cache) == slices
+
+
+def test_pictures_follow_the_images_and_the_window(raw, cache):
+    preprocess_dataset(raw, SMALL, cache)
+    before = times(cache, "report/*.jpg")
+    os.utime(raw.training["R"].ct, ns=(1, 1))
+    preprocess_dataset(RawDataset.open(raw.folder), SMALL, cache)
+    after = times(cache, "report/*.jpg")
+    assert {name for name in before if after[name] != before[name]} == {"report/R.jpg"}
+    wide = {"small": small_configuration(ct_window_hu=(-1000.0, 2000.0))}
+    preprocess_dataset(RawDataset.open(raw.folder), wide, cache)
+    assert all(time > after[name] for name, time in times(cache, "report/*.jpg").items())
+
+
+def test_pictures_and_findings_leave_with_their_patients(raw, cache):
+    preprocess_dataset(raw, SMALL, cache)
+    raw.training["R"].ct.unlink()
+    preprocess_dataset(RawDataset.open(raw.folder), SMALL, cache)
+    assert not list((cache / "report").glob("R.*")) and len(list((cache / "report").iterdir())) == 4
 
 
 def test_several_workers_give_the_same_as_one(raw, cache):

@@ -18,6 +18,7 @@ from synthct.preprocessing.plan_and_preprocess import plan_and_preprocess
 
 PATIENTS = {"P1": PAIRED, "P2": PAIRED, "P3": PAIRED, "M": {"mr"}, "C": {"ct"}}
 JSONS = {"dataset.json", "dataset_fingerprint.json", "plans.json", "splits_final.json"}
+REPORT = {"preprocessing_report.html", *(f"report/{p}.{ending}" for p in PATIENTS for ending in ("jpg", "json"))}
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,10 @@ def edit(path: Path, change) -> None:
     path.write_text(json.dumps(content))
 
 
+def page(folder: Path) -> str:
+    return (folder / "preprocessing_report.html").read_text(encoding="utf-8")
+
+
 def read(path: Path):
     return json.loads(path.read_text())
 
@@ -79,7 +84,7 @@ def held_out(folder: Path) -> list[list[str]]:
 def test_the_files_are_those_of_the_layout_and_a_second_run_writes_nothing(run, folder, raw_folder):
     plan = run(configurations=None)
     before = times(folder)
-    assert set(before) == JSONS | {f"{c}/{p}.npz" for c in ("2d", "2d_lowres") for p in PATIENTS}
+    assert set(before) == JSONS | REPORT | {f"{c}/{p}.npz" for c in ("2d", "2d_lowres") for p in PATIENTS}
     assert Plan.load(folder / "plans.json") == plan and plan.n_folds == 3
     assert read(folder / "dataset.json") == read(raw_folder / "dataset.json")
     assert sorted(sum(held_out(folder), [])) == ["P1", "P2", "P3"]
@@ -92,14 +97,15 @@ def test_a_changed_image_is_measured_and_done_again_alone(first_run, run, folder
     os.utime(raw_folder / "imagesTr" / "M_0000.nii.gz", ns=(1, 1))
     run()
     changed = {name for name, time in times(folder).items() if before[name] != time}
-    assert changed == {"dataset_fingerprint.json", "2d_lowres/M.npz"}
+    assert changed == {"dataset_fingerprint.json", "2d_lowres/M.npz", "report/M.jpg", "report/M.json"}
 
 
 def test_a_removed_patient_leaves_fingerprint_splits_and_cache(first_run, run, folder, raw_folder):
     for path in (raw_folder / "imagesTr" / "P3_0000.nii.gz", raw_folder / "targetsTr" / "P3.nii.gz"):
         path.unlink()
     assert run().n_folds == 2
-    assert not (folder / "2d_lowres" / "P3.npz").exists()
+    assert not (folder / "2d_lowres" / "P3.npz").exists() and not (folder / "report" / "P3.jpg").exists()
+    assert "P3" not in page(folder)
     assert "P3" not in read(folder / "dataset_fingerprint.json")["cases"]
     assert sorted(sum(held_out(folder), [])) == ["P1", "P2"]
 
@@ -109,6 +115,52 @@ def test_a_new_patient_joins_everything(first_run, run, folder, raw_folder):
     assert run().n_folds == 4
     assert (folder / "2d_lowres" / "P4.npz").is_file()
     assert sorted(sum(held_out(folder), [])) == ["P1", "P2", "P3", "P4"]
+
+
+# -- report -----------------------------------------------------------------------------------------------------------
+
+
+def apart(raw_folder: Path, *patients: str) -> None:
+    """Move the CTs of these patients away from their MRs."""
+    for patient in patients:
+        path = raw_folder / "targetsTr" / f"{patient}.nii.gz"
+        ct = sitk.ReadImage(str(path))
+        ct.SetOrigin([x + shift for x, shift in zip(ct.GetOrigin(), (30, -20, 0))])
+        sitk.WriteImage(ct, str(path))
+
+
+def test_the_report_shows_every_case_and_the_run_says_where_it_is(run, folder, caplog):
+    caplog.set_level("INFO", "synthct")
+    run()
+    assert f"Pictures of all 5 cases, 0 of them flagged, are in {folder / 'preprocessing_report.html'}" in caplog.text
+    assert "5 training cases, 0 flagged" in page(folder) and "3 paired, 1 MR alone, 1 CT alone" in page(folder)
+
+
+def test_a_flagged_case_is_told_at_every_run_and_comes_first_in_the_report(first_run, run, folder, raw_folder, caplog):
+    apart(raw_folder, "P3")
+    for _ in range(2):
+        caplog.clear()
+        run()
+        (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert warning.startswith("P3: The heads in MR and CT agree only by Dice 0.")
+    assert 0 < page(folder).index('id="case-P3"') < page(folder).index('id="case-C"')
+
+
+def test_many_flagged_cases_are_told_in_part(first_run, run, folder, raw_folder, caplog, monkeypatch):
+    monkeypatch.setattr("synthct.preprocessing.plan_and_preprocess.MOST_WARNINGS", 1)
+    apart(raw_folder, "P1", "P2", "P3")
+    run()
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [text[:4] for text in warnings] == ["P1: ", "and "]
+    assert warnings[1] == "and 2 more flagged cases, see the report."
+
+
+def test_a_missing_report_is_written_again_though_nothing_else_changed(first_run, run, folder):
+    (folder / "preprocessing_report.html").unlink()
+    before = times(folder)
+    run()
+    assert set(times(folder)) - set(before) == {"preprocessing_report.html"}
+    assert all(times(folder)[name] == time for name, time in before.items())
 
 
 # -- edits -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,79 @@
+"""A case's part of the preprocessing report: ``report/PATIENT.jpg`` and ``report/PATIENT.json``, made where its slices
+are made, and kept while nothing that they show changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from synthct.dataset.images import CaseImages, HeadMasks
+from synthct.dataset.raw import CaseFiles
+from synthct.planning.plan import PreprocessingPlan
+from synthct.preprocessing.case_picture import draw_case
+from synthct.preprocessing.findings import Findings, findings_of_case, load_findings, save_findings
+from synthct.records import to_plain
+
+REPORT_FOLDER = "report"
+# Part of the key of every case's part: raise it when the same plan and images give another picture or other findings.
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ReportEntry:
+    """A case's part of the report that is to be made: where, by which plan, and the key by which it is known again."""
+
+    findings_path: Path
+    plan: PreprocessingPlan
+    key: str
+    registration: str | None  # its status, where the CT was registered to the MR
+
+
+def picture_path(folder: Path, patient: str) -> Path:
+    """Of a case, in a preprocessed dataset."""
+    return Path(folder) / REPORT_FOLDER / f"{patient}.jpg"
+
+
+def findings_path(folder: Path, patient: str) -> Path:
+    """Of a case, in a preprocessed dataset."""
+    return Path(folder) / REPORT_FOLDER / f"{patient}.json"
+
+
+def report_entry(folder: Path, case: CaseFiles, plan: PreprocessingPlan, cache_version: int) -> ReportEntry | None:
+    """What is to be made for a case; None where it is there and unchanged.
+
+    The key changes when the files, their registration or a window do, or how the head is found (``cache_version``), not
+    when slices alone are planned otherwise.
+    """
+    shown = json.dumps(to_plain({"mr": plan.mr_windows, "ct": plan.ct_window_hu}))
+    told = f"{REPORT_VERSION} {cache_version} {case.key()} {shown}"
+    key = hashlib.sha256(told.encode()).hexdigest()[:16]
+    present = load_findings(findings_path(folder, case.patient))
+    if present is not None and present[1] == key and picture_path(folder, case.patient).is_file():
+        return None
+    status = case.registration.status if case.registration is not None else None
+    return ReportEntry(findings_path(folder, case.patient), plan, key, status)
+
+
+def report_on_case(images: CaseImages, masks: HeadMasks, entry: ReportEntry) -> None:
+    """Draw a case and write down what was found; the findings come last, so that with them the picture is there."""
+    picture, window_hu = entry.findings_path.with_suffix(".jpg"), entry.plan.ct_window_hu
+    draw_case(images, masks, picture, aligned=images.aligned, window_hu=window_hu)
+    findings = findings_of_case(images, masks, entry.plan, aligned=images.aligned, registration=entry.registration)
+    save_findings(findings, entry.findings_path, entry.key)
+
+
+def load_all_findings(folder: Path, patients: Iterable[str]) -> dict[str, Findings]:
+    """The findings of those patients who have some, by patient."""
+    present = {patient: load_findings(findings_path(folder, patient)) for patient in patients}
+    return {patient: loaded[0] for patient, loaded in present.items() if loaded is not None}
+
+
+def remove_others(folder: Path, patients: Collection[str]) -> None:
+    """Remove pictures and findings of patients who are gone."""
+    for pattern in ("*.jpg", "*.json"):
+        for leftover in (Path(folder) / REPORT_FOLDER).glob(pattern):
+            if leftover.stem not in patients:
+                leftover.unlink()

@@ -1,0 +1,227 @@
+"""What preprocessing saw in a case, and what in it looks wrong: sentences and facts for the preprocessing report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import SimpleITK as sitk
+
+from synthct.dataset.images import CaseImages, HeadMasks
+from synthct.files import write_json
+from synthct.imaging.geometry import Grid, known_region, oblique_degrees, orientation_code, resample
+from synthct.imaging.head_mask import PLAUSIBLE_VOLUME_L, volume_litres
+from synthct.planning.fingerprint import Fingerprint, VolumeFacts
+from synthct.planning.plan import PreprocessingPlan
+from synthct.preprocessing.case import window_in_force
+from synthct.records import to_plain
+
+LEAST_DICE = 0.85  # of the heads of a registered pair
+LEAST_CT_SHARE = 0.75  # of the head in the MR, within the CT's field of view
+LEAST_WINDOW_SHARE = 0.25  # of a window that the head's intensities fill
+MOST_SATURATED = 0.10  # of the head, above a window
+COARSER = 1.5  # times the dataset's median voxel edge
+WORKING_SPACING_MM = 3.0  # heads are compared at about this spacing
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What preprocessing saw in one case; saved as JSON beside the case's picture.
+
+    Attributes:
+        patient: the case id.
+        flags: a sentence each; empty where nothing looks wrong.
+        facts: name with unit -> value, in the order to be shown. Names of what belongs to one image begin with ``MR``
+            or ``CT``.
+    """
+
+    patient: str
+    flags: tuple[str, ...]
+    facts: dict[str, str | float]
+
+    def has(self, scan: str) -> bool:
+        """Whether the case has an ``MR`` or a ``CT``."""
+        return any(name.startswith(f"{scan} ") for name in self.facts)
+
+    @property
+    def paired(self) -> bool:
+        """Whether it has both, in one place."""
+        return self.facts.get("Paired") == "yes"
+
+
+def findings_of_case(
+    images: CaseImages,
+    masks: HeadMasks,
+    plan: PreprocessingPlan,
+    *,
+    mr_to_ct: sitk.Transform | None = None,
+    aligned: bool = True,
+    registration: str | None = None,
+) -> Findings:
+    """All facts and flags of a case: a flag more is a line more here.
+
+    Args:
+        images: of one patient.
+        masks: the head in them.
+        plan: whose windows are in force.
+        mr_to_ct: maps points (mm) of the MR to points of the CT, such as a registration; identity by default.
+        aligned: whether the CT lies in the MR's place.
+        registration: how the registration of CT to MR ended, such as ``registered``; None without one.
+    """
+    flags: list[str] = []
+    facts: dict[str, str | float] = {}
+    paired = bool(images.mr) and images.ct is not None
+    dice, ct_share = _agreement(masks, mr_to_ct) if paired and aligned else (1.0, 1.0)
+    for scan, image, mask in (("MR", images.mr[0] if images.mr else None, masks.mr), ("CT", images.ct, masks.ct)):
+        if image is not None:
+            facts |= _geometry_facts(scan, image)
+            volume = volume_litres(mask)
+            facts[f"{scan} head (L)"] = round(volume, 2)
+            if scan == "MR" or ct_share >= LEAST_CT_SHARE:  # a head cut by the field of view is told below
+                flags += _volume_flags(scan, volume)
+    for number, (mr, window) in enumerate(zip(images.mr, plan.mr_windows)):
+        channel = f" of channel {number}" if len(images.mr) > 1 else ""
+        low, high = window_in_force(mr, masks.mr, window)
+        facts[f"MR window{channel}"] = f"{low:.4g} to {high:.4g}"
+        flags += _window_flags(mr, masks.mr, (low, high), channel)
+    if images.ct is not None:
+        facts["CT window"] = "{:g} to {:g} HU".format(*plan.ct_window_hu)
+    if paired and aligned:
+        facts["Paired"] = "yes"
+        facts["Dice of the heads"] = round(dice, 3)
+        facts["CT covers MR's head (%)"] = round(100 * ct_share, 1)
+        flags += _pair_flags(dice, ct_share, registration)
+    elif paired:
+        facts["Paired"] = "no, not aligned"
+        flags.append("MR and CT are not aligned: their registration failed. Both are used, but not as a pair.")
+    if registration is not None:
+        facts["Registration"] = registration
+    if images.given_mask is not None:
+        facts["Head mask"] = "given in masksTr"
+    return Findings(images.patient, tuple(flags), facts)
+
+
+def _geometry_facts(scan: str, image: sitk.Image) -> dict[str, str | float]:
+    extent = np.multiply(image.GetSize(), image.GetSpacing())
+    oblique = oblique_degrees(image)
+    tilt = f", oblique by {oblique:.1f}°" if oblique >= 0.1 else ""
+    return {
+        f"{scan} voxels": " x ".join(map(str, image.GetSize())),
+        f"{scan} spacing (mm)": " x ".join(f"{value:.3g}" for value in image.GetSpacing()),
+        f"{scan} field of view (mm)": " x ".join(f"{value:.0f}" for value in extent),
+        f"{scan} orientation": orientation_code(image) + tilt,
+    }
+
+
+def _volume_flags(scan: str, volume: float) -> list[str]:
+    least, most = PLAUSIBLE_VOLUME_L
+    if least <= volume <= most:
+        return []
+    return [
+        f"The head found in the {scan} has {volume:.2f} L, a head with its neck {least:g} to {most:g} L: look at its "
+        "outline; a mask of your own in masksTr takes its place."
+    ]
+
+
+def _window_flags(mr: sitk.Image, mask: sitk.Image, window: tuple[float, float], channel: str) -> list[str]:
+    """Whether a window shows the head: one of fixed scanner units may not fit a scanner."""
+    values, head = (sitk.GetArrayViewFromImage(image)[::2, ::2, ::2] for image in (mr, mask))  # an eighth tells
+    inside = values[head > 0]
+    if inside.size == 0:
+        return []
+    low, high = window
+    dark, bright = np.percentile(inside, (1, 99))
+    filled = (min(bright, high) - max(dark, low)) / (high - low)
+    saturated = float((inside > high).mean())
+    words = f"the MR window in force{channel}, {low:.4g} to {high:.4g}"
+    if filled < LEAST_WINDOW_SHARE:
+        return [f"The head fills only {100 * max(filled, 0):.0f} % of {words}: it has little contrast in it."]
+    if saturated > MOST_SATURATED:
+        return [f"{100 * saturated:.0f} % of the head is brighter than {words}: it is all white there."]
+    return []
+
+
+def _pair_flags(dice: float, ct_share: float, registration: str | None) -> list[str]:
+    flags = []
+    if dice < LEAST_DICE:
+        ask = "are they registered? Run with --register auto." if registration is None else "is one outline wrong?"
+        flags.append(f"The heads in MR and CT agree only by Dice {dice:.2f}: {ask}")
+    if ct_share < LEAST_CT_SHARE:
+        flags.append(
+            f"The CT covers only {100 * ct_share:.0f} % of the head in the MR: what lies outside is unknown, and "
+            "neither learnt from as a pair nor scored."
+        )
+    return flags
+
+
+def _agreement(masks: HeadMasks, mr_to_ct: sitk.Transform | None) -> tuple[float, float]:
+    """Dice of the two heads where both images are known, and the share of the MR's head that the CT shows."""
+    steps = [max(1, round(WORKING_SPACING_MM / spacing)) for spacing in masks.mr.GetSpacing()]
+    coarse = masks.mr[:: steps[0], :: steps[1], :: steps[2]]  # known everywhere: it is the MR's own grid
+    grid = Grid.of(coarse)
+    mr = sitk.GetArrayFromImage(coarse) > 0
+    ct = sitk.GetArrayFromImage(resample(masks.ct, grid, interpolation="nearest", transform=mr_to_ct)) > 0
+    known = sitk.GetArrayFromImage(known_region(masks.ct, grid, mr_to_ct)) > 0
+    shown = int((mr & known).sum())
+    dice = 2 * float((mr & ct).sum()) / max(1, shown + int(ct.sum()))
+    return dice, shown / max(1, int(mr.sum()))
+
+
+# -- the dataset -----------------------------------------------------------------------------------------------------
+
+
+def hints_of_dataset(fingerprint: Fingerprint) -> tuple[str, ...]:
+    """What is worth knowing of a dataset as a whole, a sentence each."""
+    cases = fingerprint.cases
+    hints = []
+    n_pairs = sum(case.paired for case in cases.values())
+    if n_pairs == 0:
+        hints.append("No patient has both an MR and a CT: cyclegan trains on them; pix2pix and evaluation need pairs.")
+    for scan, volumes in (
+        ("MR", {patient: case.mr[0] for patient, case in cases.items() if case.mr}),
+        ("CT", {patient: case.ct for patient, case in cases.items() if case.ct}),
+    ):
+        hints += _coarse_hints(scan, volumes)
+    return tuple(hints)
+
+
+def _coarse_hints(scan: str, volumes: dict[str, VolumeFacts]) -> list[str]:
+    thickest = {patient: max(volume.spacing_mm_xyz) for patient, volume in volumes.items()}
+    usual = median(thickest.values()) if thickest else 0
+    coarse = [patient for patient, edge in thickest.items() if edge > COARSER * usual]
+    if not coarse:
+        return []
+    edges = [thickest[patient] for patient in coarse]
+    span = f"{min(edges):.3g}" if min(edges) == max(edges) else f"{min(edges):.3g} to {max(edges):.3g}"
+    return [
+        f"{scan} voxels are up to {span} mm long in {some_of(coarse)}, against {usual:.3g} mm in the median case: "
+        "a model learns the blur of coarse scans too."
+    ]
+
+
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """The first names of a list, such as ``P1, P2 and 7 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+# -- on disk ---------------------------------------------------------------------------------------------------------
+
+
+def save_findings(findings: Findings, path: Path, made_from: str) -> None:
+    """Write findings as JSON; ``made_from`` is the key by which they are known again."""
+    write_json({"made_from": made_from} | to_plain(findings), path)
+
+
+def load_findings(path: Path) -> tuple[Findings, str] | None:
+    """Findings and what they were made from; None where there is no file that this version understands."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        findings = Findings(content["patient"], tuple(content["flags"]), dict(content["facts"]))
+        return findings, content["made_from"]
+    except (OSError, ValueError, KeyError, TypeError):  # missing, or damaged anywhere
+        return None

@@ -1,0 +1,146 @@
+"""What is told of a case: facts with units, flags that name what to do, nothing where nothing is wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from synthetic_datasets import case_facts, fingerprint, paired_fingerprint, small_configuration, volume_facts
+from synthetic_heads import head_ct, head_mr, head_truth, make_grid
+
+from synthct.dataset.images import CaseImages, HeadMasks
+from synthct.planning.plan import MrWindow
+from synthct.preprocessing.findings import (
+    Findings,
+    findings_of_case,
+    hints_of_dataset,
+    load_findings,
+    save_findings,
+    some_of,
+)
+
+GRID, CT_GRID = make_grid(), make_grid(orientation="RAS", tilt_deg=(0, 0, 5))
+PLAN = small_configuration().preprocessing
+
+
+def pair(ct_grid=CT_GRID, **ct_head) -> tuple[CaseImages, HeadMasks]:
+    images = CaseImages("P", (head_mr(GRID),), head_ct(ct_grid, **ct_head))
+    return images, HeadMasks(head_truth(GRID), head_truth(ct_grid, **ct_head))
+
+
+def test_a_good_pair_has_facts_and_no_flags():
+    found = findings_of_case(*pair(), PLAN)
+    assert found.patient == "P" and found.flags == ()
+    assert found.has("MR") and found.has("CT") and found.paired
+    assert found.facts["MR voxels"] == "50 x 62 x 62"
+    assert found.facts["MR spacing (mm)"] == "4 x 4 x 4"
+    assert found.facts["MR field of view (mm)"] == "200 x 248 x 248"
+    assert found.facts["MR orientation"] == "LPS"
+    assert found.facts["CT orientation"] == "RAS, oblique by 5.0°"
+    assert 3 < found.facts["MR head (L)"] < 6
+    assert found.facts["CT window"] == "-600 to 1400 HU"
+    assert found.facts["Dice of the heads"] > 0.97
+    assert found.facts["CT covers MR's head (%)"] > 95
+
+
+def test_a_scan_alone_is_not_compared():
+    images, masks = pair()
+    found = findings_of_case(CaseImages("P", images.mr), HeadMasks(masks.mr, None), PLAN)
+    assert found.has("MR") and not found.has("CT")
+    assert "Dice of the heads" not in found.facts and found.flags == ()
+
+
+def test_heads_that_lie_apart_are_flagged_unless_a_registration_brings_them_together():
+    images, masks = pair(centre_mm=(25, 0, 0))
+    (flag,) = findings_of_case(images, masks, PLAN).flags
+    assert flag.startswith("The heads in MR and CT agree only by Dice 0.76") and "--register auto" in flag
+    (flag,) = findings_of_case(images, masks, PLAN, registration="registered").flags
+    assert "--register" not in flag
+    shift = sitk.TranslationTransform(3, (25.0, 0.0, 0.0))
+    found = findings_of_case(images, masks, PLAN, mr_to_ct=shift)
+    assert found.flags == () and found.facts["Dice of the heads"] > 0.97
+
+
+def test_a_pair_that_is_not_aligned_says_so_and_is_not_compared():
+    found = findings_of_case(*pair(centre_mm=(25, 0, 0)), PLAN, aligned=False)
+    (flag,) = found.flags
+    assert flag.startswith("MR and CT are not aligned") and "not as a pair" in flag
+    assert not found.paired and "Dice of the heads" not in found.facts
+
+
+def test_a_tight_ct_is_flagged_by_what_it_covers_and_not_by_what_it_cannot_show():
+    images, masks = pair(make_grid((50, 62, 34), centre_mm=(0, 0, 56)))
+    found = findings_of_case(images, masks, PLAN)
+    (flag,) = found.flags
+    assert flag.startswith("The CT covers only") and 40 < found.facts["CT covers MR's head (%)"] < 75
+    assert found.facts["Dice of the heads"] > 0.97
+
+
+@pytest.mark.parametrize(("size", "flagged"), [(0.6, True), (1.0, False), (1.5, True)])
+def test_a_head_of_an_unlikely_volume_is_flagged(size, flagged):
+    grid = make_grid((80, 90, 90))
+    images, masks = CaseImages("P", (), head_ct(grid, size=size)), HeadMasks(None, head_truth(grid, size=size))
+    flags = findings_of_case(images, masks, PLAN).flags
+    assert [flag.startswith("The head found in the CT has") for flag in flags] == [True] * flagged
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [(0.2, "fills only"), (3.0, None), (6.0, "brighter than the MR window in force, 0 to 3500")],
+)
+def test_a_fixed_window_that_does_not_fit_a_scanner_is_flagged(scale, words):
+    plan = small_configuration(mr_windows=(MrWindow("fixed", 0, 3500),)).preprocessing
+    images = CaseImages("P", (head_mr(GRID, scale=scale),))
+    found = findings_of_case(images, HeadMasks(head_truth(GRID), None), plan)
+    assert found.facts["MR window"] == "0 to 3500"
+    assert [words in flag for flag in found.flags] == [True] * (words is not None)
+
+
+def test_every_channel_has_its_window():
+    plan = small_configuration(2).preprocessing
+    images = CaseImages("P", (head_mr(GRID), head_mr(GRID, scale=2)))
+    facts = findings_of_case(images, HeadMasks(head_truth(GRID), None), plan).facts
+    highest = [float(facts[f"MR window of channel {i}"].split(" to ")[1]) for i in (0, 1)]
+    assert highest[1] == pytest.approx(2 * highest[0], rel=0.1)
+
+
+def test_a_given_mask_is_told():
+    images, masks = pair()
+    found = findings_of_case(CaseImages("P", images.mr, images.ct, head_truth(GRID)), masks, PLAN)
+    assert found.facts["Head mask"] == "given in masksTr"
+
+
+def test_findings_are_read_back_as_they_were_written(tmp_path):
+    found = Findings("P 1", ("a sentence.",), {"MR head (L)": 4.25, "MR orientation": "LPS"})
+    save_findings(found, tmp_path / "P 1.json", "key")
+    assert load_findings(tmp_path / "P 1.json") == (found, "key")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"patient": "P"}', '{"patient": "P", "flags": 3, "facts": {}}', None])
+def test_damaged_findings_are_none(tmp_path, content):
+    if content is not None:
+        (tmp_path / "P.json").write_text(content)
+    assert load_findings(tmp_path / "P.json") is None
+
+
+def test_a_dataset_of_equals_needs_no_hint():
+    assert hints_of_dataset(paired_fingerprint(4)) == ()
+
+
+def test_coarse_scans_among_fine_ones_are_named():
+    cases = dict(paired_fingerprint(8).cases)
+    for i, thick in ((3, 4.0), (5, 5.0)):
+        cases[f"P{i:02d}"] = case_facts(volume_facts(spacing_mm_xyz=(0.9, 0.9, thick)), volume_facts())
+    (hint,) = hints_of_dataset(fingerprint(cases))
+    assert hint.startswith("MR voxels are up to 4 to 5 mm long in P03, P05, against 1 mm")
+
+
+def test_a_dataset_without_pairs_says_what_that_means():
+    cases = {"M": case_facts(volume_facts()), "C": case_facts(None, volume_facts())}
+    (hint,) = hints_of_dataset(fingerprint(cases))
+    assert "pix2pix and evaluation need pairs" in hint
+
+
+def test_long_lists_of_names_are_shortened():
+    assert some_of([f"P{i}" for i in np.arange(9)], 2) == "P0, P1 and 7 more"
+    assert some_of(["P0", "P1"], 2) == "P0, P1"
