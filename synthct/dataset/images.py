@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import SimpleITK as sitk
 
 from synthct.dataset.raw import CaseFiles
 from synthct.dataset.registration import Registration
+from synthct.imaging.field_of_view import CT_TISSUE_HU, scanned_region
 from synthct.imaging.geometry import Grid, moved_rigidly, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import read_image
@@ -26,6 +28,16 @@ class CaseImages:
     ct: sitk.Image | None = None
     given_mask: sitk.Image | None = None
     aligned: bool = True
+
+    @cached_property
+    def mr_scanned(self) -> sitk.Image:
+        """Where the MR's scanner has seen: 1, else 0; uint8 on the MR's grid."""
+        return scanned_region(self.mr[0])
+
+    @cached_property
+    def ct_scanned(self) -> sitk.Image:
+        """Where the CT's scanner has seen: 1, else 0; uint8 on the CT's grid."""
+        return scanned_region(self.ct, tissue=CT_TISSUE_HU)
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,10 @@ def read_ct(path: Path, registration: Registration | None = None) -> sitk.Image:
 
 
 def head_masks(images: CaseImages) -> HeadMasks:
-    """The head in each image; a mask that the user gave stands for both where they are aligned."""
+    """The head in each image, as far as its scanner has seen it.
+
+    A mask that the user gave stands for both where they are aligned.
+    """
     mr, ct, given = images.mr[0] if images.mr else None, images.ct, images.given_mask
     own_mr = own_ct = None
     if given is not None:
@@ -75,7 +90,10 @@ def head_masks(images: CaseImages) -> HeadMasks:
         own_mr = head_mask_from_mr(mr)
     if ct is not None and own_ct is None:
         own_ct = head_mask_from_ct(ct, mr_head_mask=own_mr if images.aligned else None)
-    return HeadMasks(own_mr, own_ct)
+    return HeadMasks(
+        None if mr is None else sitk.Mask(own_mr, images.mr_scanned),
+        None if ct is None else sitk.Mask(own_ct, images.ct_scanned),
+    )
 
 
 def _on_grid_of(image: sitk.Image, mask: sitk.Image) -> sitk.Image:

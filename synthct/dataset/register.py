@@ -98,17 +98,8 @@ def register_case(case: CaseFiles, folder: Path, mode: RegisterMode) -> None:
     objections = alignment.objections()
     if objections and status != "given":
         status = "failed"
-    registration = Registration.of(transform, status)
-    RegistrationRecord(FORMAT_VERSION, mode, case.files_key(), registration, alignment, objections).save(path)
-
-
-def failures(raw: RawDataset, folder: Path) -> dict[str, str]:
-    """What speaks against the registration, by patient whose registration failed."""
-    return {
-        case.patient: "; ".join(RegistrationRecord.load(Path(folder) / f"{case.patient}.json").objections)
-        for case in (*raw.training.values(), *raw.test.values())
-        if case.registration is not None and case.registration.status == "failed"
-    }
+    registration = Registration.of(transform, status, alignment, objections)
+    RegistrationRecord(FORMAT_VERSION, mode, case.files_key(), registration).save(path)
 
 
 def _found(pair: HeadPair, mode: RegisterMode) -> tuple[sitk.Transform, Status]:

@@ -30,18 +30,26 @@ class Registration:
         matrix: row-major rotation.
         offset_mm: (x, y, z).
         status: a patient whose registration failed has both scans, but they are no pair.
+        alignment: how the CT lies on the MR under the transform.
+        objections: what speaks against it, a clause each.
     """
 
     matrix: tuple[float, float, float, float, float, float, float, float, float]
     offset_mm: tuple[float, float, float]
     status: Status
+    alignment: Alignment | None = None
+    objections: tuple[str, ...] = ()
 
     @staticmethod
-    def of(transform: sitk.Transform, status: Status) -> Registration:
+    def of(
+        transform: sitk.Transform, status: Status, alignment: Alignment | None = None, objections: tuple[str, ...] = ()
+    ) -> Registration:
         """The record of a rigid transform of SimpleITK, of any class."""
         offset = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
         columns = [np.subtract(transform.TransformPoint(axis.tolist()), offset) for axis in np.eye(3)]
-        return Registration(tuple(np.transpose(columns).ravel().tolist()), tuple(offset.tolist()), status)
+        return Registration(
+            tuple(np.transpose(columns).ravel().tolist()), tuple(offset.tolist()), status, alignment, objections
+        )
 
     def mr_to_ct(self) -> sitk.Transform:
         """From points of the MR to points of the CT."""
@@ -60,14 +68,12 @@ class Registration:
 
 @dataclass(frozen=True)
 class RegistrationRecord:
-    """``PATIENT.json``: the verdict, the figures and clauses behind it, and what it was made from."""
+    """``PATIENT.json``: the registration, and what it was made from."""
 
     format_version: int
     mode: RegisterMode
     files_key: str
     registration: Registration
-    alignment: Alignment
-    objections: tuple[str, ...]
 
     @staticmethod
     def load(path: Path) -> RegistrationRecord:

@@ -15,13 +15,15 @@ from synthct.dataset.registration import Registration
 from synthct.errors import DatasetError
 from synthct.evaluation.metrics import measure
 from synthct.evaluation.sagittal import SagittalSlice, cut_sagittal
-from synthct.imaging.geometry import Grid, known_region, resample
+from synthct.imaging.field_of_view import CT_TISSUE_HU, scanned_on, scanned_region, with_padding_as
+from synthct.imaging.geometry import Grid, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import read_image
 
 MaskKind = Literal["ct_and_mr", "given", "ct"]
 # Where the CT is known, the heads of one patient in CT and MR share most of the smaller one, if they are registered.
 LEAST_HEAD_OVERLAP = 0.85
+AIR_HU = -1000.0  # stands where the CT is unknown, and is never counted there
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ def score_patient(
 
     ct = read_ct(reference.ct, reference.registration)
     mr = read_image(reference.mr) if reference.mr is not None else None
-    ct_known = known_region(ct, grid)
+    ct_scanned = scanned_region(ct, tissue=CT_TISSUE_HU)
+    ct_known = grid.place(scanned_on(ct_scanned, grid).astype(np.uint8))
     if not sitk.GetArrayViewFromImage(ct_known).any():
         raise DatasetError(
             f"{reference.ct} and {files[first]} lie apart in space: no voxel of the sCT is inside the reference CT. "
@@ -104,7 +107,7 @@ def score_patient(
     inside = sitk.GetArrayFromImage(mask).astype(bool)
     if not inside.any():
         raise DatasetError(_empty_mask_message(reference, files[first], kind))
-    ct_on_grid = _ct_on_grid(ct, scts[first])
+    ct_on_grid = _ct_on_grid(with_padding_as(ct, ct_scanned, AIR_HU), scts[first])
     ct_hu = sitk.GetArrayFromImage(ct_on_grid)
 
     rows = {}
@@ -151,7 +154,7 @@ def _ct_on_grid(ct: sitk.Image, sct: sitk.Image) -> sitk.Image:
         same = sitk.Cast(ct, sitk.sitkFloat32)
         same.CopyInformation(sct)
         return same
-    return resample(ct, grid, interpolation="linear", outside=-1000.0)  # outside is never counted
+    return resample(ct, grid, interpolation="linear", outside=AIR_HU)  # outside is never counted
 
 
 def _head_mask(

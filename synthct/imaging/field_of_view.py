@@ -8,30 +8,39 @@ from scipy import ndimage
 
 from synthct.imaging.geometry import Grid, resample
 
-TISSUE_SHARE = 0.05  # of the way from the lowest value to the brightest tissue: above noise, below skin
-BRIGHT_PERCENTILE = 99.0
+CT_TISSUE_HU = -400.0  # between air and skin
+MR_TISSUE_SHARE = 0.05  # of the way from an MR's dimmest voxels, in noise, to the brightest tissue
+MR_PERCENTILES = (1.0, 99.0)  # of the intensities above the lowest
 
 
-def scanned_region(image: sitk.Image) -> sitk.Image:
+def scanned_region(image: sitk.Image, *, tissue: float | None = None) -> sitk.Image:
     """1 where the scanner has seen, 0 in padding; uint8 on the image's grid.
 
     Padding has the image's lowest value and, along none of the three axes, anything else on both sides: the border of a
     volume that was turned or enlarged, the corners around a reconstruction's round field of view. Sinuses and the air
     below a chin have the head on both sides. An MR's background that was set to 0, or the air of a CT that was clipped,
     looks alike, but borders on skin; padding borders mostly on noise.
+
+    Args:
+        image: an MR in scanner units or a CT in HU.
+        tissue: what lies above it is no air: ``CT_TISSUE_HU``; for an MR it is estimated.
     """
     values = sitk.GetArrayViewFromImage(image)
-    lowest = values.min()
-    seen = values > lowest
+    above_lowest = values > values.min()
+    seen = above_lowest.copy()
     for axis in range(3):
-        before = np.logical_or.accumulate(values > lowest, axis)
-        after = np.flip(np.logical_or.accumulate(np.flip(values > lowest, axis), axis), axis)
+        before = np.logical_or.accumulate(above_lowest, axis)
+        after = np.flip(np.logical_or.accumulate(np.flip(above_lowest, axis), axis), axis)
         seen |= before & after
-    if not seen.all():
+    if not seen.any():
+        seen[:] = True  # an image of one value
+    elif not seen.all():
+        if tissue is None:
+            dimmest, brightest = np.percentile(values[above_lowest], MR_PERCENTILES)
+            tissue = dimmest + MR_TISSUE_SHARE * (brightest - dimmest)
         beside_padding = values[ndimage.binary_dilation(~seen) & seen]
-        dimmest, brightest = np.percentile(values[seen & (values > lowest)], (1, BRIGHT_PERCENTILE))
-        if (beside_padding > dimmest + TISSUE_SHARE * (brightest - dimmest)).mean() > 0.5:
-            seen[:] = True  # a background that was set to one value borders on skin
+        if (beside_padding >= tissue).mean() > 0.5:
+            seen[:] = True
     region = sitk.GetImageFromArray(seen.astype(np.uint8))
     region.CopyInformation(image)
     return region

@@ -15,6 +15,7 @@ import SimpleITK as sitk
 # Towards which body side the axes (cols, rows, slices) of a slice grid run. All three are right-handed.
 PLANE_ORIENTATION = {"sagittal": "PIR", "axial": "LPS", "coronal": "LIP"}
 _INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "bspline": sitk.sitkBSpline}
+CRANIUM_MM = 85.0  # from the vertex to the brow
 Interpolation = Literal["linear", "nearest", "bspline"]
 
 
@@ -180,10 +181,10 @@ def slice_grid(
 ) -> Grid:
     """The grid of a case's slices, along the axes of ``reference`` and centred on the head.
 
-    One rule for MR and CT, whatever their fields of view: front to back and left to right the centre of the head
-    mask's bounding box is the centre of the grid; along the body the top of the head lies a twelfth of the least
-    slice's extent below the upper border, because necks are cut at any height. Every slice that holds some of the
-    head is there, and one more on either side.
+    One rule for MR and CT, whatever their fields of view: front to back and left to right the middle of the cranium is
+    the centre of a slice, which a nose or an ear that is cut off does not move; along the body the top of the head lies
+    a twelfth of the least slice's extent below the upper border, because necks are cut at any height. Every slice that
+    holds some of the head is there, and one more on either side.
 
     Args:
         reference: gives the axes' directions (the MR where there is one).
@@ -209,9 +210,12 @@ def slice_grid(
     top = 0 if orientation[along_body] == "I" else 1
     if along_body < 2:  # from the least size, which a long neck does not change
         margin[along_body, top] = max(least[along_body] // 12, 4)
-    size = np.ceil((high_mm - low_mm) / spacing_xyz).astype(int) + margin.sum(axis=1)
-    size[:2] = np.maximum(least[:2], -(-size[:2] // 4) * 4)
     centre_mm = (low_mm + high_mm) / 2
+    in_slice = [axis for axis in range(2) if axis != along_body]
+    centre_mm[in_slice] = _cranium_centre(head_mask, axes)[in_slice]
+    half_size_mm = np.maximum(high_mm - centre_mm, centre_mm - low_mm)
+    size = np.ceil(2 * half_size_mm / spacing_xyz).astype(int) + margin.sum(axis=1)
+    size[:2] = np.maximum(least[:2], -(-size[:2] // 4) * 4)
     room_mm = (margin[along_body, top] - 0.5) * spacing_xyz[along_body]  # to the centre of the outermost voxel
     half_mm = (size[along_body] - 1) / 2 * spacing_xyz[along_body]
     if top == 0:
@@ -236,6 +240,15 @@ def bounding_box(mask: sitk.Image) -> np.ndarray:
             raise ValueError("the head mask is empty")
         bounds.append((occupied[0], occupied[-1] + 1))
     return np.array(bounds)
+
+
+def _cranium_centre(head_mask: sitk.Image, axes: np.ndarray) -> np.ndarray:
+    """Middle (mm along ``axes``) of the box around the uppermost part of a head, which holds neither nose nor ears."""
+    upright = reorient(head_mask, "LPS")
+    top = bounding_box(upright)[2, 1]
+    cranium = upright[:, :, max(0, top - round(CRANIUM_MM / upright.GetSpacing()[2])) : int(top)]
+    low_mm, high_mm = extent_along(cranium, axes)
+    return (low_mm + high_mm) / 2
 
 
 def mask_points(mask: sitk.Image) -> np.ndarray:

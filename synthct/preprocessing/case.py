@@ -10,10 +10,13 @@ import SimpleITK as sitk
 
 from synthct.dataset.images import CaseImages, HeadMasks, head_masks
 from synthct.errors import ImageError
-from synthct.imaging.geometry import Grid, known_region, resample, slice_grid
+from synthct.imaging.field_of_view import scanned_on, with_padding_as
+from synthct.imaging.geometry import Grid, resample, slice_grid
 from synthct.imaging.intensity import to_grey_levels
 from synthct.planning.plan import MrWindow, PreprocessingPlan
 from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, SliceStack
+
+AIR_HU = -1000.0
 
 
 def slices_of_case(images: CaseImages, plan: PreprocessingPlan, masks: HeadMasks | None = None) -> SliceStack:
@@ -60,7 +63,8 @@ def slices_of_case(images: CaseImages, plan: PreprocessingPlan, masks: HeadMasks
     ]
     ct_slices = None
     if images.ct is not None:
-        ct_slices = _grey_slices(images.ct, grid, plan.ct_window_hu, plan, head & ((regions & CT_KNOWN) > 0))
+        ct = with_padding_as(images.ct, images.ct_scanned, AIR_HU)
+        ct_slices = _grey_slices(ct, grid, plan.ct_window_hu, plan, head & ((regions & CT_KNOWN) > 0))
     return SliceStack(
         patient=images.patient,
         mr=np.stack(mr_slices) if mr_slices else None,
@@ -85,9 +89,9 @@ def _regions(images: CaseImages, masks: HeadMasks, grid: Grid) -> np.ndarray:
     regions = np.zeros(grid.array_shape, np.uint8)
     if images.mr:
         head = _on_grid(masks.mr, grid)
-        regions[_array(known_region(images.mr[0], grid)) > 0] |= MR_KNOWN
+        regions[scanned_on(images.mr_scanned, grid)] |= MR_KNOWN
     if images.ct is not None:
-        known = _array(known_region(images.ct, grid)) > 0
+        known = scanned_on(images.ct_scanned, grid)
         head = np.where(known, _on_grid(masks.ct, grid), head)
         regions[known] |= CT_KNOWN
     regions[head] |= HEAD

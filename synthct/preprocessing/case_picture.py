@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from synthct.dataset.images import CaseImages, HeadMasks
 from synthct.files import written_whole
-from synthct.imaging.geometry import Grid, extent_along, known_region, reorient, resample
+from synthct.imaging.geometry import Grid, extent_along, reorient, resample
 from synthct.imaging.intensity import to_grey_levels
 
 PIXEL_MM = 1.5
@@ -60,8 +60,6 @@ def draw_case(
     masks: HeadMasks,
     path: Path,
     *,
-    mr_to_ct: sitk.Transform | None = None,
-    aligned: bool = True,
     window_hu: tuple[float, float] = (-600.0, 1400.0),
 ) -> None:
     """Draw a case as JPEG: a row for the first MR channel, one for the CT, and for a pair one of both as checkerboard.
@@ -73,21 +71,19 @@ def draw_case(
         images: of one patient, at least one image.
         masks: the head in them; an empty one is drawn as none.
         path: the file to be written, whole or not at all.
-        mr_to_ct: maps points (mm) of the MR to points of the CT, such as a registration; identity by default.
-        aligned: whether the CT lies in the MR's place; if not, words stand where the checkerboard would be.
         window_hu: black and white of the CT.
     """
     rows: list[tuple[str, list[np.ndarray]]] = []
     mr_cuts, planes = [], None
     if images.mr:
         planes = body_planes(images.mr[0], masks.mr)
-        mr_cuts = _cuts(images.mr[0], masks.mr, planes, _window_of_head(images.mr[0], masks.mr))
+        mr_cuts = _cuts(images.mr[0], images.mr_scanned, masks.mr, planes, _window_of_head(images.mr[0], masks.mr))
         rows.append(("MR", [_painted(cut, mr_head=cut.head) for cut in mr_cuts]))
     if images.ct is not None:
-        together = bool(images.mr) and aligned
+        together = bool(images.mr) and images.aligned
         if planes is None or not together:
             planes = body_planes(images.ct, masks.ct)
-        ct_cuts = _cuts(images.ct, masks.ct, planes, window_hu, mr_to_ct if together else None)
+        ct_cuts = _cuts(images.ct, images.ct_scanned, masks.ct, planes, window_hu)
         rows.append(("CT", [_painted(cut, ct_head=cut.head) for cut in ct_cuts]))
         if together:
             both = [_checkerboard(mr, ct) for mr, ct in zip(mr_cuts, ct_cuts)]
@@ -135,11 +131,7 @@ def _plane(
 
 
 def _cuts(
-    image: sitk.Image,
-    head_mask: sitk.Image,
-    planes: Sequence[Grid],
-    window: tuple[float, float],
-    transform: sitk.Transform | None = None,
+    image: sitk.Image, scanned: sitk.Image, head_mask: sitk.Image, planes: Sequence[Grid], window: tuple[float, float]
 ) -> list[_Cut]:
     # Means over blocks of voxels about as wide as a pixel, in the image's own pixel type: 0.3 s for a CT of 512 x 512 x
     # 260, where `block_means` takes 0.8 s and smoothing longer.
@@ -147,9 +139,9 @@ def _cuts(
     coarse = image if max(blocks) == 1 else sitk.BinShrink(image, blocks)
     cuts = []
     for plane in planes:
-        values = _flat(resample(coarse, plane, outside=window[0], transform=transform, smooth=False))
-        known = _flat(known_region(coarse, plane, transform)) > 0
-        head = _flat(resample(head_mask, plane, interpolation="nearest", transform=transform)) > 0
+        values = _flat(resample(coarse, plane, outside=window[0], smooth=False))
+        known = _flat(resample(scanned, plane, interpolation="nearest")) > 0
+        head = _flat(resample(head_mask, plane, interpolation="nearest")) > 0
         cuts.append(_Cut(to_grey_levels(values, window), known, head))
     return cuts
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from synthct.dataset.images import CaseImages, HeadMasks
 from synthct.dataset.raw import CaseFiles
+from synthct.dataset.registration import Registration
 from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.case_picture import draw_case
 from synthct.preprocessing.findings import Findings, findings_of_case, load_findings, save_findings
@@ -28,7 +29,7 @@ class ReportEntry:
     findings_path: Path
     plan: PreprocessingPlan
     key: str
-    registration: str | None  # its status, where the CT was registered to the MR
+    registration: Registration | None
 
 
 def picture_path(folder: Path, patient: str) -> Path:
@@ -53,15 +54,14 @@ def report_entry(folder: Path, case: CaseFiles, plan: PreprocessingPlan, cache_v
     present = load_findings(findings_path(folder, case.patient))
     if present is not None and present[1] == key and picture_path(folder, case.patient).is_file():
         return None
-    status = case.registration.status if case.registration is not None else None
-    return ReportEntry(findings_path(folder, case.patient), plan, key, status)
+    return ReportEntry(findings_path(folder, case.patient), plan, key, case.registration)
 
 
 def report_on_case(images: CaseImages, masks: HeadMasks, entry: ReportEntry) -> None:
     """Draw a case and write down what was found; the findings come last, so that with them the picture is there."""
     picture, window_hu = entry.findings_path.with_suffix(".jpg"), entry.plan.ct_window_hu
-    draw_case(images, masks, picture, aligned=images.aligned, window_hu=window_hu)
-    findings = findings_of_case(images, masks, entry.plan, aligned=images.aligned, registration=entry.registration)
+    draw_case(images, masks, picture, window_hu=window_hu)
+    findings = findings_of_case(images, masks, entry.plan, registration=entry.registration)
     save_findings(findings, entry.findings_path, entry.key)
 
 

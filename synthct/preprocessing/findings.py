@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from synthct.dataset.images import CaseImages, HeadMasks
+from synthct.dataset.registration import Registration
 from synthct.files import write_json
 from synthct.imaging.geometry import Grid, known_region, oblique_degrees, orientation_code, resample
 from synthct.imaging.head_mask import PLAUSIBLE_VOLUME_L, volume_litres
@@ -58,9 +59,7 @@ def findings_of_case(
     masks: HeadMasks,
     plan: PreprocessingPlan,
     *,
-    mr_to_ct: sitk.Transform | None = None,
-    aligned: bool = True,
-    registration: str | None = None,
+    registration: Registration | None = None,
 ) -> Findings:
     """All facts and flags of a case: a flag more is a line more here.
 
@@ -68,14 +67,12 @@ def findings_of_case(
         images: of one patient.
         masks: the head in them.
         plan: whose windows are in force.
-        mr_to_ct: maps points (mm) of the MR to points of the CT, such as a registration; identity by default.
-        aligned: whether the CT lies in the MR's place.
-        registration: how the registration of CT to MR ended, such as ``registered``; None without one.
+        registration: of the CT to the MR; None without one.
     """
     flags: list[str] = []
     facts: dict[str, str | float] = {}
     paired = bool(images.mr) and images.ct is not None
-    dice, ct_share = _agreement(masks, mr_to_ct) if paired and aligned else (1.0, 1.0)
+    dice, ct_share = _agreement(masks) if paired and images.aligned else (1.0, 1.0)
     for scan, image, mask in (("MR", images.mr[0] if images.mr else None, masks.mr), ("CT", images.ct, masks.ct)):
         if image is not None:
             facts |= _geometry_facts(scan, image)
@@ -90,7 +87,7 @@ def findings_of_case(
         flags += _window_flags(mr, masks.mr, (low, high), channel)
     if images.ct is not None:
         facts["CT window"] = "{:g} to {:g} HU".format(*plan.ct_window_hu)
-    if paired and aligned:
+    if paired and images.aligned:
         facts["Paired"] = "yes"
         facts["Dice of the heads"] = round(dice, 3)
         facts["CT covers MR's head (%)"] = round(100 * ct_share, 1)
@@ -99,7 +96,8 @@ def findings_of_case(
         facts["Paired"] = "no, not aligned"
         flags.append("MR and CT are not aligned: their registration failed. Both are used, but not as a pair.")
     if registration is not None:
-        facts["Registration"] = registration
+        facts |= _registration_facts(registration)
+        flags += [f"Registration: {objection}." for objection in registration.objections]
     if images.given_mask is not None:
         facts["Head mask"] = "given in masksTr"
     return Findings(images.patient, tuple(flags), facts)
@@ -145,7 +143,16 @@ def _window_flags(mr: sitk.Image, mask: sitk.Image, window: tuple[float, float],
     return []
 
 
-def _pair_flags(dice: float, ct_share: float, registration: str | None) -> list[str]:
+def _registration_facts(registration: Registration) -> dict[str, str | float]:
+    facts: dict[str, str | float] = {"Registration": registration.status}
+    if registration.alignment is not None:
+        facts["CT moved (mm)"] = round(registration.alignment.shift_mm, 1)
+        facts["CT turned (°)"] = round(registration.alignment.rotation_deg, 1)
+        facts["Bone is darker (probability)"] = round(registration.alignment.bone_darkness, 2)
+    return facts
+
+
+def _pair_flags(dice: float, ct_share: float, registration: Registration | None) -> list[str]:
     flags = []
     if dice < LEAST_DICE:
         ask = "are they registered? Run with --register auto." if registration is None else "is one outline wrong?"
@@ -158,14 +165,14 @@ def _pair_flags(dice: float, ct_share: float, registration: str | None) -> list[
     return flags
 
 
-def _agreement(masks: HeadMasks, mr_to_ct: sitk.Transform | None) -> tuple[float, float]:
+def _agreement(masks: HeadMasks) -> tuple[float, float]:
     """Dice of the two heads where both images are known, and the share of the MR's head that the CT shows."""
     steps = [max(1, round(WORKING_SPACING_MM / spacing)) for spacing in masks.mr.GetSpacing()]
     coarse = masks.mr[:: steps[0], :: steps[1], :: steps[2]]  # known everywhere: it is the MR's own grid
     grid = Grid.of(coarse)
     mr = sitk.GetArrayFromImage(coarse) > 0
-    ct = sitk.GetArrayFromImage(resample(masks.ct, grid, interpolation="nearest", transform=mr_to_ct)) > 0
-    known = sitk.GetArrayFromImage(known_region(masks.ct, grid, mr_to_ct)) > 0
+    ct = sitk.GetArrayFromImage(resample(masks.ct, grid, interpolation="nearest")) > 0
+    known = sitk.GetArrayFromImage(known_region(masks.ct, grid)) > 0
     shown = int((mr & known).sum())
     dice = 2 * float((mr & ct).sum()) / max(1, shown + int(ct.sum()))
     return dice, shown / max(1, int(mr.sum()))

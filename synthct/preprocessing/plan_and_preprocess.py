@@ -12,7 +12,7 @@ from pathlib import Path
 
 from synthct.dataset.integrity import check_dataset
 from synthct.dataset.raw import RawDataset
-from synthct.dataset.register import failures, register_dataset, with_registrations
+from synthct.dataset.register import register_dataset, with_registrations
 from synthct.dataset.registration import REGISTRATIONS, RegisterMode
 from synthct.errors import PlanError
 from synthct.files import read_json, write_text
@@ -130,11 +130,14 @@ def _tell_registrations(raw: RawDataset, folder: Path) -> None:
     if counts:
         told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
         logger.info(f"Registration of CT to MR: {told}; transforms and figures are in {folder}")
-    for patient, objections in failures(raw, folder).items():
+    failed = [case for case in cases if not case.aligned]
+    for case in failed:
         logger.warning(
-            f"{patient}: the registration of CT to MR failed ({objections}); his scans are used, but not as a pair. "
-            f"A right transform can be put into {folder / patient}.tfm."
+            f"{case.patient}: the registration of CT to MR failed ({'; '.join(case.registration.objections)}); his "
+            "scans are used, but not as a pair."
         )
+    if failed:
+        logger.info(f"A right transform, put into {folder / failed[0].patient}.tfm, takes the place of a failed one.")
 
 
 def _remove_all_but(folder: Path, kept: str) -> None:

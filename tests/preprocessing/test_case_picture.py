@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -95,21 +97,9 @@ def test_what_lies_outside_the_field_of_view_is_striped_and_not_black(drawn):
     assert like(mr[coronal], UNKNOWN, 20)[below : below + 30].mean() < 0.05
 
 
-def test_a_registration_brings_the_ct_into_the_mrs_place(drawn):
-    images, masks = pair()
-    there = drawn(images, masks)
-    shift = sitk.TranslationTransform(3, (25.0, -10.0, 15.0))
-    moved = [sitk.Image(image) for image in (images.ct, masks.ct)]
-    for image in moved:
-        image.SetOrigin(np.add(image.GetOrigin(), shift.GetOffset()).tolist())
-    elsewhere = CaseImages("P", images.mr, moved[0]), HeadMasks(masks.mr, moved[1])
-    assert np.abs(drawn(*elsewhere, mr_to_ct=shift) - there).mean() < 0.5
-    assert np.abs(drawn(*elsewhere)[1] - there[1]).mean() > 10
-
-
 def test_a_pair_that_is_not_aligned_gets_words_in_place_of_a_checkerboard(drawn):
     images, masks = pair()
-    _, ct, words = drawn(images, masks, aligned=False)
+    _, ct, words = drawn(replace(images, aligned=False), masks)
     (alone,) = drawn(CaseImages("P", (), images.ct), HeadMasks(None, masks.ct))
     assert np.abs(ct - alone).mean() < 2  # along its own axes; the scale bar is in the first row alone
     assert 0.005 < 1 - like(words, UNKNOWN, 50).mean() < 0.05

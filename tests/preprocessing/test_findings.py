@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -9,6 +11,8 @@ from synthetic_datasets import case_facts, fingerprint, paired_fingerprint, smal
 from synthetic_heads import head_ct, head_mr, head_truth, make_grid
 
 from synthct.dataset.images import CaseImages, HeadMasks
+from synthct.dataset.registration import Registration
+from synthct.imaging.alignment import Alignment
 from synthct.planning.plan import MrWindow
 from synthct.preprocessing.findings import (
     Findings,
@@ -43,6 +47,11 @@ def test_a_good_pair_has_facts_and_no_flags():
     assert found.facts["CT covers MR's head (%)"] > 95
 
 
+def registration(objections: tuple[str, ...] = ()) -> Registration:
+    alignment = Alignment(shift_mm=12.0, rotation_deg=3.0, overlap=0.9, head_dice=0.97, bone_darkness=0.9)
+    return Registration.of(sitk.Transform(), "registered", alignment, objections)
+
+
 def test_a_scan_alone_is_not_compared():
     images, masks = pair()
     found = findings_of_case(CaseImages("P", images.mr), HeadMasks(masks.mr, None), PLAN)
@@ -50,19 +59,24 @@ def test_a_scan_alone_is_not_compared():
     assert "Dice of the heads" not in found.facts and found.flags == ()
 
 
-def test_heads_that_lie_apart_are_flagged_unless_a_registration_brings_them_together():
+def test_heads_that_lie_apart_are_flagged_and_registering_is_advised_where_it_was_not_done():
     images, masks = pair(centre_mm=(25, 0, 0))
     (flag,) = findings_of_case(images, masks, PLAN).flags
     assert flag.startswith("The heads in MR and CT agree only by Dice 0.76") and "--register auto" in flag
-    (flag,) = findings_of_case(images, masks, PLAN, registration="registered").flags
+    (flag,) = findings_of_case(images, masks, PLAN, registration=registration()).flags
     assert "--register" not in flag
-    shift = sitk.TranslationTransform(3, (25.0, 0.0, 0.0))
-    found = findings_of_case(images, masks, PLAN, mr_to_ct=shift)
-    assert found.flags == () and found.facts["Dice of the heads"] > 0.97
+
+
+def test_the_figures_of_a_registration_are_shown_and_what_speaks_against_it_is_a_flag():
+    found = findings_of_case(*pair(), PLAN, registration=registration(objections=("the CT is upside down",)))
+    assert found.facts["Registration"] == "registered"
+    assert (found.facts["CT moved (mm)"], found.facts["CT turned (°)"]) == (12.0, 3.0)
+    assert found.flags == ("Registration: the CT is upside down.",)
 
 
 def test_a_pair_that_is_not_aligned_says_so_and_is_not_compared():
-    found = findings_of_case(*pair(centre_mm=(25, 0, 0)), PLAN, aligned=False)
+    images, masks = pair(centre_mm=(25, 0, 0))
+    found = findings_of_case(replace(images, aligned=False), masks, PLAN)
     (flag,) = found.flags
     assert flag.startswith("MR and CT are not aligned") and "not as a pair" in flag
     assert not found.paired and "Dice of the heads" not in found.facts
