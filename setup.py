@@ -29,6 +29,7 @@ setup(
         "scikit-image>=0.22",
         "pandas>=2.1",
         "matplotlib>=3.8",
+        "pydicom>=3.0",
         "tqdm>=4.66",
     ],
     extras_require={"cluster": cluster, "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", *cluster]},

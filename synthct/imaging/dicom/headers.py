@@ -1,0 +1,164 @@
+"""What one DICOM file tells about its images. Voxels and everything that identifies beyond PatientID stay unread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from synthct.imaging.dicom.series import DicomSlice
+
+MODALITIES = ("MR", "CT")
+# What tells images at one position apart, in the order in which it is asked, and what a user calls it.
+TRAITS = {
+    "ImageType": "image type",
+    "EchoTime": "echo time",
+    "EchoNumbers": "echo",
+    "InversionTime": "inversion time",
+    "DiffusionBValue": "b-value",
+    "TemporalPositionIdentifier": "time",
+    "StackID": "stack",
+    "AcquisitionNumber": "acquisition",
+    "TriggerTime": "trigger time",
+}
+_ENHANCED = {  # where a multi-frame file keeps what a file of one image has at its top: (sequence, attribute)
+    "ImageType": (("MRImageFrameTypeSequence", "FrameType"), ("CTImageFrameTypeSequence", "FrameType")),
+    "EchoTime": (("MREchoSequence", "EffectiveEchoTime"),),
+    "InversionTime": (("MRModifierSequence", "InversionTimes"),),
+    "DiffusionBValue": (("MRDiffusionSequence", "DiffusionBValue"),),
+    "TemporalPositionIdentifier": (("FrameContentSequence", "TemporalPositionIndex"),),
+    "StackID": (("FrameContentSequence", "StackID"),),
+    "AcquisitionNumber": (("FrameContentSequence", "FrameAcquisitionNumber"),),
+    "TriggerTime": (("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"),),
+    "ImagePositionPatient": (("PlanePositionSequence", "ImagePositionPatient"),),
+    "ImageOrientationPatient": (("PlaneOrientationSequence", "ImageOrientationPatient"),),
+    "PixelSpacing": (("PixelMeasuresSequence", "PixelSpacing"),),
+    "SliceThickness": (("PixelMeasuresSequence", "SliceThickness"),),
+    "RescaleSlope": (("PixelValueTransformationSequence", "RescaleSlope"),),
+    "RescaleIntercept": (("PixelValueTransformationSequence", "RescaleIntercept"),),
+}
+_READ = [
+    "SOPInstanceUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription",
+    "SeriesNumber", "InstanceNumber", "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient",
+    "PixelSpacing", "SliceThickness", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsStored",
+    "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "NumberOfFrames", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence", *TRAITS,
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """One image of a file. ``series`` is the same for all images of a series; ``plane`` for all of one stack."""
+
+    sop_uid: str
+    series: tuple[str, str, str, str]  # patient id, study UID, series UID, modality
+    description: str
+    number: int
+    frame_of_reference_uid: str
+    image_type: tuple[str, ...]
+    plane: tuple[float, ...]  # rows, columns, distance of rows, of columns (mm)
+    orientation: tuple[float, ...]
+    stored_range: tuple[int, int]
+    traits: tuple[str, ...]  # in the order of TRAITS; empty text where the file says nothing
+    slice: DicomSlice
+
+
+def looks_like_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM does: with a preamble and ``DICM``, or as old files with the first groups."""
+    with open(path, "rb") as file:
+        start = file.read(132)
+    return start[128:] == b"DICM" or (
+        start[:2] in (b"\x08\x00", b"\x02\x00") and start[2:4] in (b"\0\0", b"\5\0", b"\1\0")
+    )
+
+
+def read_headers(path: Path) -> list[ImageHeader]:
+    """The grey-value MR or CT images of a DICOM file that tell their place in the patient; often one, or none.
+
+    Raises:
+        ValueError: the file begins as DICOM and is damaged.
+    """
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_READ, force=True)
+        if header.get("Modality") not in MODALITIES or header.get("SamplesPerPixel", 1) != 1:
+            return []
+        return list(_images(header, path))
+    except (InvalidDicomError, EOFError, OSError, ValueError, TypeError, AttributeError, KeyError, IndexError,
+            NotImplementedError) as fault:  # fmt: skip
+        raise ValueError(type(fault).__name__) from None  # its text may hold values of the file
+
+
+def _images(header: Dataset, path: Path) -> Iterator[ImageHeader]:
+    per_frame = header.get("PerFrameFunctionalGroupsSequence")
+    if per_frame is None:
+        if int(header.get("NumberOfFrames") or 1) == 1 and (image := _image(_Lookup(header), path, 0)):
+            yield image
+        return
+    shared = header.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    for frame, groups in enumerate(per_frame):
+        if image := _image(_Lookup(header, groups, shared[0]), path, frame):
+            yield image
+
+
+class _Lookup:
+    """An attribute of an image, wherever the file keeps it."""
+
+    def __init__(self, header: Dataset, *groups: Dataset) -> None:
+        self.header, self.groups = header, groups
+
+    def __call__(self, name: str) -> Any:
+        for groups in self.groups:
+            for sequence, attribute in _ENHANCED.get(name, ()):
+                items = groups.get(sequence)
+                if items and items[0].get(attribute) is not None:
+                    return items[0].get(attribute)
+        return self.header.get(name)
+
+    def text(self, name: str) -> str:
+        value = self(name)
+        if isinstance(value, (list, pydicom.multival.MultiValue)):
+            return "\\".join(map(str, value))
+        return "" if value is None else str(value).strip()
+
+    def numbers(self, name: str, count: int) -> tuple[float, ...] | None:
+        value = self(name)
+        if value is None or isinstance(value, str) or (count > 1 and len(value) != count):
+            return None
+        return tuple(map(float, value)) if count > 1 else (float(value),)
+
+    def number(self, name: str, default: float) -> float:
+        value = self.numbers(name, 1)
+        return default if value is None else value[0]
+
+
+def _image(look: _Lookup, path: Path, frame: int) -> ImageHeader | None:
+    position = look.numbers("ImagePositionPatient", 3)
+    orientation = look.numbers("ImageOrientationPatient", 6)
+    spacing = look.numbers("PixelSpacing", 2)
+    if position is None or orientation is None or spacing is None or min(spacing) <= 0:
+        return None  # a screenshot, a report or a picture of a curve: it has no place in the patient
+    if look.text("PhotometricInterpretation") != "MONOCHROME2":
+        return None
+    bits, signed = int(look("BitsStored")), int(look("PixelRepresentation"))
+    instance = frame + 1 if look.groups else int(look.number("InstanceNumber", 0))
+    thickness, rescale = look.number("SliceThickness", 0.0), (look.number("RescaleSlope", 1.0),)
+    rescale += (look.number("RescaleIntercept", 0.0),)
+    image_type = tuple(part.strip().upper() for part in look.text("ImageType").split("\\") if part.strip())
+    return ImageHeader(
+        sop_uid=look.text("SOPInstanceUID"),
+        series=tuple(map(look.text, ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"))),
+        description=" ".join(look.text("SeriesDescription").split()),
+        number=int(look.number("SeriesNumber", 0)),
+        frame_of_reference_uid=look.text("FrameOfReferenceUID"),
+        image_type=image_type,
+        plane=(int(look("Rows")), int(look("Columns")), *spacing),
+        orientation=orientation,
+        stored_range=(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1),
+        traits=tuple(map(look.text, TRAITS)),
+        slice=DicomSlice(path, frame, instance, position, thickness, rescale),
+    )
