@@ -38,7 +38,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_written_whole(folder: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder beside ``folder``; on success it takes the place of ``folder``, else it is removed.
+    """Yield an empty temporary folder beside ``folder``; on success it takes its place, on failure it is removed.
 
     What a killed process left of an earlier attempt at the same folder is removed first.
     """

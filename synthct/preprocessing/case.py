@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from synthct.dataset.images import CaseImages, HeadMasks, head_masks
 from synthct.errors import ImageError
-from synthct.imaging.geometry import Grid, known_region, resample, slice_grid
+from synthct.imaging.geometry import Grid, known_region, resample, resample_mask, slice_grid
 from synthct.imaging.intensity import to_grey_levels
 from synthct.planning.plan import MrWindow, PreprocessingPlan
 from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, SliceStack
@@ -78,11 +78,11 @@ def _regions(images: CaseImages, masks: HeadMasks, grid: Grid) -> np.ndarray:
     head = np.zeros(grid.array_shape, bool)
     regions = np.zeros(grid.array_shape, np.uint8)
     if images.mr:
-        head = _on_grid(masks.mr, grid)
+        head = _array(resample_mask(masks.mr, grid)) > 0
         regions[_array(known_region(images.mr[0], grid)) > 0] |= MR_KNOWN
     if images.ct is not None:
         known = _array(known_region(images.ct, grid)) > 0
-        head = np.where(known, _on_grid(masks.ct, grid), head)
+        head = np.where(known, _array(resample_mask(masks.ct, grid)) > 0, head)
         regions[known] |= CT_KNOWN
     regions[head] |= HEAD
     return regions
@@ -96,10 +96,6 @@ def _grey_slices(
     grey = to_grey_levels(_array(volume), window, plan.grey_levels)
     grey[~visible] = 0
     return grey
-
-
-def _on_grid(mask: sitk.Image, grid: Grid) -> np.ndarray:
-    return _array(resample(mask, grid, interpolation="linear", outside=0)) >= 0.5
 
 
 def _array(image: sitk.Image) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ HU_RANGE = (-1024, 3071)
 AIR_HU = -1000  # outside the MR's field of view
 SOFT_TISSUE_WINDOW = (40, 400)  # centre and width (HU) that viewers open it with
 IMPLEMENTATION_UID = "2.25.251105822171494302172782463475727874452"  # of this writer, whatever its version
+_logger = logging.getLogger(__name__)
 _FILE = re.compile(r"sCT_\d{4,}\.dcm")
 
 
@@ -91,8 +94,10 @@ def write_ct_series(
     if folder.exists() and not (folder.is_dir() and all(_FILE.fullmatch(path.name) for path in folder.iterdir())):
         raise ImageError(f"{folder} holds other files than an earlier synthetic CT; remove it or choose another place.")
     identity = new_identity(source, now) if isinstance(source, str) else identity_of_mr(source)
+    if identity.made_up:
+        _logger.warning("%s: the MR has no %s; made up, see the manual.", folder, ", ".join(identity.made_up))
     axial = on_axial_grid(sct, outside=AIR_HU)
-    series = _series_attributes(identity, Grid.of(axial), settings, derivation, now)
+    series = _encoded(_series_attributes(identity, Grid.of(axial), settings, derivation, now))
     stored = (np.clip(sitk.GetArrayFromImage(axial), *HU_RANGE) - HU_RANGE[0]).astype("<u2")
     names = [f"sCT_{number:04d}.dcm" for number in range(1, len(stored) + 1)]
     try:
@@ -140,7 +145,7 @@ def _series_attributes(
     if identity.sources:
         series.SourceImageSequence = [_reference(*source) for source in identity.sources]
 
-    series.ImageOrientationPatient = [int(cosine) for cosine in ALONG_BODY[:6]]
+    series.ImageOrientationPatient = [_decimal(cosine) for cosine in ALONG_BODY[:6]]
     series.PixelSpacing = [_decimal(grid.spacing_mm_xyz[1]), _decimal(grid.spacing_mm_xyz[0])]  # of rows, of columns
     series.SliceThickness = series.SpacingBetweenSlices = _decimal(grid.spacing_mm_xyz[2])
 
@@ -150,11 +155,11 @@ def _series_attributes(
     series.BitsAllocated, series.BitsStored, series.HighBit = 16, 16, 15
     series.PixelRepresentation = 0
 
-    series.RescaleSlope, series.RescaleIntercept, series.RescaleType = 1, HU_RANGE[0], "HU"
-    series.WindowCenter, series.WindowWidth = SOFT_TISSUE_WINDOW
+    series.RescaleSlope, series.RescaleIntercept, series.RescaleType = "1", _decimal(HU_RANGE[0]), "HU"
+    series.WindowCenter, series.WindowWidth = map(_decimal, SOFT_TISSUE_WINDOW)
     series.KVP = _decimal(settings.kvp)
 
-    series.SOPClassUID = CTImageStorage
+    series.SOPClassUID = series.file_meta.MediaStorageSOPClassUID = CTImageStorage
     own = settings.manufacturer + settings.series_description + derivation
     character_set = identity.character_set if own.isascii() else "ISO_IR 192"
     if character_set:
@@ -162,15 +167,23 @@ def _series_attributes(
     return series
 
 
+def _encoded(series: Dataset) -> Dataset:
+    """The same attributes as bytes, which pydicom passes on: references are encoded once, not for every slice."""
+    series.SOPInstanceUID = series.file_meta.MediaStorageSOPInstanceUID = new_uid()
+    buffer = BytesIO()
+    pydicom.dcmwrite(buffer, series, enforce_file_format=True)
+    buffer.seek(0)
+    return pydicom.dcmread(buffer)
+
+
 def _add_slice(series: Dataset, grid: Grid, index: int, stored: np.ndarray) -> None:
     """What one slice has of its own; ``stored`` is uint16 (rows, columns)."""
     position = grid.point((0, 0, index))
     series.SOPInstanceUID = series.file_meta.MediaStorageSOPInstanceUID = new_uid()
-    series.file_meta.MediaStorageSOPClassUID = series.SOPClassUID
     series.InstanceNumber = index + 1
     series.ImagePositionPatient = [_decimal(coordinate) for coordinate in position]
     series.SliceLocation = _decimal(position[2])
-    series.PixelData = stored.tobytes()
+    series.add_new("PixelData", "OW", stored.tobytes())
 
 
 def _reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
@@ -182,4 +195,5 @@ def _reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
 
 def _decimal(value: float) -> str:
     """A number in the 16 characters of a decimal string (DS)."""
-    return format_number_as_ds(float(value))
+    text = f"{round(float(value), 8) + 0.0:.8f}".rstrip("0").rstrip(".")  # + 0.0: no minus before a zero
+    return text if len(text) <= 16 else format_number_as_ds(float(value))

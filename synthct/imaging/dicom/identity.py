@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pydicom
-from pydicom.dataset import Dataset
 from pydicom.datadict import dictionary_VR
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, generate_uid
 
@@ -44,11 +44,13 @@ class Identity:
         shared: attributes for every slice: patient, study, frame of reference, position of the patient.
         sources: SOP class and instance UID of every image that the CT was made from.
         character_set: of the texts in ``shared`` that are not ASCII; empty where all are.
+        made_up: names of attributes that a CT must have and the MR lacks.
     """
 
     shared: Dataset
     sources: tuple[tuple[str, str], ...]
     character_set: str | list[str]
+    made_up: tuple[str, ...] = ()
 
 
 def identity_of_mr(files: Sequence[Path]) -> Identity:
@@ -84,15 +86,17 @@ def identity_of_mr(files: Sequence[Path]) -> Identity:
             for name in ANONYMISED:
                 if name in first:
                     shared[name] = copy.deepcopy(first[name])
-        shared.PatientPosition = _text(first, "PatientPosition") or HEAD_FIRST_SUPINE
-        for name in ("StudyInstanceUID", "FrameOfReferenceUID"):
-            setattr(shared, name, _uid(first, name) or new_uid())
+        needed = {name: _uid(first, name) for name in ("StudyInstanceUID", "FrameOfReferenceUID")}
+        needed["PatientPosition"] = _text(first, "PatientPosition")
+        for name, value in needed.items():
+            setattr(shared, name, value or (HEAD_FIRST_SUPINE if name == "PatientPosition" else new_uid()))
         texts = "".join(str(element.value) for element in shared)
         character_set = "" if texts.isascii() else first.get("SpecificCharacterSet") or "ISO_IR 192"
     return Identity(
         shared,
         tuple(source for source in sources if all(source)),
         character_set if isinstance(character_set, str) else list(character_set),
+        tuple(name for name, value in needed.items() if not value),
     )
 
 
