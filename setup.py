@@ -9,6 +9,7 @@ here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+?)"', (here / "synthct" / "__init__.py").read_text(encoding="utf-8"))[1]
 cluster = ["distributed>=2024.1"]
 commands = ("plan_and_preprocess", "train", "predict", "evaluate", "make_example")
+modules = {command: command for command in commands} | {"import": "import_data"}  # import is a keyword
 
 setup(
     name="synthct",
@@ -33,5 +34,9 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={"cluster": cluster, "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", *cluster]},
-    entry_points={"console_scripts": [f"synthct_{command} = synthct.commands.{command}:main" for command in commands]},
+    entry_points={
+        "console_scripts": [
+            f"synthct_{command} = synthct.commands.{module}:main" for command, module in modules.items()
+        ]
+    },
 )

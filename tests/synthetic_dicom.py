@@ -64,6 +64,7 @@ def write_series(
         image.RescaleSlope, image.RescaleIntercept = rescales[index]
         for key, value in {**others, **each(index)}.items():
             setattr(image, key, value)
+        image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
         image.save_as(folder / file_name.format(name), enforce_file_format=True)
     return series_uid
 

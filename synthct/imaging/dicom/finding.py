@@ -58,7 +58,7 @@ def find_series(folder: Path, progress: Progress = quiet) -> tuple[DicomSeries, 
                 key = (patient or _folder_of(path, folder), *series)
                 found.setdefault(key, {}).setdefault((image.sop_uid or str(path), image.slice.frame), image)
     if damaged:
-        logger.warning("%d files begin as DICOM but cannot be read; they are left out.", damaged)
+        logger.warning("%d DICOM files are damaged or do not say where they lie; they are left out.", damaged)
     volumes = [volume for key, images in found.items() for volume in volumes_of(key, list(images.values()))]
     volumes.sort(key=lambda one: (one.patient_id, one.modality, one.number, one.series_uid, one.part))
     return tuple(volumes)

@@ -42,7 +42,17 @@ _ENHANCED = {  # where a multi-frame file keeps what a file of one image has at 
     "RescaleSlope": (("PixelValueTransformationSequence", "RescaleSlope"),),
     "RescaleIntercept": (("PixelValueTransformationSequence", "RescaleIntercept"),),
 }
+IMAGE_STORAGE = (  # CT, enhanced CT, MR, enhanced MR, and CT and MR converted from old files
+    "1.2.840.10008.5.1.4.1.1.2",
+    "1.2.840.10008.5.1.4.1.1.2.1",
+    "1.2.840.10008.5.1.4.1.1.4",
+    "1.2.840.10008.5.1.4.1.1.4.1",
+    "1.2.840.10008.5.1.4.1.1.2.2",
+    "1.2.840.10008.5.1.4.1.1.4.4",
+)
+DICOMDIR = "1.2.840.10008.1.3.10"
 _READ = [
+    "SOPClassUID",
     "SOPInstanceUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription",
     "SeriesNumber", "InstanceNumber", "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient",
     "PixelSpacing", "SliceThickness", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsStored",
@@ -81,16 +91,21 @@ def read_headers(path: Path) -> list[ImageHeader]:
     """The grey-value MR or CT images of a DICOM file that tell their place in the patient; often one, or none.
 
     Raises:
-        ValueError: the file begins as DICOM and is damaged.
+        ValueError: the file begins as DICOM and is damaged, or is an MR or CT that does not tell where it lies.
     """
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_READ, force=True)
-        if header.get("Modality") not in MODALITIES or header.get("SamplesPerPixel", 1) != 1:
+        storage = header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID")
+        if storage == DICOMDIR:
             return []
-        return list(_images(header, path))
+        is_wanted = header.get("Modality") in MODALITIES and header.get("SamplesPerPixel", 1) == 1
+        images = list(_images(header, path)) if is_wanted else []
     except (InvalidDicomError, EOFError, OSError, ValueError, TypeError, AttributeError, KeyError, IndexError,
             NotImplementedError) as fault:  # fmt: skip
         raise ValueError(type(fault).__name__) from None  # its text may hold values of the file
+    if not images and (storage is None or storage in IMAGE_STORAGE):
+        raise ValueError("cut off, or without a place in the patient")
+    return images
 
 
 def _images(header: Dataset, path: Path) -> Iterator[ImageHeader]:

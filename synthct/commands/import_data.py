@@ -1,0 +1,160 @@
+"""``synthct_import``: DICOM files, SynthRAD folders or pairs of folders become a raw dataset."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synthct.commands import console
+from synthct.paths import root_folder
+
+if TYPE_CHECKING:
+    from synthct.dataset.importers import Listing
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    parser = console.make_parser(
+        "synthct_import",
+        "Make a raw dataset of DICOM files in any nesting, of SynthRAD 2023 or 2025, or of two folders of images. "
+        "Patients of DICOM files are called NAME_001, NAME_002, ...: no name, birth date or PatientID is taken over.",
+        "synthct_import -i /data/dicom -d 3 --name Brain --list\n"
+        "synthct_import -i /data/dicom -d 3 --name Brain --mr_series 'T1 MPRAGE' --key_file /safe/place/key.csv\n"
+        "synthct_import -i /data/SynthRAD2023/Task1/brain -d 4 --name SynthRAD",
+    )
+    parser.add_argument("-i", dest="input", type=Path, required=True, metavar="FOLDER", help="what to import")
+    parser.add_argument(
+        "-d", dest="dataset", type=console.positive_integer, required=True, metavar="ID", help="number, 1 to 999"
+    )
+    parser.add_argument("--name", required=True, help="name after the number, and of patients that need one")
+    parser.add_argument(
+        "--format",
+        choices=["auto", "synthrad2023", "synthrad2025", "pairs", "dicom"],
+        default="auto",
+        help="layout of the folder (default: %(default)s)",
+    )
+    parser.add_argument("--list", action="store_true", help="show what would be imported and write no dataset")
+    parser.add_argument(
+        "--mr_series", metavar="TEXT", help="DICOM: MR series by number, UID or part of its description"
+    )
+    parser.add_argument("--ct_series", metavar="TEXT", help="DICOM: CT series likewise")
+    parser.add_argument(
+        "--patients_by",
+        choices=["id", "folder"],
+        default="id",
+        help="DICOM: files of one PatientID, or of one folder directly below -i, are one patient's "
+        "(default: %(default)s)",
+    )
+    parser.add_argument("--test", nargs="+", default=[], metavar="PATIENT", help="these make the test set")
+    parser.add_argument("--no_masks", action="store_true", help="leave masks behind; heads are then found")
+    parser.add_argument("--rename", action="store_true", help="NAME_001, NAME_002, ... in place of ids and file names")
+    parser.add_argument(
+        "--key_file",
+        type=Path,
+        metavar="PATH",
+        help="also write a CSV that says which patient is which; it identifies patients, keep it apart",
+    )
+    parser.add_argument("--skip_bad", action="store_true", help="leave out patients that cannot be imported")
+    console.add_workers(parser)
+    return console.run(parser, _run, argv)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from synthct.dataset.importers import import_dataset, list_folder
+    from synthct.dataset.importers.importing import check_number_is_free
+    from synthct.errors import DatasetError
+
+    if arguments.dataset > 999:
+        raise DatasetError(f"Dataset numbers go from 1 to 999, not {arguments.dataset}.")
+    if not re.fullmatch("[A-Za-z0-9_-]+", arguments.name):
+        raise DatasetError(f"--name takes letters, digits, '_' and '-', at least one of them, not '{arguments.name}'.")
+    folder = root_folder("synthct_raw") / f"Dataset{arguments.dataset:03d}_{arguments.name}"
+    if not arguments.list:
+        check_number_is_free(folder)
+    listing = list_folder(
+        arguments.input,
+        arguments.format,
+        name=arguments.name,
+        mr_series=arguments.mr_series,
+        ct_series=arguments.ct_series,
+        patients_by=arguments.patients_by,
+        progress=console.progress_bar,
+    )
+    if arguments.rename and listing.format != "dicom":
+        listing = listing.renamed(arguments.name)
+    if arguments.list:
+        _show(listing)
+        if arguments.key_file is not None:
+            _write_key(listing, arguments.key_file, folder)
+        return
+    if arguments.key_file is not None:
+        _write_key(listing, arguments.key_file, folder)
+    for remark in listing.remarks:
+        print(remark)
+    imported = import_dataset(
+        listing,
+        folder,
+        test=arguments.test,
+        masks=not arguments.no_masks,
+        skip_bad=arguments.skip_bad,
+        workers=arguments.workers,
+        progress=console.progress_bar,
+    )
+    for problem in imported.left_out:
+        print(f"Left out: {problem}", file=sys.stderr)
+    if imported.other_frames:
+        print(
+            f"MR and CT of {len(imported.other_frames)} patients lie in different frames of reference: nothing says "
+            "that they are registered. pix2pix and the evaluation need pairs that are."
+        )
+    n_all = len(imported.training) + len(imported.test)
+    print(f"Wrote {n_all} patients ({len(imported.training)} training, {len(imported.test)} test) to {imported.folder}")
+    print(f"Next: synthct_plan_and_preprocess -d {arguments.dataset}")
+
+
+def _show(listing: Listing) -> None:
+    """What was found, and how each patient stands."""
+    for line in listing.table:
+        print(line)
+    both = 0
+    for case in listing.cases:
+        kinds = [kind for kind, source in (("MR", case.mr), ("CT", case.ct), ("mask", case.mask)) if source is not None]
+        both += {"MR", "CT"} <= set(kinds)
+        chosen = [getattr(source, "name", None) for source in (case.mr, case.ct) if source is not None]
+        told = ", ".join(chosen if listing.format == "dicom" else kinds)
+        print(f"{case.patient}: {told}")
+    for problem in listing.problems.values():
+        print(problem)
+    for remark in listing.remarks:
+        print(remark)
+    print(
+        f"{len(listing.cases)} patients can be imported ({both} with MR and CT), {len(listing.problems)} not; "
+        "layout: " + listing.format
+    )
+
+
+def _write_key(listing: Listing, path: Path, dataset_folder: Path) -> None:
+    """A CSV of patients and where they come from, never inside the datasets and never over another file."""
+    from synthct.errors import DatasetError
+    from synthct.files import write_text
+
+    if dataset_folder.parent.resolve() in path.resolve().parents:
+        raise DatasetError(f"{path} lies among the datasets; keep the key, which names patients, somewhere else.")
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["patient", "source"])
+    rows.writerows(sorted(listing.sources.items()))
+    if path.exists() and path.read_bytes() != text.getvalue().encode("utf-8"):
+        raise DatasetError(f"{path} is there already and holds something else; give --key_file another path.")
+    write_text(text.getvalue(), path)
+    print(f"Which patient is which is in {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

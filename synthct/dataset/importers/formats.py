@@ -1,0 +1,62 @@
+"""Which layout a folder has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from synthct.dataset.importers.cases import Listing
+from synthct.dataset.importers.dicom_tree import PatientsBy, holds_dicom, list_dicom
+from synthct.dataset.importers.folder_pairs import list_folder_pairs
+from synthct.dataset.importers.synthrad import LAYOUTS, list_synthrad
+from synthct.errors import DatasetError
+from synthct.parallel import Progress, quiet
+
+FORMATS = ("auto", *LAYOUTS, "pairs", "dicom")
+SHAPES = (
+    "patient folders of SynthRAD (1BA001/mr.nii.gz or 1HNA001/mr.mha), two subfolders with image files (mr and ct), "
+    "or DICOM files of MR and CT"
+)
+
+
+def list_folder(
+    folder: Path,
+    format: str = "auto",
+    *,
+    name: str,
+    mr_series: str | None = None,
+    ct_series: str | None = None,
+    patients_by: PatientsBy = "id",
+    progress: Progress = quiet,
+) -> Listing:
+    """What can be imported from a folder; nothing is written and no voxel read.
+
+    Args:
+        folder: any of the layouts.
+        format: one of :data:`FORMATS`; ``auto`` takes the first that fits, DICOM last.
+        name: what patients without a public id or a file name are called.
+        mr_series, ct_series, patients_by: for DICOM, see :func:`list_dicom`.
+        progress: a display like ``tqdm``.
+
+    Raises:
+        DatasetError: there is no such folder, or it does not have the layout.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is not a folder; give -i the folder to import.")
+    listing = None
+    for layout in LAYOUTS:
+        if listing is None and format in ("auto", layout):
+            listing = list_synthrad(folder, layout)
+    if listing is None and format in ("auto", "pairs"):
+        listing = list_folder_pairs(folder)
+    if listing is None and (format == "dicom" or (format == "auto" and holds_dicom(folder))):
+        choice = {"mr_series": mr_series, "ct_series": ct_series, "patients_by": patients_by}
+        listing = list_dicom(folder, name=name, **choice, progress=progress)
+    if listing is not None and listing.format != "dicom" and (mr_series or ct_series or patients_by != "id"):
+        raise DatasetError(f"{folder} has the layout {listing.format}: --mr_series, --ct_series and --patients_by are "
+                           "for DICOM; leave them out.")  # fmt: skip
+    if listing is None or not (listing.cases or listing.problems):
+        wanted = "none of the known layouts" if format == "auto" else f"nothing in the layout {format}"
+        remarks = " ".join(("", *(listing.remarks if listing else ())))
+        raise DatasetError(f"{folder} holds {wanted} to import; give a folder of {SHAPES}.{remarks}")
+    return listing

@@ -1,0 +1,195 @@
+"""Patients that an importer listed, written as a raw dataset: whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from synthct import __version__
+from synthct.dataset.importers.cases import ImportCase, Listing, Source
+from synthct.dataset.integrity import check_case
+from synthct.dataset.raw import CaseFiles
+from synthct.errors import DatasetError, SynthctError
+from synthct.files import write_json
+from synthct.imaging.dicom import DicomSeries, read_series
+from synthct.imaging.dicom.stacking import stack_slices
+from synthct.imaging.io import read_image, write_image
+from synthct.parallel import Progress, quiet, run_cases
+
+FILE_ENDING = ".nii.gz"
+SHOWN = 20  # problems told in full
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was written."""
+
+    folder: Path
+    training: tuple[str, ...]
+    test: tuple[str, ...]
+    left_out: tuple[str, ...]  # a problem each
+    other_frames: tuple[str, ...]  # patients whose MR and CT lie in different frames of reference
+
+
+def import_dataset(
+    listing: Listing,
+    dataset_folder: Path,
+    *,
+    test: Collection[str] = (),
+    masks: bool = True,
+    skip_bad: bool = False,
+    workers: int = 1,
+    progress: Progress = quiet,
+) -> Imported:
+    """Write ``dataset.json``, ``import.json``, images, targets and masks of all patients listed.
+
+    Every patient passes the integrity check of a raw dataset before the folder appears under its name. What image
+    files carry beside voxels and geometry (descriptions, names) is left behind.
+
+    Args:
+        listing: what the folder holds.
+        dataset_folder: such as ``synthct_raw/Dataset002_Brain``; its number must be free.
+        test: patients of the test set.
+        masks: take over masks where there are any.
+        skip_bad: leave patients with problems out, in place of refusing all.
+        workers: processes.
+        progress: a display like ``tqdm``.
+
+    Raises:
+        DatasetError: the number is taken; patients have problems, which are listed together; nobody is left.
+    """
+    dataset_folder = Path(dataset_folder)
+    check_number_is_free(dataset_folder)
+    known = {case.patient for case in listing.cases} | set(listing.problems)
+    if unknown := sorted(set(test) - known):
+        raise DatasetError(f"--test names {', '.join(unknown)}, who are not among the patients; --list shows them.")
+    if listing.problems and not skip_bad:
+        _refuse(listing.problems)
+    making = dataset_folder.with_name(f".{uuid.uuid4().hex[:8]}.partial.{dataset_folder.name}")
+    try:
+        arguments = {
+            case.patient: (case, making, "Ts" if case.patient in test else "Tr", masks) for case in listing.cases
+        }
+        written = run_cases(_write_case, arguments, workers=workers, progress=progress, describe="Importing")
+        problems = dict(listing.problems)
+        problems |= {patient: outcome for patient, outcome in written.items() if isinstance(outcome, str)}
+        if problems and not skip_bad:
+            _refuse(problems)
+        facts = {patient: outcome for patient, outcome in written.items() if not isinstance(outcome, str)}
+        training = tuple(patient for patient in facts if patient not in test)
+        if not training:
+            raise DatasetError("no patient is left to train on: " + "; ".join(_told(problems) or ["all are in --test"]))
+        write_json(_description(listing, dataset_folder), making / "dataset.json")
+        provenance = {"format_version": 1, "synthct_version": __version__, "layout": listing.format, "cases": facts}
+        write_json(provenance, making / "import.json")
+        check_number_is_free(dataset_folder)  # another import may have taken it meanwhile
+        os.replace(making, dataset_folder)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    others = tuple(case.patient for case in listing.cases if case.patient in facts and case.same_frame is False)
+    return Imported(dataset_folder, training, tuple(p for p in facts if p in test), tuple(_told(problems)), others)
+
+
+def check_number_is_free(dataset_folder: Path) -> None:
+    """Whether no dataset has the number.
+
+    Raises:
+        DatasetError: naming the one that has.
+    """
+    number = dataset_folder.name.partition("_")[0]
+    taken = [path for path in dataset_folder.parent.glob(f"{number}_*") if path.exists()]
+    if taken:
+        raise DatasetError(f"{taken[0]} is there already and is not overwritten; give another number with -d.")
+
+
+def _write_case(case: ImportCase, folder: Path, part: str, masks: bool) -> dict[str, Any] | str:
+    """Provenance of a patient whose files were written, or what is wrong with him, who is then left out."""
+    files = CaseFiles(
+        case.patient,
+        (folder / f"images{part}" / f"{case.patient}_0000{FILE_ENDING}",) if case.mr else (),
+        folder / f"targets{part}" / f"{case.patient}{FILE_ENDING}" if case.ct else None,
+        folder / f"masks{part}" / f"{case.patient}{FILE_ENDING}" if masks and case.mask else None,
+    )
+    facts: dict[str, Any] = {"public_id": case.public_id} if case.public_id else {}
+    try:
+        for kind, source, path in (("mr", case.mr, files.mr[0] if files.mr else None), ("ct", case.ct, files.ct)):
+            if path is not None:
+                image = _read(source)
+                facts[kind] = _facts(source, image)
+                write_image(image, path)
+        if files.mask is not None:
+            write_image(sitk.Cast(_read(case.mask) != 0, sitk.sitkUInt8), files.mask)
+            facts["mask"] = "as given"
+        problems = check_case(files)
+        for source, path in zip((case.mr, case.ct, case.mask), (*(files.mr or (None,)), files.ct, files.mask)):
+            problems = [problem.replace(str(path), _called(source)) for problem in problems]
+            problems = [problem.replace(path.name if path else "\0", _called(source)) for problem in problems]
+        problems = [f"{case.patient}: {problem}" for problem in problems]
+    except SynthctError as fault:
+        problems = [f"{case.patient}: {fault}"]
+    if problems:
+        for path in files.files:
+            path.unlink(missing_ok=True)
+        return " ".join(problems)
+    if case.same_frame is not None:
+        facts["same_frame_of_reference"] = case.same_frame
+    return facts
+
+
+def _called(source: Source | None) -> str:
+    return source.name if isinstance(source, DicomSeries) else str(source)
+
+
+def _read(source: Source) -> sitk.Image:
+    """Voxels and geometry of a source, and nothing else that its file may carry."""
+    if isinstance(source, DicomSeries):
+        return read_series(source)
+    image = read_image(source)
+    if image.GetPixelID() == sitk.sitkFloat64:
+        image = sitk.Cast(image, sitk.sitkFloat32)
+    for key in image.GetMetaDataKeys():
+        image.EraseMetaData(key)
+    return image
+
+
+def _facts(source: Source, image: sitk.Image) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "size_xyz": list(image.GetSize()),
+        "spacing_mm_xyz": [round(v, 4) for v in image.GetSpacing()],
+    }
+    if isinstance(source, DicomSeries):
+        stacking = stack_slices(source)
+        facts["slices"] = len(source.slices)
+        facts["slices_moved_in_their_planes"] = bool(np.ptp(stacking.shift_px, axis=0).any())
+        facts["slices_interpolated"] = int(np.count_nonzero(stacking.weight))
+    return facts
+
+
+def _description(listing: Listing, dataset_folder: Path) -> dict[str, Any]:
+    return {
+        "name": dataset_folder.name.partition("_")[2],
+        "description": f"Imported by synthct_import from the layout {listing.format}; see import.json.",
+        "channel_names": {"0": "MR"},
+        "file_ending": FILE_ENDING,
+    }
+
+
+def _refuse(problems: dict[str, str]) -> None:
+    raise DatasetError(
+        "\n".join(_told(problems))
+        + f"\nNothing was written because of {len(problems)} patient{'s' * (len(problems) > 1)}; mend this, or leave "
+        "such patients out with --skip_bad."
+    )
+
+
+def _told(problems: dict[str, str]) -> list[str]:
+    told = [text for _, text in sorted(problems.items())]
+    return told if len(told) <= SHOWN else [*told[:SHOWN], f"... and {len(told) - SHOWN} more patients."]
