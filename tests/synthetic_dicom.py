@@ -81,7 +81,6 @@ def write_mr(mr: sitk.Image, folder: Path, **attributes: Any) -> str:
         "rescale": (1, 0),
         "image_type": ("ORIGINAL", "PRIMARY", "M"),
         "SliceThickness": z_mm,
-        "PatientPosition": "HFS",
     }
     return write_series(folder, values, positions, **(options | attributes))
 

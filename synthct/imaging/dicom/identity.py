@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -104,13 +105,16 @@ def new_identity(patient: str, now: datetime) -> Identity:
     """A patient and a study of their own, for an MR that is not DICOM.
 
     Args:
-        patient: the case id, which becomes PatientID and PatientName.
+        patient: the case id, which becomes PatientID and PatientName, as far as it fits (62 bytes).
         now: when the study is made.
     """
     shared = Dataset()
     for name in REQUIRED:
         setattr(shared, name, "")
-    shared.PatientName = shared.PatientID = " ".join(patient.replace("\\", " ").replace("=", " ").split())[:64]
+    name = " ".join(re.sub(r"[\\=^]", " ", patient).split())
+    shared.PatientID = name.encode()[:62].decode(errors="ignore")  # readers count bytes, 64 at most
+    shared.PatientName = f"{shared.PatientID}^"  # a family name
+    shared.StudyID = "1"
     shared.StudyDate, shared.StudyTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     shared.PatientPosition = HEAD_FIRST_SUPINE
     shared.StudyInstanceUID, shared.FrameOfReferenceUID = new_uid(), new_uid()
