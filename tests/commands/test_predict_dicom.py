@@ -68,7 +68,7 @@ def test_every_patient_gets_a_ct_series_of_his_own(mrs, model, capsys):
         head = sitk.Mask(head_truth(grid, **CENTRE), known_region(scan, grid))
         assert sitk.GetArrayFromImage(image).min() == -1000 and dice(image > -1000, head) > 0.9
         centres = [points_mm(grid)[:, sitk.GetArrayFromImage(one) > 0].mean(axis=1) for one in (image > -1000, head)]
-        assert np.abs(centres[0] - centres[1]).max() < 2  # mm
+        assert np.abs(centres[0] - centres[1]).max() < 3  # mm, half a voxel
     header = pydicom.dcmread(next(folders[0].iterdir()))
     assert str(header.PatientName) == NAME and header.KVP == 120
     assert f"synthct {synthct.__version__}, model " in header.DerivationDescription
