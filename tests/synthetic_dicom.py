@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless, generate_uid
 
 STORAGE = {"CT": "1.2.840.10008.5.1.4.1.1.2", "MR": "1.2.840.10008.5.1.4.1.1.4"}
 ENHANCED = {"CT": "1.2.840.10008.5.1.4.1.1.2.1", "MR": "1.2.840.10008.5.1.4.1.1.4.1"}
@@ -119,8 +120,13 @@ def write_multi_frame(
 
 
 def compress(folder: Path, compressor: str) -> None:
-    """Write every file of a folder anew with the pixels compressed by GDCM, losslessly."""
+    """Write every file of a folder anew with the pixels compressed without loss, ``RLE`` or by GDCM."""
     for path in sorted(folder.iterdir()):
+        if compressor == "RLE":
+            image = dcmread(path)
+            image.compress(RLELossless, generate_instance_uid=False)
+            image.save_as(path)
+            continue
         reader = sitk.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
         reader.SetFileName(str(path))

@@ -41,9 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--list", action="store_true", help="show what would be imported and write no dataset")
     parser.add_argument(
-        "--mr_series", metavar="TEXT", help="DICOM: MR series by number, UID or part of its description"
+        "--mr_series",
+        nargs="+",
+        default=[],
+        metavar="TEXT",
+        help="DICOM: MR series by number, UID or part of its description; of several texts the first that fits",
     )
-    parser.add_argument("--ct_series", metavar="TEXT", help="DICOM: CT series likewise")
+    parser.add_argument("--ct_series", nargs="+", default=[], metavar="TEXT", help="DICOM: CT series likewise")
     parser.add_argument(
         "--patients_by",
         choices=["id", "folder"],
@@ -84,6 +88,7 @@ def _run(arguments: argparse.Namespace) -> None:
         mr_series=arguments.mr_series,
         ct_series=arguments.ct_series,
         patients_by=arguments.patients_by,
+        workers=arguments.workers,
         progress=console.progress_bar,
     )
     if arguments.rename and listing.format != "dicom":

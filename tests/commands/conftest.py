@@ -12,6 +12,11 @@ import pytest
 NAMES = ("synthct_raw", "synthct_preprocessed", "synthct_results")
 
 
+def typed(command: str) -> str:
+    """What a user types for the command of a module."""
+    return "synthct_" + command.removesuffix("_data")  # import is a keyword, so its module is import_data
+
+
 @pytest.fixture(autouse=True)
 def logger_as_before():
     """Commands set up the logger for the terminal; other tests must find it as it was."""
@@ -45,7 +50,7 @@ def refused(capsys) -> Callable[..., str]:
     def run(command: str, *arguments: str) -> str:
         capsys.readouterr()
         assert importlib.import_module(f"synthct.commands.{command}").main(list(arguments)) == 2
-        bars, said, told = capsys.readouterr().err.partition(f"synthct_{command}: ")
+        bars, said, told = capsys.readouterr().err.partition(f"{typed(command)}: ")
         assert said and told.endswith(".\n")
         assert "Traceback" not in bars + told
         return told

@@ -16,6 +16,7 @@ COMMANDS = {
     "predict": ["-i", "mrs", "-o", "cts"],
     "evaluate": [],
     "make_example": [],
+    "import_data": ["-i", "scans", "-d", "3", "--name", "Brain"],
 }
 PACKAGE = Path(synthct.__file__).parent
 
@@ -36,7 +37,7 @@ def test_the_help_has_an_example(command, capsys, here):
     assert exit_.value.code == 0
     text = capsys.readouterr().out
     assert "example:" in text
-    assert text.count(f"synthct_{command}") >= 2
+    assert text.count("synthct_" + command.removesuffix("_data")) >= 2
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))
@@ -72,7 +73,7 @@ def test_debug_shows_where_an_error_comes_from(here):
         main_of("plan_and_preprocess")(["-d", "1", "--debug"])
 
 
-@pytest.mark.parametrize("command", ["plan_and_preprocess", "evaluate", "make_example"])
+@pytest.mark.parametrize("command", ["plan_and_preprocess", "evaluate", "make_example", "import_data"])
 @pytest.mark.parametrize("workers", ["0", "-1", "two", "²"])
 def test_workers_are_one_or_more(command, workers, capsys, here):
     with pytest.raises(SystemExit) as exit_:

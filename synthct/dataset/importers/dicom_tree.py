@@ -8,6 +8,7 @@ below the folder that the user gave, because folders and files are often named a
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -20,24 +21,33 @@ from synthct.imaging.dicom.stacking import stack_slices
 from synthct.parallel import Progress, quiet
 
 PatientsBy = Literal["id", "folder"]
+_UID = re.compile(r"\d+(\.\d+){3,}")
 
 
 def holds_dicom(folder: Path) -> bool:
     """Whether any file below a folder begins as DICOM does."""
     return any(
-        looks_like_dicom(Path(parent, name))
+        _begins_as_dicom(Path(parent, name))
         for parent, _, files in os.walk(folder, followlinks=True)
         for name in sorted(files)
     )
+
+
+def _begins_as_dicom(path: Path) -> bool:
+    try:
+        return looks_like_dicom(path)
+    except OSError:  # a link to nowhere, or a file of somebody else
+        return False
 
 
 def list_dicom(
     folder: Path,
     *,
     name: str,
-    mr_series: str | None = None,
-    ct_series: str | None = None,
+    mr_series: Sequence[str] = (),
+    ct_series: Sequence[str] = (),
     patients_by: PatientsBy = "id",
+    workers: int = 1,
     progress: Progress = quiet,
 ) -> Listing:
     """Patients and the series chosen for each; those for whom none can be chosen are in ``problems``.
@@ -48,11 +58,12 @@ def list_dicom(
         mr_series, ct_series: which series to take, see :func:`choose_series`.
         patients_by: ``id``: by PatientID; ``folder``: by the folder directly below ``folder``, for trees without
             PatientIDs, or with other ones in the MR than in the CT.
+        workers: processes.
         progress: a display like ``tqdm``.
     """
     folder = Path(folder)
     by_patient: dict[str, list[DicomSeries]] = {}
-    for series in find_series(folder, progress):
+    for series in find_series(folder, progress, workers):
         by_patient.setdefault(_patient_key(series, folder, patients_by), []).append(series)
     names = numbered(name, by_patient)
     cases, problems, table = [], {}, []
@@ -66,58 +77,60 @@ def list_dicom(
     return Listing("dicom", tuple(cases), problems, (), tuple(table), dict(sorted(sources.items())))
 
 
-def choose_series(candidates: Sequence[DicomSeries], text: str | None = None) -> DicomSeries | None:
+def choose_series(candidates: Sequence[DicomSeries], wanted: Sequence[str] = ()) -> DicomSeries | None:
     """The one volume among the series of one modality.
 
-    With ``text``, the series that it means: its label (``4`` or ``4.2``), number, UID or, case aside, a part of its
-    description. Without, the only proper volume: acquired rather than derived where there are both.
+    Args:
+        candidates: the series of one patient and modality.
+        wanted: texts, of which the first that means any series chooses: a label (``4`` or ``4.2``), a number, a UID
+            or, case aside, a part of the description. UIDs of other patients' series are passed over. Without
+            ``wanted``, the only proper volume is chosen: acquired rather than derived where there are both.
 
     Returns:
-        None where nothing is a proper volume and ``text`` is not given.
+        None where nothing is a proper volume and nothing is wanted.
 
     Raises:
-        ImageError: none is meant by ``text``, or several are left; it lists them and says how to choose.
+        ImageError: none is meant, or several are left; it lists them and says how to choose.
     """
     if not candidates:
         return None
     modality = candidates[0].modality
-    if text is None:
-        fit = [series for series in candidates if not series.unfit]
-        left = [series for series in fit if not series.derived] or fit
-        if not left:
-            return None
-    else:
-        meant = _meant(candidates, text)
+    wanted = [text for text in wanted if not _UID.fullmatch(text) or text in {one.series_uid for one in candidates}]
+    if wanted:
+        meant = next(filter(None, (_meant(candidates, text) for text in wanted)), [])
         if not meant:
-            listed = "\n".join(describe(candidates))
+            texts = " or ".join(f"'{text}'" for text in wanted)
             raise ImageError(
-                f"no {modality} series is meant by '{text}'. There are\n{listed}\n"
-                f"Give --{modality.lower()}_series the number of one, or a part of its description."
+                f"no {modality} series is meant by {texts}. There are\n" + "\n".join(describe(candidates)) + "\n"
+                f"Add to --{modality.lower()}_series the number of one, or a part of its description."
             )
         left = [series for series in meant if not series.unfit] or meant
+    else:
+        fit = [series for series in candidates if not series.unfit]
+        left = [series for series in fit if not series.derived] or fit
     if len(left) > 1:
-        listed = "\n".join(describe(left))
         raise ImageError(
-            f"there are {len(left)} {modality} volumes to choose from:\n{listed}\n"
-            f"Choose with --{modality.lower()}_series, by number or a part of the description."
+            f"there are {len(left)} {modality} volumes to choose from:\n" + "\n".join(describe(left)) + "\n"
+            f"Choose with --{modality.lower()}_series, by number, UID or a part of the description."
         )
-    return left[0]
+    return left[0] if left else None
 
 
 def describe(series: Sequence[DicomSeries]) -> list[str]:
-    """A line a series: number, modality, slices, spacing, description, and why it is no volume to train on."""
-    return [_described(one) for one in series]
+    """A line a series: number, modality, slices x rows x columns, spacing, description, why it is no volume to train
+    on; and its UID where two have one number."""
+    labels = [(one.modality, one.label) for one in series]
+    return [_described(one, labels.count((one.modality, one.label)) > 1) for one in series]
 
 
-def _described(series: DicomSeries) -> str:
+def _described(series: DicomSeries, with_uid: bool) -> str:
     rows, columns = series.pixel_spacing_mm
     size = f"{len(series.slices)} x {series.rows} x {series.columns}"
     spacing = f"{series.slice_gap_mm:.2f} x {rows:.2f} x {columns:.2f} mm"
     what = series.description + (f" ({series.split})" if series.split else "")
     note = series.unfit or ("derived" if series.derived else "")
-    return f"  {series.label:>6}  {series.modality}  {size:>16}  {spacing:>22}  {what}" + (
-        f"  [{note}]" if note else ""
-    )
+    line = f"  {series.label:>6}  {series.modality}  {size:>16}  {spacing:>22}  {what}"
+    return line + f"  [{note}]" * bool(note) + f"  UID {series.series_uid}" * with_uid
 
 
 def _meant(candidates: Sequence[DicomSeries], text: str) -> list[DicomSeries]:
@@ -129,10 +142,10 @@ def _meant(candidates: Sequence[DicomSeries], text: str) -> list[DicomSeries]:
     return by_label or by_number or by_words
 
 
-def _case(patient: str, series: Sequence[DicomSeries], wanted: Mapping[str, str | None], source: str) -> ImportCase:
+def _case(patient: str, series: Sequence[DicomSeries], wanted: Mapping[str, Sequence[str]], source: str) -> ImportCase:
     chosen = {
-        modality: choose_series([one for one in series if one.modality == modality], text)
-        for modality, text in wanted.items()
+        modality: choose_series([one for one in series if one.modality == modality], texts)
+        for modality, texts in wanted.items()
     }
     if not any(chosen.values()):
         listed = "\n".join(describe(series))

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from synthct.dataset.importers.cases import ImportCase, Listing
+from synthct.dataset.raw import MHD_DATA
 from synthct.errors import DatasetError
 from synthct.imaging.io import image_name
 
@@ -43,11 +44,14 @@ def list_folder_pairs(folder: Path) -> Listing | None:
         ImportCase(patient, images["mr"].get(patient), images["ct"].get(patient), masks.get(patient), source=patient)
         for patient in patients
     ]
-    unused = sorted(masks.keys() - set(patients))
-    remarks = (f"{len(unused)} masks have the name of no MR or CT and are passed over: {', '.join(unused)}.",)
-    return Listing(
-        "pairs", tuple(cases), remarks=remarks if unused else (), sources={patient: patient for patient in patients}
-    )
+    remarks = []
+    if unused := sorted(masks.keys() - set(patients)):
+        remarks.append(f"{len(unused)} masks have the name of no MR or CT and are passed over: {', '.join(unused)}.")
+    for kind, path in subfolders.items():
+        seen = [one for one in path.iterdir() if not one.name.startswith(".") and one.suffix not in MHD_DATA]
+        if others := len(seen) - len(images[kind]):
+            remarks.append(f"{others} files in {path.name} are passed over: they do not end as images do.")
+    return Listing("pairs", tuple(cases), remarks=tuple(remarks), sources={patient: patient for patient in patients})
 
 
 def _images(folder: Path, kind: str) -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from synthct.dataset.importers.cases import Listing
@@ -23,9 +24,10 @@ def list_folder(
     format: str = "auto",
     *,
     name: str,
-    mr_series: str | None = None,
-    ct_series: str | None = None,
+    mr_series: Sequence[str] = (),
+    ct_series: Sequence[str] = (),
     patients_by: PatientsBy = "id",
+    workers: int = 1,
     progress: Progress = quiet,
 ) -> Listing:
     """What can be imported from a folder; nothing is written and no voxel read.
@@ -35,6 +37,7 @@ def list_folder(
         format: one of :data:`FORMATS`; ``auto`` takes the first that fits, DICOM last.
         name: what patients without a public id or a file name are called.
         mr_series, ct_series, patients_by: for DICOM, see :func:`list_dicom`.
+        workers: processes.
         progress: a display like ``tqdm``.
 
     Raises:
@@ -51,7 +54,7 @@ def list_folder(
         listing = list_folder_pairs(folder)
     if listing is None and (format == "dicom" or (format == "auto" and holds_dicom(folder))):
         choice = {"mr_series": mr_series, "ct_series": ct_series, "patients_by": patients_by}
-        listing = list_dicom(folder, name=name, **choice, progress=progress)
+        listing = list_dicom(folder, name=name, **choice, workers=workers, progress=progress)
     if listing is not None and listing.format != "dicom" and (mr_series or ct_series or patients_by != "id"):
         raise DatasetError(f"{folder} has the layout {listing.format}: --mr_series, --ct_series and --patients_by are "
                            "for DICOM; leave them out.")  # fmt: skip

@@ -129,9 +129,8 @@ def _write_case(case: ImportCase, folder: Path, part: str, masks: bool) -> dict[
             write_image(sitk.Cast(_read(case.mask) != 0, sitk.sitkUInt8), files.mask)
             facts["mask"] = "as given"
         problems = check_case(files)
-        for source, path in zip((case.mr, case.ct, case.mask), (*(files.mr or (None,)), files.ct, files.mask)):
-            problems = [problem.replace(str(path), _called(source)) for problem in problems]
-            problems = [problem.replace(path.name if path else "\0", _called(source)) for problem in problems]
+        called = {str(path): _called(source) for path, source in zip(files.files, _sources(case, files))}
+        problems = [_in_the_users_words(problem, called) for problem in problems]
         problems = [f"{case.patient}: {problem}" for problem in problems]
     except SynthctError as fault:
         problems = [f"{case.patient}: {fault}"]
@@ -144,8 +143,22 @@ def _write_case(case: ImportCase, folder: Path, part: str, masks: bool) -> dict[
     return facts
 
 
-def _called(source: Source | None) -> str:
+def _sources(case: ImportCase, files: CaseFiles) -> list[Source]:
+    """Where the files of a case came from, in the order of ``files.files``."""
+    return [source for source in (case.mr, case.ct, case.mask if files.mask else None) if source is not None]
+
+
+def _called(source: Source) -> str:
     return source.name if isinstance(source, DicomSeries) else str(source)
+
+
+def _in_the_users_words(problem: str, called: dict[str, str]) -> str:
+    """A problem of files that are not there any more, told of those that they were made from."""
+    for number, path in enumerate(called):
+        problem = problem.replace(path, f"\0{number}\0").replace(Path(path).name, f"\0{number}\0")
+    for number, words in enumerate(called.values()):
+        problem = problem.replace(f"\0{number}\0", words)
+    return problem
 
 
 def _read(source: Source) -> sitk.Image:

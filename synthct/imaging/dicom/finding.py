@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pydicom
 
@@ -14,12 +15,14 @@ from synthct.errors import ImageError
 from synthct.imaging.dicom.headers import ImageHeader, looks_like_dicom, read_headers
 from synthct.imaging.dicom.series import DicomSeries
 from synthct.imaging.dicom.volumes import volumes_of
-from synthct.parallel import Progress, quiet
+from synthct.parallel import Progress, quiet, run_cases
 
 logger = logging.getLogger(__name__)
+BATCH = 100  # files that a process reads at a time
+BATCHES_FOR_WORKERS = 30  # processes take a second or two to start
 
 
-def find_series(folder: Path, progress: Progress = quiet) -> tuple[DicomSeries, ...]:
+def find_series(folder: Path, progress: Progress = quiet, workers: int = 1) -> tuple[DicomSeries, ...]:
     """The MR and CT volumes of all DICOM files below a folder, whatever their names; no voxel is read.
 
     Files are told apart by PatientID, study, series and Modality; other files, DICOMDIR and second copies of an image
@@ -29,7 +32,8 @@ def find_series(folder: Path, progress: Progress = quiet) -> tuple[DicomSeries, 
 
     Args:
         folder: any tree; links to folders are followed.
-        progress: a display like ``tqdm``, shown a file at a time.
+        progress: a display like ``tqdm``, shown some files at a time.
+        workers: processes for large trees; a file takes about a millisecond.
 
     Returns:
         Volumes ordered by patient, modality, series number, UID and part. :attr:`DicomSeries.unfit` says which are no
@@ -41,27 +45,39 @@ def find_series(folder: Path, progress: Progress = quiet) -> tuple[DicomSeries, 
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"{folder} is not a folder; give the folder of the DICOM files.")
-    found: dict[tuple[str, ...], dict[tuple[str, int], ImageHeader]] = {}
-    damaged = 0
     paths = list(_files_below(folder))
-    # Messages of pydicom hold values of the file, which may be names.
-    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
-        warnings.simplefilter("ignore")
-        for path in progress(paths, total=len(paths), desc="Reading headers", unit="file"):
-            try:
-                images = read_headers(path) if looks_like_dicom(path) else []
-            except (ValueError, OSError):
-                damaged += 1
-                continue
-            for image in images:
-                patient, *series = image.series
-                key = (patient or _folder_of(path, folder), *series)
-                found.setdefault(key, {}).setdefault((image.sop_uid or str(path), image.slice.frame), image)
-    if damaged:
+    batches = {str(start): (paths[start : start + BATCH],) for start in range(0, len(paths), BATCH)}
+
+    def show(work: Iterable[Any], **options: Any) -> Iterable[Any]:
+        return progress(work, **{**options, "unit": f" x {BATCH} files"})
+
+    workers = workers if len(batches) >= BATCHES_FOR_WORKERS else 1
+    read = run_cases(_headers_of, batches, workers=workers, progress=show, describe="Reading headers")
+    found: dict[tuple[str, ...], dict[tuple[str, int], ImageHeader]] = {}
+    for headers, _ in read.values():
+        for image in headers:
+            patient, *series = image.series
+            key = (patient or _folder_of(image.slice.path, folder), *series)
+            found.setdefault(key, {}).setdefault((image.sop_uid or str(image.slice.path), image.slice.frame), image)
+    if damaged := sum(count for _, count in read.values()):
         logger.warning("%d DICOM files are damaged or do not say where they lie; they are left out.", damaged)
     volumes = [volume for key, images in found.items() for volume in volumes_of(key, list(images.values()))]
     volumes.sort(key=lambda one: (one.patient_id, one.modality, one.number, one.series_uid, one.part))
     return tuple(volumes)
+
+
+def _headers_of(paths: list[Path]) -> tuple[list[ImageHeader], int]:
+    """The images in some files, and how many of the files are damaged."""
+    headers, damaged = [], 0
+    # Messages of pydicom hold values of the file, which may be names.
+    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        for path in paths:
+            try:
+                headers += read_headers(path) if looks_like_dicom(path) else []
+            except (ValueError, OSError):
+                damaged += 1
+    return headers, damaged
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

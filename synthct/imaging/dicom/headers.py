@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from synthct.imaging.dicom.series import DicomSlice
 
 MODALITIES = ("MR", "CT")
+ROUNDING = 1e-2  # of unit vectors in text
 # What tells images at one position apart, in the order in which it is asked, and what a user calls it.
 TRAITS = {
     "ImageType": "image type",
@@ -100,8 +101,7 @@ def read_headers(path: Path) -> list[ImageHeader]:
             return []
         is_wanted = header.get("Modality") in MODALITIES and header.get("SamplesPerPixel", 1) == 1
         images = list(_images(header, path)) if is_wanted else []
-    except (InvalidDicomError, EOFError, OSError, ValueError, TypeError, AttributeError, KeyError, IndexError,
-            NotImplementedError) as fault:  # fmt: skip
+    except Exception as fault:  # whatever a damaged file leads pydicom to
         raise ValueError(type(fault).__name__) from None  # its text may hold values of the file
     if not images and (storage is None or storage in IMAGE_STORAGE):
         raise ValueError("cut off, or without a place in the patient")
@@ -157,12 +157,14 @@ def _image(look: _Lookup, path: Path, frame: int) -> ImageHeader | None:
     spacing = look.numbers("PixelSpacing", 2)
     if position is None or orientation is None or spacing is None or min(spacing) <= 0:
         return None  # a screenshot, a report or a picture of a curve: it has no place in the patient
+    if not (np.isfinite([*position, *orientation, *spacing]).all() and _are_unit_vectors(orientation)):
+        return None
     if look.text("PhotometricInterpretation") != "MONOCHROME2":
         return None
     bits, signed = int(look("BitsStored")), int(look("PixelRepresentation"))
     instance = frame + 1 if look.groups else int(look.number("InstanceNumber", 0))
-    thickness, rescale = look.number("SliceThickness", 0.0), (look.number("RescaleSlope", 1.0),)
-    rescale += (look.number("RescaleIntercept", 0.0),)
+    thickness = look.number("SliceThickness", 0.0)
+    rescale = look.number("RescaleSlope", 1.0), look.number("RescaleIntercept", 0.0)
     image_type = tuple(part.strip().upper() for part in look.text("ImageType").split("\\") if part.strip())
     return ImageHeader(
         sop_uid=look.text("SOPInstanceUID"),
@@ -177,3 +179,9 @@ def _image(look: _Lookup, path: Path, frame: int) -> ImageHeader | None:
         traits=tuple(map(look.text, TRAITS)),
         slice=DicomSlice(path, frame, instance, position, thickness, rescale),
     )
+
+
+def _are_unit_vectors(orientation: tuple[float, ...]) -> bool:
+    """Whether the vectors along rows and columns are perpendicular and of length 1, but for rounding."""
+    row, column = np.reshape(orientation, (2, 3))
+    return bool(np.allclose([row @ row, column @ column, row @ column], [1, 1, 0], rtol=0, atol=ROUNDING))

@@ -17,6 +17,7 @@ from synthct.imaging.dicom.stacking import Stacking, stack_slices
 
 AIR_HU = -1024.0  # what a CT holds outside its field of view; lower values are padding and no HU
 INT16 = np.iinfo(np.int16)
+_SITK_TYPES = {np.int16: sitk.sitkInt16, np.float32: sitk.sitkFloat32}
 
 
 def read_series(series: DicomSeries) -> sitk.Image:
@@ -37,16 +38,20 @@ def read_series(series: DicomSeries) -> sitk.Image:
     stacking = stack_slices(series)
     is_ct = series.modality == "CT"
     outside = AIR_HU if is_ct else 0.0
-    volume = np.empty(stacking.grid.array_shape, _pixel_type(series))
+    pixel_type = _pixel_type(series)
+    volume = sitk.Image(stacking.grid.size_xyz, _SITK_TYPES[pixel_type])  # filled in place: no second volume
+    volume.SetSpacing(stacking.grid.spacing_mm_xyz)
+    volume.SetOrigin(stacking.grid.origin_mm)
+    volume.SetDirection(stacking.grid.direction)
     with _quiet_itk():
         decoder = _Decoder(series)
         for index, plane in enumerate(_planes(decoder, stacking, outside)):
             if is_ct:
                 plane = np.clip(plane, AIR_HU, INT16.max)
-            if volume.dtype == np.int16 and plane.dtype.kind == "f":
+            if pixel_type is np.int16 and plane.dtype.kind == "f":
                 plane = np.rint(plane)
-            volume[index] = plane
-    return stacking.grid.place(volume)
+            volume[:, :, index] = sitk.GetImageFromArray(plane.astype(pixel_type))
+    return volume
 
 
 def _planes(decoder: _Decoder, stacking: Stacking, outside: float) -> Iterator[np.ndarray]:

@@ -21,7 +21,6 @@ WIDEST_TIMES = 2.1  # a gap up to this times the median (one slice missing) is i
 WIDEST_MM = 4.0  # ... where it is no wider than this; a wider one hides anatomy
 CONTIGUOUS = 1.1  # a gap up to this times the mean thickness of its two slices hides nothing, however wide
 LARGEST_TILT_DEG = 40.0  # gantries tilt up to 30 degrees; slices that lie further apart sideways are no stack
-NOT_PERPENDICULAR = 1e-2
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,6 @@ def stack_slices(series: DicomSeries) -> Stacking:
     Raises:
         ImageError: gaps too wide to interpolate over, or slices that do not form a stack; it names the series.
     """
-    _check_vectors(series)
     axes, spacing_rows_cols = series.axes, np.asarray(series.pixel_spacing_mm)
     offsets = (series.positions_mm - series.positions_mm[0]) @ axes  # (slices, 3): columns, rows, depth; mm
     depth = offsets[:, 2]
@@ -92,16 +90,6 @@ def _regular_depths(depth: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     above = np.minimum(below + 1, n - 1)
     width = np.where(above > below, depth[above] - depth[below], 1.0)
     return depth[-1] / (n_out - 1), below, (wanted - depth[below]) / width
-
-
-def _check_vectors(series: DicomSeries) -> None:
-    row, column = np.reshape(series.orientation, (2, 3))
-    lengths = np.linalg.norm([row, column], axis=1)
-    if np.abs(lengths - 1).max() > NOT_PERPENDICULAR or abs(row @ column) > NOT_PERPENDICULAR:
-        raise ImageError(
-            f"{series.name}: the vectors of ImageOrientationPatient are not perpendicular unit vectors; "
-            "export the series again."
-        )
 
 
 def _check_gaps(series: DicomSeries, gaps: np.ndarray) -> None:

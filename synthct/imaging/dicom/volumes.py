@@ -38,15 +38,19 @@ def _stacks(images: Sequence[ImageHeader]) -> list[list[ImageHeader]]:
     stacks: list[list[ImageHeader]] = []
     for image in images:
         for stack in stacks:
-            first = stack[0]
-            if np.allclose(image.plane, first.plane, rtol=1e-4, atol=0) and np.allclose(
-                image.orientation, first.orientation, rtol=0, atol=SAME_DIRECTION
-            ):
+            if _in_one_stack(image, stack[0]):
                 stack.append(image)
                 break
         else:
             stacks.append([image])
     return stacks
+
+
+def _in_one_stack(one: ImageHeader, other: ImageHeader) -> bool:
+    if (one.plane, one.orientation) == (other.plane, other.orientation):
+        return True
+    same_plane = np.allclose(one.plane, other.plane, rtol=1e-4, atol=0)
+    return same_plane and np.allclose(one.orientation, other.orientation, rtol=0, atol=SAME_DIRECTION)
 
 
 def _told_apart(stack: list[ImageHeader], split: str) -> list[tuple[str, list[ImageHeader]]]:
@@ -88,8 +92,9 @@ def _by_position(stack: Sequence[ImageHeader]) -> list[list[ImageHeader]]:
 
 
 def _depth(image: ImageHeader) -> float:
-    row, column = np.reshape(image.orientation, (2, 3))
-    return float(np.cross(row, column) @ image.slice.position_mm)
+    a, b, c, d, e, f = image.orientation
+    x, y, z = image.slice.position_mm
+    return (b * f - c * e) * x + (c * d - a * f) * y + (a * e - b * d) * z
 
 
 def _by_rank(stack: Sequence[ImageHeader], trait: int) -> dict[str, list[ImageHeader]]:

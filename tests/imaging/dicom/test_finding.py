@@ -57,6 +57,15 @@ def test_second_copies_of_images_and_links_to_folders_count_once(tmp_path):
     assert len(series.slices) == 12 and not series.unfit
 
 
+def test_several_processes_find_the_same(tmp_path, monkeypatch):
+    for folder in "ab":
+        write_series(tmp_path / folder, VOLUME, STRAIGHT, patient_id=folder)
+    monkeypatch.setattr("synthct.imaging.dicom.finding.BATCH", 5)
+    alone = find_series(tmp_path)
+    monkeypatch.setattr("synthct.imaging.dicom.finding.BATCHES_FOR_WORKERS", 1)
+    assert find_series(tmp_path, workers=2) == alone and len(alone) == 2
+
+
 def test_other_modalities_colours_and_images_without_a_place_are_passed_over(tmp_path):
     write_series(tmp_path / "a", VOLUME, STRAIGHT, Modality="PT", SOPClassUID="1.2.840.10008.5.1.4.1.1.128")
     capture = "1.2.840.10008.5.1.4.1.1.7"
@@ -94,6 +103,25 @@ def test_values_that_are_no_numbers_are_damage_and_are_not_shown(tmp_path, caplo
     (series,) = find_series(tmp_path)
     assert len(series.slices) == 11
     assert "Mu" not in caplog.text and not recwarn.list
+
+
+@pytest.mark.parametrize("orientation", [(1, 0, 0, 1, 0, 0), (0, 0, 0, 0, 0, 0), (2, 0, 0, 0, 2, 0)])
+def test_images_whose_axes_are_no_axes_are_left_out(tmp_path, caplog, orientation):
+    write_series(tmp_path, VOLUME, STRAIGHT, orientation=orientation)
+    with caplog.at_level(logging.WARNING):
+        assert find_series(tmp_path) == ()
+    assert "12 DICOM files are damaged or do not say where they lie" in caplog.text
+
+
+def test_damage_anywhere_in_a_header_stops_nothing(tmp_path):
+    write_series(tmp_path, VOLUME, STRAIGHT)
+    random = np.random.default_rng(0)
+    for number, path in enumerate(sorted(tmp_path.iterdir()) * 10):
+        content = bytearray(path.read_bytes())
+        for place in random.integers(132, len(content) - VOLUME[0].nbytes, 12):
+            content[place] = random.integers(256)
+        (tmp_path / f"damaged{number}").write_bytes(content)
+    assert any(len(series.slices) == 12 for series in find_series(tmp_path))
 
 
 def test_a_folder_that_is_missing_is_told(tmp_path):

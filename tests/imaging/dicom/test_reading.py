@@ -94,7 +94,7 @@ def test_padding_of_a_ct_becomes_air(tmp_path):
     assert (values[:, 2:] == volume[:, 2:] - 1024).all()
 
 
-@pytest.mark.parametrize("compressor", ["JPEG", "JPEG2000"])
+@pytest.mark.parametrize("compressor", ["JPEG", "JPEG2000", "RLE"])
 def test_compressed_files_are_decoded(tmp_path, compressor):
     volume = noise(rows=32, columns=40)
     write_series(tmp_path, volume, straight_positions(12, 2.0, AXIAL, (3, 4, 5)), modality="MR", rescale=(1, 0))
