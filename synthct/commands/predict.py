@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs="+",
         default=[],
         metavar="TEXT",
-        help="DICOM in: MR series by number, UID or part of its description; one a channel of the model",
+        help="DICOM in: MR series by number, UID or part of the description; of several texts the first that a "
+        "patient has, or one a channel for a model of several",
     )
     parser.add_argument("--kvp", type=console.positive_number, help="DICOM out: tube voltage, kV (default: 120)")
     parser.add_argument("--manufacturer", metavar="TEXT", help="DICOM out: of the scanner (default: synthct)")

@@ -64,19 +64,21 @@ def list_dicom_mrs(
     Args:
         folder: any nesting.
         n_channels: of the model.
-        mr_series: which series to take, one text a channel: a number, a UID or a part of the description. Without,
-            the one volume that a patient has; of several the only one with thin slices.
+        mr_series: which series to take, by number, UID or a part of the description. For a model of one channel the
+            first of the texts that means any series of the patient chooses; for a model of several they are one a
+            channel. Without, the one volume that a patient has is taken; of several the only one with thin slices.
         progress: a display like ``tqdm``.
 
     Raises:
         ImageError: there is no MR, or none can be chosen for a patient; no message names a patient or a path below
             the folder.
     """
-    if len(mr_series) not in (0, n_channels) or (n_channels > 1 and not mr_series):
+    if n_channels > 1 and len(mr_series) != n_channels:
         raise ImageError(
-            f"The model needs {n_channels} MR channel(s); give --mr_series {n_channels} text(s), one a channel in its "
-            "order, by number or a part of the description."
+            f"The model needs {n_channels} MR channels; give --mr_series {n_channels} texts, one a channel in the "
+            "model's order, by number or a part of the description."
         )
+    texts = [[text] for text in mr_series] if n_channels > 1 else [mr_series]
     by_patient: dict[str, list[DicomSeries]] = {}
     for series in find_series(Path(folder).absolute(), progress):
         if series.modality == "MR":
@@ -86,7 +88,7 @@ def list_dicom_mrs(
     found, problems = {}, []
     for key, patient in numbered("Patient", by_patient).items():
         try:
-            chosen = tuple(_chosen(by_patient[key], text) for text in mr_series or (None,))
+            chosen = tuple(_chosen(by_patient[key], of_channel) for of_channel in texts)
         except ImageError as fault:
             problems.append(f"{folder}, {patient}: {fault}")
             continue
@@ -103,11 +105,11 @@ def output_name(series: Sequence[DicomSeries]) -> str:
     return f"SCT_{hashlib.sha256(uids.encode()).hexdigest()[:8]}"
 
 
-def _chosen(candidates: Sequence[DicomSeries], text: str | None) -> DicomSeries:
-    if text is None:
+def _chosen(candidates: Sequence[DicomSeries], wanted: Sequence[str]) -> DicomSeries:
+    if not wanted:
         thin = [one for one in candidates if not (one.unfit or one.derived) and one.slice_gap_mm <= THIN_MM]
         candidates = thin if len(thin) == 1 else candidates
-    series = choose_series(candidates, text)
+    series = choose_series(candidates, wanted)
     if series is None:
         listed = ", ".join(f"{one.name} ({one.unfit})" for one in candidates)
         raise ImageError(f"no MR series is a volume of the head: {listed}; choose one with --mr_series, or remove it.")

@@ -114,7 +114,7 @@ def predict_folder(
         output_format: ``dicom``, a folder with a CT series a patient, or an image format such as ``nii.gz``; the MR's
             by default.
         ct_settings: of DICOM series, the defaults by default.
-        mr_series: which series of DICOM MRs to take, one text a channel.
+        mr_series: which series of DICOM MRs to take.
         executor: does the work in place of this process, a case a task, such as a cluster's.
         model: with ``executor``, the files of the same model, which each of its workers loads once.
         progress: a display like ``tqdm``.

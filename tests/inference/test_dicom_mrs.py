@@ -98,8 +98,14 @@ def test_several_channels_are_chosen_in_the_models_order(tmp_path):
     for texts in ([], ["T1"]):
         with pytest.raises(ImageError, match="needs 2 MR channel"):
             list_dicom_mrs(tmp_path, 2, texts)
-    with pytest.raises(ImageError, match="needs 1 MR channel"):
-        list_dicom_mrs(tmp_path, 1, ["T1", "T2"])
+
+
+def test_several_texts_are_alternatives_for_a_model_of_one_channel(tmp_path):
+    write(tmp_path / "1", number=1, description="T1 SE", patient_id="H1")
+    for number, words in enumerate(("T1 SE", "MPRAGE"), start=1):
+        write(tmp_path / words, number=number, description=words, patient_id="H2")
+    found = list_dicom_mrs(tmp_path, 1, ["mprage", "T1 SE"])
+    assert sorted(mr.series[0].description for mr in found.values()) == ["MPRAGE", "T1 SE"]
 
 
 def test_a_folder_of_cts_alone_is_told(tmp_path):
