@@ -14,6 +14,8 @@ from synthct.paths import root_folder
 if TYPE_CHECKING:
     from synthct.imaging.dicom.ct_series import CtSeriesSettings
 
+FORMATS = ("dicom", "nii.gz", "nii", "mha", "mhd", "nrrd")  # as in synthct.inference.folders, which loads slowly
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
@@ -51,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--output_format",
-        choices=["dicom", "nii.gz", "nii", "mha", "mhd", "nrrd"],
+        choices=FORMATS,
         help="dicom: a folder with an axial CT series a patient (default: the MR's format)",
     )
     parser.add_argument(
@@ -105,7 +107,10 @@ def _run(arguments: argparse.Namespace) -> None:
         )
     print(f"Wrote {len(written)} synthetic CTs to {arguments.output}")
     if written[0].is_dir():
-        print("The DICOM files name the patient, as those of the MR do. They are not for clinical use.")
+        print(
+            f"The DICOM files name the patient as the MR does, and the model as {predictor.model_hash}. "
+            "They are not for clinical use."
+        )
         print("Next: read the series into the planning system, and see documentation/how_to.md for its HU table.")
         return
     print(f"Next, with reference CTs at hand: synthct_evaluate -p {arguments.output} -r REFERENCE_CTS")

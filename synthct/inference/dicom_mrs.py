@@ -57,9 +57,8 @@ def list_dicom_mrs(
 ) -> dict[str, DicomMr]:
     """The MR of every patient below a folder, by output name.
 
-    An output is called ``SCT_`` and the first 8 hexadecimal digits of the SHA-256 of the SeriesInstanceUID (of several
-    channels, and the part of a series that was told apart, joined by spaces): the same MR always gets the same name,
-    another MR another one, and the name tells nothing about the patient.
+    An output is called ``SCT_`` and ten hexadecimal digits of a hash of PatientID and SeriesInstanceUID: the same MR
+    always gets the same name, another MR another one, and the name tells nothing about the patient.
 
     Args:
         folder: any nesting.
@@ -100,9 +99,9 @@ def list_dicom_mrs(
 
 
 def output_name(series: Sequence[DicomSeries]) -> str:
-    """``SCT_`` and 8 hexadecimal digits for the series of an MR."""
-    uids = " ".join(one.series_uid + (f" {one.part}" if one.part else "") for one in series)
-    return f"SCT_{hashlib.sha256(uids.encode()).hexdigest()[:8]}"
+    """What the sCT of an MR is called, a series a channel."""
+    told = [(one.patient_id, one.series_uid, one.part) for one in series]  # copied data may share UIDs
+    return f"SCT_{hashlib.sha256(repr(told).encode()).hexdigest()[:10]}"
 
 
 def _chosen(candidates: Sequence[DicomSeries], wanted: Sequence[str]) -> DicomSeries:

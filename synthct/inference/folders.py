@@ -125,6 +125,8 @@ def predict_folder(
     Raises:
         ImageError: naming the file or series that cannot be used, or an option without meaning here.
     """
+    if output_format not in (None, *OUTPUT_FORMATS):
+        raise ImageError(f"'{output_format}' is no output format; there are {', '.join(OUTPUT_FORMATS)}.")
     output, writer = Path(output), ImageFileWriter()
     cases = _list_cases(Path(mrs), predictor.configuration.network.mr_channels, mr_series, progress)
     if output.resolve() == Path(mrs).resolve():

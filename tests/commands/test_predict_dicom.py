@@ -21,6 +21,7 @@ from synthct.imaging.axial import axial_grid
 from synthct.imaging.dicom import find_series, read_series
 from synthct.imaging.geometry import Grid, known_region
 from synthct.imaging.io import write_image
+from synthct.inference.folders import OUTPUT_FORMATS
 
 CENTRE = {"centre_mm": (20.0, -30.0, 440.0)}
 GRIDS = {
@@ -55,7 +56,7 @@ def run(model: str, *arguments: object) -> int:
 def test_every_patient_gets_a_ct_series_of_his_own(mrs, model, capsys):
     assert run(model, "-i", mrs) == 0
     folders = sorted(Path("cts").iterdir())
-    assert len(folders) == 3 and all(len(folder.name) == 12 for folder in folders)
+    assert len(folders) == 3 and all(len(folder.name) == 14 for folder in folders)
     scts = {series.patient_id: series for series in find_series(Path("cts"))}
     for mr in find_series(mrs):
         sct = scts[mr.patient_id]
@@ -74,6 +75,7 @@ def test_every_patient_gets_a_ct_series_of_his_own(mrs, model, capsys):
     assert f"synthct {synthct.__version__}, model " in header.DerivationDescription
     out, err = capsys.readouterr()
     assert "MR series 4 'T1 MPRAGE'" in out and "Wrote 3 synthetic CTs to cts" in out and "name the patient" in out
+    assert header.DerivationDescription.split()[-1] in out  # the model
     for told in (out, err, *map(str, Path("cts").rglob("*"))):
         assert NAME not in told and PATIENT_ID not in told and BIRTH_DATE not in told
 
@@ -91,6 +93,10 @@ def test_options_are_written(mrs, model):
     assert run(model, "-i", mrs / f"{NAME}0", *options) == 0
     header = pydicom.dcmread(next(Path("cts").rglob("*.dcm")))
     assert (header.KVP, header.Manufacturer, header.SeriesDescription) == (140, "Acme", "sCT of a test")
+
+
+def test_the_command_offers_the_formats_that_there_are():
+    assert predict.FORMATS == OUTPUT_FORMATS
 
 
 def test_image_files_can_be_made_of_dicom(mrs, model, capsys):

@@ -32,7 +32,7 @@ def test_patients_are_found_in_any_nesting_and_called_by_their_series(tmp_path):
     uids = [write(tmp_path / "a" / "b", patient_id="H1"), write(tmp_path / "a" / "c", patient_id="H2")]
     found = list_dicom_mrs(tmp_path, 1)
     assert len(found) == 2 and {mr.series[0].series_uid for mr in found.values()} == set(uids)
-    assert all(name == mr.patient and len(name) == 12 and name.startswith("SCT_") for name, mr in found.items())
+    assert all(name == mr.patient and len(name) == 14 and name.startswith("SCT_") for name, mr in found.items())
 
 
 def test_the_same_mr_gets_the_same_name_wherever_it_lies_and_whoever_is_beside_it(tmp_path):
@@ -41,6 +41,12 @@ def test_the_same_mr_gets_the_same_name_wherever_it_lies_and_whoever_is_beside_i
     write(tmp_path / "two" / "w", patient_id="H0")
     (name,) = list_dicom_mrs(tmp_path / "one", 1)
     assert name in list_dicom_mrs(tmp_path / "two", 1)
+
+
+def test_patients_whose_series_share_a_uid_are_kept_apart(tmp_path):
+    for patient in ("H1", "H2"):
+        write(tmp_path / patient, series_uid="1.2.3", patient_id=patient)
+    assert len(list_dicom_mrs(tmp_path, 1)) == 2
 
 
 def test_nothing_shown_tells_who_the_patient_is(tmp_path):

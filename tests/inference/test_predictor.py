@@ -148,8 +148,9 @@ def test_a_slice_without_head_is_air_whatever_the_network_makes_of_it(precision)
 
 def test_precisions_differ_by_little(folder):
     mr = head_mr(GRID)
-    scts = [Predictor.from_model_folder(folder, device="cpu", precision=p).predict(mr) for p in ("float32", "bfloat16")]
-    one, other = (hu_of(sct) for sct in scts)
+    predictors = [Predictor.from_model_folder(folder, device="cpu", precision=p) for p in ("float32", "bfloat16")]
+    one, other = (hu_of(predictor.predict(mr)) for predictor in predictors)
+    assert predictors[0].model_hash == predictors[1].model_hash
     assert 0 < np.abs(one - other)[one > -1000].mean() < 5
 
 

@@ -95,10 +95,14 @@ def write_ct_series(
         raise ImageError(f"{folder} holds other files than an earlier synthetic CT; remove it or choose another place.")
     identity = new_identity(source, now) if isinstance(source, str) else identity_of_mr(source)
     if identity.made_up:
-        _logger.warning("%s: the MR has no %s; made up, see the manual.", folder, ", ".join(identity.made_up))
+        _logger.warning(
+            "%s: the MR has no %s; made up (documentation/how_to.md, DICOM to DICOM).",
+            folder,
+            ", ".join(identity.made_up),
+        )
     axial = on_axial_grid(sct, outside=AIR_HU)
     series = _encoded(_series_attributes(identity, Grid.of(axial), settings, derivation, now))
-    stored = (np.clip(sitk.GetArrayFromImage(axial), *HU_RANGE) - HU_RANGE[0]).astype("<u2")
+    stored = (np.rint(np.clip(sitk.GetArrayFromImage(axial), *HU_RANGE)) - HU_RANGE[0]).astype("<u2")
     names = [f"sCT_{number:04d}.dcm" for number in range(1, len(stored) + 1)]
     try:
         with folder_written_whole(folder) as temporary:

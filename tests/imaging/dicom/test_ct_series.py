@@ -228,6 +228,12 @@ def test_hu_beyond_what_planning_systems_take_are_clipped(tmp_path):
     assert np.array_equal(back, np.clip(hu, -1024, 3071))
 
 
+def test_hu_with_fractions_are_rounded(tmp_path):
+    hu = np.full(SMALL.array_shape, -0.6, np.float32)
+    files = write_ct_series(SMALL.place(hu), tmp_path / "ct", "P")
+    assert (sitk.GetArrayFromImage(sitk.ReadImage([str(path) for path in files])) == -1).all()
+
+
 # -- other sources ---------------------------------------------------------------------------------------------------
 
 
