@@ -13,12 +13,15 @@ from synthetic_dicom import AXIAL, BIRTH_DATE, NAME, PATIENT_ID, SAGITTAL, strai
 from synthetic_heads import head_ct, head_mr, make_grid
 
 from synthct.commands import import_data, plan_and_preprocess
+from synthct.dataset.importers import FORMATS
 from synthct.dataset.integrity import check_dataset
 from synthct.dataset.raw import RawDataset
 from synthct.files import read_json
 from synthct.imaging.geometry import Grid
+from synthct.imaging.head_mask import head_mask_from_ct, volume_litres
 
 SECRETS = (NAME, NAME.split("^")[0], NAME.split("^")[1], BIRTH_DATE, PATIENT_ID)
+GE = Path(__file__).parents[3] / "shared" / "data" / "dicom_ct_ge"
 IMPORT = ("-i", "scans", "-d", "3", "--name", "Brain", "-np", "1")
 
 
@@ -71,7 +74,7 @@ def assert_no_secret(checkout: Path, *texts: str) -> None:
 def test_a_tree_of_patients_becomes_a_dataset_that_preprocesses(checkout, capsys):
     for number in range(3):
         write_patient(checkout / "scans", f"{PATIENT_ID}-{number}", size=0.95 + 0.02 * number)
-    assert import_data.main([*IMPORT, "--test", "Brain_002"]) == 0
+    assert import_data.main([*IMPORT, "-np", "2", "--test", "Brain_002"]) == 0
     said = capsys.readouterr()
     assert "Wrote 3 patients (2 training, 1 test)" in said.out
     assert "Next: synthct_plan_and_preprocess -d 3" in said.out and "different frames of reference" in said.out
@@ -204,6 +207,12 @@ def test_a_ct_that_is_no_ct_is_told_by_its_series_not_by_a_file_that_is_gone(che
     assert "Brain_001: CT series 1 'Odd' is not in HU" in told and "partial" not in told
 
 
+def test_every_format_can_be_chosen(capsys):
+    with pytest.raises(SystemExit):
+        import_data.main(["--help"])
+    assert ",".join(FORMATS) in capsys.readouterr().out
+
+
 def test_a_number_that_is_taken_is_told_before_the_folder_is_read(checkout, refused):
     (checkout / "synthct_raw" / "Dataset003_Old").mkdir()
     told = refused("import_data", *IMPORT)
@@ -227,3 +236,13 @@ def test_file_names_of_pairs_are_replaced_where_that_is_asked_for(checkout):
     assert list(raw_dataset(checkout).training) == ["Brain_001"]
     assert_no_secret(checkout)
     assert f"Brain_001,{PATIENT_ID}\n" in (checkout / "key.csv").read_text()
+
+
+@pytest.mark.skipif(not GE.is_dir(), reason="the real scans are not beside the checkout")
+def test_a_real_ct_under_a_tilted_gantry_is_imported(checkout):
+    assert import_data.main(["-i", str(GE), *IMPORT[2:]]) == 0
+    case = raw_dataset(checkout).training["Brain_001"]
+    assert case.ct is not None and not case.mr
+    facts = read_json(checkout / "synthct_raw" / "Dataset003_Brain" / "import.json")["cases"]["Brain_001"]["ct"]
+    assert facts["slices"] == 28 and facts["slices_moved_in_their_planes"]
+    assert volume_litres(head_mask_from_ct(sitk.ReadImage(str(case.ct)))) == pytest.approx(3.4, abs=0.15)  # looked at
