@@ -18,6 +18,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, generate_uid
 
 from synthct.errors import ImageError
+from synthct.imaging.dicom.headers import looks_like_dicom
 
 # Attributes that must be there, though they may be empty (DICOM PS3.3, type 2 of the patient, study, series and frame
 # of reference modules).
@@ -137,6 +138,8 @@ def _silent_pydicom() -> Iterator[None]:
 
 def _header(path: Path, **options: object) -> Dataset:
     try:
+        if not looks_like_dicom(path):  # pydicom would make something of any file
+            raise ImageError(f"{path} is not a DICOM file; give the files of the MR series.")
         return pydicom.dcmread(path, stop_before_pixels=True, force=True, **options)
     except (InvalidDicomError, OSError, EOFError, ValueError, NotImplementedError) as fault:
         raise ImageError(f"{path} cannot be read as DICOM ({type(fault).__name__}); export the series again.") from None

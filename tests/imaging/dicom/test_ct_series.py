@@ -332,6 +332,9 @@ def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_an_mr_that_cannot_be_read_is_told(tmp_path):
-    with pytest.raises(ImageError, match="gone.dcm cannot be read"):
-        write_ct_series(SMALL.place(np.zeros(SMALL.array_shape, np.int16)), tmp_path / "ct", [tmp_path / "gone.dcm"])
-    assert list(tmp_path.iterdir()) == []
+    sct = SMALL.place(np.zeros(SMALL.array_shape, np.int16))
+    (tmp_path / "notes.txt").write_text("no DICOM")
+    for name, words in (("gone.dcm", "cannot be read"), ("notes.txt", "is not a DICOM file")):
+        with pytest.raises(ImageError, match=f"{name} {words}"):
+            write_ct_series(sct, tmp_path / "ct", [tmp_path / name])
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
