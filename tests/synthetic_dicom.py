@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,7 @@ def write_multi_frame(
 
 def compress(folder: Path, compressor: str) -> None:
     """Write every file of a folder anew with the pixels compressed without loss, ``RLE`` or by GDCM."""
+    before = locale.setlocale(locale.LC_ALL)  # GDCM's codecs leave another one, and so another encoding of texts
     for path in sorted(folder.iterdir()):
         if compressor == "RLE":
             image = dcmread(path)
@@ -140,6 +142,7 @@ def compress(folder: Path, compressor: str) -> None:
         writer.SetFileName(str(target))
         writer.Execute(image)
         path.unlink()
+    locale.setlocale(locale.LC_ALL, before)
 
 
 def _transformation(slope: float, intercept: float) -> Dataset:

@@ -168,6 +168,6 @@ def test_pydicom_is_not_loaded_by_image_files_or_a_training(here, model):
         "from synthct.commands import predict\n"
         f"sys.exit(predict.main(['-i', 'images', '-o', 'cts', '-m', {model!r}, '-device', 'cpu']))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     assert Path("cts/P.mha").is_file()
