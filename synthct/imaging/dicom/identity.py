@@ -69,8 +69,8 @@ def identity_of_mr(files: Sequence[Path]) -> Identity:
         ImageError: a file cannot be read.
     """
     with _silent_pydicom():
-        headers = [_header(path, specific_tags=["SOPClassUID", "SOPInstanceUID"]) for path in files[1:]]
-        first = _header(files[0])
+        first = _header(files, 0)
+        headers = [_header(files, i, specific_tags=["SOPClassUID", "SOPInstanceUID"]) for i in range(1, len(files))]
         sources = [_instance(header) for header in (first, *headers)]
         shared = Dataset()
         for name in REQUIRED:
@@ -136,13 +136,14 @@ def _silent_pydicom() -> Iterator[None]:
         yield
 
 
-def _header(path: Path, **options: object) -> Dataset:
+def _header(files: Sequence[Path], index: int, **options: object) -> Dataset:
+    called = f"File {index + 1} of {len(files)} of the MR series"  # paths are often named after patients
     try:
-        if not looks_like_dicom(path):  # pydicom would make something of any file
-            raise ImageError(f"{path} is not a DICOM file; give the files of the MR series.")
-        return pydicom.dcmread(path, stop_before_pixels=True, force=True, **options)
+        if not looks_like_dicom(files[index]):  # pydicom would make something of any file
+            raise ImageError(f"{called} is not DICOM; give the files of the series alone.")
+        return pydicom.dcmread(files[index], stop_before_pixels=True, force=True, **options)
     except (InvalidDicomError, OSError, EOFError, ValueError, NotImplementedError) as fault:
-        raise ImageError(f"{path} cannot be read as DICOM ({type(fault).__name__}); export the series again.") from None
+        raise ImageError(f"{called} cannot be read ({type(fault).__name__}); export the series again.") from None
 
 
 def _instance(header: Dataset) -> tuple[str, str]:
@@ -156,7 +157,10 @@ def _uid(header: Dataset, name: str) -> str:
 
 def _text(header: Dataset, name: str) -> str:
     """The value as DICOM writes it; empty where it is missing or malformed."""
-    value = header.get(name)
+    try:
+        value = header.get(name)
+    except (ValueError, TypeError, NotImplementedError, KeyError):  # bytes that are no value of its kind
+        return ""
     if value is None:
         return ""
     values = value if isinstance(value, (list, pydicom.multival.MultiValue)) else [value]
