@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +34,34 @@ def written_whole(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(folder: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside ``folder``; on success it takes its place, on failure it is removed.
+
+    What a killed process left of an earlier attempt at the same folder is removed first.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.parent.glob(f".*.partial.{glob.escape(folder.name)}"):
+        if _PARTIAL.fullmatch(leftover.name):
+            shutil.rmtree(leftover, ignore_errors=True)
+    temporary, former = (folder.with_name(f".{uuid.uuid4().hex[:8]}.partial.{folder.name}") for _ in range(2))
+    temporary.mkdir()
+    try:
+        yield temporary
+        for path in temporary.iterdir():
+            with open(path, "rb+") as file:
+                os.fsync(file.fileno())
+        if folder.exists():
+            os.replace(folder, former)
+        os.replace(temporary, folder)
+    finally:
+        if former.exists() and not folder.exists():
+            os.replace(former, folder)
+        for leftover in (temporary, former):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,22 @@ def write_series(
     return series_uid
 
 
+def write_mr(mr: sitk.Image, folder: Path, **attributes: Any) -> str:
+    """Write an image as an MR series, slices along its third axis, as values of 0 to 4095; returns the series' UID."""
+    x_mm, y_mm, z_mm = mr.GetSpacing()
+    values = np.clip(np.rint(sitk.GetArrayFromImage(mr)), 0, 4095).astype(np.uint16)
+    positions = np.array([mr.TransformIndexToPhysicalPoint((0, 0, index)) for index in range(len(values))])
+    options = {
+        "modality": "MR",
+        "orientation": tuple(np.reshape(mr.GetDirection(), (3, 3)).T[:2].ravel()),
+        "pixel_spacing": (y_mm, x_mm),
+        "rescale": (1, 0),
+        "image_type": ("ORIGINAL", "PRIMARY", "M"),
+        "SliceThickness": z_mm,
+    }
+    return write_series(folder, values, positions, **(options | attributes))
+
+
 def write_multi_frame(
     path: Path, volume: np.ndarray, positions: np.ndarray, *, modality: str = "MR", orientation=AXIAL,
     rescale: Sequence[tuple[float, float]] = ((1, 0),), **others: Any,
@@ -105,6 +122,7 @@ def write_multi_frame(
 
 def compress(folder: Path, compressor: str) -> None:
     """Write every file of a folder anew with the pixels compressed without loss, ``RLE`` or by GDCM."""
+    before = locale.setlocale(locale.LC_ALL)  # GDCM's codecs leave another one, and so another encoding of texts
     for path in sorted(folder.iterdir()):
         if compressor == "RLE":
             image = dcmread(path)
@@ -124,6 +142,7 @@ def compress(folder: Path, compressor: str) -> None:
         writer.SetFileName(str(target))
         writer.Execute(image)
         path.unlink()
+    locale.setlocale(locale.LC_ALL, before)
 
 
 def _transformation(slope: float, intercept: float) -> Dataset:

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from synthct.errors import DatasetError, PlanError
-from synthct.files import read_json, remove_leftovers, write_json, write_text, written_whole
+from synthct.files import folder_written_whole, read_json, remove_leftovers, write_json, write_text, written_whole
 
 
 def test_a_failure_while_writing_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
@@ -102,3 +102,50 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path):
         read_json(tmp_path / "a.json", DatasetError)
     with pytest.raises(DatasetError, match="cannot be read"):
         read_json(tmp_path, DatasetError)
+
+
+# -- folders ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_takes_the_place_of_the_former_one(tmp_path):
+    for content in ("old", "new"):
+        with folder_written_whole(tmp_path / "deeper" / "ct") as temporary:
+            assert temporary.name.startswith(".") and temporary.parent == tmp_path / "deeper"
+            (temporary / content).write_text(content)
+    assert [path.name for path in (tmp_path / "deeper").rglob("*")] == ["ct", "new"]
+
+
+def test_a_failure_while_writing_a_folder_keeps_the_old_one_and_leaves_nothing_else(tmp_path):
+    (tmp_path / "ct").mkdir()
+    (tmp_path / "ct" / "old").write_text("old")
+    with pytest.raises(RuntimeError), folder_written_whole(tmp_path / "ct") as temporary:
+        (temporary / "half").write_text("half")
+        raise RuntimeError("the disk is full")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["ct", "old"]
+
+
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkeypatch):
+    (tmp_path / "ct").mkdir()
+    (tmp_path / "ct" / "old").write_text("old")
+    replace, calls = os.replace, []
+
+    def second_fails(*paths):
+        calls.append(paths)
+        if len(calls) == 2:
+            raise OSError("no permission")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", second_fails)
+    with pytest.raises(OSError), folder_written_whole(tmp_path / "ct") as temporary:
+        (temporary / "new").write_text("new")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["ct", "old"]
+
+
+def test_what_a_killed_process_left_of_a_folder_is_removed_at_the_next_attempt(tmp_path):
+    for name in (".0123abcd.partial.ct", ".0123abcd.partial.other", ".mine.partial.ct"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half").write_text("half")
+    with folder_written_whole(tmp_path / "ct"):
+        assert not (tmp_path / ".0123abcd.partial.ct").exists()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"ct", ".0123abcd.partial.other", ".mine.partial.ct"}

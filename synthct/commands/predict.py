@@ -6,21 +6,36 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from synthct.commands import console
 from synthct.paths import root_folder
+
+if TYPE_CHECKING:
+    from synthct.imaging.dicom.ct_series import CtSeriesSettings
+
+FORMATS = ("dicom", "nii.gz", "nii", "mha", "mhd", "nrrd")  # as in synthct.inference.folders, which loads slowly
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = console.make_parser(
         "synthct_predict",
-        "Write a synthetic CT in HU, on the MR's own grid, for every MR of a folder. "
+        "Write a synthetic CT in HU for every MR of a folder: image files on the MR's own grid, or DICOM CT series of "
+        "DICOM MRs in any nesting. "
         "Without -d, -tr, -c or -m the model that was trained last is used.",
-        "synthct_predict -i mrs -o cts\nsynthct_predict -i mrs -o cts -d 1 -tr cyclegan -c 2d -f 0 1\n"
+        "synthct_predict -i mrs -o cts\nsynthct_predict -i dicom -o dicom_cts --mr_series MPRAGE --kvp 120\n"
+        "synthct_predict -i mrs -o cts -d 1 -tr cyclegan -c 2d -f 0 1\n"
         "synthct_predict -i mrs -o cts --scheduler tcp://node1:8786",
     )
-    parser.add_argument("-i", dest="input", type=Path, required=True, metavar="FOLDER", help="MRs, PATIENT_0000.nii.gz")
+    parser.add_argument(
+        "-i",
+        dest="input",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="MRs: PATIENT_0000.nii.gz, or DICOM files in any nesting",
+    )
     parser.add_argument("-o", dest="output", type=Path, required=True, metavar="FOLDER", help="for the synthetic CTs")
     parser.add_argument("-m", dest="model_folder", type=Path, metavar="MODEL_FOLDER", help="a model folder, anywhere")
     parser.add_argument("-d", dest="dataset", metavar="ID", help="dataset that the model was trained on")
@@ -36,6 +51,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="auto takes bfloat16 where the device is faster in it; sCTs then differ by less than 1 HU on average "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--output_format",
+        choices=FORMATS,
+        help="dicom: a folder with an axial CT series a patient (default: the MR's format)",
+    )
+    parser.add_argument(
+        "--mr_series",
+        "--series",
+        nargs="+",
+        default=[],
+        metavar="TEXT",
+        help="DICOM in: MR series by number, UID or part of the description; of several texts the first that a "
+        "patient has, or one a channel for a model of several",
+    )
+    parser.add_argument("--kvp", type=console.positive_number, help="DICOM out: tube voltage, kV (default: 120)")
+    parser.add_argument("--manufacturer", metavar="TEXT", help="DICOM out: of the scanner (default: synthct)")
+    parser.add_argument(
+        "--series_description", metavar="TEXT", help="DICOM out (default: Synthetic CT, not for clinical use)"
+    )
     console.add_scheduler(parser)
     return console.run(parser, _run, argv)
 
@@ -47,6 +81,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from synthct.inference.task import ModelFiles
     from synthct.training.device import select_device
 
+    ct_settings = _ct_settings(arguments)
     # The workers of a cluster choose the device each for itself; here the model is then only checked.
     alone = arguments.scheduler is None
     device, reason = select_device(arguments.device if alone else "cpu")
@@ -60,10 +95,36 @@ def _run(arguments: argparse.Namespace) -> None:
     model = ModelFiles.of(folder, folds, device=arguments.device, **how)
     with console.cluster(arguments, reads=[arguments.input, folder], writes=[arguments.output]) as executor:
         written = predict_folder(
-            predictor, arguments.input, arguments.output, executor=executor, model=model, progress=console.progress_bar
+            predictor,
+            arguments.input,
+            arguments.output,
+            output_format=arguments.output_format,
+            ct_settings=ct_settings,
+            mr_series=arguments.mr_series,
+            executor=executor,
+            model=model,
+            progress=console.progress_bar,
         )
     print(f"Wrote {len(written)} synthetic CTs to {arguments.output}")
+    if written[0].is_dir():
+        print(
+            f"The DICOM files name the patient as the MR does, and the model as {predictor.model_hash}. "
+            "They are not for clinical use."
+        )
+        print("Next: read the series into the planning system, and see documentation/how_to.md for its HU table.")
+        return
     print(f"Next, with reference CTs at hand: synthct_evaluate -p {arguments.output} -r REFERENCE_CTS")
+
+
+def _ct_settings(arguments: argparse.Namespace) -> CtSeriesSettings | None:
+    """What the options say of DICOM series; None where they say nothing."""
+    names = ("kvp", "manufacturer", "series_description")
+    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    if not given:
+        return None
+    from synthct.imaging.dicom.ct_series import CtSeriesSettings
+
+    return CtSeriesSettings(**given)
 
 
 def _model_folder(arguments: argparse.Namespace) -> Path:

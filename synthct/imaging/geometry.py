@@ -140,6 +140,11 @@ def _smoothed_for(image: sitk.Image, grid: Grid) -> sitk.Image:
     return image
 
 
+def resample_mask(mask: sitk.Image, grid: Grid) -> sitk.Image:
+    """A mask (0 or 1) on another grid, uint8: 1 where at least half of its linear interpolation is."""
+    return sitk.Cast(resample(mask, grid, outside=0) >= 0.5, sitk.sitkUInt8)
+
+
 def known_region(image: sitk.Image, grid: Grid, transform: sitk.Transform | None = None) -> sitk.Image:
     """1 where a voxel of ``grid`` lies inside the field of view of ``image``, else 0 (uint8): outside is unknown."""
     ones = sitk.Image(image.GetSize(), sitk.sitkUInt8) + 1

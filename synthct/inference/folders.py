@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.errors import ImageError, ModelError
 from synthct.imaging.io import FILE_ENDINGS, image_name
 from synthct.inference.predictor import CHECKPOINT, Predictor, trained_folds
 from synthct.inference.task import ModelFiles, predict_file, predict_task
+from synthct.inference.writers import CtSeriesWriter, ImageFileWriter
 from synthct.parallel import Progress, quiet, run_cases
 
-__all__ = ["list_mrs", "newest_model_folder", "predict_folder", "predict_held_out", "trained_folds"]
+if TYPE_CHECKING:
+    from synthct.imaging.dicom.ct_series import CtSeriesSettings
+    from synthct.inference.dicom_mrs import DicomMr
 
+__all__ = [
+    "OUTPUT_FORMATS",
+    "list_mrs",
+    "newest_model_folder",
+    "predict_folder",
+    "predict_held_out",
+    "trained_folds",
+]
+
+DICOM = "dicom"
+OUTPUT_FORMATS = (DICOM, *(ending[1:] for ending in FILE_ENDINGS))
 logger = logging.getLogger("synthct")
 
 
@@ -64,7 +80,7 @@ def list_mrs(folder: Path, n_channels: int) -> dict[str, tuple[Path, ...]]:
             )
         found[patient][channel] = path
     if not found:
-        raise ImageError(f"{folder} holds no MR: files end in one of {', '.join(FILE_ENDINGS)}.")
+        raise ImageError(f"{folder} holds no MR: files end in one of {', '.join(FILE_ENDINGS)}, or are DICOM.")
     for patient, channels in found.items():
         missing = sorted(set(range(n_channels)) - set(channels))
         extra = sorted(set(channels) - set(range(n_channels)))
@@ -82,47 +98,92 @@ def predict_folder(
     mrs: Path,
     output: Path,
     *,
+    output_format: str | None = None,
+    ct_settings: CtSeriesSettings | None = None,
+    mr_series: Sequence[str] = (),
     executor: Executor | None = None,
     model: ModelFiles | None = None,
     progress: Progress = quiet,
 ) -> list[Path]:
-    """Write an sCT for every MR of a folder, named after the patient and in the MR's file format.
+    """Write an sCT for every MR of a folder, named after the patient; see ``list_dicom_mrs`` for names of DICOM MRs.
 
     Args:
         predictor: the model.
-        mrs: the folder of MRs.
+        mrs: the folder of image files; or, where it holds none, of DICOM files in any nesting.
         output: the folder of sCTs; made where it is missing.
+        output_format: ``dicom``, a folder with a CT series a patient, or an image format such as ``nii.gz``; the MR's
+            by default.
+        ct_settings: of DICOM series, the defaults by default.
+        mr_series: which series of DICOM MRs to take.
         executor: does the work in place of this process, a case a task, such as a cluster's.
         model: with ``executor``, the files of the same model, which each of its workers loads once.
         progress: a display like ``tqdm``.
 
     Returns:
-        The files written.
+        The files written, or the folders of the series.
 
     Raises:
-        ImageError: naming the file that cannot be used.
+        ImageError: naming the file or series that cannot be used, or an option without meaning here.
     """
-    output = Path(output)
-    cases = list_mrs(mrs, predictor.configuration.network.mr_channels)
+    if output_format not in (None, *OUTPUT_FORMATS):
+        raise ImageError(f"'{output_format}' is no output format; there are {', '.join(OUTPUT_FORMATS)}.")
+    output, writer = Path(output), ImageFileWriter()
+    cases = _list_cases(Path(mrs), predictor.configuration.network.mr_channels, mr_series, progress)
     if output.resolve() == Path(mrs).resolve():
         raise ImageError(f"{output} is the folder of the MRs; give another folder with -o.")
-    written = {
-        patient: output / f"{patient}{paths[0].name[len(image_name(paths[0])) :]}" for patient, paths in cases.items()
-    }
+    from_dicom = not isinstance(next(iter(cases.values())), CaseFiles)
+    if output_format == DICOM or (output_format is None and from_dicom):
+        from synthct.imaging.dicom.ct_series import CtSeriesSettings  # loads pydicom
+
+        writer = CtSeriesWriter(ct_settings or CtSeriesSettings())
+        written = {patient: output / patient for patient in cases}
+    else:
+        if ct_settings is not None:
+            raise ImageError("Tube voltage, manufacturer and description are for DICOM; add --output_format dicom.")
+        endings = {patient: f".{output_format}" if output_format else _ending(case) for patient, case in cases.items()}
+        written = {patient: output / f"{patient}{ending}" for patient, ending in endings.items()}
     if executor is not None:
         if model is None:
             raise ValueError("An executor needs the files of the model, so that its workers can load it.")
         tasks = {
-            patient: (model, CaseFiles(patient, tuple(path.absolute() for path in paths), None, None), path.absolute())
-            for (patient, paths), path in zip(cases.items(), written.values())
+            patient: (model, _absolute(case), written[patient].absolute(), writer) for patient, case in cases.items()
         }
         warnings = run_cases(predict_task, tasks, executor=executor, progress=progress, describe="Predicting")
         for warning in (one for of_case in warnings.values() for one in of_case):
             logger.warning(warning)
         return list(written.values())
-    for patient, paths in progress(cases.items(), total=len(cases), desc="Predicting", unit="case"):
-        predict_file(predictor, CaseFiles(patient, paths, None, None), written[patient])
+    for patient, case in progress(cases.items(), total=len(cases), desc="Predicting", unit="case"):
+        predict_file(predictor, case, written[patient], writer)
     return list(written.values())
+
+
+def _list_cases(
+    folder: Path, n_channels: int, mr_series: Sequence[str], progress: Progress
+) -> Mapping[str, CaseFiles | DicomMr]:
+    """Image files where the folder holds any, else DICOM."""
+    if folder.is_dir() and not any(map(image_name, folder.iterdir())):
+        from synthct.inference.dicom_mrs import holds_dicom, list_dicom_mrs  # loads pydicom
+
+        if holds_dicom(folder):
+            found = list_dicom_mrs(folder, n_channels, mr_series, progress=progress)
+            for mr in found.values():
+                logger.info(f"{mr.name}: {len(mr.files)} files")
+            return found
+    files = {name: CaseFiles(name, paths, None, None) for name, paths in list_mrs(folder, n_channels).items()}
+    if mr_series:
+        raise ImageError(f"{folder} holds image files, and --mr_series chooses among DICOM series; leave it out.")
+    return files
+
+
+def _ending(case: CaseFiles | DicomMr) -> str:
+    """The image format of an MR that is not DICOM."""
+    return case.mr[0].name[len(image_name(case.mr[0])) :]
+
+
+def _absolute(case: CaseFiles | DicomMr) -> CaseFiles | DicomMr:
+    if isinstance(case, CaseFiles):  # DICOM series are found by absolute paths
+        return CaseFiles(case.patient, tuple(path.absolute() for path in case.mr), None, None)
+    return case
 
 
 def predict_held_out(

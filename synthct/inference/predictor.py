@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ import torch
 
 from synthct.dataset.images import CaseImages, head_masks
 from synthct.errors import ModelError, PlanError
-from synthct.imaging.geometry import Grid
+from synthct.imaging.geometry import Grid, resample_mask
 from synthct.imaging.head_mask import PLAUSIBLE_VOLUME_L, volume_litres
 from synthct.imaging.intensity import from_network, to_network
 from synthct.imaging.io import check_volume
@@ -22,6 +25,7 @@ from synthct.planning.plan import Configuration, Plan
 from synthct.preprocessing.case import check_channels, slices_of_case
 from synthct.preprocessing.inverse import slices_to_hu, volume_from_slices
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
+from synthct.records import to_plain
 from synthct.training.checkpoint import load_checkpoint
 from synthct.training.device import select_device
 from synthct.training.precision import choose_prediction_precision
@@ -121,18 +125,35 @@ class Predictor:
         networks = [content["networks"] for content in loaded]
         return Predictor(plan, loaded[0]["configuration"], networks, device, precision)
 
+    @cached_property
+    def model_hash(self) -> str:
+        """12 hexadecimal digits that stand for the configuration and the weights, wherever their files lie."""
+        digest = hashlib.sha256(json.dumps(to_plain(self.configuration), sort_keys=True).encode())
+        for network in self._syn_ct:
+            for name, weights in sorted(network.state_dict().items()):
+                digest.update(name.encode())
+                digest.update(np.ascontiguousarray(weights.cpu().numpy()))
+        return digest.hexdigest()[:12]
+
     def predict(
-        self, mr: sitk.Image | Sequence[sitk.Image], *, head_mask: sitk.Image | None = None, name: str = "The MR"
+        self,
+        mr: sitk.Image | Sequence[sitk.Image],
+        *,
+        head_mask: sitk.Image | None = None,
+        grid: Grid | None = None,
+        name: str = "The MR",
     ) -> sitk.Image:
         """Synthesise a CT; a warning is logged where the MR is unlike those that the model was trained on.
 
         Args:
             mr: the MR, or its channels in the model's order, in scanner units, any grid.
             head_mask: non-zero inside the head, any grid; found in the MR by default.
+            grid: of the sCT, in the MR's physical space; the network's slices are sampled on it directly, so that
+                another grid than the MR's costs no second interpolation. The MR's own by default.
             name: of the MR in messages, such as its path.
 
         Returns:
-            int16 HU with the MR's size, spacing, origin and direction; -1000 outside the head.
+            int16 HU with the size, spacing, origin and direction of the MR, or of ``grid``; -1000 outside the head.
 
         Raises:
             ImageError: an image is no scalar 3-D volume of finite values, the channels do not fit, or no head was
@@ -144,7 +165,8 @@ class Predictor:
         for doubt in self._doubts(images, masks.mr):
             _logger.warning(doubt)
         hu = slices_to_hu(self.synthesize(stack), self.configuration.preprocessing)
-        return volume_from_slices(hu, Grid.from_plain(stack.info["grid"]), masks.mr)
+        head = masks.mr if grid is None else resample_mask(masks.mr, grid)
+        return volume_from_slices(hu, Grid.from_plain(stack.info["grid"]), head)
 
     def cycle(self, mr: sitk.Image | Sequence[sitk.Image], position: float = 0.5) -> CycleSlice:
         """MR -> sCT -> MR for the slice at a relative position through the head (0: first slice, 1: last).

@@ -1,4 +1,4 @@
-"""One MR file to one sCT file: with a predictor at hand, or as a task for a worker that loads the model itself."""
+"""One MR to one sCT: with a predictor at hand, or as a task for a worker that loads the model itself."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from synthct.dataset.images import read_case
 from synthct.dataset.raw import CaseFiles
 from synthct.errors import ImageError
-from synthct.imaging.io import write_image
 from synthct.inference.predictor import CHECKPOINT, Predictor, trained_folds
+from synthct.inference.writers import ImageFileWriter, Writer
 from synthct.training.device import select_device
 
+if TYPE_CHECKING:
+    from synthct.inference.dicom_mrs import DicomMr
+
+IMAGE_FILE = ImageFileWriter()
 _one_at_a_time = threading.Lock()
 _logger = logging.getLogger("synthct")
 
@@ -57,17 +62,28 @@ class ModelFiles:
         return ModelFiles(folder, names, checkpoint, device, precision, written)
 
 
-def predict_file(predictor: Predictor, case: CaseFiles, path: Path) -> None:
+def predict_file(predictor: Predictor, case: CaseFiles | DicomMr, path: Path, writer: Writer = IMAGE_FILE) -> None:
     """Write the sCT of a patient's MR.
 
+    Args:
+        predictor: the model.
+        case: files of images, or DICOM series.
+        path: of the sCT; a folder for a DICOM series.
+        writer: of the output format.
+
     Raises:
-        ImageError: naming the file that cannot be used.
+        ImageError: naming the file or series that cannot be used.
     """
-    images = read_case(CaseFiles(case.patient, case.mr, None, case.mask))
-    write_image(predictor.predict(images.mr, head_mask=images.given_mask, name=str(case.mr[0])), path)
+    if isinstance(case, CaseFiles):
+        images = read_case(CaseFiles(case.patient, case.mr, None, case.mask))
+        mr, mask, name = images.mr, images.given_mask, str(case.mr[0])
+    else:
+        mr, mask, name = case.read(), None, case.name
+    sct = predictor.predict(mr, head_mask=mask, grid=writer.grid(mr[0]), name=name)
+    writer.write(sct, case, path, predictor.model_hash)
 
 
-def predict_task(model: ModelFiles, case: CaseFiles, path: Path) -> list[str]:
+def predict_task(model: ModelFiles, case: CaseFiles | DicomMr, path: Path, writer: Writer = IMAGE_FILE) -> list[str]:
     """``predict_file`` in a worker, which keeps the model in memory for its next case.
 
     Returns:
@@ -81,7 +97,7 @@ def predict_task(model: ModelFiles, case: CaseFiles, path: Path) -> list[str]:
     _logger.addHandler(warnings)
     try:
         with _one_at_a_time:  # the threads of a worker share one model
-            predict_file(_load(model), case, path)
+            predict_file(_load(model), case, path, writer)
     except OSError as fault:
         raise ImageError(f"{fault.filename or path}: {fault.strerror or fault}.") from None
     finally:

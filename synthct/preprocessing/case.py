@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from synthct.dataset.images import CaseImages, HeadMasks, head_masks
 from synthct.errors import ImageError
 from synthct.imaging.field_of_view import scanned_on, with_padding_as
-from synthct.imaging.geometry import Grid, resample, slice_grid
+from synthct.imaging.geometry import Grid, resample, resample_mask, slice_grid
 from synthct.imaging.intensity import to_grey_levels
 from synthct.planning.plan import MrWindow, PreprocessingPlan
 from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, SliceStack
@@ -88,11 +88,11 @@ def _regions(images: CaseImages, masks: HeadMasks, grid: Grid) -> np.ndarray:
     head = np.zeros(grid.array_shape, bool)
     regions = np.zeros(grid.array_shape, np.uint8)
     if images.mr:
-        head = _on_grid(masks.mr, grid)
+        head = _array(resample_mask(masks.mr, grid)) > 0
         regions[scanned_on(images.mr_scanned, grid)] |= MR_KNOWN
     if images.ct is not None:
         known = scanned_on(images.ct_scanned, grid)
-        head = np.where(known, _on_grid(masks.ct, grid), head)
+        head = np.where(known, _array(resample_mask(masks.ct, grid)) > 0, head)
         regions[known] |= CT_KNOWN
     regions[head] |= HEAD
     return regions
@@ -127,10 +127,6 @@ def _one_after_the_other(mr_alone: SliceStack, ct_alone: SliceStack, plane: str)
         ct=fitted(ct_alone.ct, n_mr, 0),
         regions=fitted(mr_alone.regions, 0, n_ct) | fitted(ct_alone.regions, n_mr, 0),
     )
-
-
-def _on_grid(mask: sitk.Image, grid: Grid) -> np.ndarray:
-    return _array(resample(mask, grid, interpolation="linear", outside=0)) >= 0.5
 
 
 def _array(image: sitk.Image) -> np.ndarray:

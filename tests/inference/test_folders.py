@@ -112,6 +112,12 @@ def test_an_mr_that_cannot_be_used_is_told_by_file_and_leaves_nothing(mrs, tmp_p
     assert not (tmp_path / "cts").exists() or not list((tmp_path / "cts").iterdir())
 
 
+def test_an_unknown_output_format_is_told(mrs, tmp_path):
+    touch(mrs, "P.nii")
+    with pytest.raises(ImageError, match="'png' is no output format; there are dicom, nii.gz"):
+        predict_folder(predictor_of(), mrs, tmp_path / "cts", output_format="png")
+
+
 def test_the_folder_of_the_mrs_is_not_written_to(mrs):
     touch(mrs, "P.nii")
     with pytest.raises(ImageError, match="give another folder"):

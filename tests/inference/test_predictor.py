@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from scipy import ndimage
 from synthetic_datasets import small_configuration, small_plan
-from synthetic_heads import head_mr, head_truth, make_grid, same_geometry
+from synthetic_heads import head_mr, head_truth, make_grid, points_mm, same_geometry, smooth_hu
 from tiny_models import tiny_networks, write_checkpoint, write_model
 
 from synthct.errors import ImageError, ModelError
+from synthct.imaging.axial import axial_grid, on_axial_grid
+from synthct.imaging.geometry import Grid
+from synthct.imaging.head_mask import volume_litres
 from synthct.inference import Predictor
 from synthct.planning.plan import MrWindow, Plan
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
@@ -74,6 +78,50 @@ def test_a_given_mask_on_any_grid_is_the_head():
     assert (hu > -1000).sum() * 0.006**3 == pytest.approx(0.001, rel=0.25)  # m3
 
 
+@pytest.mark.parametrize("orientation", ["PIL", "PIR"], ids=["sagittal", "oblique"])
+def test_an_sct_on_an_axial_grid_is_sampled_once_from_the_slices_at_the_same_points(orientation, monkeypatch):
+    tilt = (12, -9, 7) if orientation == "PIR" else (0, 0, 0)
+    centre = (310.7, -420.3, 999.9)
+    mr_grid = make_grid((60, 80, 80), (3.3, 3.0, 3.0), orientation, tilt, centre)
+    predictor, wanted = predictor_of(), axial_grid(mr_grid)
+
+    def field(grid: Grid) -> np.ndarray:
+        return smooth_hu(points_mm(grid) - np.reshape(centre, (3, 1, 1, 1)))
+
+    def perfect_network(stack: SliceStack) -> np.ndarray:
+        return (field(Grid.from_plain(stack.info["grid"])) + 600) / 1000 - 1  # the window is [-600, 1400] HU
+
+    monkeypatch.setattr(predictor, "synthesize", perfect_network)
+    mr = head_mr(mr_grid, centre_mm=centre)
+    sct = predictor.predict(mr, grid=wanted)
+    assert Grid.of(sct) == wanted and sct.GetPixelID() == sitk.sitkInt16
+    head = ndimage.binary_erosion(hu_of(sct) > -1000, iterations=4)
+    truth = sitk.GetArrayFromImage(head_truth(wanted, centre_mm=centre)) > 0
+    assert head.sum() > 50_000 and (truth[head]).mean() > 0.99
+    on_mr_grid = predictor.predict(mr)
+    assert volume_litres(sct > -1000) == pytest.approx(volume_litres(on_mr_grid > -1000), rel=0.01)
+    once = np.abs(hu_of(sct) - field(wanted))[head].mean()
+    twice = sitk.GetArrayFromImage(on_axial_grid(on_mr_grid, outside=-1000))
+    assert once < 2  # HU
+    assert once < np.abs(twice - field(wanted))[head].mean()
+
+
+def test_a_model_is_known_by_its_weights_and_configuration(folder, tmp_path):
+    copied = shutil.copytree(folder, tmp_path / "copy")
+    one, same = (Predictor.from_model_folder(path, device="cpu").model_hash for path in (folder, copied))
+    assert one == same and len(one) == 12 and int(one, 16)
+    plan = Plan.load(folder / "plans.json")
+    weights = [tiny_networks(plan, seed) for seed in (0, 1)]
+    assert Predictor(plan, "small", weights, "cpu").model_hash == one
+    others = [
+        Predictor.from_model_folder(folder, ["1"], device="cpu").model_hash,
+        Predictor(plan, "small", weights[:1], "cpu").model_hash,
+        Predictor(plan, "small", weights[::-1], "cpu").model_hash,
+        Predictor(small_plan(ct_window_hu=(-1000.0, 2000.0)), "small", weights, "cpu").model_hash,
+    ]
+    assert len({one, *others}) == 5
+
+
 def test_the_same_mr_gives_the_same_sct():
     one, other = (hu_of(predictor_of().predict(head_mr(GRID))) for _ in range(2))
     assert np.array_equal(one, other)
@@ -100,8 +148,9 @@ def test_a_slice_without_head_is_air_whatever_the_network_makes_of_it(precision)
 
 def test_precisions_differ_by_little(folder):
     mr = head_mr(GRID)
-    scts = [Predictor.from_model_folder(folder, device="cpu", precision=p).predict(mr) for p in ("float32", "bfloat16")]
-    one, other = (hu_of(sct) for sct in scts)
+    predictors = [Predictor.from_model_folder(folder, device="cpu", precision=p) for p in ("float32", "bfloat16")]
+    one, other = (hu_of(predictor.predict(mr)) for predictor in predictors)
+    assert predictors[0].model_hash == predictors[1].model_hash
     assert 0 < np.abs(one - other)[one > -1000].mean() < 5
 
 

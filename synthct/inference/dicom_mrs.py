@@ -1,0 +1,116 @@
+"""The DICOM MRs of a folder tree: for each patient the series that the model is to see."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from synthct.dataset.importers.cases import numbered
+from synthct.dataset.importers.dicom_tree import choose_series, holds_dicom
+from synthct.errors import ImageError
+from synthct.imaging.dicom import DicomSeries, find_series, read_series
+from synthct.imaging.dicom.stacking import stack_slices
+from synthct.parallel import Progress, quiet
+
+__all__ = ["DicomMr", "holds_dicom", "list_dicom_mrs", "output_name"]
+
+THIN_MM = 2.0  # slices of a 3-D acquisition lie closer than this
+
+
+@dataclass(frozen=True)
+class DicomMr:
+    """The MR of one patient.
+
+    Attributes:
+        patient: what outputs are called; tells nothing about the patient.
+        series: one a channel, in the model's order.
+    """
+
+    patient: str
+    series: tuple[DicomSeries, ...]
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"{self.patient} ({', '.join(one.name for one in self.series)})"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files, those of the first channel first."""
+        return tuple(dict.fromkeys(path for one in self.series for path in one.files))
+
+    def read(self) -> tuple[sitk.Image, ...]:
+        """The channels, in scanner units.
+
+        Raises:
+            ImageError: naming the series.
+        """
+        return tuple(map(read_series, self.series))
+
+
+def list_dicom_mrs(
+    folder: Path, n_channels: int, mr_series: Sequence[str] = (), *, progress: Progress = quiet
+) -> dict[str, DicomMr]:
+    """The MR of every patient below a folder, by output name.
+
+    An output is called ``SCT_`` and ten hexadecimal digits of a hash of PatientID and SeriesInstanceUID: the same MR
+    always gets the same name, another MR another one, and the name tells nothing about the patient.
+
+    Args:
+        folder: any nesting.
+        n_channels: of the model.
+        mr_series: which series to take, by number, UID or a part of the description. For a model of one channel the
+            first of the texts that means any series of the patient chooses; for a model of several they are one a
+            channel. Without, the one volume that a patient has is taken; of several the only one with thin slices.
+        progress: a display like ``tqdm``.
+
+    Raises:
+        ImageError: there is no MR, or none can be chosen for a patient; no message names a patient or a path below
+            the folder.
+    """
+    if n_channels > 1 and len(mr_series) != n_channels:
+        raise ImageError(
+            f"The model needs {n_channels} MR channels; give --mr_series {n_channels} texts, one a channel in the "
+            "model's order, by number or a part of the description."
+        )
+    texts = [[text] for text in mr_series] if n_channels > 1 else [mr_series]
+    by_patient: dict[str, list[DicomSeries]] = {}
+    for series in find_series(Path(folder).absolute(), progress):
+        if series.modality == "MR":
+            by_patient.setdefault(series.patient_id, []).append(series)
+    if not by_patient:
+        raise ImageError(f"{folder} holds DICOM files but no MR images among them; give the folder of the MRs with -i.")
+    found, problems = {}, []
+    for key, patient in numbered("Patient", by_patient).items():
+        try:
+            chosen = tuple(_chosen(by_patient[key], of_channel) for of_channel in texts)
+        except ImageError as fault:
+            problems.append(f"{folder}, {patient}: {fault}")
+            continue
+        name = output_name(chosen)
+        found[name] = DicomMr(name, chosen)
+    if problems:
+        raise ImageError("\n".join(problems))
+    return dict(sorted(found.items()))
+
+
+def output_name(series: Sequence[DicomSeries]) -> str:
+    """What the sCT of an MR is called, a series a channel."""
+    told = [(one.patient_id, one.series_uid, one.part) for one in series]  # copied data may share UIDs
+    return f"SCT_{hashlib.sha256(repr(told).encode()).hexdigest()[:10]}"
+
+
+def _chosen(candidates: Sequence[DicomSeries], wanted: Sequence[str]) -> DicomSeries:
+    if not wanted:
+        thin = [one for one in candidates if not (one.unfit or one.derived) and one.slice_gap_mm <= THIN_MM]
+        candidates = thin if len(thin) == 1 else candidates
+    series = choose_series(candidates, wanted)
+    if series is None:
+        listed = ", ".join(f"{one.name} ({one.unfit})" for one in candidates)
+        raise ImageError(f"no MR series is a volume of the head: {listed}; choose one with --mr_series, or remove it.")
+    stack_slices(series)  # raises where slices are missing, before a network is run
+    return series

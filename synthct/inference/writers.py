@@ -1,0 +1,69 @@
+"""How an sCT is written: as an image file on the MR's own grid, or as a DICOM CT series on an axial one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import SimpleITK as sitk
+
+from synthct import __version__
+from synthct.dataset.raw import CaseFiles
+from synthct.imaging.axial import axial_grid
+from synthct.imaging.geometry import Grid
+from synthct.imaging.io import write_image
+
+if TYPE_CHECKING:  # pydicom is loaded where DICOM is read or written, and not for a training
+    from synthct.imaging.dicom.ct_series import CtSeriesSettings
+    from synthct.inference.dicom_mrs import DicomMr
+
+
+class Writer(Protocol):
+    """What a prediction asks of an output format; travels to a worker."""
+
+    def grid(self, mr: sitk.Image) -> Grid | None:
+        """The grid on which the sCT is wanted; None for the MR's own."""
+
+    def write(self, sct: sitk.Image, case: CaseFiles | DicomMr, path: Path, model_hash: str) -> None:
+        """Write the sCT of a case, whole or not at all."""
+
+
+@dataclass(frozen=True)
+class ImageFileWriter:
+    """An image file in the format that the path's ending says."""
+
+    def grid(self, mr: sitk.Image) -> Grid | None:
+        """The MR's own."""
+        return None
+
+    def write(self, sct: sitk.Image, case: CaseFiles | DicomMr, path: Path, model_hash: str) -> None:
+        """Write the file.
+
+        Raises:
+            ImageError: it cannot be written.
+        """
+        write_image(sct, path)
+
+
+@dataclass(frozen=True)
+class CtSeriesWriter:
+    """A folder with a DICOM CT series, in the patient and study of a DICOM MR or in new ones."""
+
+    settings: CtSeriesSettings
+
+    def grid(self, mr: sitk.Image) -> Grid | None:
+        """Axial, over the MR's field of view: the network's slices are sampled on it directly."""
+        return axial_grid(Grid.of(mr))
+
+    def write(self, sct: sitk.Image, case: CaseFiles | DicomMr, path: Path, model_hash: str) -> None:
+        """Write the series.
+
+        Raises:
+            ImageError: the MR's headers cannot be read or the folder cannot be written.
+        """
+        from synthct.imaging.dicom.ct_series import write_ct_series
+
+        derivation = f"Synthetic CT computed from MR by synthct {__version__}, model {model_hash}"
+        source = case.patient if isinstance(case, CaseFiles) else case.files
+        write_ct_series(sct, path, source, self.settings, derivation=derivation)
