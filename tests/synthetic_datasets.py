@@ -10,7 +10,9 @@ from pathlib import Path
 import SimpleITK as sitk
 from synthetic_heads import head_ct, head_mr, make_grid
 
-from synthct.dataset.raw import RawDataset
+from synthct.dataset.raw import CaseFiles, RawDataset
+from synthct.dataset.registration import FORMAT_VERSION, RegisterMode, Registration, RegistrationRecord
+from synthct.imaging.alignment import Alignment
 from synthct.planning.fingerprint import CaseFacts, Fingerprint, VolumeFacts
 from synthct.planning.plan import Configuration, MrWindow, NetworkPlan, Plan
 from synthct.planning.planner import seed_configuration
@@ -54,6 +56,23 @@ def write_dataset(
             ct = head_ct(make_grid(size, spacing_mm, "RAS", centre_mm=(3, 2, 4)), **head)
             write_image(ct, folder / f"targets{part}" / f"{patient}{ending}")
     return RawDataset.open(folder)
+
+
+def keep_registration(
+    case: CaseFiles,
+    folder: Path,
+    *,
+    mode: RegisterMode = "auto",
+    status: str = "registered",
+    shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    objections: tuple[str, ...] = (),
+) -> None:
+    """Keep a registration of these files in ``folder``, as if it had been found."""
+    folder.mkdir(parents=True, exist_ok=True)
+    alignment = Alignment(shift_mm=1.0, rotation_deg=2.0, overlap=0.9, head_dice=0.97, bone_darkness=0.9)
+    registration = Registration.of(sitk.TranslationTransform(3, shift_mm), status, alignment, objections)
+    record = RegistrationRecord(FORMAT_VERSION, mode, case.files_key(), registration)
+    record.save(folder / f"{case.patient}.json")
 
 
 def small_configuration(mr_channels: int = 1, **preprocessing) -> Configuration:

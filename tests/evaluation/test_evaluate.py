@@ -1,14 +1,18 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from made_up import SHAPE, head_ct, head_mr, image, make_model, make_raw
+from synthetic_datasets import keep_registration, small_plan
 
 from synthct.dataset.raw import RawDataset
+from synthct.dataset.registration import REGISTRATIONS
 from synthct.errors import DatasetError, ModelError
 from synthct.evaluation.evaluate import evaluate_dataset, evaluate_folders
 from synthct.imaging.io import write_image
+from synthct.planning.plan import Plan
 
 PATIENTS = ["P1", "P2", "P3", "MR_ONLY"]
 CT_MEANS = {"P1": (100.0, 1.0), "P2": (40.0, 3.0), "P3": (30.0, 1.0, 38.0), "MR_ONLY": (0.0, 0.0)}
@@ -89,6 +93,27 @@ def test_a_dataset_without_pairs_is_an_error(tmp_path):
     raw = make_raw(tmp_path / "Dataset002_MrOnly", ["P1"], without_ct=("P1",))
     with pytest.raises(DatasetError, match="no patient has both an MR and a CT that are aligned, so there is"):
         evaluate_dataset(raw, tmp_path)
+
+
+def test_registered_pairs_are_scored_where_they_were_registered_and_failed_ones_not_at_all(raw, results, tmp_path):
+    preprocessed = tmp_path / "preprocessed"
+    replace(small_plan(), register="auto").save(preprocessed / "plans.json")
+    as_they_lie = evaluate_dataset(raw, results)
+    keep_registration(raw.training["P1"], preprocessed / REGISTRATIONS, shift_mm=(10.0, 0.0, 0.0))
+    keep_registration(raw.training["P2"], preprocessed / REGISTRATIONS, status="failed")
+    evaluation = evaluate_dataset(raw, results, preprocessed)
+    assert [row.patient for row in evaluation.rows["pix2pix"]] == ["P1", "P3"]
+    assert "P2 is left out: the registration of his CT to his MR failed." in evaluation.warnings
+    assert any(warning.startswith("P3: his files have changed") for warning in evaluation.warnings)
+    moved, before = (one.rows["pix2pix"][0].voxels for one in (evaluation, as_they_lie))
+    assert moved < 0.95 * before  # the head of the CT has left that of the MR by 10 mm
+
+
+def test_models_of_registered_pairs_ask_for_the_registrations(raw, results):
+    plan = results / "pix2pix__plans__2d" / "plans.json"
+    replace(Plan.load(plan), register="always").save(plan)
+    with pytest.raises(DatasetError, match="was trained on registered pairs, and synthct_preprocessed is missing"):
+        evaluate_dataset(raw, results)
 
 
 def test_results_without_predictions_name_the_command(raw, tmp_path):

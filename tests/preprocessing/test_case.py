@@ -188,3 +188,19 @@ def test_channels_must_be_as_many_and_on_one_grid():
         check_channels((mr,), 2, "M")
     with pytest.raises(ImageError, match="channel 1 lies on another grid"):
         check_channels((mr, head_mr(make_grid((30, 30, 30)))), 2, "M")
+
+
+def test_scans_that_are_not_aligned_are_laid_out_one_after_the_other():
+    mr, ct = head_mr(GRID), head_ct(make_grid((80, 110, 70), (3, 3, 3), centre_mm=(40, -30, 20)), size=1.3)
+    plan = plan_with(slice_size=(64, 64))
+    stack = slices_of_case(CaseImages("P", (mr,), ct, aligned=False), plan)
+    alone = [slices_of_case(images, plan) for images in (CaseImages("P", (mr,)), CaseImages("P", (), ct))]
+    n_mr = len(alone[0].regions)
+    assert len(stack.regions) == n_mr + len(alone[1].regions)
+    assert not bits(stack, MR_KNOWN | CT_KNOWN).any()
+    assert not stack.mr[:, n_mr:].any() and not stack.ct[:n_mr].any()
+    for image, one in ((stack.mr[0, :n_mr], alone[0].mr[0]), (stack.ct[n_mr:], alone[1].ct)):
+        rows, cols = one.shape[1:]
+        left = (image.shape[2] - cols) // 2
+        np.testing.assert_array_equal(image[:, :rows, left : left + cols], one)
+        assert image.sum() == one.sum()

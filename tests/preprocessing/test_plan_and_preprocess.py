@@ -7,14 +7,18 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import SimpleITK as sitk
-from synthetic_datasets import PAIRED, write_dataset
+from synthetic_datasets import PAIRED, keep_registration, write_dataset
 
 from synthct.dataset.raw import RawDataset
+from synthct.dataset.registration import REGISTRATIONS
 from synthct.errors import DatasetError, PlanError
+from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import Plan
 from synthct.preprocessing.plan_and_preprocess import plan_and_preprocess
+from synthct.preprocessing.slice_stack import CT_KNOWN, MR_KNOWN, SliceStack
 
 PATIENTS = {"P1": PAIRED, "P2": PAIRED, "P3": PAIRED, "M": {"mr"}, "C": {"ct"}}
 JSONS = {"dataset.json", "dataset_fingerprint.json", "plans.json", "splits_final.json"}
@@ -318,3 +322,64 @@ def test_a_patient_without_a_head_is_told_by_file(tmp_path):
     sitk.WriteImage(sitk.Clamp(sitk.ReadImage(str(ct)), upperBound=-500), str(ct))
     with pytest.raises(DatasetError, match="P.nii.gz: no head was found"):
         plan_and_preprocess(RawDataset.open(raw.folder), tmp_path / "out")
+
+
+# -- registration --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(raw_folder, folder):
+    """Registrations as ``--register auto`` would have left them: P1's CT is 12 mm off, P2's failed, P3's is aligned."""
+    cases = RawDataset.open(raw_folder).training
+    there = folder / REGISTRATIONS
+    keep_registration(cases["P1"], there, shift_mm=(12.0, 0.0, 0.0))
+    keep_registration(cases["P2"], there, status="failed", objections=("the CT covers only 10% of the MR's head",))
+    keep_registration(cases["P3"], there, status="aligned")
+
+
+def test_who_failed_to_be_registered_is_used_but_not_as_a_pair(run, folder, kept, caplog):
+    run(register="auto")
+    pairs = {
+        patient: case.paired for patient, case in Fingerprint.load(folder / "dataset_fingerprint.json").cases.items()
+    }
+    assert pairs == {"P1": True, "P2": False, "P3": True, "M": False, "C": False}
+    facts = {p: SliceStack.load_facts(folder / "2d_lowres" / f"{p}.npz") for p in ("P1", "P2")}
+    assert facts["P1"].paired and not facts["P2"].paired
+    assert facts["P2"].head_fraction(MR_KNOWN).any() and facts["P2"].head_fraction(CT_KNOWN).any()
+    held_out = [fold["val"] for fold in json.loads((folder / "splits_final.json").read_text())]
+    assert sorted(sum(held_out, [])) == ["P1", "P3"]
+    told = "P2: the registration of CT to MR failed (the CT covers only 10% of the MR's head)"
+    assert any(told in message and "not as a pair" in message for message in caplog.messages)
+
+
+def test_the_mode_is_remembered_until_another_is_asked_for(run, folder, kept):
+    assert run(register="auto").register == "auto"
+    first = times(folder)
+    assert run().register == "auto"
+    assert times(folder) == first
+    assert run(register="off").register == "off"
+    assert Fingerprint.load(folder / "dataset_fingerprint.json").cases["P2"].paired
+
+
+def test_a_registered_ct_lies_elsewhere_in_the_slices(run, folder, kept):
+    run(register="auto")
+    registered = SliceStack.load(folder / "2d_lowres" / "P1.npz")
+    run(register="off")
+    as_it_lies = SliceStack.load(folder / "2d_lowres" / "P1.npz")
+    assert (registered.mr == as_it_lies.mr).mean() > 0.95  # but where the heads' outlines differ
+    shift = np.argmax([agreement(registered.ct, np.roll(as_it_lies.ct, by, axis=0)) for by in range(-12, 13)]) - 12
+    assert abs(shift) * registered.info["grid"]["spacing_mm_xyz"][2] == pytest.approx(12, abs=3)
+
+
+def test_scans_that_lie_apart_are_a_problem_only_where_they_are_not_registered(raw_folder, folder, run):
+    path = raw_folder / "targetsTr" / "P1.nii.gz"
+    ct = sitk.ReadImage(str(path))
+    ct.SetOrigin((2000.0, 0.0, 0.0))
+    sitk.WriteImage(ct, str(path))
+    with pytest.raises(DatasetError, match="register the CT to the MR"):
+        run(verify_only=True)
+    assert run(verify_only=True, register="auto") is None
+
+
+def agreement(one, other) -> float:
+    return float(((one > 0) & (other > 0)).sum())
