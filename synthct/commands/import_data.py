@@ -119,7 +119,8 @@ def _run(arguments: argparse.Namespace) -> None:
             "that they are registered, and pix2pix and the evaluation need pairs that are."
         )
     n_all = len(imported.training) + len(imported.test)
-    print(f"Wrote {n_all} patients ({len(imported.training)} training, {len(imported.test)} test) to {imported.folder}")
+    parts = f"{len(imported.training)} training, {len(imported.test)} test"
+    print(f"Wrote {n_all} patient{'s' * (n_all != 1)} ({parts}) to {imported.folder}")
     register = " --register auto" if imported.other_frames else ""
     print(f"Next: synthct_plan_and_preprocess -d {arguments.dataset}{register}")
 

@@ -116,10 +116,11 @@ def _report(raw: RawDataset, fingerprint: Fingerprint, spacing_mm: tuple[float, 
     findings = load_all_findings(folder, raw.training)
     path = write_report(folder, raw.name, findings, spacing_mm=spacing_mm, hints=hints_of_dataset(fingerprint))
     flagged = [one for one in findings.values() if one.flags]
-    for one in flagged[:MOST_WARNINGS]:
+    untold = [one for one in flagged if raw.training[one.patient].aligned]  # failed registrations have been told
+    for one in untold[:MOST_WARNINGS]:
         logger.warning(f"{one.patient}: {' '.join(one.flags)}")
-    if len(flagged) > MOST_WARNINGS:
-        logger.warning(f"and {len(flagged) - MOST_WARNINGS} more flagged cases, see the report.")
+    if len(untold) > MOST_WARNINGS:
+        logger.warning(f"and {len(untold) - MOST_WARNINGS} more flagged cases, see the report.")
     logger.info(f"Pictures of all {len(findings)} cases, {len(flagged)} of them flagged, are in {path}")
 
 
