@@ -1,0 +1,100 @@
+"""Masks on a working grid of about 2 mm, and balls in mm on it.
+
+Balls of a radius in mm are distance thresholds, so that anisotropic voxels and any spacing behave alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+from synthct.imaging.geometry import bounding_box
+
+WORKING_SPACING_MM = 2.0  # fine enough for the skin, coarse enough for a second a head
+
+
+def at_working_spacing(image: sitk.Image) -> sitk.Image:
+    """Float image over the same extent whose voxels are means of whole blocks of voxels, about 2 mm wide."""
+    factors = [max(1, round(WORKING_SPACING_MM / spacing)) for spacing in image.GetSpacing()]
+    remainder = [-size % factor for size, factor in zip(image.GetSize(), factors)]
+    # The last block is filled up with its own border, so that a neck cut by the field of view stays in.
+    padded = sitk.ZeroFluxNeumannPad(image, [0, 0, 0], remainder)
+    return sitk.Cast(sitk.BinShrink(padded, factors), sitk.sitkFloat32)
+
+
+def on_grid_of(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
+    """The working mask on the image's own grid.
+
+    Distances are interpolated, not the mask, so that the border lies between the working voxels without steps.
+    """
+    part, _ = _part_with(mask, 2.0 * max(mask.GetSpacing()))
+    if part is None:
+        return sitk.Cast(image != image, sitk.sitkUInt8)
+    far_mm = 1e3
+    distance = sitk.Resample(distance_mm(part), image, sitk.Transform(), sitk.sitkLinear, far_mm)
+    half_voxel_mm = min(mask.GetSpacing()) / 2  # the distance is 0 at the centres of the outermost voxels
+    return sitk.Cast(distance <= half_voxel_mm, sitk.sitkUInt8)
+
+
+def distance_mm(mask: sitk.Image) -> sitk.Image:
+    """Signed distance to the mask's border, negative inside."""
+    return sitk.SignedMaurerDistanceMap(mask, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
+
+
+def dilated(mask: sitk.Image, radius_mm: float) -> sitk.Image:
+    """Dilation with a ball."""
+    return _around_mask(mask, radius_mm, lambda part: distance_mm(part) <= radius_mm)
+
+
+def eroded(mask: sitk.Image, radius_mm: float) -> sitk.Image:
+    """Erosion in which the image's border erodes nothing: a neck cut by the field of view goes on outside."""
+    half_voxel_mm = min(mask.GetSpacing()) / 2  # the surface lies that far outside the centres where the distance is 0
+    depth_mm = max(radius_mm - half_voxel_mm, 0.0)
+    return _around_mask(mask, 0.0, lambda part: distance_mm(part) < -depth_mm)
+
+
+def _around_mask(mask: sitk.Image, margin_mm: float, action: Callable[[sitk.Image], sitk.Image]) -> sitk.Image:
+    """What an action makes of the part of the image that holds the mask and a margin; 0 elsewhere: distances are slow."""
+    part, start = _part_with(mask, margin_mm)
+    if part is None:
+        return mask
+    result = sitk.Image(mask.GetSize(), sitk.sitkUInt8)
+    result.CopyInformation(mask)
+    return sitk.Paste(result, action(part), part.GetSize(), [0, 0, 0], start)
+
+
+def _part_with(mask: sitk.Image, margin_mm: float) -> tuple[sitk.Image | None, list[int]]:
+    """The part that holds the mask and at least a voxel more, and the index where it starts; None of an empty mask."""
+    if not sitk.GetArrayViewFromImage(mask).any():
+        return None, [0, 0, 0]
+    margin = np.ceil(margin_mm / np.array(mask.GetSpacing())).astype(int) + 1
+    box = bounding_box(mask)
+    start = np.maximum(box[:, 0] - margin, 0)
+    stop = np.minimum(box[:, 1] + margin, mask.GetSize())
+    return sitk.RegionOfInterest(mask, (stop - start).tolist(), start.tolist()), start.tolist()
+
+
+def largest_component(mask: sitk.Image) -> sitk.Image:
+    """The largest piece of a mask."""
+    return sitk.RelabelComponent(sitk.ConnectedComponent(mask), sortByObjectSize=True) == 1
+
+
+def filled(mask: sitk.Image, closing_mm: float) -> sitk.Image:
+    """Close gaps narrower than twice ``closing_mm``, then fill cavities in 3-D and slice by slice along each axis.
+
+    The slice-wise filling closes what is open only through the neck's cut, such as the airway.
+    """
+    margin = [int(np.ceil(closing_mm / spacing)) + 1 for spacing in mask.GetSpacing()]
+    padded = sitk.ConstantPad(mask, margin, margin, 0)
+    closed = sitk.Crop(distance_mm(dilated(padded, closing_mm)) < -closing_mm, margin, margin)
+    array = sitk.GetArrayFromImage(closed | mask).astype(bool)
+    array = ndimage.binary_fill_holes(array)
+    for axis in range(3):
+        for plane in np.moveaxis(array, axis, 0):  # views, filled in place
+            plane[:] = ndimage.binary_fill_holes(plane)
+    filled = sitk.GetImageFromArray(array.astype(np.uint8))
+    filled.CopyInformation(mask)
+    return filled
