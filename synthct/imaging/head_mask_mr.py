@@ -12,13 +12,14 @@ from synthct.imaging.morphology import (
     dilated,
     eroded,
     filled,
+    large_components,
     largest_component,
     on_grid_of,
 )
 
 BRIGHT_SHARE = 0.35  # of Otsu's threshold, which lies midway between air and tissue: surely tissue
 DIM_SHARE = 0.06  # of Otsu's threshold: tissue far from the coil may be as dim, where nothing else is
-LEAST_SHARE = 0.22  # of the brightness of the tissue around
+LEAST_SHARE = 0.38  # of the brightness of the tissue around
 BIAS_MM = 25.0  # over which that brightness is averaged
 BORDER_MM = 12.0  # of the image, where only ghosts and noise are looked for
 
@@ -43,9 +44,10 @@ def head_mask_from_mr(mr: sitk.Image) -> sitk.Image:
     faintest = max(5.0 * noise / (otsu - air), DIM_SHARE, min(2.5 * _ghosts(brightness[::3, ::3, ::3]), BRIGHT_SHARE))
     seen = brightness > faintest
     tissue = seen & (brightness > _brightness_around(brightness, seen) * LEAST_SHARE)
-    core = largest_component(eroded(tissue, 2.0))
-    grown = dilated(core, max(2.5, 1.01 * max(tissue.GetSpacing()))) & tissue  # at least the voxel that was taken off
-    return on_grid_of(mr, filled(largest_component(grown), closing_mm=10.0))
+    # Skull and sinuses are dark and part scalp from brain: they are closed over before anything thin is taken off.
+    whole = largest_component(filled(large_components(tissue, 0.02), closing_mm=10.0))
+    core = largest_component(eroded(whole, 4.0))
+    return on_grid_of(mr, dilated(core, 4.0 + 1.5 * max(whole.GetSpacing())) & whole)
 
 
 def _air(values: np.ndarray, low: float, otsu: float) -> tuple[float, float]:

@@ -82,6 +82,13 @@ def largest_component(mask: sitk.Image) -> sitk.Image:
     return sitk.RelabelComponent(sitk.ConnectedComponent(mask), sortByObjectSize=True) == 1
 
 
+def large_components(mask: sitk.Image, least_share: float) -> sitk.Image:
+    """The pieces of at least a share of the largest one's size."""
+    labels = sitk.RelabelComponent(sitk.ConnectedComponent(mask), sortByObjectSize=True)
+    sizes = np.bincount(sitk.GetArrayViewFromImage(labels).ravel())[1:]
+    return (labels >= 1) & (labels <= int((sizes >= least_share * sizes.max(initial=0)).sum()))
+
+
 def filled(mask: sitk.Image, closing_mm: float) -> sitk.Image:
     """Close gaps narrower than twice ``closing_mm``, then fill cavities in 3-D and slice by slice along each axis.
 
