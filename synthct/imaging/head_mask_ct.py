@@ -6,9 +6,17 @@ import numpy as np
 import SimpleITK as sitk
 
 from synthct.imaging.geometry import Grid, known_region, resample
-from synthct.imaging.morphology import at_working_spacing, dilated, distance_mm, eroded, filled, largest_component, on_grid_of
+from synthct.imaging.morphology import (
+    at_working_spacing,
+    dilated,
+    distance_mm,
+    eroded,
+    filled,
+    largest_component,
+    on_grid_of,
+)
 
-TISSUE_HU = -400.0  # between air and skin; cushions and most of the couch lie below
+TISSUE_HU = -350.0  # between air and skin; above the middle, since plastic on the skin blurs outwards
 
 
 def head_mask_from_ct(ct: sitk.Image, *, mr_head_mask: sitk.Image | None = None) -> sitk.Image:
@@ -56,9 +64,15 @@ def _thin_head_parts(tissue: sitk.Image, solid: sitk.Image) -> sitk.Image:
 
 
 def _near_mr_head(head: sitk.Image, mr_head_mask: sitk.Image) -> sitk.Image:
-    """What lies at most 4 mm outside the MR's head, or outside the MR's field of view."""
+    """The head less thin layers more than 4 mm outside the MR's head.
+
+    Thick parts stay: there the MR has lost its signal (metal in the teeth, the end of the coil), not the CT its way.
+    """
     grid = Grid.of(head)
     known = known_region(mr_head_mask, grid)
-    near = head & (dilated(resample(mr_head_mask, grid, interpolation="nearest"), 4.0) | (known == 0))
-    share = sitk.GetArrayViewFromImage(near).sum() / max(1, sitk.GetArrayViewFromImage(head).sum())
-    return near if share > 0.85 else head  # less: the two are not aligned, and the MR tells nothing about the CT
+    near = dilated(resample(mr_head_mask, grid, interpolation="nearest"), 4.0)
+    beyond = head & (near == 0) & known
+    thick = dilated(eroded(beyond, 5.0), 5.0 + max(grid.spacing_mm_xyz))
+    trimmed = head & ((beyond & (thick == 0)) == 0)
+    overlap = sitk.GetArrayViewFromImage(head & near).sum() / max(1, sitk.GetArrayViewFromImage(head & known).sum())
+    return trimmed if overlap > 0.85 else head  # less: the two are not aligned, and the MR tells nothing about the CT

@@ -57,7 +57,7 @@ def eroded(mask: sitk.Image, radius_mm: float) -> sitk.Image:
 
 
 def _around_mask(mask: sitk.Image, margin_mm: float, action: Callable[[sitk.Image], sitk.Image]) -> sitk.Image:
-    """What an action makes of the part of the image that holds the mask and a margin; 0 elsewhere: distances are slow."""
+    """An action on the part that holds the mask and a margin, 0 elsewhere: distances are slow."""
     part, start = _part_with(mask, margin_mm)
     if part is None:
         return mask

@@ -68,7 +68,7 @@ def lay_couch(around: HeadInAir) -> None:
 
 
 def lay_thermoplastic_mask(around: HeadInAir, patient: PatientParameters, lift_mm: float) -> None:
-    """A sheet drawn over face and forehead down to a board; ``lift_mm`` between skin and sheet, 0 pressed on the skin."""
+    """A sheet over face and forehead down to a board; ``lift_mm`` between skin and sheet, 0 pressed on the skin."""
     rng = patient.rng(22)
     lift = PLASTIC_HALF_MM + lift_mm * (1.0 + 1.6 * np.clip(smooth_noise(rng, around.axes, 45.0), -1.2, 2.0))
     shell = np.abs(around.drape - lift) - PLASTIC_HALF_MM + 0.25 * smooth_noise(rng, around.axes, 20.0)
@@ -82,7 +82,7 @@ def lay_thermoplastic_mask(around: HeadInAir, patient: PatientParameters, lift_m
 
 
 def lay_head_holder(around: HeadInAir, patient: PatientParameters) -> None:
-    """The trough of a diagnostic scanner: a U of hard plastic, creased cushions that touch the head, a forehead strap."""
+    """The trough of a diagnostic scanner: a U of hard plastic, creased cushions on the head, a forehead strap."""
     rng = patient.rng(24)
     rows = around.rows_from(around.back - 150.0)
     x, y, z = around.coordinates(rows)

@@ -8,7 +8,9 @@ from skimage.transform import iradon, radon
 from synthct.dataset.phantom.parameters import PatientParameters
 
 # Crowns of molars and premolars in the upper jaw, which stays with the skull: (x, y, z) in the anatomy's frame, mm.
-CROWNS = [(side * x, y, -90.0) for x, y in ((28.5, -44.0), (26.5, -54.0), (24.0, -63.0), (21.5, -70.0)) for side in (1, -1)]
+CROWNS = [
+    (side * x, y, -90.0) for x, y in ((28.5, -44.0), (26.5, -54.0), (24.0, -63.0), (21.5, -70.0)) for side in (1, -1)
+]
 FILLING_RADIUS_MM = 3.2
 FILLING_HU = 12000.0  # amalgam; scanners cut it at 3071
 ANGLES = 180  # views over half a turn, enough for streaks as sharp as a voxel
