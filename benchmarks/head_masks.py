@@ -3,8 +3,9 @@
     python -m benchmarks.head_masks                       3 patients, voxels of about 1.5 mm (a quarter of an hour)
     python -m benchmarks.head_masks --patients 1 --voxel_scale 3
 
-Dice inside the scan's field of view, and the share of nose and ears that the mask holds; the worst patient and the
-median of each condition. The last lines are time and memory of one pair in voxels of the phantom's own size.
+Dice inside the scan's field of view, the share of nose and ears that the mask holds (worst patient and median of each
+condition), and how many masks are flagged as implausible: all whose skin is cut should be, and no other. The last lines
+are time and memory of one pair in voxels of the phantom's own size.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
@@ -20,7 +22,7 @@ import SimpleITK as sitk
 from benchmarks.rounds import peak_memory_gib
 from synthct.dataset.phantom import FLAIR, PROTON_DENSITY, T1_INVERSION, T2, PhantomPatient, make_phantom_patient
 from synthct.imaging.geometry import bounding_box, reorient
-from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
+from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr, mask_flags
 from synthct.imaging.morphology import dilated, eroded
 
 STRONG_BIAS = 0.35  # a factor of four between places, and a quarter of the signal at the neck
@@ -96,18 +98,26 @@ FIELDS: dict[str, Callable[[Scan, bool], Scan]] = {
 }
 
 
-def scores(scan: Scan, find: Callable[[sitk.Image], sitk.Image]) -> tuple[float, float]:
-    """Dice of the mask found, and the share of nose and ears in it."""
+class Score(NamedTuple):
+    """Dice of a mask with the true head, the share of the head's thin parts in it, whether it is flagged."""
+
+    dice: float
+    nose_and_ears: float
+    flagged: bool
+
+
+def score(scan: Scan, find: Callable[[sitk.Image], sitk.Image]) -> Score:
+    """The mask that is found in a scan against its truth."""
     image, head = scan
     return compare(find(image), head)
 
 
-def compare(mask: sitk.Image, head: sitk.Image) -> tuple[float, float]:
-    """Dice of a mask with the true head, and the share of the head's thin parts (nose, ears) in it."""
-    thin = as_bool(head) & ~as_bool(dilated(eroded(head, 10.0), 11.0))
+def compare(mask: sitk.Image, head: sitk.Image) -> Score:
+    """A mask against the true head; nose and ears are what an opening by 10 mm leaves out."""
+    thin = as_bool(head) & ~as_bool(dilated(eroded(head, 10.0), 14.0))
     found, true = as_bool(mask), as_bool(head)
     dice = 2.0 * float((found & true).sum()) / float(found.sum() + true.sum())
-    return dice, float(found[thin].mean()) if thin.any() else 1.0
+    return Score(dice, float(found[thin].mean()) if thin.any() else 1.0, bool(mask_flags(mask)))
 
 
 def as_bool(mask: sitk.Image) -> np.ndarray:
@@ -115,19 +125,19 @@ def as_bool(mask: sitk.Image) -> np.ndarray:
     return sitk.GetArrayViewFromImage(mask) > 0
 
 
-def conditions(patient: PhantomPatient, of_mr: str, of_ct: str) -> Iterator[tuple[str, tuple[float, float]]]:
+def conditions(patient: PhantomPatient, of_mr: str, of_ct: str) -> Iterator[tuple[str, Score]]:
     """Each condition that a pair of scans gives, with its scores; fields of view are tried on the first pair alone."""
     mr, ct = (patient.mr, patient.mr_head_mask), (patient.ct, patient.ct_head_mask)
     in_mr = head_mask_from_mr(patient.mr)
     yield f"MR: {of_mr}", compare(in_mr, patient.mr_head_mask)
-    yield f"CT: {of_ct}", scores(ct, head_mask_from_ct)
+    yield f"CT: {of_ct}", score(ct, head_mask_from_ct)
     if "mask" in of_ct:
         with_mr = head_mask_from_ct(patient.ct, mr_head_mask=in_mr)
         yield f"CT and MR: {of_ct}", compare(with_mr, patient.ct_head_mask)
     if of_mr == "T1 gradient echo":
         for name, see in FIELDS.items():
-            yield f"MR: {of_mr}, {name}", scores(see(mr, False), head_mask_from_mr)
-            yield f"CT: {of_ct}, {name}", scores(see(ct, True), head_mask_from_ct)
+            yield f"MR: {of_mr}, {name}", score(see(mr, False), head_mask_from_mr)
+            yield f"CT: {of_ct}, {name}", score(see(ct, True), head_mask_from_ct)
 
 
 def show_costs() -> None:
@@ -158,18 +168,18 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=3)
     parser.add_argument("--voxel_scale", type=float, default=1.5)
     arguments = parser.parse_args()
-    rows: dict[str, list[tuple[float, float]]] = {}
+    rows: dict[str, list[Score]] = {}
     for index in range(1, arguments.patients + 1):
         for (of_mr, of_ct), settings in SCANS.items():
             patient = make_phantom_patient(index, voxel_scale=arguments.voxel_scale, **settings)
             for condition, values in conditions(patient, of_mr, of_ct):
                 rows.setdefault(condition, []).append(values)
-    print("| condition | Dice: worst | median | nose and ears: worst | median |\n|---|---|---|---|---|")
+    print("| condition | Dice: worst | median | nose and ears: worst | median | flagged |\n|---|---|---|---|---|---|")
     for condition, values in sorted(rows.items()):
-        dice, thin = zip(*values)
+        dice, thin, flagged = zip(*values)
         print(
             f"| {condition} | {min(dice):.3f} | {statistics.median(dice):.3f} "
-            f"| {min(thin):.0%} | {statistics.median(thin):.0%} |"
+            f"| {min(thin):.0%} | {statistics.median(thin):.0%} | {sum(flagged)} of {len(flagged)} |"
         )
     show_costs()
 

@@ -89,6 +89,18 @@ def large_components(mask: sitk.Image, least_share: float) -> sitk.Image:
     return (labels >= 1) & (labels <= int((sizes >= least_share * sizes.max(initial=0)).sum()))
 
 
+def piece_shapes(mask: sitk.Image, least_ml: float) -> list[tuple[float, tuple[float, ...]]]:
+    """Volume (ml) and sorted extents (mm) along its own axes of each piece of a mask from a least volume on."""
+    shapes = sitk.LabelShapeStatisticsImageFilter()
+    shapes.ComputeOrientedBoundingBoxOn()
+    shapes.Execute(sitk.ConnectedComponent(mask))
+    return [
+        (ml, tuple(sorted(shapes.GetOrientedBoundingBoxSize(label))))
+        for label in shapes.GetLabels()
+        if (ml := shapes.GetPhysicalSize(label) / 1000.0) >= least_ml
+    ]
+
+
 def filled(mask: sitk.Image, closing_mm: float) -> sitk.Image:
     """Close gaps narrower than twice ``closing_mm``, then fill cavities in 3-D and slice by slice along each axis.
 
