@@ -33,8 +33,8 @@ def add_fillings(hu: NDArray, grid: sitk.Image, crowns_mm: NDArray, patient: Pat
     angles = np.linspace(0.0, 180.0, ANGLES, endpoint=False)
     for level in np.flatnonzero(share.any(axis=(1, 2))):
         through_mm = radon(share[level], angles, circle=False) * voxel_mm  # metal on each ray
-        hardened = -0.0012 * through_mm**2
-        starved = rng.standard_normal(through_mm.shape) * 0.004 * through_mm
+        hardened = -0.016 * through_mm**2
+        starved = rng.standard_normal(through_mm.shape) * 0.1 * through_mm
         error = iradon(hardened + starved, angles, output_size=max(hu.shape[1:]), filter_name="hann", circle=False)
         # From an attenuation a pixel to HU: water has 0.02 a mm.
         hu[level] += (error[: hu.shape[1], : hu.shape[2]] / (0.02 * voxel_mm) * 1000.0).astype(np.float32)
