@@ -30,13 +30,24 @@ def on_grid_of(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
 
     Distances are interpolated, not the mask, so that the border lies between the working voxels without steps.
     """
+    result = sitk.Image(image.GetSize(), sitk.sitkUInt8)
+    result.CopyInformation(image)
     part, _ = _part_with(mask, 2.0 * max(mask.GetSpacing()))
     if part is None:
-        return sitk.Cast(image != image, sitk.sitkUInt8)
+        return result
+    # The axes are the image's, so that two corners tell where the part lies in it; elsewhere is no head.
+    size = np.array(part.GetSize())
+    corners = [
+        image.TransformPhysicalPointToContinuousIndex(part.TransformContinuousIndexToPhysicalPoint(corner.tolist()))
+        for corner in (np.full(3, -0.5), size - 0.5)
+    ]
+    start = np.maximum(np.floor(corners[0]), 0).astype(int)
+    stop = np.minimum(np.ceil(corners[1]) + 1, image.GetSize()).astype(int)
+    here = sitk.RegionOfInterest(result, (stop - start).tolist(), start.tolist())
     far_mm = 1e3
-    distance = sitk.Resample(distance_mm(part), image, sitk.Transform(), sitk.sitkLinear, far_mm)
+    distance = sitk.Resample(distance_mm(part), here, sitk.Transform(), sitk.sitkLinear, far_mm)
     half_voxel_mm = min(mask.GetSpacing()) / 2  # the distance is 0 at the centres of the outermost voxels
-    return sitk.Cast(distance <= half_voxel_mm, sitk.sitkUInt8)
+    return sitk.Paste(result, distance <= half_voxel_mm, here.GetSize(), [0, 0, 0], start.tolist())
 
 
 def distance_mm(mask: sitk.Image) -> sitk.Image:
@@ -110,10 +121,24 @@ def filled(mask: sitk.Image, closing_mm: float) -> sitk.Image:
     padded = sitk.ConstantPad(mask, margin, margin, 0)
     closed = sitk.Crop(distance_mm(dilated(padded, closing_mm)) < -closing_mm, margin, margin)
     array = sitk.GetArrayFromImage(closed | mask).astype(bool)
-    array = ndimage.binary_fill_holes(array)
-    for axis in range(3):
-        for plane in np.moveaxis(array, axis, 0):  # views, filled in place
-            plane[:] = ndimage.binary_fill_holes(plane)
+    every = np.ones(3, bool)
+    for connected in (every, *(every & (np.arange(3) != axis) for axis in range(3))):
+        array |= _cavities(array, connected)
     filled = sitk.GetImageFromArray(array.astype(np.uint8))
     filled.CopyInformation(mask)
     return filled
+
+
+def _cavities(array: np.ndarray, connected: np.ndarray) -> np.ndarray:
+    """Background that reaches the border along none of the connected axes (bool of z, y, x): all planes at once."""
+    neighbours = np.zeros((3, 3, 3), bool)
+    neighbours[1, 1, 1] = True
+    for axis in np.flatnonzero(connected):
+        neighbours[tuple(slice(None) if other == axis else 1 for other in range(3))] = True
+    labels, count = ndimage.label(~array, neighbours)
+    enclosed = np.ones(count + 1, bool)
+    enclosed[0] = False
+    for axis in np.flatnonzero(connected):
+        for end in (0, -1):
+            enclosed[labels.take(end, axis=axis)] = False
+    return enclosed[labels]
