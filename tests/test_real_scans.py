@@ -182,3 +182,9 @@ def test_what_a_defacing_cut_away_is_not_head():
     assert (values[head] == 0).mean() < 0.02
     bright = values > np.percentile(values[head], 25)
     assert head[bright].mean() > 0.98
+
+
+def test_blank_values_around_a_scan_change_nothing():
+    image = sitk.ReadImage(str(SCAN_FILES["RIRE"]))
+    wide = head_mask_from_mr(sitk.ConstantPad(image, [90, 90, 6], [90, 90, 6], 0))
+    assert volume_litres(wide) == pytest.approx(volume_litres(scan_and_head("RIRE")[1]), rel=0.01)

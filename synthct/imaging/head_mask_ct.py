@@ -9,11 +9,11 @@ from synthct.imaging.geometry import Grid, known_region, resample
 from synthct.imaging.morphology import (
     at_working_spacing,
     dilated,
-    distance_mm,
     eroded,
     filled,
     largest_component,
     on_grid_of,
+    thin_head_parts,
 )
 
 TISSUE_HU = -350.0  # between air and skin; above the middle, since plastic on the skin blurs outwards
@@ -37,42 +37,39 @@ def head_mask_from_ct(ct: sitk.Image, *, mr_head_mask: sitk.Image | None = None)
     core = largest_component(eroded(tissue, radius_mm))
     # Opening takes off what is thinner than 8 mm; a voxel more grows back, because erosion takes off whole voxels.
     solid = dilated(core, radius_mm + max(tissue.GetSpacing())) & tissue
-    head = (dilated(solid, 3.0) & tissue) | _thin_head_parts(tissue, solid)
+    head = (dilated(solid, 3.0) & tissue) | thin_head_parts(tissue, solid)
     head = filled(largest_component(head), closing_mm=11.0)
     if mr_head_mask is not None:
-        head = _near_mr_head(head, mr_head_mask)
+        head = _near_mr_head(head, tissue, mr_head_mask)
     return on_grid_of(ct, head)
 
 
-def _thin_head_parts(tissue: sitk.Image, solid: sitk.Image) -> sitk.Image:
-    """Nose and ears: what opening took off, hangs on the head and is small; couch, holder and mask spread wider."""
-    distance = distance_mm(solid)
-    labels = sitk.ConnectedComponent(tissue & (distance > 3.0))
-    shape = sitk.LabelIntensityStatisticsImageFilter()
-    shape.Execute(labels, distance)
-    spread_mm, reach_mm, gap_mm = 135.0, 45.0, 5.0  # the midface with its thin bone walls is 120 mm wide
-    head_parts = []
-    for label in shape.GetLabels():
-        extent_mm = np.multiply(shape.GetBoundingBox(label)[3:], labels.GetSpacing())
-        is_plate = extent_mm.min() < 12.0 and extent_mm.max() > 40.0
-        hangs_on_head = shape.GetMinimum(label) <= gap_mm and shape.GetMaximum(label) <= reach_mm
-        if extent_mm.max() <= spread_mm and hangs_on_head and not is_plate:
-            head_parts.append(label)
-    parts = sitk.GetImageFromArray(np.isin(sitk.GetArrayViewFromImage(labels), head_parts).astype(np.uint8))
-    parts.CopyInformation(labels)
-    return parts
+def _near_mr_head(head: sitk.Image, tissue: sitk.Image, mr_head_mask: sitk.Image) -> sitk.Image:
+    """The head less thin layers more than 4 mm outside the MR's head, and with the tissue inside that (ears).
 
-
-def _near_mr_head(head: sitk.Image, mr_head_mask: sitk.Image) -> sitk.Image:
-    """The head less thin layers more than 4 mm outside the MR's head.
-
-    Thick parts stay: there the MR has lost its signal (metal in the teeth, the end of the coil), not the CT its way.
+    Thick parts stay: there the MR has lost its signal (metal in the teeth, the end of the coil), not the CT its way. So
+    do small ones: ears are dark in some sequences, and sheets of plastic spread wider.
     """
     grid = Grid.of(head)
     known = known_region(mr_head_mask, grid)
-    near = dilated(resample(mr_head_mask, grid, interpolation="nearest"), 4.0)
+    in_mr = resample(mr_head_mask, grid, interpolation="nearest")
+    near = dilated(in_mr, 4.0)
     beyond = head & (near == 0) & known
     thick = dilated(eroded(beyond, 5.0), 5.0 + max(grid.spacing_mm_xyz))
-    trimmed = head & ((beyond & (thick == 0)) == 0)
+    layers = _wider_than(beyond & (thick == 0), 80.0)
+    trimmed = (head & (layers == 0)) | (tissue & in_mr)
     overlap = sitk.GetArrayViewFromImage(head & near).sum() / max(1, sitk.GetArrayViewFromImage(head & known).sum())
     return trimmed if overlap > 0.85 else head  # less: the two are not aligned, and the MR tells nothing about the CT
+
+
+def _wider_than(mask: sitk.Image, extent_mm: float) -> sitk.Image:
+    """The pieces of a mask whose bounding box is longer than ``extent_mm``."""
+    labels = sitk.ConnectedComponent(mask)
+    shapes = sitk.LabelShapeStatisticsImageFilter()
+    shapes.Execute(labels)
+    small = [
+        label
+        for label in shapes.GetLabels()
+        if np.multiply(shapes.GetBoundingBox(label)[3:], labels.GetSpacing()).max() <= extent_mm
+    ]
+    return sitk.Cast(sitk.ChangeLabel(labels, dict.fromkeys(small, 0)) != 0, sitk.sitkUInt8)

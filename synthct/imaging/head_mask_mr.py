@@ -6,6 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from skimage.filters import threshold_otsu
 
+from synthct.imaging.geometry import bounding_box
 from synthct.imaging.morphology import (
     WORKING_SPACING_MM,
     at_working_spacing,
@@ -15,6 +16,7 @@ from synthct.imaging.morphology import (
     large_components,
     largest_component,
     on_grid_of,
+    thin_head_parts,
 )
 
 BRIGHT_SHARE = 0.35  # of Otsu's threshold, which lies midway between air and tissue: surely tissue
@@ -32,7 +34,7 @@ def head_mask_from_mr(mr: sitk.Image) -> sitk.Image:
     Returns:
         uint8 image, 1 inside the head; empty where the image is constant.
     """
-    image = at_working_spacing(mr)
+    image = _without_blank_borders(at_working_spacing(mr))
     low, high = np.percentile(sitk.GetArrayViewFromImage(image), (0.1, 99.5))
     if not high > low:
         return sitk.Cast(mr != mr, sitk.sitkUInt8)  # nothing to see
@@ -47,7 +49,17 @@ def head_mask_from_mr(mr: sitk.Image) -> sitk.Image:
     # Skull and sinuses are dark and part scalp from brain: they are closed over before anything thin is taken off.
     whole = largest_component(filled(large_components(tissue, 0.02), closing_mm=10.0))
     core = largest_component(eroded(whole, 4.0))
-    return on_grid_of(mr, dilated(core, 4.0 + 1.5 * max(whole.GetSpacing())) & whole)
+    solid = dilated(core, 4.0 + 1.5 * max(whole.GetSpacing())) & whole
+    return on_grid_of(mr, largest_component((dilated(solid, 3.0) & whole) | thin_head_parts(whole, solid)))
+
+
+def _without_blank_borders(image: sitk.Image) -> sitk.Image:
+    """The part that has values: what a resampling or a scanner left blank around it is neither air nor noise."""
+    seen = image > float(sitk.GetArrayViewFromImage(image).min())
+    if not sitk.GetArrayViewFromImage(seen).any():
+        return image
+    box = bounding_box(seen)
+    return sitk.RegionOfInterest(image, (box[:, 1] - box[:, 0]).tolist(), box[:, 0].tolist())
 
 
 def _air(values: np.ndarray, low: float, otsu: float) -> tuple[float, float]:

@@ -112,6 +112,25 @@ def piece_shapes(mask: sitk.Image, least_ml: float) -> list[tuple[float, tuple[f
     ]
 
 
+def thin_head_parts(tissue: sitk.Image, solid: sitk.Image) -> sitk.Image:
+    """Nose and ears: what opening took off, hangs on the head and is small; couch, holder and mask spread wider."""
+    distance = distance_mm(solid)
+    labels = sitk.ConnectedComponent(tissue & (distance > 3.0))
+    shape = sitk.LabelIntensityStatisticsImageFilter()
+    shape.Execute(labels, distance)
+    spread_mm, reach_mm, gap_mm = 135.0, 45.0, 5.0  # the midface with its thin bone walls is 120 mm wide
+    head_parts = []
+    for label in shape.GetLabels():
+        extent_mm = np.multiply(shape.GetBoundingBox(label)[3:], labels.GetSpacing())
+        is_plate = extent_mm.min() < 12.0 and extent_mm.max() > 40.0
+        hangs_on_head = shape.GetMinimum(label) <= gap_mm and shape.GetMaximum(label) <= reach_mm
+        if extent_mm.max() <= spread_mm and hangs_on_head and not is_plate:
+            head_parts.append(label)
+    parts = sitk.GetImageFromArray(np.isin(sitk.GetArrayViewFromImage(labels), head_parts).astype(np.uint8))
+    parts.CopyInformation(labels)
+    return parts
+
+
 def filled(mask: sitk.Image, closing_mm: float) -> sitk.Image:
     """Close gaps narrower than twice ``closing_mm``, then fill cavities in 3-D and slice by slice along each axis.
 
