@@ -30,7 +30,8 @@ class Level:
 
 
 SEARCH, N_SEARCHES = Level(6.0, 8_000), 6
-REFINEMENT = (Level(3.0, 40_000), Level(1.0, 120_000))
+CHOICE, N_CHOICES = Level(3.0, 40_000), 3
+REFINEMENT = Level(1.0, 120_000)
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,17 @@ def register_ct_to_mr(pair: HeadPair, *, seed: int = 0) -> sitk.Euler3DTransform
     Returns:
         From points of the MR to points of the CT; always a result, for :func:`alignment.alignment_of` to judge.
     """
-    search = _Comparison(pair, SEARCH, seed)
+    search, choice = (_Comparison(pair, level, seed) for level in (SEARCH, CHOICE))
     starts = sorted(_starts(pair), key=search.cost)[:N_SEARCHES]
-    found = min((search.optimised(start) for start in starts), key=search.cost)
-    return refine_registration(pair, found, seed=seed)
+    found = sorted((search.optimised(start) for start in starts), key=search.cost)[:N_CHOICES]
+    chosen = min((choice.optimised(one) for one in found), key=choice.cost)
+    return _Comparison(pair, REFINEMENT, seed).optimised(chosen)
 
 
 def refine_registration(pair: HeadPair, start: sitk.Transform, *, seed: int = 0) -> sitk.Euler3DTransform:
     """The nearest optimum from a transform that is right within about a centimetre; see :func:`register_ct_to_mr`."""
-    for level in REFINEMENT:
-        start = _Comparison(pair, level, seed).optimised(start)
-    return sitk.Euler3DTransform(start)
+    chosen = _Comparison(pair, CHOICE, seed).optimised(start)
+    return _Comparison(pair, REFINEMENT, seed).optimised(chosen)
 
 
 class _Comparison:

@@ -24,7 +24,7 @@ from synthct.preprocessing.slice_stack import SliceStack
 from synthct.records import to_plain
 
 # Part of the key of every cached file: raise it when the same plan and images give another file.
-CACHE_VERSION = 4
+CACHE_VERSION = 5
 # What a worker holds at its peak for a voxel of the raw images, and what the libraries take. Measured on a pair of 38
 # million voxels: 13 bytes a voxel and 144 MiB; rounded up.
 BYTES_A_VOXEL, LIBRARIES_BYTES = 20, 200 * 2**20

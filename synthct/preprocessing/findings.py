@@ -15,7 +15,7 @@ from synthct.dataset.images import CaseImages, HeadMasks
 from synthct.dataset.registration import Registration
 from synthct.files import write_json
 from synthct.imaging.geometry import Grid, known_region, oblique_degrees, orientation_code, resample
-from synthct.imaging.head_mask import PLAUSIBLE_VOLUME_L, volume_litres
+from synthct.imaging.head_mask import mask_flags, volume_litres
 from synthct.planning.fingerprint import Fingerprint, VolumeFacts
 from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.case import window_in_force
@@ -76,10 +76,9 @@ def findings_of_case(
     for scan, image, mask in (("MR", images.mr[0] if images.mr else None, masks.mr), ("CT", images.ct, masks.ct)):
         if image is not None:
             facts |= _geometry_facts(scan, image)
-            volume = volume_litres(mask)
-            facts[f"{scan} head (L)"] = round(volume, 2)
+            facts[f"{scan} head (L)"] = round(volume_litres(mask), 2)
             if scan == "MR" or ct_share >= LEAST_CT_SHARE:  # a head cut by the field of view is told below
-                flags += _volume_flags(scan, volume)
+                flags += _mask_flags(scan, mask)
     for number, (mr, window) in enumerate(zip(images.mr, plan.mr_windows)):
         channel = f" of channel {number}" if len(images.mr) > 1 else ""
         low, high = window_in_force(mr, masks.mr, window)
@@ -115,13 +114,12 @@ def _geometry_facts(scan: str, image: sitk.Image) -> dict[str, str | float]:
     }
 
 
-def _volume_flags(scan: str, volume: float) -> list[str]:
-    least, most = PLAUSIBLE_VOLUME_L
-    if least <= volume <= most:
+def _mask_flags(scan: str, mask: sitk.Image) -> list[str]:
+    doubts = mask_flags(mask)
+    if not doubts:
         return []
     return [
-        f"The head found in the {scan} has {volume:.2f} L, a head with its neck {least:g} to {most:g} L: look at its "
-        "outline; a mask of your own in masksTr takes its place."
+        f"{scan}: {'; '.join(doubts)}. Look at the outline; a mask of your own in masksTr takes its place.",
     ]
 
 
