@@ -104,10 +104,9 @@ def register_case(case: CaseFiles, folder: Path, mode: RegisterMode) -> None:
 
 def _found(pair: HeadPair, mode: RegisterMode) -> tuple[sitk.Transform, Status]:
     as_scanned = sitk.Euler3DTransform()
-    if mode == "auto":
+    if mode == "auto" and not alignment_of(pair, as_scanned).objections():
         nearby = refine_registration(pair, as_scanned)
-        is_near = largest_motion_mm(nearby, pair.mr_mask) <= ALIGNED_MM
-        if is_near and not alignment_of(pair, as_scanned).objections():
+        if largest_motion_mm(nearby, pair.mr_mask) <= ALIGNED_MM:
             return as_scanned, "aligned"
     return register_ct_to_mr(pair), "registered"
 
