@@ -2,6 +2,7 @@
 
     python -m benchmarks.registration                 60 pairs at the seed's voxels, 12 a condition
     python -m benchmarks.registration --pairs 10 --voxel_scale 2
+    python -m benchmarks.registration --keep pairs    makes the pairs, 15 s each, once for several runs
 
 Every CT is moved by a random rigid offset of up to 30 mm and 20 degrees and has couch, rest and thermoplastic mask;
 jaw, neck and throat have moved by up to 3 mm by themselves. The error is that at ten points of cranium and face.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,10 +21,11 @@ import SimpleITK as sitk
 
 from synthct.commands.console import progress_bar
 from synthct.dataset.phantom import make_phantom_patient
-from synthct.dataset.phantom.patient import PhantomPatient
+from synthct.files import read_json, write_json
 from synthct.imaging.alignment import alignment_of
 from synthct.imaging.geometry import Grid, bounding_box, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
+from synthct.imaging.io import read_image, write_image
 from synthct.imaging.registration import HeadPair, register_ct_to_mr
 from synthct.parallel import run_cases
 
@@ -44,8 +47,33 @@ class Outcome:
     seconds: float
 
 
-def make_pair(index: int, voxel_scale: float) -> tuple[PhantomPatient, sitk.Image, sitk.Image]:
-    """A patient, and his MR and CT under the condition of that index."""
+@dataclass(frozen=True)
+class Pair:
+    """What is registered, and what it is held against: points of the MR (mm), and the true transform to the CT."""
+
+    mr: sitk.Image
+    ct: sitk.Image
+    points: list[tuple[float, float, float]]
+    truth: sitk.Transform
+
+    @staticmethod
+    def kept_or_made(index: int, voxel_scale: float, folder: Path | None) -> Pair:
+        """The pair of that index, from ``folder`` where it is there; else made, and kept there."""
+        if folder is None:
+            return make_pair(index, voxel_scale)
+        paths = [folder / f"{index}_{name}" for name in ("mr.mha", "ct.mha", "truth.tfm", "points.json")]
+        if not all(path.is_file() for path in paths):
+            pair = make_pair(index, voxel_scale)
+            write_image(pair.mr, paths[0])
+            write_image(pair.ct, paths[1])
+            sitk.WriteTransform(pair.truth, str(paths[2]))
+            write_json(pair.points, paths[3])
+        points = [tuple(point) for point in read_json(paths[3])]
+        return Pair(read_image(paths[0]), read_image(paths[1]), points, sitk.ReadTransform(str(paths[2])))
+
+
+def make_pair(index: int, voxel_scale: float) -> Pair:
+    """A patient's MR and CT under the condition of that index."""
     rng = np.random.default_rng(1000 + index)
     condition = CONDITIONS[index % len(CONDITIONS)]
     patient = make_phantom_patient(
@@ -62,7 +90,7 @@ def make_pair(index: int, voxel_scale: float) -> tuple[PhantomPatient, sitk.Imag
         mr = sitk.Cast(resample(mr, THICK_GRID), sitk.sitkInt16)
     if condition == "CT of part of the head":
         ct = _part_of(ct, patient.ct_head_mask, kind=index // len(CONDITIONS) % 3)
-    return patient, mr, ct
+    return Pair(mr, ct, list(patient.landmarks_mm.values())[:N_POINTS], patient.rigid)
 
 
 def _part_of(ct: sitk.Image, head: sitk.Image, kind: int) -> sitk.Image:
@@ -73,23 +101,22 @@ def _part_of(ct: sitk.Image, head: sitk.Image, kind: int) -> sitk.Image:
     return ct[:, :, (0 if cut[0] == 0 else first) : (ct.GetSize()[2] if cut[1] == 1 else end)]
 
 
-def register_one(index: int, voxel_scale: float) -> Outcome:
-    """Make a pair, register it, and measure."""
-    patient, mr, ct = make_pair(index, voxel_scale)
-    pair = HeadPair(mr, head_mask_from_mr(mr), ct, head_mask_from_ct(ct))
+def register_one(index: int, voxel_scale: float, folder: Path | None) -> Outcome:
+    """Register a pair, and measure."""
+    pair = Pair.kept_or_made(index, voxel_scale, folder)
+    heads = HeadPair(pair.mr, head_mask_from_mr(pair.mr), pair.ct, head_mask_from_ct(pair.ct))
     start = time.perf_counter()
-    found = register_ct_to_mr(pair)
-    objections = alignment_of(pair, found).objections()
+    found = register_ct_to_mr(heads)
+    objections = alignment_of(heads, found).objections()
     seconds = time.perf_counter() - start
-    before, after = (_errors_mm(transform, patient) for transform in (sitk.Transform(), found))
+    before, after = (_errors_mm(transform, pair) for transform in (sitk.Transform(), found))
     condition = CONDITIONS[index % len(CONDITIONS)]
     return Outcome(condition, np.median(before), np.median(after), after.max(), bool(objections), seconds)
 
 
-def _errors_mm(found: sitk.Transform, patient: PhantomPatient) -> np.ndarray:
-    points = list(patient.landmarks_mm.values())[:N_POINTS]
+def _errors_mm(found: sitk.Transform, pair: Pair) -> np.ndarray:
     return np.array(
-        [np.linalg.norm(np.subtract(found.TransformPoint(p), patient.rigid.TransformPoint(p))) for p in points]
+        [np.linalg.norm(np.subtract(found.TransformPoint(p), pair.truth.TransformPoint(p))) for p in pair.points]
     )
 
 
@@ -98,9 +125,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=60)
     parser.add_argument("--voxel_scale", type=float, default=1.0)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="of the pairs, for another run at these voxels")
     parser.add_argument("-np", dest="workers", type=int, default=1)
     arguments = parser.parse_args()
-    work = {f"pair {i}": (i, arguments.voxel_scale) for i in range(arguments.pairs)}
+    work = {f"pair {i}": (i, arguments.voxel_scale, arguments.keep) for i in range(arguments.pairs)}
     outcomes = run_cases(register_one, work, workers=arguments.workers, progress=progress_bar, describe="Registering")
     table = pd.DataFrame([vars(outcome) for outcome in outcomes.values()])
     groups = [*table.groupby("condition", sort=False), ("all", table)]

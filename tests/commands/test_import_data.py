@@ -183,7 +183,7 @@ def test_a_patient_with_missing_slices_stops_the_import_before_it_begins_or_is_l
     assert "1 patient;" in told and not list((checkout / "synthct_raw").iterdir())
     assert import_data.main([*IMPORT, "--skip_bad"]) == 0
     said = capsys.readouterr()
-    assert "Left out: Brain_00" in said.err and "Wrote 1 patients" in said.out
+    assert "Left out: Brain_00" in said.err and "Wrote 1 patient (" in said.out
     assert_no_secret(checkout, told, said.out, said.err)
     assert len(raw_dataset(checkout).training) == 1
 
