@@ -115,8 +115,8 @@ def _run(arguments: argparse.Namespace) -> None:
         print(f"Left out: {problem}", file=sys.stderr)
     if imported.other_frames:
         print(
-            f"MR and CT of {len(imported.other_frames)} of the patients lie in different frames of reference: nothing says "
-            "that they are registered, and pix2pix and the evaluation need pairs that are."
+            f"MR and CT of {len(imported.other_frames)} of the patients lie in different frames of reference: nothing "
+            "says that they are registered, and pix2pix and the evaluation need pairs that are."
         )
     n_all = len(imported.training) + len(imported.test)
     parts = f"{len(imported.training)} training, {len(imported.test)} test"
