@@ -15,6 +15,7 @@ from synthct.dataset.registration import Registration
 from synthct.errors import DatasetError
 from synthct.evaluation.metrics import measure
 from synthct.evaluation.sagittal import SagittalSlice, cut_sagittal
+from synthct.evaluation.voxel_histogram import VoxelHistogram
 from synthct.imaging.field_of_view import CT_TISSUE_HU, scanned_on, scanned_region, with_padding_as
 from synthct.imaging.geometry import Grid, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
@@ -65,10 +66,37 @@ class Row:
 
 @dataclass(frozen=True)
 class PatientScore:
-    """All models' rows of one patient, the slice that the figures show, and what the user should know."""
+    """All models' rows of one patient, the slice that the figures show, and what the user should know.
+
+    ``histograms`` are of the models' sCTs, not of the constant ones.
+    """
 
     rows: dict[str, Row]
     slice: SagittalSlice
+    warnings: tuple[str, ...]
+    histograms: dict[str, VoxelHistogram]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What is compared, all on the grid of the sCTs.
+
+    Attributes:
+        ct: the reference, float32 HU; -1000 where it is unknown.
+        ct_known: uint8, 1 inside the CT's field of view.
+        mask: uint8, 1 in the voxels that count.
+        scts: float32 HU by model label.
+        mr: float32 scanner units; None where there is none.
+        kind: how the mask was determined.
+        warnings: a sentence each.
+    """
+
+    ct: sitk.Image
+    ct_known: sitk.Image
+    mask: sitk.Image
+    scts: dict[str, sitk.Image]
+    mr: sitk.Image | None
+    kind: MaskKind
     warnings: tuple[str, ...]
 
 
@@ -88,9 +116,35 @@ def score_patient(
         ImageError: an image cannot be read.
         DatasetError: there is no voxel to compare, or the sCTs are on different grids; naming the files.
     """
+    compared = read_compared(reference, candidates)
+    inside = sitk.GetArrayFromImage(compared.mask).astype(bool)
+    ct_hu = sitk.GetArrayFromImage(compared.ct)
+
+    rows, histograms = {}, {}
+    for label, candidate in candidates.items():
+        if label in compared.scts:
+            sct_hu = sitk.GetArrayViewFromImage(compared.scts[label])
+            histograms[label] = VoxelHistogram.of(sct_hu, ct_hu, inside)
+        else:
+            sct_hu = np.broadcast_to(np.float32(candidate.sct), ct_hu.shape)
+        metrics = measure(sct_hu, ct_hu, inside, window_hu)
+        rows[label] = Row(reference.patient, candidate.fold, metrics, int(inside.sum()), compared.kind)
+    shown = cut_sagittal(
+        reference.patient,
+        mask=compared.mask,
+        ct_hu=compared.ct,
+        ct_known=compared.ct_known,
+        sct_hu=compared.scts,
+        mr=compared.mr,
+    )
+    return PatientScore(rows, shown, compared.warnings, histograms)
+
+
+def read_compared(reference: Reference, candidates: Mapping[str, Candidate]) -> Compared:
+    """Read one patient's images and bring them to the grid of his sCTs; arguments and errors of `score_patient`."""
     files = {label: candidate.sct for label, candidate in candidates.items() if isinstance(candidate.sct, Path)}
     scts = _read_on_one_grid(files)
-    first = next(iter(files))
+    first = next(iter(scts))
     grid = Grid.of(scts[first])
 
     ct = read_ct(reference.ct, reference.registration)
@@ -104,30 +158,17 @@ def score_patient(
         )
     head, kind, warnings = _head_mask(reference, ct, mr, ct_known, grid)
     mask = head & ct_known
-    inside = sitk.GetArrayFromImage(mask).astype(bool)
-    if not inside.any():
+    if not sitk.GetArrayViewFromImage(mask).any():
         raise DatasetError(_empty_mask_message(reference, files[first], kind))
-    ct_on_grid = _ct_on_grid(with_padding_as(ct, ct_scanned, AIR_HU), scts[first])
-    ct_hu = sitk.GetArrayFromImage(ct_on_grid)
-
-    rows = {}
-    for label, candidate in candidates.items():
-        sct_hu = (
-            sitk.GetArrayViewFromImage(scts[label])
-            if label in scts
-            else np.broadcast_to(np.float32(candidate.sct), ct_hu.shape)
-        )
-        metrics = measure(sct_hu, ct_hu, inside, window_hu)
-        rows[label] = Row(reference.patient, candidate.fold, metrics, int(inside.sum()), kind)
-    shown = cut_sagittal(
-        reference.patient,
-        mask=mask,
-        ct_hu=ct_on_grid,
-        ct_known=ct_known,
-        sct_hu=scts,
-        mr=None if mr is None else resample(mr, grid, interpolation="linear", outside=0.0),
+    return Compared(
+        _ct_on_grid(with_padding_as(ct, ct_scanned, AIR_HU), scts[first]),
+        ct_known,
+        mask,
+        scts,
+        None if mr is None else resample(mr, grid, interpolation="linear", outside=0.0),
+        kind,
+        warnings,
     )
-    return PatientScore(rows, shown, warnings)
 
 
 def _read_on_one_grid(files: Mapping[str, Path]) -> dict[str, sitk.Image]:
