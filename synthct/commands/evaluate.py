@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = console.make_parser(
         "synthct_evaluate",
         "Score every trained model on its held-out patients: MAE and PSNR a patient, mean and SD, paired t-tests, "
-        "figures. With -p and -r score the CTs of any two folders.",
+        "figures, a report. With -p and -r score the CTs of any two folders.",
         "synthct_evaluate\nsynthct_evaluate -d 1\nsynthct_evaluate -p cts -r reference_cts -i mrs",
     )
     parser.add_argument("-d", dest="dataset", metavar="ID", help="dataset (default: every one that has trained models)")
@@ -123,6 +123,7 @@ def _show(evaluation: Evaluation) -> None:
     print(f"Tables: {', '.join(path.name for path in evaluation.tables if path.suffix == '.csv')}")
     print(f"Figures: {len(evaluation.figures)} PNG files")
     print(f"All of it is in {evaluation.folder}")
+    print(f"Report, opens in a browser: {evaluation.report}")
 
 
 if __name__ == "__main__":

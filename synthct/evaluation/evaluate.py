@@ -15,6 +15,8 @@ from synthct.errors import DatasetError, ModelError
 from synthct.evaluation import baseline
 from synthct.evaluation.figures import draw
 from synthct.evaluation.models import TrainedModel, find_models
+from synthct.evaluation.report.collect import report_evaluation
+from synthct.evaluation.report.provenance import commands_of_models
 from synthct.evaluation.score import Candidate, PatientScore, Reference, Row, score_patient
 from synthct.evaluation.statistics import Comparison, Summary, compare_models, summarise
 from synthct.evaluation.tables import terminal_table, write_comparison, write_patient_table, write_summary
@@ -42,6 +44,7 @@ class Evaluation:
         comparisons: paired t-tests between every two trained models.
         tables: CSV files and their JSON twins.
         figures: PNG files.
+        report: the page that shows all of it.
         terminal_table: per-patient MAE / PSNR as text of at most 100 columns.
         warnings: what the user should know before trusting the numbers, a sentence each; also logged.
     """
@@ -52,6 +55,7 @@ class Evaluation:
     comparisons: tuple[Comparison, ...]
     tables: tuple[Path, ...]
     figures: tuple[Path, ...]
+    report: Path
     terminal_table: str
     warnings: tuple[str, ...]
 
@@ -66,7 +70,7 @@ def evaluate_dataset(
 ) -> Evaluation:
     """Score every trained model of a dataset on the patients that its folds held out.
 
-    Writes ``metrics_<label>``, ``summary`` and ``comparison`` (CSV and JSON) and the figures to
+    Writes ``metrics_<label>``, ``summary`` and ``comparison`` (CSV and JSON), the figures and ``report.html`` to
     ``results_folder/evaluation``; files of an earlier evaluation there that no longer hold are removed.
 
     Args:
@@ -122,7 +126,23 @@ def evaluate_dataset(
     )
     _remove_stale(folder, {*tables, *figures})
     warnings = (*warnings, *_warnings(scores), *baseline.useless_models(rows, candidates, labels))
-    return _summed_up(folder, rows, comparisons, tables, figures, warnings)
+    report = report_evaluation(
+        folder,
+        f"{raw.name}: synthetic CTs of held-out patients",
+        of_models,
+        references,
+        candidates,
+        summaries=[summarise(label, of_label) for label, of_label in rows.items()],
+        comparisons=comparisons,
+        warnings=warnings,
+        figures=figures,
+        window_hu=window_hu,
+        commands=commands_of_models(raw.name, models),
+        models=models,
+        workers=workers,
+        progress=progress,
+    )
+    return _summed_up(folder, rows, comparisons, tables, figures, report, warnings)
 
 
 def evaluate_folders(
@@ -142,7 +162,7 @@ def evaluate_folders(
     ``predictions``.
 
     Args:
-        output: folder for the tables and figures.
+        output: folder for the tables, the figures and ``report.html``.
         mrs: a folder of the MRs that the sCTs were made from, ``PATIENT`` or ``PATIENT_0000`` (the first channel);
             every scored patient needs one.
         masks: a folder of head masks; every scored patient needs one.
@@ -170,13 +190,9 @@ def evaluate_folders(
         if patient not in others
     ]
     label = predictions.resolve().name
-    scores = _score(
-        {p: Reference(p, cts[p], mr_of.get(p), given[p] if given is not None else None) for p in matched},
-        {patient: {label: Candidate(scts[patient])} for patient in matched},
-        SEED_WINDOW_HU,
-        workers,
-        progress,
-    )
+    references_of = {p: Reference(p, cts[p], mr_of.get(p), given[p] if given is not None else None) for p in matched}
+    candidates = {patient: {label: Candidate(scts[patient])} for patient in matched}
+    scores = _score(references_of, candidates, SEED_WINDOW_HU, workers, progress)
     rows = _rows_by_label(scores, [label])
     slices = {patient: score.slice for patient, score in scores.items()}
     output = Path(output)
@@ -185,7 +201,28 @@ def evaluate_folders(
         *draw.draw_charts(rows, scores, output),
         *draw.draw_scores(rows, slices, SEED_WINDOW_HU, output, workers=workers, progress=progress),
     )
-    return _summed_up(output, rows, (), tables, figures, (*unmatched, *_warnings(scores)))
+    warnings = (*unmatched, *_warnings(scores))
+    # Names alone: where the folders lie may tell more than a report that is passed on should.
+    options = {"-p": predictions, "-r": references, "-i": mrs, "-m": masks}
+    given_options = " ".join(
+        f"{flag} {Path(path).resolve().name}" for flag, path in options.items() if path is not None
+    )
+    report = report_evaluation(
+        output,
+        f"{label}: synthetic CTs against reference CTs",
+        rows,
+        references_of,
+        candidates,
+        summaries=[summarise(label, rows[label])],
+        comparisons=(),
+        warnings=warnings,
+        figures=figures,
+        window_hu=SEED_WINDOW_HU,
+        commands=[f"synthct_evaluate {given_options}"],
+        workers=workers,
+        progress=progress,
+    )
+    return _summed_up(output, rows, (), tables, figures, report, warnings)
 
 
 def _as_registered(
@@ -275,13 +312,14 @@ def _summed_up(
     comparisons: tuple[Comparison, ...],
     tables: tuple[Path, ...],
     figures: tuple[Path, ...],
+    report: Path,
     warnings: tuple[str, ...],
 ) -> Evaluation:
     for warning in warnings:
         log.warning(warning)
     summaries = tuple(summarise(label, of_label) for label, of_label in rows.items())
     text = terminal_table(rows, summaries)
-    return Evaluation(folder, rows, summaries, comparisons, tables, figures, text, warnings)
+    return Evaluation(folder, rows, summaries, comparisons, tables, figures, report, text, warnings)
 
 
 def _remove_stale(folder: Path, current: set[Path]) -> None:
