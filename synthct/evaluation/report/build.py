@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from string import Template
-
-import matplotlib
-import numpy as np
 
 from synthct import __version__
 from synthct.evaluation.models import TrainedModel
 from synthct.evaluation.report import provenance, tables
+from synthct.evaluation.report.parts import page_part
 from synthct.evaluation.report.pictures import figures_section
 from synthct.evaluation.report.qa import WORDS, Verdict
-from synthct.evaluation.report.viewer_data import SPACING_MM, STEP_HU, Volumes, within
+from synthct.evaluation.report.viewer_data import Volumes, within
+from synthct.evaluation.report.viewer_section import viewer_section
 from synthct.evaluation.score import Row
 from synthct.evaluation.statistics import Comparison, Summary
 from synthct.files import write_text
@@ -31,9 +27,6 @@ log = logging.getLogger("synthct")
 REPORT_NAME = "report.html"
 MOST_CHARACTERS = 29_000_000  # of the page: below 30 MB in whichever way a megabyte is counted
 _VOLUME_CHARACTERS = 20_000_000
-# Perceptually uniform; the diverging one is Moreland's.
-_COLOURS = {"signed": "coolwarm", "absolute": "magma"}
-_WINDOWS = (("bone", -450, 1050), ("soft tissue", -160, 240), ("brain", 0, 80), ("full", -1000, 2000))
 
 
 @dataclass(frozen=True)
@@ -83,7 +76,7 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
     sections = {
         "Results": ("results", _results(content)),
         "Figures": ("figures", figures_section(content.figures)),
-        "Viewer": ("viewer", _viewer(content, shown) if shown else ""),
+        "Viewer": ("viewer", viewer_section(content.rows, shown, content.reasons, content.window_hu) if shown else ""),
         "Patients": ("patients-section", _patients(content, [one.patient for one in shown])),
         "How it was made": ("made", _made(content)),
     }
@@ -97,23 +90,19 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
             )
             whole.append(f"{inner}\n</section>")
     contents = " ".join(f'<a href="#{anchor}">{name}</a>' for name, (anchor, inner) in sections.items() if inner)
-    page = Template(_part("page.html")).substitute(
+    page = Template(page_part("page.html")).substitute(
         title=escape(content.title),
-        css=_part("page.css"),
+        css=page_part("page.css"),
         lead=_lead(content, date or datetime.date.today()),
         contents=contents,
         sections="\n".join(whole),
-        script=_part("tables.js") + _part("viewer.js"),
+        script=page_part("tables.js") + page_part("viewer.js"),
     )
     path = Path(folder) / REPORT_NAME
     write_text(page, path)
     if len(page.encode("utf-8")) > MOST_CHARACTERS:
         log.warning(f"{path} is larger than {MOST_CHARACTERS / 1e6:.0f} MB; a browser may be slow to open it.")
     return path
-
-
-def _part(name: str) -> str:
-    return (files("synthct.evaluation.report") / name).read_text(encoding="utf-8")
 
 
 def _lead(content: ReportContent, date: datetime.date) -> str:
@@ -167,73 +156,3 @@ def _made(content: ReportContent) -> str:
             '<p class="quiet">The whole plan, with the reason of each value, is plans.json of each model folder.</p>'
         )
     return "\n".join(parts)
-
-
-def _viewer(content: ReportContent, shown: Sequence[Volumes]) -> str:
-    low, high = content.window_hu
-    scores = {(label, row.patient): _scores(row) for label, of_model in content.rows.items() for row in of_model}
-    patients = []
-    for one in shown:
-        models = [{"label": label, "scores": scores[label, one.patient]} for label in one.scts]
-        mae = {
-            row.metrics["mae_hu"]: label
-            for label in one.scts
-            for row in content.rows[label]
-            if row.patient == one.patient
-        }
-        patients.append(
-            {
-                "patient": one.patient,
-                "why": content.reasons[one.patient],
-                "shape": one.shape,
-                "mr_range": one.mr_range,
-                "models": models,
-                "worst_first": mae[max(mae)],
-            }
-        )
-    index = {
-        "step_hu": STEP_HU,
-        "spacing_mm": SPACING_MM,
-        "windows": [[f"plan ({low:g} to {high:g})", low, high]]
-        + [[f"{name} ({of_low} to {of_high})", of_low, of_high] for name, of_low, of_high in _WINDOWS],
-        "colours": {name: _lookup_table(colours) for name, colours in _COLOURS.items()},
-        "patients": patients,
-    }
-    scripts = [f'<script type="application/json" id="viewer-data">{_json(index)}</script>']
-    for i, one in enumerate(shown):
-        volumes = {"mr": one.mr, "ct": one.ct, "labels": one.labels}
-        volumes |= {f"sct-{k}": sct for k, sct in enumerate(one.scts.values())}
-        scripts += [
-            f'<script type="text/plain" id="volume-{i}-{name}">{volume}</script>'
-            for name, volume in volumes.items()
-            if volume is not None
-        ]
-    n = len({row.patient for of_model in content.rows.values() for row in of_model})
-    which = (
-        f"All {n} patients"
-        if len(shown) == n and n > 1
-        else "The patient"
-        if n == 1
-        else f"{len(shown)} of {n} patients (by MAE the worst, median and best of each model, then the next worst, as many as "
-        "the page has room for)"
-    )
-    which += (
-        f", resampled to {SPACING_MM:g} mm along the body axes and rounded to {STEP_HU} HU. The numbers in the tables are "
-        "of the full images."
-    )
-    return Template(_part("viewer.html")).substitute(which=which, data="\n".join(scripts))
-
-
-def _scores(row: Row) -> str:
-    return f"MAE {row.metrics['mae_hu']:.1f} HU, PSNR {row.metrics['psnr_db']:.1f} dB"
-
-
-def _lookup_table(name: str) -> str:
-    """256 colours as bytes (256, 3) in base64."""
-    colours = matplotlib.colormaps[name](np.arange(256), bytes=True)[:, :3]
-    return base64.b64encode(np.ascontiguousarray(colours).tobytes()).decode("ascii")
-
-
-def _json(value: object) -> str:
-    """JSON that cannot end the script element that it stands in."""
-    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")

@@ -39,7 +39,7 @@
     state.volumes = { mr: mr && new Uint8Array(mr), ct: new Int16Array(ct), labels: new Uint8Array(labels),
       scts: scts.map((sct) => new Int16Array(sct)) };
     for (const axis of "xyz") state.at[axis] = Math.floor(state.size[axis] / 2);
-    const chosen = another ? control.model.value : patient.worst_first;
+    const chosen = another ? control.model.value : patient.worst;
     control.model.replaceChildren(...patient.models.map((model) => new Option(model.label, model.label)));
     if (patient.models.some((model) => model.label === chosen)) control.model.value = chosen;
     control.patient.value = String(index);

@@ -29,16 +29,15 @@ def viewer_section(
 
     Args:
         rows: the scored patients by model.
-        shown: whose volumes are in the page (at least one), the first on opening.
+        shown: whose volumes are in the page (at least one), the first on opening, with the sCT that is worst.
         reasons: why each was chosen, by patient.
         window_hu: the plan's CT window, the first of the presets.
     """
     low, high = window_hu
-    scores = {(label, row.patient): _scores(row) for label, of_model in rows.items() for row in of_model}
+    row_of = {(label, row.patient): row for label, of_model in rows.items() for row in of_model}
     patients = []
     for one in shown:
-        models = [{"label": label, "scores": scores[label, one.patient]} for label in one.scts]
-        mae = {row.metrics["mae_hu"]: label for label in one.scts for row in rows[label] if row.patient == one.patient}
+        models = [{"label": label, "scores": _scores(row_of[label, one.patient])} for label in one.scts]
         patients.append(
             {
                 "patient": one.patient,
@@ -46,13 +45,13 @@ def viewer_section(
                 "shape": one.shape,
                 "mr_range": one.mr_range,
                 "models": models,
-                "worst_first": mae[max(mae)],
+                "worst": max(one.scts, key=lambda label: row_of[label, one.patient].metrics["mae_hu"]),
             }
         )
     index = {
         "step_hu": STEP_HU,
         "spacing_mm": SPACING_MM,
-        "windows": [[f"plan ({low:g} to {high:g})", low, high]]
+        "windows": [[f"wide ({low:g} to {high:g})", low, high]]
         + [[f"{name} ({of_low} to {of_high})", of_low, of_high] for name, of_low, of_high in _WINDOWS],
         "colours": {name: _lookup_table(colours) for name, colours in _COLOURS.items()},
         "patients": patients,
