@@ -74,28 +74,19 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
     """
     shown = within(content.volumes, _VOLUME_CHARACTERS)
     sections = {
-        "Results": ("results", _results(content)),
-        "Figures": ("figures", figures_section(content.figures)),
-        "Viewer": ("viewer", viewer_section(content.rows, shown, content.reasons, content.window_hu) if shown else ""),
-        "Patients": ("patients-section", _patients(content, [one.patient for one in shown])),
-        "How it was made": ("made", _made(content)),
+        "Results": _results(content),
+        "Patients": tables.patient_table(content.rows, content.verdicts, [one.patient for one in shown]),
+        "Viewer": viewer_section(content.rows, shown, content.reasons, content.window_hu) if shown else "",
+        "Figures": figures_section(content.figures),
+        "How it was made": _made(content),
     }
-    whole = []
-    for name, (anchor, inner) in sections.items():
-        if name == "Viewer":
-            whole.append(inner)
-        else:
-            whole.append(
-                f'<section id="{anchor}" aria-labelledby="{anchor}-title">\n<h2 id="{anchor}-title">{name}</h2>'
-            )
-            whole.append(f"{inner}\n</section>")
-    contents = " ".join(f'<a href="#{anchor}">{name}</a>' for name, (anchor, inner) in sections.items() if inner)
+    sections = {name: inner for name, inner in sections.items() if inner}
     page = Template(page_part("page.html")).substitute(
         title=escape(content.title),
         css=page_part("page.css"),
         lead=_lead(content, date or datetime.date.today()),
-        contents=contents,
-        sections="\n".join(whole),
+        contents=" ".join(f'<a href="#{_anchor(name)}">{name}</a>' for name in sections),
+        sections="\n".join(_section(name, inner) for name, inner in sections.items()),
         script=page_part("tables.js") + page_part("viewer.js"),
     )
     path = Path(folder) / REPORT_NAME
@@ -103,6 +94,18 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
     if len(page.encode("utf-8")) > MOST_CHARACTERS:
         log.warning(f"{path} is larger than {MOST_CHARACTERS / 1e6:.0f} MB; a browser may be slow to open it.")
     return path
+
+
+def _anchor(name: str) -> str:
+    return name.lower().replace(" ", "-")
+
+
+def _section(name: str, inner: str) -> str:
+    anchor = _anchor(name)
+    return (
+        f'<section id="{anchor}" aria-labelledby="{anchor}-title">\n<h2 id="{anchor}-title">{name}</h2>\n'
+        f"{inner}\n</section>"
+    )
 
 
 def _lead(content: ReportContent, date: datetime.date) -> str:
@@ -137,10 +140,6 @@ def _results(content: ReportContent) -> str:
     parts.append(f"<h3>Comparisons</h3>\n{tables.comparisons_in_words(content.comparisons)}")
     parts.append(tables.metric_notes(content.rows))
     return "\n".join(parts)
-
-
-def _patients(content: ReportContent, viewable: Sequence[str]) -> str:
-    return tables.patient_table(content.rows, content.verdicts, viewable)
 
 
 def _made(content: ReportContent) -> str:

@@ -43,7 +43,7 @@ KINDS = (
     Kind(
         r"figure_joint_histogram",
         "HU against HU",
-        "A good sCT lies on the line. A horizontal band is a tissue that the model takes for another.",
+        "A good sCT lies on the line. A band across it is a tissue taken for another, or edges that lie apart.",
         "Joint histogram of sCT over reference CT in HU by model, with logarithmic counts",
     ),
     Kind(

@@ -84,7 +84,7 @@ def patient_table(
         body.append(f"<tr>{''.join(cells)}</tr>")
     box = ""
     if any(metric.column not in _ALWAYS_SHOWN for metric in shown):
-        box = '<p><label><input type="checkbox" data-columns-of="patients"> all columns</label></p>\n'
+        box = '<p><label><input type="checkbox" data-columns-of="table-patients"> all columns</label></p>\n'
     caption = "Worst MAE first. A heading sorts by its column, and again the other way."
     return box + _table("patients", caption, "".join(head), body, sortable=True)
 
@@ -169,6 +169,6 @@ def _table(name: str, caption: str, head: str, rows: Sequence[str], *, sortable:
     kind = ' class="sortable"' if sortable else ""
     body = "\n".join(rows)
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {name}">\n<table id="{name}"{kind}>\n'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {name}">\n<table id="table-{name}"{kind}>\n'
         f"<caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
     )

@@ -58,22 +58,27 @@ def choose_patients(rows: Mapping[str, Sequence[Row]], most: int) -> dict[str, s
         most: patients at most.
 
     Returns:
-        By patient, why he is there, such as ``worst with cyclegan``; in the order of interest.
+        By patient, why he is there, such as ``worst with cyclegan, pix2pix``; in the order of interest.
     """
     ranked = {
         model: sorted(of_model, key=lambda row: (-row.metrics["mae_hu"], row.patient))
         for model, of_model in rows.items()
         if of_model
     }
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[str, dict[str, list[str]]] = {}  # models by place and patient
     for word, place in (("worst", lambda n: 0), ("median", lambda n: n // 2), ("best", lambda n: n - 1)):
         for model, of_model in ranked.items():
-            reasons.setdefault(of_model[place(len(of_model))].patient, []).append(f"{word} with {model}")
+            patient = of_model[place(len(of_model))].patient
+            reasons.setdefault(patient, {}).setdefault(word, []).append(model)
     for i in range(max(map(len, ranked.values()), default=0)):
         for model, of_model in ranked.items():
             if i < len(of_model) and of_model[i].patient not in reasons:
-                reasons[of_model[i].patient] = [f"no. {i + 1} of the worst with {model}"]
-    return {patient: ", ".join(reasons[patient]) for patient in list(reasons)[:most]}
+                reasons[of_model[i].patient] = {f"no. {i + 1} of the worst": [model]}
+    in_words = {
+        patient: "; ".join(f"{word} with {', '.join(models)}" for word, models in by_place.items())
+        for patient, by_place in reasons.items()
+    }
+    return {patient: in_words[patient] for patient in list(in_words)[:most]}
 
 
 def within(volumes: Sequence[Volumes], characters: int) -> list[Volumes]:
