@@ -25,7 +25,9 @@ from synthct.planning.plan import Plan
 log = logging.getLogger("synthct")
 
 SEED_WINDOW_HU = (-600.0, 1400.0)  # where no plan says otherwise
-_OWN_FILES = re.compile(r"(metrics_.+|summary|comparison)\.(csv|json)|figure[456]_.+\.png")
+_OWN_FILES = re.compile(
+    r"(metrics_.+|summary|comparison)\.(csv|json)|figure([456]|_training)_.+\.png|figure_(patients|tissues|joint_histogram|bland_altman)\.png"
+)
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,9 @@ def evaluate_dataset(
     of_models = {label: rows[label] for label in labels}
     comparisons = compare_models(of_models)
     tables = _write_tables(folder, rows, comparisons)
+    baselines = {label: rows[label] for label in baseline.LABELS if label in rows}
     figures = (
+        *draw.draw_charts(of_models, scores, folder, models=models, baselines=baselines),
         *draw.draw_scores(of_models, slices, window_hu, folder, workers=workers, progress=progress),
         *draw.draw_models_beside_each_other(models, of_models, slices, window_hu, folder),
         *draw.draw_cycles(models, of_models, paired, window_hu, folder, progress=progress),
@@ -177,7 +181,10 @@ def evaluate_folders(
     slices = {patient: score.slice for patient, score in scores.items()}
     output = Path(output)
     tables = _write_tables(output, rows)
-    figures = draw.draw_scores(rows, slices, SEED_WINDOW_HU, output, workers=workers, progress=progress)
+    figures = (
+        *draw.draw_charts(rows, scores, output),
+        *draw.draw_scores(rows, slices, SEED_WINDOW_HU, output, workers=workers, progress=progress),
+    )
     return _summed_up(output, rows, (), tables, figures, (*unmatched, *_warnings(scores)))
 
 

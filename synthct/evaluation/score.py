@@ -15,6 +15,7 @@ from synthct.dataset.registration import Registration
 from synthct.errors import DatasetError
 from synthct.evaluation.metrics import Protocol, VolumePair, measure, metrics_of
 from synthct.evaluation.sagittal import SagittalSlice, cut_sagittal
+from synthct.evaluation.voxel_histogram import VoxelHistogram
 from synthct.imaging.field_of_view import CT_TISSUE_HU, scanned_on, scanned_region, with_padding_as
 from synthct.imaging.geometry import PLANE_ORIENTATION, Grid, orientation_code, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
@@ -68,11 +69,42 @@ class Row:
 
 @dataclass(frozen=True)
 class PatientScore:
-    """All models' rows of one patient, the slice that the figures show, and what the user should know."""
+    """All models' rows of one patient, the slice that the figures show, and what the user should know.
+
+    ``histograms`` are of the models' sCTs, not of the constant ones.
+    """
 
     rows: dict[str, Row]
     slice: SagittalSlice
     warnings: tuple[str, ...]
+    histograms: dict[str, VoxelHistogram]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What is compared, all on the grid of the sCTs.
+
+    Attributes:
+        ct: the reference, float32 HU; -1000 where it is unknown.
+        ct_known: uint8, 1 inside the CT's field of view.
+        mask: uint8, 1 in the voxels that count.
+        scts: float32 HU by model label.
+        mr: float32 scanner units; None where there is none.
+        kind: how the mask was determined.
+        warnings: a sentence each.
+        sct_heads: uint8, 1 in the head found in an sCT, where all images are known, by model label; where asked for.
+        ct_head: uint8, 1 in the head found in the CT, likewise.
+    """
+
+    ct: sitk.Image
+    ct_known: sitk.Image
+    mask: sitk.Image
+    scts: dict[str, sitk.Image]
+    mr: sitk.Image | None
+    kind: MaskKind
+    warnings: tuple[str, ...]
+    sct_heads: dict[str, sitk.Image]
+    ct_head: sitk.Image | None
 
 
 def score_patient(
@@ -95,9 +127,42 @@ def score_patient(
         ImageError: an image cannot be read.
         DatasetError: there is no voxel to compare, or the sCTs are on different grids; naming the files.
     """
+    metrics = metrics_of(protocol)
+    compared = read_compared(reference, candidates, with_heads=any(metric.needs_heads for metric in metrics))
+    inside, ct_hu = _as_bool(compared.mask), sitk.GetArrayFromImage(compared.ct)
+    ct_head = None if compared.ct_head is None else _as_bool(compared.ct_head)
+    grid = Grid.of(compared.ct)
+
+    rows, histograms = {}, {}
+    for label, candidate in candidates.items():
+        if label in compared.scts:
+            sct_hu = sitk.GetArrayViewFromImage(compared.scts[label])
+            histograms[label] = VoxelHistogram.of(sct_hu, ct_hu, inside)
+        else:
+            sct_hu = np.broadcast_to(np.float32(candidate.sct), ct_hu.shape)
+        sct_head = _as_bool(compared.sct_heads[label]) if label in compared.sct_heads else None
+        slice_axis = _slice_axis(compared.mask, candidate.slice_plane)
+        pair = VolumePair(sct_hu, ct_hu, inside, grid, slice_axis, sct_head, ct_head)
+        measured = measure(pair, window_hu, metrics)
+        rows[label] = Row(
+            reference.patient, candidate.fold, measured, int(inside.sum()), compared.kind, _in_words(grid)
+        )
+    shown = cut_sagittal(
+        reference.patient,
+        mask=compared.mask,
+        ct_hu=compared.ct,
+        ct_known=compared.ct_known,
+        sct_hu=compared.scts,
+        mr=compared.mr,
+    )
+    return PatientScore(rows, shown, compared.warnings, histograms)
+
+
+def read_compared(reference: Reference, candidates: Mapping[str, Candidate], *, with_heads: bool = False) -> Compared:
+    """Read one patient's images and bring them to the grid of his sCTs; arguments and errors of `score_patient`."""
     files = {label: candidate.sct for label, candidate in candidates.items() if isinstance(candidate.sct, Path)}
     scts = _read_on_one_grid(files)
-    first = next(iter(files))
+    first = next(iter(scts))
     grid = Grid.of(scts[first])
 
     ct = read_ct(reference.ct, reference.registration)
@@ -109,46 +174,27 @@ def score_patient(
             f"{reference.ct} and {files[first]} lie apart in space: no voxel of the sCT is inside the reference CT. "
             "Register the reference to the MR, or check that the two files are of one patient."
         )
-    chosen = metrics_of(protocol)
-    looks_for_heads = any(metric.needs_heads for metric in chosen)
     in_ct = in_mr = None
-    if reference.mask is None or looks_for_heads:
+    if reference.mask is None or with_heads:
         mr_head = None if mr is None else head_mask_from_mr(mr)
         in_mr = None if mr is None else _on_grid(mr_head, grid)
         in_ct = _on_grid(head_mask_from_ct(ct, mr_head_mask=mr_head), grid)
     head, kind, warnings = _head_mask(reference, in_ct, in_mr, ct_known, grid)
     mask = head & ct_known
-    inside = _as_bool(mask)
-    if not inside.any():
+    if not sitk.GetArrayViewFromImage(mask).any():
         raise DatasetError(_empty_mask_message(reference, files[first], kind))
-    ct_on_grid = _ct_on_grid(with_padding_as(ct, ct_scanned, AIR_HU), scts[first])
-    ct_hu = sitk.GetArrayFromImage(ct_on_grid)
-
     known = ct_known if mr is None else ct_known & _known(scanned_region(mr), grid)
-    ct_head = _as_bool(in_ct & known) if looks_for_heads else None
-    rows = {}
-    for label, candidate in candidates.items():
-        is_image = label in scts
-        pair = VolumePair(
-            sitk.GetArrayViewFromImage(scts[label]) if is_image else np.broadcast_to(candidate.sct, ct_hu.shape),
-            ct_hu,
-            inside,
-            grid,
-            _slice_axis(mask, candidate.slice_plane),
-            _as_bool(head_mask_from_ct(scts[label]) & known) if is_image and looks_for_heads else None,
-            ct_head,
-        )
-        metrics = measure(pair, window_hu, chosen)
-        rows[label] = Row(reference.patient, candidate.fold, metrics, int(inside.sum()), kind, _in_words(grid))
-    shown = cut_sagittal(
-        reference.patient,
-        mask=mask,
-        ct_hu=ct_on_grid,
-        ct_known=ct_known,
-        sct_hu=scts,
-        mr=None if mr is None else resample(mr, grid, interpolation="linear", outside=0.0),
+    return Compared(
+        _ct_on_grid(with_padding_as(ct, ct_scanned, AIR_HU), scts[first]),
+        ct_known,
+        mask,
+        scts,
+        None if mr is None else resample(mr, grid, interpolation="linear", outside=0.0),
+        kind,
+        warnings,
+        {label: head_mask_from_ct(sct) & known for label, sct in scts.items()} if with_heads else {},
+        in_ct & known if with_heads else None,
     )
-    return PatientScore(rows, shown, warnings)
 
 
 def _read_on_one_grid(files: Mapping[str, Path]) -> dict[str, sitk.Image]:
