@@ -138,6 +138,7 @@ def _results(content: ReportContent) -> str:
         parts.append(f"<p>Quality assurance of {len(given)} sCTs: {counted} (reasons in the table of patients).</p>")
     parts.append(tables.summary_table(content.summaries))
     parts.append(f"<h3>Comparisons</h3>\n{tables.comparisons_in_words(content.comparisons)}")
+    parts.append(tables.other_metrics(content.summaries))
     parts.append(tables.metric_notes(content.rows))
     return "\n".join(parts)
 

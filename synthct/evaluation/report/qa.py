@@ -25,14 +25,16 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def read_verdicts(candidates: Mapping[str, Mapping[str, Candidate]], labels: Sequence[str]) -> dict:
+def read_verdicts(
+    candidates: Mapping[str, Mapping[str, Candidate]], labels: Sequence[str]
+) -> dict[tuple[str, str], Verdict]:
     """By (model, patient), of those sCTs that have one; a file that is none of ours is left out with a warning.
 
     Args:
         candidates: by patient and model label.
         labels: of the models that count.
     """
-    verdicts = {}
+    verdicts: dict[tuple[str, str], Verdict] = {}
     for patient, of_patient in candidates.items():
         for label in labels:
             sct = of_patient[label].sct if label in of_patient else None
@@ -44,8 +46,10 @@ def read_verdicts(candidates: Mapping[str, Mapping[str, Candidate]], labels: Seq
 
 
 def _qa_file(sct: Path) -> Path | None:
-    path = sct.with_name(f"{image_name(sct)}_qa.json")
-    return path if path.is_file() else None
+    """In the folder ``qa`` among predictions, in ``validation_qa`` beside the held-out ones of a training."""
+    name = f"{image_name(sct)}.json"
+    places = (sct.parent / "qa" / name, sct.parent.with_name(f"{sct.parent.name}_qa") / name)
+    return next((path for path in places if path.is_file()), None)
 
 
 def _read(path: Path) -> Verdict | None:

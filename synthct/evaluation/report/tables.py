@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
 from synthct.evaluation.metrics import METRICS, Metric
@@ -12,24 +12,42 @@ from synthct.evaluation.score import Row
 from synthct.evaluation.statistics import Comparison, Summary
 
 MAIN_COLUMNS = ("mae_hu", "psnr_db")
-_ALWAYS_SHOWN = (*MAIN_COLUMNS, "mae_bone_hu", "me_bone_hu")
+SHOWN_COLUMNS = (*MAIN_COLUMNS, "me_hu", "mae_soft_hu", "mae_bone_hu", "dice_bone_250", "wepl_median_mm", "wepl_p95_mm")
 _DIGITS = {"HU": 1, "dB": 1, "mm": 2, "%": 1}
 _DIGITS_WITHOUT_UNIT = 3
 _MASKS = {"ct_and_mr": "CT and MR", "ct": "CT", "given": "given"}
 
 
-def summary_table(summaries: Sequence[Summary]) -> str:
-    """A row a model: patients, then mean and SD of every metric that was computed."""
-    shown = _present(METRICS, [summary.mean for summary in summaries])
-    head = "".join(_heading(metric) for metric in shown)
-    rows = []
-    for summary in summaries:
-        cells = "".join(_summary_cell(metric, summary) for metric in shown)
-        rows.append(f'<tr><th scope="row">{escape(summary.model)}</th><td class="number">{summary.n}</td>{cells}</tr>')
-    caption = "Mean ± SD over the patients."
-    return _table(
-        "summary", caption, f'<th scope="col">model</th><th scope="col" class="number">patients</th>{head}', rows
+def summary_table(summaries: Sequence[Summary], columns: Collection[str] | None = None, name: str = "summary") -> str:
+    """A row a metric, a column a model: mean and SD over the patients.
+
+    Args:
+        summaries: of the models and baselines.
+        columns: the metrics to show; by default :data:`SHOWN_COLUMNS`.
+        name: of the table.
+    """
+    chosen = SHOWN_COLUMNS if columns is None else columns
+    shown = [metric for metric in _present([summary.mean for summary in summaries]) if metric.column in chosen]
+    head = "".join(
+        f'<th scope="col" class="number">{escape(one.model)}<br><span class="quiet">{_patients(one.n)}</span></th>'
+        for one in summaries
     )
+    rows = []
+    for metric in shown:
+        cells = "".join(_summary_cell(metric, summary) for summary in summaries)
+        rows.append(
+            f'<tr><th scope="row" title="{escape(_explained(metric))}">{escape(_named(metric))}</th>{cells}</tr>'
+        )
+    return _table(name, "Mean ± SD over the patients.", f'<th scope="col">metric</th>{head}', rows)
+
+
+def other_metrics(summaries: Sequence[Summary]) -> str:
+    """The rest of the summary, folded away; nothing where there is no rest."""
+    others = {metric.column for metric in _present([one.mean for one in summaries])} - set(SHOWN_COLUMNS)
+    if not others:
+        return ""
+    table = summary_table(summaries, others, "other metrics")
+    return f"<details><summary>All other metrics ({len(others)})</summary>\n{table}\n</details>"
 
 
 def comparisons_in_words(comparisons: Sequence[Comparison]) -> str:
@@ -58,10 +76,18 @@ def patient_table(
         ((label, row) for label, of_model in rows.items() for row in of_model),
         key=lambda one: (-_or_worst(one[1].metrics["mae_hu"]), one[1].patient, one[0]),
     )
-    shown = _present(METRICS, [row.metrics for _, row in every])
+    shown = _present([row.metrics for _, row in every])
     folds = any(row.fold is not None for _, row in every)
     head = [_sorting("patient"), _sorting("model"), _sorting("fold") if folds else ""]
-    head += [_heading(metric, sorting=True) for metric in shown]
+    head += [
+        _sorting(
+            _named(metric),
+            number=True,
+            more=metric.column not in SHOWN_COLUMNS,
+            falling=metric.lower_is_better is not False,
+        )
+        for metric in shown
+    ]
     head += [
         _sorting("QA") if verdicts else "",
         _sorting("mask", more=True),
@@ -83,35 +109,42 @@ def patient_table(
             cells.append(f"<td>{_look(row.patient, label) if row.patient in viewable else ''}</td>")
         body.append(f"<tr>{''.join(cells)}</tr>")
     box = ""
-    if any(metric.column not in _ALWAYS_SHOWN for metric in shown):
+    if any(metric.column not in SHOWN_COLUMNS for metric in shown):
         box = '<p><label><input type="checkbox" data-columns-of="table-patients"> all columns</label></p>\n'
     caption = "Worst MAE first. A heading sorts by its column, and again the other way."
     return box + _table("patients", caption, "".join(head), body, sortable=True)
 
 
 def metric_notes(rows: Mapping[str, Sequence[Row]]) -> str:
-    """What each column is, as far as the metrics say so."""
-    shown = _present(METRICS, [row.metrics for of_model in rows.values() for row in of_model])
-    notes = []
-    for metric in shown:
-        clipping = {None: "not clipped", "plan": "clipped to the plan's CT window"}.get(
-            metric.clip_hu, f"clipped to {metric.clip_hu}"
-        )
-        formula = f"{metric.formula}; {metric.region}; {metric.source}; " if hasattr(metric, "formula") else ""
-        notes.append(f"<dt>{escape(metric.title)}</dt><dd>{escape(f'{formula}HU {clipping}.')}</dd>")
-    return f"<details><summary>What the columns are</summary>\n<dl>{''.join(notes)}</dl>\n</details>"
+    """What each metric is, folded away."""
+    shown = _present([row.metrics for of_model in rows.values() for row in of_model])
+    notes = "".join(f"<dt>{escape(metric.title)}</dt><dd>{escape(_explained(metric))}</dd>" for metric in shown)
+    return f"<details><summary>What the metrics are</summary>\n<dl>{notes}</dl>\n</details>"
 
 
-def _present(metrics: Sequence[Metric], values: Sequence[Mapping[str, float]]) -> list[Metric]:
-    return [metric for metric in metrics if any(metric.column in of for of in values)]
+def _present(values: Sequence[Mapping[str, float]]) -> list[Metric]:
+    """The metrics that were computed for somebody."""
+    return [metric for metric in METRICS if any(metric.column in of for of in values)]
 
 
-def _heading(metric: Metric, *, sorting: bool = False) -> str:
-    words = f"{metric.title}{f' ({metric.unit})' if metric.unit else ''}"
-    more = metric.column not in _ALWAYS_SHOWN
-    if sorting:
-        return _sorting(words, number=True, more=more, falling=metric.lower_is_better is not False)
-    return f'<th scope="col" class="number">{escape(words)}</th>'
+def _named(metric: Metric) -> str:
+    title = metric.title[0].upper() + metric.title[1:]
+    return f"{title} ({metric.unit})" if metric.unit else title
+
+
+def _explained(metric: Metric) -> str:
+    if metric.clip_hu is None:
+        clipping = "HU not clipped"
+    elif metric.clip_hu == "plan":
+        clipping = "HU clipped to the plan's CT window"
+    else:
+        clipping = f"HU clipped to {metric.clip_hu[0]:g} to {metric.clip_hu[1]:g}"
+    better = {True: "lower is better", False: "higher is better", None: "0 is best"}[metric.lower_is_better]
+    return f"{metric.formula}; over {metric.region}; {clipping}; {better}. Source: {metric.source}."
+
+
+def _patients(n: int) -> str:
+    return f"{n} patient{'s' * (n != 1)}"
 
 
 def _sorting(words: str, *, number: bool = False, more: bool = False, falling: bool = False) -> str:
@@ -128,7 +161,7 @@ def _summary_cell(metric: Metric, summary: Summary) -> str:
 
 
 def _value_cell(metric: Metric, value: float) -> str:
-    more = "" if metric.column in _ALWAYS_SHOWN else " more"
+    more = "" if metric.column in SHOWN_COLUMNS else " more"
     exact = "" if math.isnan(value) else f"{value:.6g}".replace("inf", "1e999")
     return f'<td class="number{more}" data-value="{exact}">{_number(metric, value)}</td>'
 
