@@ -83,7 +83,14 @@ def _draw_metric(
         x = [i + offset[patient] for patient in of_model]
         size = 18 if len(of_model) <= 30 else 7
         axes.scatter(
-            x, list(of_model.values()), size, mark.colour, mark.marker, edgecolors="white", linewidths=0.4, zorder=3
+            x,
+            list(of_model.values()),
+            size,
+            mark.colour,
+            marker=mark.marker,
+            edgecolors="white",
+            linewidths=0.4,
+            zorder=3,
         )
     _draw_baselines(axes, metric, baselines)
     model_axis(axes, list(values))

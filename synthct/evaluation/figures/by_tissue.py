@@ -52,7 +52,7 @@ def draw_by_tissue(rows: Mapping[str, Sequence[Row]], folder: Path) -> Path | No
                         values,
                         9 if len(values) > 3 else 20,
                         mark.colour,
-                        mark.marker,
+                        marker=mark.marker,
                         alpha=0.7,
                         linewidths=0,
                         zorder=2,
@@ -60,7 +60,7 @@ def draw_by_tissue(rows: Mapping[str, Sequence[Row]], folder: Path) -> Path | No
                     if len(values) > 1:
                         ends = [x - 0.42 * step, x + 0.42 * step]
                         axes.plot(ends, [np.mean(values)] * 2, color="black", linewidth=1.2, zorder=3)
-                axes.scatter([], [], 14, mark.colour, mark.marker, label=model)
+                axes.scatter([], [], 14, mark.colour, marker=mark.marker, label=model)
             axes.set_xticks(range(len(by_tissue)), list(by_tissue))
             axes.set_xlim(-0.5, len(by_tissue) - 0.5)
             axes.set_ylabel(_MEASURES[measure])
