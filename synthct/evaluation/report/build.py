@@ -26,7 +26,7 @@ log = logging.getLogger("synthct")
 
 REPORT_NAME = "report.html"
 MOST_CHARACTERS = 29_000_000  # of the page: below 30 MB in whichever way a megabyte is counted
-_VOLUME_CHARACTERS = 20_000_000
+_FRAME_CHARACTERS = 200_000  # scripts, style, the controls of the viewer
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,16 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
     Returns:
         The page's path.
     """
-    shown = within(content.volumes, _VOLUME_CHARACTERS)
+    results, figures, made = _results(content), figures_section(content.figures), _made(content)
+    rows = tables.patient_table(content.rows, content.verdicts, [one.patient for one in content.volumes])
+    room = MOST_CHARACTERS - _FRAME_CHARACTERS - sum(map(len, (results, rows, figures, made)))
+    shown = within(content.volumes, room)
     sections = {
-        "Results": _results(content),
+        "Results": results,
         "Patients": tables.patient_table(content.rows, content.verdicts, [one.patient for one in shown]),
         "Viewer": viewer_section(content.rows, shown, content.reasons, content.window_hu) if shown else "",
-        "Figures": figures_section(content.figures),
-        "How it was made": _made(content),
+        "Figures": figures,
+        "How it was made": made,
     }
     sections = {name: inner for name, inner in sections.items() if inner}
     page = Template(page_part("page.html")).substitute(
