@@ -90,7 +90,7 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
         lead=_lead(content, date or datetime.date.today()),
         contents=" ".join(f'<a href="#{_anchor(name)}">{name}</a>' for name in sections),
         sections="\n".join(_section(name, inner) for name, inner in sections.items()),
-        script=page_part("tables.js") + page_part("viewer.js"),
+        script="".join(map(page_part, ("tables.js", "viewer_slice.js", "viewer.js"))),
     )
     path = Path(folder) / REPORT_NAME
     write_text(page, path)

@@ -1,12 +1,6 @@
 "use strict";
 // The viewer: MR | sCT | CT | error of one patient in three linked planes. Volumes lie in the page as gzip in base64.
 (() => {
-  const UNKNOWN = 2, INSIDE = 1;  // bits of the labels
-  const PLANES = {  // fixed, right and down axis of the screen; the head is up
-    axial: { fixed: "z", right: "x", down: "y", flip: false, sides: "RLAP", towards: "SI" },
-    coronal: { fixed: "y", right: "x", down: "z", flip: true, sides: "RLSI", towards: "PA" },
-    sagittal: { fixed: "x", right: "y", down: "z", flip: true, sides: "APSI", towards: "LR" },
-  };
   const byId = (id) => document.getElementById(id);
   const holder = byId("viewer");
   if (!holder) return;
@@ -94,7 +88,11 @@
     canvas.geometry = { scale, left };
     const context = canvas.getContext("2d");
     const image = new ImageData(columns, rows);
-    paint(image.data, plane, kind, columns, rows);
+    paintSlice(image.data, columns, rows, plane, kind, {
+      ...state.volumes, sct: state.volumes.scts[modelIndex()], at: state.at, stride: state.stride, step: data.step_hu,
+      window: levels().slice(1), signed: control.error.value === "signed", most: Number(control["error-max"].value),
+      colours: data.colours[control.error.value], overlay: control.overlay.checked && kind !== "mr",
+    });
     const small = document.createElement("canvas");
     small.width = columns;
     small.height = rows;
@@ -108,43 +106,6 @@
     const { fixed } = PLANES[plane];
     canvas.setAttribute("aria-label",
       `${title(kind)}, ${plane} slice ${state.at[fixed] + 1} of ${state.size[fixed]}, ${state.patient.patient}`);
-  }
-
-  function paint(pixels, plane, kind, columns, rows) {
-    const { fixed, right, down, flip } = PLANES[plane];
-    const { mr, ct, labels, scts } = state.volumes, sct = scts[modelIndex()];
-    const [, low, high] = levels(), step = data.step_hu, strides = state.stride;
-    const signed = control.error.value === "signed", most = Number(control["error-max"].value);
-    const colours = data.colours[control.error.value], overlay = control.overlay.checked && kind !== "mr";
-    const start = state.at[fixed] * strides[fixed];
-    for (let row = 0, out = 0; row < rows; row++) {
-      let index = start + (flip ? rows - 1 - row : row) * strides[down];
-      for (let column = 0; column < columns; column++, index += strides[right], out += 4) {
-        const label = labels[index], inside = label & INSIDE;
-        let red, green, blue;
-        if (label & UNKNOWN && (kind === "ct" || kind === "error")) {
-          [red, green, blue] = (row + column) % 8 < 2 ? [108, 104, 146] : [52, 50, 72];
-        } else if (kind === "error") {
-          red = green = blue = 24;
-        } else {
-          const grey = kind === "mr" ? mr[index]
-            : ((kind === "ct" ? ct[index] : sct[index]) * step - low) / (high - low) * 255;
-          red = green = blue = Math.min(255, Math.max(0, grey));
-        }
-        if (inside && (kind === "error" || overlay)) {
-          const share = Math.max(-1, Math.min(1, (sct[index] - ct[index]) * step / most));
-          const place = 3 * Math.round(signed ? (share + 1) / 2 * 255 : Math.abs(share) * 255);
-          const opacity = kind === "error" ? 1 : 0.75 * Math.abs(share);
-          red += (colours[place] - red) * opacity;
-          green += (colours[place + 1] - green) * opacity;
-          blue += (colours[place + 2] - blue) * opacity;
-        }
-        pixels[out] = red;
-        pixels[out + 1] = green;
-        pixels[out + 2] = blue;
-        pixels[out + 3] = 255;
-      }
-    }
   }
 
   function decorate(context, canvas, plane, kind) {
