@@ -34,7 +34,10 @@ function paintSlice(pixels, columns, rows, plane, kind, view) {
         green += (colours[place + 1] - green) * opacity;
         blue += (colours[place + 2] - blue) * opacity;
       }
-      pixels.set([red, green, blue, 255], out);
+      pixels[out] = red;
+      pixels[out + 1] = green;
+      pixels[out + 2] = blue;
+      pixels[out + 3] = 255;
     }
   }
 }
