@@ -5,20 +5,21 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from synthct.dataset.raw import RawDataset
+from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.dataset.register import with_registrations
 from synthct.dataset.registration import REGISTRATIONS
 from synthct.errors import DatasetError, ModelError
 from synthct.evaluation import baseline
 from synthct.evaluation.figures import draw
-from synthct.evaluation.models import TrainedModel, find_models
+from synthct.evaluation.matching import images_by_patient, mrs_of, some
+from synthct.evaluation.metrics import Protocol
+from synthct.evaluation.models import HeldOut, TrainedModel, find_models
 from synthct.evaluation.score import Candidate, PatientScore, Reference, Row, score_patient
-from synthct.evaluation.statistics import Comparison, Summary, compare_models, summarise
-from synthct.evaluation.tables import terminal_table, write_comparison, write_patient_table, write_summary
-from synthct.imaging.io import FILE_ENDINGS, image_name
+from synthct.evaluation.statistics import Comparison, PatientSet, Summary, compare_models, summarise
+from synthct.evaluation.tables import terminal_table, write_tables
 from synthct.parallel import Progress, quiet, run_cases
 from synthct.planning.plan import Plan
 
@@ -26,7 +27,7 @@ log = logging.getLogger("synthct")
 
 SEED_WINDOW_HU = (-600.0, 1400.0)  # where no plan says otherwise
 _OWN_FILES = re.compile(
-    r"(metrics_.+|summary|comparison)\.(csv|json)|figure([456]|_training)_.+\.png|figure_(patients|tissues|joint_histogram|bland_altman)\.png"
+    r"(metrics_.+|summary|comparison|columns)\.(csv|json)|figure([456]|_training)_.+\.png|figure_(patients|tissues|joint_histogram|bland_altman)\.png"
 )
 
 
@@ -38,12 +39,14 @@ class Evaluation:
         folder: holds all files.
         rows: the scored patients by model label, trained models first, then the trivial baselines
             ``mean_ct`` and ``median_ct``.
-        summaries: mean and SD a model, in the same order.
-        comparisons: paired t-tests between every two trained models.
+        summaries: each model over its patients, in the same order.
+        comparisons: paired tests between every two trained models by every metric.
         tables: CSV files and their JSON twins.
         figures: PNG files.
         terminal_table: per-patient MAE / PSNR as text of at most 100 columns.
         warnings: what the user should know before trusting the numbers, a sentence each; also logged.
+        test_rows, test_summaries, test_comparisons: of the test set, apart from the above; empty where no model has
+            predicted it.
     """
 
     folder: Path
@@ -54,6 +57,9 @@ class Evaluation:
     figures: tuple[Path, ...]
     terminal_table: str
     warnings: tuple[str, ...]
+    test_rows: dict[str, tuple[Row, ...]] = field(default_factory=dict)
+    test_summaries: tuple[Summary, ...] = ()
+    test_comparisons: tuple[Comparison, ...] = ()
 
 
 def evaluate_dataset(
@@ -152,17 +158,17 @@ def evaluate_folders(
         ImageError: an image cannot be read.
     """
     predictions, references = Path(predictions), Path(references)
-    scts, cts = _images_by_patient(predictions), _images_by_patient(references)
-    given = _images_by_patient(Path(masks)) if masks is not None else None
+    scts, cts = images_by_patient(predictions), images_by_patient(references)
+    given = images_by_patient(Path(masks)) if masks is not None else None
     matched = sorted(scts.keys() & cts.keys())
     if not matched:
         raise DatasetError(
-            f"No image in {predictions} ({_some(scts)}) has the name of one in {references} ({_some(cts)}); "
+            f"No image in {predictions} ({some(scts)}) has the name of one in {references} ({some(cts)}); "
             f"an sCT and its reference need one name, such as PATIENT.nii.gz; endings may differ."
         )
     if given is not None and (without := [patient for patient in matched if patient not in given]):
-        raise DatasetError(f"{masks} holds no mask of {_some(without)}; add it, or evaluate without given masks.")
-    mr_of = _mrs_of(matched, Path(mrs)) if mrs is not None else {}
+        raise DatasetError(f"{masks} holds no mask of {some(without)}; add it, or evaluate without given masks.")
+    mr_of = mrs_of(matched, Path(mrs)) if mrs is not None else {}
     unmatched = [
         f"{path} is left out: {other} holds no image of that name."
         for images, other, others in ((scts, references, cts), (cts, predictions, scts))
@@ -289,46 +295,3 @@ def _remove_stale(folder: Path, current: set[Path]) -> None:
     for path in folder.iterdir():
         if path.is_file() and _OWN_FILES.fullmatch(path.name) and path not in current:
             path.unlink()
-
-
-def _images_by_patient(folder: Path) -> dict[str, Path]:
-    """Images by name without ending.
-
-    Raises:
-        DatasetError: the folder is missing, or two files have one name.
-    """
-    if not folder.is_dir():
-        raise DatasetError(f"{folder} is not a folder; give a folder of images ({' '.join(FILE_ENDINGS)}).")
-    images: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        patient = image_name(path)
-        if patient is None or path.name.startswith(".") or not path.is_file():
-            continue
-        if patient in images:
-            raise DatasetError(f"{images[patient]} and {path} are both of patient {patient}; remove one of them.")
-        images[patient] = path
-    return images
-
-
-def _mrs_of(patients: Sequence[str], folder: Path) -> dict[str, Path]:
-    """The MR of every patient, named with or without the number of the first channel.
-
-    Raises:
-        DatasetError: the folder is missing, or a patient has no MR or two.
-    """
-    images = _images_by_patient(folder)
-    found = {p: [images[name] for name in (p, f"{p}_0000") if name in images] for p in patients}
-    if without := [patient for patient, mrs in found.items() if not mrs]:
-        raise DatasetError(f"{folder} holds no MR of {_some(without)}; add it, or evaluate without MRs.")
-    if double := [(patient, mrs) for patient, mrs in found.items() if len(mrs) > 1]:
-        patient, mrs = double[0]
-        raise DatasetError(f"{mrs[0]} and {mrs[1]} are both of patient {patient}; remove one of them.")
-    return {patient: mrs[0] for patient, mrs in found.items()}
-
-
-def _some(names: Sequence[str] | Mapping[str, Path]) -> str:
-    """The first few names, for a message."""
-    listed = list(names)
-    return (
-        ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "") if listed else "no images"
-    )
