@@ -40,7 +40,7 @@ def sentence(metric: Metric, comparison: Comparison, n_pairs: int = 1) -> str:
     if math.isnan(comparison.p):
         return f"{finding}, by the same amount in every patient; a paired t-test cannot be computed."
     low, high = comparison.interval
-    interval = f"95 % interval {_number(low, metric, unit=False)} to {_number(high, metric)}"
+    interval = f"95% interval {_number(low, metric, unit=False)} to {_number(high, metric)}"
     decisive = comparison.holm_p if n_pairs > 1 else comparison.p
     verdict = "significant" if decisive < SIGNIFICANCE else "not significant"
     tests = f"paired t-test, {_p(comparison.p)}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from synthct.errors import ModelError
+from synthct.evaluation.score import PatientSet
 from synthct.files import read_json
 from synthct.imaging.io import image_name
 from synthct.inference.predicted_test_set import TEST_FOLDER, TestSetRecord
@@ -46,6 +47,10 @@ class TrainedModel:
     label: str
     held_out: dict[str, HeldOut] = field(default_factory=dict)  # by patient
     tested: dict[str, HeldOut] = field(default_factory=dict)
+
+    def predictions(self, patients: PatientSet) -> dict[str, HeldOut]:
+        """The sCTs by patient of a set: held out in turn, or the test set."""
+        return self.tested if patients == "test" else self.held_out
 
 
 def find_models(results_folder: Path) -> tuple[TrainedModel, ...]:

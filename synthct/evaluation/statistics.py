@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -14,9 +13,8 @@ from scipy import stats
 from synthct.evaluation.comparison_words import sentence
 from synthct.evaluation.intervals import bootstrap_interval, student_interval
 from synthct.evaluation.metrics import Metric, metrics_in
-from synthct.evaluation.score import Row
+from synthct.evaluation.score import PatientSet, Row
 
-PatientSet = Literal["cross_validation", "test", "folders"]
 _EXACT_UP_TO = 13  # differences; all their 2^n signs are counted, ties or not
 
 
@@ -43,6 +41,10 @@ class Summary:
     counted: dict[str, int] = field(default_factory=dict)
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
     set: PatientSet = "cross_validation"
+
+    def labelled(self) -> Summary:
+        """The same, and its name says where it is of the test set."""
+        return replace(self, model=f"{self.model}, test set") if self.set == "test" else self
 
 
 @dataclass(frozen=True)
@@ -151,10 +153,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _signed_rank_p(differences: np.ndarray) -> float:
-    """Two-sided p; differences of zero are left out (Wilcoxon's own rule). Exact for few, else the normal limit."""
+    """Two-sided p; differences of zero are left out (Wilcoxon's own rule). Exact for few, else as SciPy has it."""
     nonzero = differences[differences != 0]
-    method = stats.PermutationMethod(n_resamples=2**_EXACT_UP_TO) if len(nonzero) <= _EXACT_UP_TO else "auto"
-    return float(stats.wilcoxon(nonzero, method=method).pvalue)
+    n = len(nonzero)
+    if n > _EXACT_UP_TO:
+        return float(stats.wilcoxon(nonzero).pvalue)
+    ranks = stats.rankdata(np.abs(nonzero))  # of ties the mean rank, which SciPy's exact table does not know
+    signs = (np.arange(2**n)[:, None] >> np.arange(n)) & 1  # (ways, differences)
+    off_centre = np.abs(signs @ ranks - ranks.sum() / 2)
+    observed = abs(ranks[nonzero > 0].sum() - ranks.sum() / 2)
+    return float(np.mean(off_centre >= observed - 1e-9))
 
 
 def _sample_sd(values: np.ndarray) -> float:

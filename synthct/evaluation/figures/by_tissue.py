@@ -1,4 +1,4 @@
-"""Error by tissue and model, from the columns that end in a tissue's name."""
+"""Error by tissue and model, from the columns that name a tissue."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from synthct.evaluation.figures.charts import draw_chart, marks
-from synthct.evaluation.metrics import METRICS
 from synthct.evaluation.score import Row
 
 NAME = "figure_tissues.png"
 TISSUES = ("air", "soft", "bone")
-_MEASURES = {"mae_hu": "MAE (HU)", "me_hu": "Mean error, sCT - CT (HU)"}
+_MEASURES = {"mae": "MAE (HU)", "me": "Mean error, sCT - CT (HU)"}
 
 
-def tissue_columns() -> dict[str, dict[str, str]]:
-    """Columns of the tables by measure and tissue, as far as there are any."""
-    columns = {metric.column for metric in METRICS}
+def tissue_columns(rows: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, str]]:
+    """The columns by measure and tissue that the rows have, such as ``mae_bone_hu``."""
+    columns = {column for of_model in rows.values() for row in of_model for column in row.metrics}
     found = {
-        measure: {tissue: f"{measure}_{tissue}" for tissue in TISSUES if f"{measure}_{tissue}" in columns}
+        measure: {tissue: f"{measure}_{tissue}_hu" for tissue in TISSUES if f"{measure}_{tissue}_hu" in columns}
         for measure in _MEASURES
     }
     return {measure: of for measure, of in found.items() if of}
@@ -30,7 +29,7 @@ def tissue_columns() -> dict[str, dict[str, str]]:
 
 def draw_by_tissue(rows: Mapping[str, Sequence[Row]], folder: Path) -> Path | None:
     """Write ``figure_tissues.png``; None where no metric is by tissue."""
-    columns = tissue_columns()
+    columns = tissue_columns(rows)
     if not columns:
         return None
     mark_of = marks(list(rows))
@@ -67,7 +66,7 @@ def draw_by_tissue(rows: Mapping[str, Sequence[Row]], folder: Path) -> Path | No
             axes.set_ylabel(_MEASURES[measure])
             axes.grid(axis="y", color="0.92", linewidth=0.5)
             axes.set_axisbelow(True)
-            if measure == "mae_hu":
+            if measure == "mae":
                 axes.set_ylim(bottom=0)
             else:
                 axes.axhline(0, color="0.4", linewidth=0.6, zorder=1)
