@@ -22,6 +22,7 @@ from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import read_image
 
 MaskKind = Literal["ct_and_mr", "given", "ct"]
+PatientSet = Literal["cross_validation", "test", "folders"]
 # Where the CT is known, the heads of one patient in CT and MR share most of the smaller one, if they are registered.
 LEAST_HEAD_OVERLAP = 0.85
 AIR_HU = -1000.0  # stands where the CT is unknown, and is never counted there

@@ -4,13 +4,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import SHAPE, head_ct, head_mr, image, make_model, make_raw
+from made_up import SHAPE, head_ct, head_mr, image, make_model, make_raw, make_tested
 from synthetic_datasets import keep_registration, small_plan
 
 from synthct.dataset.raw import RawDataset
 from synthct.dataset.registration import REGISTRATIONS
 from synthct.errors import DatasetError, ModelError
 from synthct.evaluation.evaluate import evaluate_dataset, evaluate_folders
+from synthct.evaluation.metrics import METRICS, metrics_of
 from synthct.imaging.io import write_image
 from synthct.planning.plan import Plan
 
@@ -52,20 +53,69 @@ def test_a_dataset_is_evaluated_on_held_out_pairs(raw, results):
     assert list(mean_ct["voxels"]) == list(cyclegan["voxels"])
 
     comparison = pd.read_csv(folder / "comparison.csv")
-    assert list(zip(comparison["model_a"], comparison["model_b"])) == [("cyclegan", "pix2pix")] * 2
+    assert list(zip(comparison["model_a"], comparison["model_b"])) == [("cyclegan", "pix2pix")] * len(METRICS)
     assert list(pd.read_csv(folder / "summary.csv")["model"]) == ["cyclegan", "pix2pix", "mean_ct", "median_ct"]
     assert "mean ± SD" in evaluation.terminal_table
 
     tables = {f"metrics_{label}" for label in ("cyclegan", "pix2pix", "mean_ct", "median_ct")} | {
         "summary",
         "comparison",
+        "columns",
     }
     figures = {f"figure4_{model}_{p}.png" for model in ("cyclegan", "pix2pix") for p in ("P1", "P2", "P3")}
     figures |= {f"figure5_{patient}.png" for patient in ("P1", "P2", "P3")}
     assert {path.name for path in evaluation.tables} == {f"{t}.{kind}" for t in tables for kind in ("csv", "json")}
-    assert {path.name for path in evaluation.figures} == figures  # no checkpoint, so no figure 6
+    drawn = {path.name for path in evaluation.figures}
+    assert {name for name in drawn if name[6].isdigit()} == figures  # no checkpoint, so no figure 6
     written = {path.name for path in folder.iterdir()}
-    assert written == {"notes.txt"} | figures | {path.name for path in evaluation.tables}
+    assert written == {"notes.txt", "report.html"} | drawn | {path.name for path in evaluation.tables}
+
+
+@pytest.fixture
+def tested(raw, results):
+    """T1 and T2 are test patients, and the cyclegan has predicted them with both folds."""
+    for patient in ("T1", "T2"):
+        write_image(image(head_mr()), raw.folder / "imagesTs" / f"{patient}_0000.nii.gz")
+        write_image(image(head_ct()), raw.folder / "targetsTs" / f"{patient}.nii.gz")
+    make_tested(results / "cyclegan__plans__2d", {"T1": 5.0, "T2": 15.0}, folds=(0, 1))
+    return RawDataset.open(raw.folder)
+
+
+def test_the_test_set_is_scored_apart_from_the_cross_validation(tested, results):
+    make_tested(results / "pix2pix__plans__2d", {"T1": 50.0, "T2": 70.0}, folds=(0, 1))
+    evaluation = evaluate_dataset(tested, results)
+    folder = results / "evaluation"
+    assert list(pd.read_csv(folder / "metrics_cyclegan.csv")["patient"]) == ["P1", "P2", "P3"]
+    of_test = pd.read_csv(folder / "metrics_cyclegan_test.csv")
+    assert list(of_test["patient"]) == ["T1", "T2"] and of_test["fold"].isna().all()
+    np.testing.assert_allclose(of_test["mae_hu"], [5, 15], rtol=0.1)
+    summary = pd.read_csv(folder / "summary.csv")
+    assert list(zip(summary["model"], summary["set"], summary["n"])) == [
+        *((label, "cross_validation", 3) for label in ("cyclegan", "pix2pix", "mean_ct", "median_ct")),
+        *((label, "test", 2) for label in ("cyclegan", "pix2pix", "mean_ct", "median_ct")),
+    ]
+    # All folds together trained on P1 and P2 (100 * 1 + 40 * 3) / 4 and P3 of 30 HU: (220 + 30) / 5 = 50 HU.
+    np.testing.assert_allclose(pd.read_csv(folder / "metrics_mean_ct_test.csv")["mae_hu"], [10, 10], rtol=0.1)
+    assert [one.set for one in evaluation.test_comparisons] == ["test"] * len(METRICS)
+    assert list(evaluation.test_rows) == ["cyclegan", "pix2pix", "mean_ct", "median_ct"]
+    assert "\n\nTest set\n" in evaluation.terminal_table
+
+
+def test_a_model_of_all_patients_is_evaluated_on_the_test_set_alone(tested, tmp_path):
+    results = tmp_path / "of_all" / "Dataset001_Spheres"
+    model = make_model(results / "cyclegan__plans__2d", {}, split={"train": PATIENTS, "val": []}, fold="all")
+    make_tested(model, {"T1": 5.0}, folds=("all",))
+    evaluation = evaluate_dataset(tested, results)
+    assert evaluation.rows == evaluation.test_rows and [row.patient for row in evaluation.rows["cyclegan"]] == ["T1"]
+    assert (results / "evaluation" / "metrics_cyclegan_test.csv").is_file()
+    assert not (results / "evaluation" / "metrics_cyclegan.csv").exists()
+
+
+def test_a_protocol_chooses_the_columns(raw, results):
+    evaluate_dataset(raw, results, protocol="synthrad2023")
+    columns = list(pd.read_csv(results / "evaluation" / "metrics_cyclegan.csv").columns)
+    assert columns[2:-4] == [metric.column for metric in metrics_of("synthrad2023")]
+    assert list(pd.read_csv(results / "evaluation" / "columns.csv")["column"]) == columns[2:-4]
 
 
 def test_the_baseline_is_exact_inside_a_given_mask(raw, results):
@@ -134,9 +184,12 @@ def test_two_folders_are_matched_by_name_whatever_the_ending(folders, tmp_path):
     (row,) = evaluation.rows["cts"]
     assert (row.patient, row.fold, row.mask) == ("P1", None, "ct")
     assert row.metrics["mae_hu"] == pytest.approx(20, rel=0.1)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+    assert {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith("figure_")} == {
+        "report.html",
         "metrics_cts.csv",
         "metrics_cts.json",
+        "columns.csv",
+        "columns.json",
         "summary.csv",
         "summary.json",
         "figure4_cts_P1.png",
@@ -198,4 +251,4 @@ def test_a_pool_of_processes_gives_the_same_rows(folders, tmp_path):
     write_image(image(head_ct(40)), folders[1] / "P2.nii.gz")
     alone = evaluate_folders(*folders, tmp_path / "alone")
     pooled = evaluate_folders(*folders, tmp_path / "pooled", workers=2)
-    assert alone.rows == pooled.rows and alone.terminal_table == pooled.terminal_table
+    assert repr(alone.rows) == repr(pooled.rows) and alone.terminal_table == pooled.terminal_table
