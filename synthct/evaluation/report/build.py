@@ -73,12 +73,12 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
         The page's path.
     """
     results, figures, made = _results(content), figures_section(content.figures), _made(content)
-    rows = tables.patient_table(content.rows, content.verdicts, [one.patient for one in content.volumes])
+    rows = tables.patient_table(content.rows, content.verdicts, _viewable(content.volumes))
     room = MOST_CHARACTERS - _FRAME_CHARACTERS - sum(map(len, (results, rows, figures, made)))
     shown = within(content.volumes, room)
     sections = {
         "Results": results,
-        "Patients": tables.patient_table(content.rows, content.verdicts, [one.patient for one in shown]),
+        "Patients": tables.patient_table(content.rows, content.verdicts, _viewable(shown)),
         "Viewer": viewer_section(content.rows, shown, content.reasons, content.window_hu) if shown else "",
         "Figures": figures,
         "How it was made": made,
@@ -97,6 +97,10 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
     if len(page.encode("utf-8")) > MOST_CHARACTERS:
         log.warning(f"{path} is larger than {MOST_CHARACTERS / 1e6:.0f} MB; a browser may be slow to open it.")
     return path
+
+
+def _viewable(volumes: Sequence[Volumes]) -> set[tuple[str, str]]:
+    return {(label, one.patient) for one in volumes for label in one.scts}
 
 
 def _anchor(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from synthct.evaluation.models import TrainedModel
@@ -10,7 +10,7 @@ from synthct.evaluation.report.build import ReportContent, write_report
 from synthct.evaluation.report.qa import read_verdicts
 from synthct.evaluation.report.viewer_data import choose_patients, read_volumes
 from synthct.evaluation.score import Candidate, Reference, Row
-from synthct.evaluation.statistics import Comparison, Summary
+from synthct.evaluation.scored_set import ScoredSet
 from synthct.parallel import Progress, quiet, run_cases
 
 MOST_VIEWED = 8  # patients; about as many as fit, and each is read again
@@ -19,12 +19,8 @@ MOST_VIEWED = 8  # patients; about as many as fit, and each is read again
 def report_evaluation(
     folder: Path,
     title: str,
-    rows: Mapping[str, Sequence[Row]],
-    references: Mapping[str, Reference],
-    candidates: Mapping[str, Mapping[str, Candidate]],
+    sets: Sequence[ScoredSet],
     *,
-    summaries: Sequence[Summary],
-    comparisons: Sequence[Comparison],
     warnings: Sequence[str],
     figures: Sequence[Path],
     window_hu: tuple[float, float],
@@ -36,27 +32,30 @@ def report_evaluation(
     """Write ``report.html`` of an evaluation to ``folder``.
 
     Args:
-        rows: of the models, without the trivial baselines.
-        references: by patient.
-        candidates: by patient and label.
+        sets: everything that was scored, the set that the figures show first; rows of a test set say so.
         commands: that make the page again, a line each.
 
     See :class:`ReportContent` for the others.
     """
+    rows: dict[str, Sequence[Row]] = {}
+    references: dict[str, Reference] = {}
+    candidates: dict[str, dict[str, Candidate]] = {}
+    for one in sets:
+        names = {summary.model: summary.labelled().model for summary in one.summaries}
+        rows |= {names[label]: of_label for label, of_label in one.of_models.items()}
+        for patient in one.scores.keys() - references.keys():  # a name in two sets is looked at in the first
+            references[patient] = one.references[patient]
+            candidates[patient] = {
+                names[label]: candidate for label, candidate in one.candidates[patient].items() if label in one.labels
+            }
     reasons = choose_patients(rows, MOST_VIEWED)
-    jobs = {
-        patient: (
-            references[patient],
-            {label: candidates[patient][label] for label in rows if label in candidates[patient]},
-        )
-        for patient in reasons
-    }
+    jobs = {patient: (references[patient], candidates[patient]) for patient in reasons}
     volumes = run_cases(read_volumes, jobs, workers=workers, progress=progress, describe="Viewer")
     content = ReportContent(
         title=title,
         rows=rows,
-        summaries=summaries,
-        comparisons=comparisons,
+        summaries=[summary.labelled() for one in sets for summary in one.summaries],
+        comparisons=[comparison for one in sets for comparison in one.comparisons],
         warnings=warnings,
         figures=figures,
         window_hu=window_hu,

@@ -33,7 +33,7 @@ def commands_of_models(dataset_name: str, models: Sequence[TrainedModel]) -> lis
     """What was run from the raw dataset to this page, with the options that the plans and folders still tell."""
     number = str(int(match[1])) if (match := re.match(r"Dataset(\d{3})_", dataset_name)) else dataset_name
     plans = {model.label: Plan.load(model.folder / "plans.json") for model in models}
-    preparations, trainings = [], []
+    preparations, trainings, predictions = [], [], []
     for model in models:
         plan = plans[model.label]
         planner = "" if plan.planner == "default" else f" -p {plan.planner}"
@@ -43,9 +43,11 @@ def commands_of_models(dataset_name: str, models: Sequence[TrainedModel]) -> lis
         disjoint = " --disjoint" if trainer != model.trainer else ""
         trainings += [
             f"synthct_train {number} {trainer} {fold} -c {model.configuration}{_epochs(model, fold, plan)}{disjoint}"
-            for fold in _folds(model)
+            for fold in _trained_folds(model)
         ]
-    return [*dict.fromkeys(preparations), *trainings, f"synthct_evaluate -d {number}"]
+        if model.tested:
+            predictions.append(f"synthct_predict -d {number} -tr {model.trainer} -c {model.configuration} --test_set")
+    return [*dict.fromkeys(preparations), *trainings, *predictions, f"synthct_evaluate -d {number}"]
 
 
 def plan_section(models: Sequence[TrainedModel]) -> str:
@@ -77,7 +79,9 @@ def _facts(model: TrainedModel, plan: Plan) -> dict[str, str]:
         f"{name}: {window.low:g} to {window.high:g} ({'scanner units' if window.kind == 'fixed' else 'percentiles'})"
         for name, window in zip(plan.channel_names, preparation.mr_windows)
     )
-    folds = [f"fold {fold}: {n} patient{'s' * (n != 1)}" for fold, n in _folds(model).items()]
+    of_patients = [held_out.fold for held_out in model.held_out.values()]
+    counts = {fold: of_patients.count(fold) for fold in sorted(set(of_patients))}
+    folds = [f"fold {fold}: {n} patient{'s' * (n != 1)}" for fold, n in counts.items()]
     return {
         "model folder": model.folder.name,
         "planner": f"{plan.planner}, of synthct {plan.synthct_version}",
@@ -88,15 +92,17 @@ def _facts(model: TrainedModel, plan: Plan) -> dict[str, str]:
         "generator": f"{network.base_channels} channels, {network.n_blocks} residual blocks",
         "training": f"{training.epochs_constant} + {training.epochs_decay} epochs planned, "
         f"batch {training.batch_size}, learning rate {training.learning_rate:g}, seed {training.seed}",
-        "trained": "; ".join(_trained(model, fold) for fold in _folds(model)),
-        "held-out patients": ", ".join(folds) + f", of {plan.n_folds} folds planned",
+        "trained": "; ".join(_trained(model, fold) for fold in _trained_folds(model)),
+        "held-out patients": f"{', '.join(folds) or 'none'}; {plan.n_folds} folds planned",
+        "test patients": str(len(model.tested) or "none"),
     }
 
 
-def _folds(model: TrainedModel) -> dict[int, int]:
-    """Scored patients by fold."""
-    of_patients = [held_out.fold for held_out in model.held_out.values()]
-    return {fold: of_patients.count(fold) for fold in sorted(set(of_patients))}
+def _trained_folds(model: TrainedModel) -> list[int]:
+    """Numbers of the folds that have a log of their training or have held somebody out."""
+    logged = [re.fullmatch(r"fold_(\d+)", path.parent.name) for path in model.folder.glob("fold_*/training_log.csv")]
+    of_patients = {one.fold for one in model.held_out.values() if one.fold is not None}
+    return sorted({int(match[1]) for match in logged if match} | of_patients)
 
 
 def _log(model: TrainedModel, fold: int) -> TrainingLog:

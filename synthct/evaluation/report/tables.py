@@ -11,8 +11,16 @@ from synthct.evaluation.report.qa import Verdict
 from synthct.evaluation.score import Row
 from synthct.evaluation.statistics import Comparison, Summary
 
-MAIN_COLUMNS = ("mae_hu", "psnr_db")
-SHOWN_COLUMNS = (*MAIN_COLUMNS, "me_hu", "mae_soft_hu", "mae_bone_hu", "dice_bone_250", "wepl_median_mm", "wepl_p95_mm")
+SHOWN_COLUMNS = (
+    "mae_hu",
+    "psnr_db",
+    "me_hu",
+    "mae_soft_hu",
+    "mae_bone_hu",
+    "dice_bone_250",
+    "wepl_median_mm",
+    "wepl_p95_mm",
+)
 _DIGITS = {"HU": 1, "dB": 1, "mm": 2, "%": 1}
 _DIGITS_WITHOUT_UNIT = 3
 _MASKS = {"ct_and_mr": "CT and MR", "ct": "CT", "given": "given"}
@@ -38,7 +46,8 @@ def summary_table(summaries: Sequence[Summary], columns: Collection[str] | None 
         rows.append(
             f'<tr><th scope="row" title="{escape(_explained(metric))}">{escape(_named(metric))}</th>{cells}</tr>'
         )
-    return _table(name, "Mean ± SD over the patients.", f'<th scope="col">metric</th>{head}', rows)
+    caption = "Mean ± SD over the patients; below, their median and the 95 % interval of the mean (bootstrap)."
+    return _table(name, caption, f'<th scope="col">metric</th>{head}', rows)
 
 
 def other_metrics(summaries: Sequence[Summary]) -> str:
@@ -51,11 +60,11 @@ def other_metrics(summaries: Sequence[Summary]) -> str:
 
 
 def comparisons_in_words(comparisons: Sequence[Comparison]) -> str:
-    """The sentences; those of other metrics than MAE and PSNR are folded away."""
+    """The sentences; those by others than the main metrics are folded away."""
     if not comparisons:
         return "<p>There is a single model: nothing to compare it with but the constant CTs in the table.</p>"
-    main = [one.sentence for one in comparisons if one.metric in MAIN_COLUMNS]
-    others = [one.sentence for one in comparisons if one.metric not in MAIN_COLUMNS]
+    main = [one.sentence for one in comparisons if one.main]
+    others = [one.sentence for one in comparisons if not one.main]
     parts = [_list(main)] if main else []
     if others:
         parts.append(f"<details><summary>By the other metrics ({len(others)})</summary>\n{_list(others)}\n</details>")
@@ -63,14 +72,16 @@ def comparisons_in_words(comparisons: Sequence[Comparison]) -> str:
 
 
 def patient_table(
-    rows: Mapping[str, Sequence[Row]], verdicts: Mapping[tuple[str, str], Verdict], viewable: Sequence[str]
+    rows: Mapping[str, Sequence[Row]],
+    verdicts: Mapping[tuple[str, str], Verdict],
+    viewable: Collection[tuple[str, str]],
 ) -> str:
     """A row a patient and model, the highest MAE first; every heading sorts.
 
     Args:
         rows: of the models.
         verdicts: of quality assurance, by (model, patient); without any there is no such column.
-        viewable: patients whom the viewer can show.
+        viewable: what the viewer can show, likewise.
     """
     every = sorted(
         ((label, row) for label, of_model in rows.items() for row in of_model),
@@ -106,7 +117,7 @@ def patient_table(
             cells.append(_verdict_cell(verdict))
         cells.append(f'<td class="more">{_MASKS.get(row.mask, row.mask)}</td><td class="number more">{row.voxels}</td>')
         if viewable:
-            cells.append(f"<td>{_look(row.patient, label) if row.patient in viewable else ''}</td>")
+            cells.append(f"<td>{_look(row.patient, label) if (label, row.patient) in viewable else ''}</td>")
         body.append(f"<tr>{''.join(cells)}</tr>")
     box = ""
     if any(metric.column not in SHOWN_COLUMNS for metric in shown):
@@ -155,9 +166,18 @@ def _sorting(words: str, *, number: bool = False, more: bool = False, falling: b
 
 
 def _summary_cell(metric: Metric, summary: Summary) -> str:
-    mean, sd = summary.mean.get(metric.column, math.nan), summary.sd.get(metric.column, math.nan)
+    column = metric.column
+    if column not in summary.mean or math.isnan(summary.mean[column]):
+        return '<td class="number">–</td>'
+    sd = summary.sd[column]
     spread = f" ± {_number(metric, sd)}" if math.isfinite(sd) else ""
-    return f'<td class="number">{_number(metric, mean)}{spread}</td>'
+    small = f"median {_number(metric, summary.median[column])}"
+    if all(map(math.isfinite, summary.interval[column])):
+        low, high = summary.interval[column]
+        small += f"; {_number(metric, low)} to {_number(metric, high)}"
+    if summary.counted[column] < summary.n:
+        small += f"; of {_patients(summary.counted[column])}"
+    return f'<td class="number">{_number(metric, summary.mean[column])}{spread}<br><small>{small}</small></td>'
 
 
 def _value_cell(metric: Metric, value: float) -> str:

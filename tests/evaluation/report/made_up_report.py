@@ -12,7 +12,7 @@ from synthct.evaluation.metrics import METRICS
 from synthct.evaluation.report import ReportContent
 from synthct.evaluation.report.viewer_data import Volumes, choose_patients, embed
 from synthct.evaluation.score import Compared, Row
-from synthct.evaluation.statistics import Summary
+from synthct.evaluation.statistics import summarise
 
 MODELS = ("cyclegan", "pix2pix")
 
@@ -55,10 +55,7 @@ def content(
     if volumes is None:
         errors = {patient: {label: of[patient] for label, of in maes.items() if patient in of} for patient in reasons}
         volumes = [embed(patient, compared(errors[patient], unknown_slices=8)) for patient in reasons]
-    summaries = [
-        Summary(label, len(of), {"mae_hu": float(np.mean(list(of.values())))}, {"mae_hu": 5.0})
-        for label, of in maes.items()
-    ]
+    summaries = [summarise(label, of_label) for label, of_label in rows.items()]
     values = {
         "title": "Dataset001_Spheres",
         "rows": rows,

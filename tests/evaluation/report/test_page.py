@@ -88,7 +88,7 @@ def test_numbers_that_cannot_be_computed_are_dashes_and_sort_last(tmp_path):
 
 def test_comparisons_are_sentences_and_the_seeds_metrics_come_first(tmp_path):
     comparisons = [
-        Comparison(metric, "a", "b", 3, 1.0, 1.0, 0.5, f"By {metric} they differ.")
+        Comparison(metric, "a", "b", 3, 1.0, 1.0, 0.5, f"By {metric} they differ.", main=metric == "mae_hu")
         for metric in ("mae_hu", "wepl_p95_mm")
     ]
     page = written(tmp_path, content(comparisons=comparisons, volumes=[]))
@@ -138,7 +138,7 @@ def test_the_commands_repeat_what_the_folders_tell(tmp_path):
         "synthct_evaluate -d 7",
     ]
     page = written(tmp_path, content(models=models, volumes=[]))
-    assert "fold 1: 3 epochs, 15 steps, 3 min" in page and "fold 1: 1 patient, of 2 folds planned" in page
+    assert "fold 1: 3 epochs, 15 steps, 3 min" in page and "fold 1: 1 patient; 2 folds planned" in page
 
 
 @pytest.mark.parametrize("patients", [1, 500])
