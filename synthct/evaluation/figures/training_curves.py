@@ -64,7 +64,8 @@ def draw_training(model: TrainedModel, folder: Path) -> Path | None:
             of_losses.plot([], [], color=mark.colour, linestyle=mark.line, label=name.replace("_", " "))
         of_error.set(title="Held-out slices", ylabel="MAE (HU)")
         of_rate.set(title="Learning rate", ylim=(0, None))
-        of_rate.yaxis.set_major_formatter(lambda rate, _: f"{rate:.2g}")
+        of_rate.yaxis.set_major_formatter(lambda rate, _: f"{rate:.3g}")
+        of_rate.yaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
         for axes in (of_losses, of_error, of_rate):
             _finish(axes)
         for axes in (of_losses, of_error):
