@@ -25,7 +25,7 @@ from synthct.evaluation.metrics import VolumePair, measure
 from synthct.evaluation.metrics.similarity import ssim
 from synthct.evaluation.metrics.wepl import N_DIRECTIONS, STEP_MM, density, wepl_median
 from synthct.evaluation.score import Candidate, Reference, score_patient
-from synthct.imaging.geometry import Grid, resample
+from synthct.imaging.geometry import Grid, reorient, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import write_image
 
@@ -62,9 +62,11 @@ def textbook_wepl(pair: VolumePair) -> float:
     """Both densities and the mask at 2 mm, turned once a direction; the median."""
     heads = (pair.sct_head | pair.mask, pair.ct_head | pair.mask)
     dense = [density(np.where(head, image, -1000)) for head, image in zip(heads, (pair.sct, pair.ct))]
-    zoom = np.array(pair.grid.spacing_mm_xyz[::-1]) / STEP_MM
-    dense = [ndimage.zoom(ndimage.gaussian_filter(one, 0.5 / zoom), zoom, order=1) for one in dense]
-    mask = ndimage.zoom(pair.mask.astype(np.float32), zoom, order=1)
+    upright = Grid.of(reorient(pair.grid.place(pair.mask.astype(np.uint8)), "LPS"))  # axial planes last
+    size = np.ceil(np.multiply(upright.size_xyz, upright.spacing_mm_xyz) / STEP_MM).astype(int)
+    raster = Grid(tuple(map(int, size)), (STEP_MM,) * 3, upright.origin_mm, upright.direction)
+    images = (*dense, pair.mask.astype(np.float32))
+    *dense, mask = (sitk.GetArrayFromImage(resample(pair.grid.place(image), raster)) for image in images)
     found = []
     for degrees in np.arange(N_DIRECTIONS) * 360 / N_DIRECTIONS:
         sct, ct, inside = (ndimage.rotate(one, degrees, (1, 2), order=1) for one in (*dense, mask))
