@@ -21,7 +21,8 @@ DENSITY_TABLE = (
     (3000.0, 2.505),
 )
 N_DIRECTIONS = 36  # every 10 degrees of the axial plane
-STEP_MM = 2.0
+STEP_MM = 2.0  # along rays, and between rays of one plane
+PLANES_MM = 4.0
 AIR_HU = -1000.0
 
 
@@ -42,7 +43,7 @@ def wepl_p95(pair: VolumePair) -> float:
 
 
 def wepl_differences(pair: VolumePair) -> np.ndarray:
-    """dWEPL = WEPL(sCT) - WEPL(CT) in mm, for 36 directions of parallel rays and a 2 mm raster of points in the mask.
+    """dWEPL = WEPL(sCT) - WEPL(CT) in mm, for 36 directions of parallel rays and a raster of points in the mask.
 
     WEPL = sum of density x step along a ray in the patient's axial plane, from outside up to the point. A CT counts
     inside its own head and the mask, and air is all around it: neither couch nor head holder, but a skin that lies too
@@ -50,20 +51,20 @@ def wepl_differences(pair: VolumePair) -> np.ndarray:
     the mask.
 
     Discretisation: WEPL is linear in density, so the difference of the densities, taken voxel by voxel, is all that is
-    needed. It is brought to an axial raster of 2 mm (smoothed first where that is coarser, so that sums along rays keep
-    their value) and turned about the body axis, once for two opposite directions; running sums along rows, with half
-    the point's own voxel, are the integrals from one side and the other.
+    needed. It is brought to a raster of 2 mm along the body's axes (smoothed first where that is coarser, so that sums
+    along rays keep their value) and turned about the body axis, once for two opposite directions, in axial planes 4 mm
+    apart; running sums along rows, with half the point's own voxel, are the integrals from one side and the other.
 
     Returns:
         float32 (points of all directions,).
     """
     image = pair.grid.place(_density_difference(pair))
     mask = pair.grid.place(pair.mask.astype(np.uint8))
-    axial = _axial_raster(mask, image)
-    difference = resample(image, axial, outside=0.0)
+    box = _box_of(mask, image)
+    difference = resample(image, _raster(box, 0.0, STEP_MM), outside=0.0)
     found = []
     for angle in np.arange(N_DIRECTIONS // 2) * (2 * np.pi / N_DIRECTIONS):
-        turned = _turned(axial, angle)
+        turned = _raster(box, angle)
         along = sitk.GetArrayFromImage(resample(difference, turned, outside=0.0, smooth=False))  # (z, rays, steps)
         points = sitk.GetArrayFromImage(resample(mask, turned, interpolation="nearest", outside=0)) > 0
         before = STEP_MM * (np.cumsum(along, axis=2) - along / 2)
@@ -85,29 +86,29 @@ def _density_difference(pair: VolumePair) -> np.ndarray:
     return np.subtract(sct, ct, out=sct)
 
 
-def _axial_raster(mask: sitk.Image, difference: sitk.Image) -> Grid:
-    """A grid of 2 mm along the body's axes: in height the mask, in the plane a square that holds all as it turns.
+def _box_of(mask: sitk.Image, difference: sitk.Image) -> np.ndarray:
+    """Least and greatest x, y, z (mm) of all that counts; (2, 3).
 
-    Its lowest and highest planes are the centres of the mask's, so that none is interpolated with what lies beyond.
+    In height from the mask's lowest voxel centre to its highest, so that no plane is interpolated with what lies
+    beyond.
     """
-    axes = np.eye(3)
-    low_mm, high_mm = extent_along(mask, axes)
-    half_voxel_mm = float(np.abs(np.reshape(mask.GetDirection(), (3, 3))[2] * mask.GetSpacing()).sum()) / 2
-    low_mm[2], high_mm[2] = low_mm[2] + half_voxel_mm, high_mm[2] - half_voxel_mm
+    box = np.array(extent_along(mask, np.eye(3)))
     if np.any(sitk.GetArrayViewFromImage(difference)):
-        low, high = extent_along(sitk.Cast(difference != 0, sitk.sitkUInt8), axes)
-        low_mm[:2], high_mm[:2] = np.minimum(low_mm, low)[:2], np.maximum(high_mm, high)[:2]
-    diagonal_mm = float(np.hypot(*(high_mm - low_mm)[:2]))
-    n, n_z = int(np.ceil(diagonal_mm / STEP_MM)) + 2, int((high_mm - low_mm)[2] / STEP_MM) + 1
-    size = np.array([n, n, n_z])
-    origin = (low_mm + high_mm) / 2 - (size - 1) / 2 * STEP_MM
-    return Grid(tuple(map(int, size)), (STEP_MM,) * 3, tuple(map(float, origin)), tuple(axes.ravel()))
+        other = np.array(extent_along(sitk.Cast(difference != 0, sitk.sitkUInt8), np.eye(3)))
+        box[:, :2] = np.minimum(box[0], other[0])[:2], np.maximum(box[1], other[1])[:2]
+    half_voxel_mm = float(np.abs(np.reshape(mask.GetDirection(), (3, 3))[2] * mask.GetSpacing()).sum()) / 2
+    box[:, 2] += half_voxel_mm, -half_voxel_mm
+    return box
 
 
-def _turned(grid: Grid, angle: float) -> Grid:
-    """The grid turned about the body axis through its centre."""
+def _raster(box: np.ndarray, angle: float, planes_mm: float = PLANES_MM) -> Grid:
+    """The grid of rays along its first axis that holds a box, turned about the body axis."""
     cos, sin = np.cos(angle), np.sin(angle)
     axes = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
-    half = (np.array(grid.size_xyz) - 1) / 2
-    origin = grid.point(half) - axes @ (half * grid.spacing_mm_xyz)
-    return Grid(grid.size_xyz, grid.spacing_mm_xyz, tuple(map(float, origin)), tuple(map(float, axes.ravel())))
+    extent = np.abs(axes.T) @ (box[1] - box[0])
+    spacing = np.array([STEP_MM, STEP_MM, planes_mm])
+    size = (extent / spacing).astype(int) + [2, 2, 1]
+    origin = box.mean(axis=0) - axes @ ((size - 1) / 2 * spacing)
+    return Grid(
+        tuple(map(int, size)), tuple(map(float, spacing)), tuple(map(float, origin)), tuple(map(float, axes.ravel()))
+    )
