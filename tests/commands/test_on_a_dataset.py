@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from synthetic_datasets import PAIRED, write_dataset
 from tiny_models import write_model
 
-from synthct.commands import plan_and_preprocess, predict, train
+from synthct.commands import evaluate, plan_and_preprocess, predict, train
 
 NAME = "Dataset001_Heads"
 
@@ -169,3 +169,39 @@ def test_prediction_refuses_what_it_does_not_know(raw, checkout, mrs, refused, a
     device = [] if "-device" in arguments else ["-device", "cpu"]
     assert words in refused("predict", "-i", mrs, "-o", "cts", *device, *arguments)
     assert not Path("cts").exists()
+
+
+def test_the_test_set_is_predicted_into_the_model_folder_where_the_evaluation_finds_it(checkout, capsys):
+    raw = checkout / "synthct_raw" / NAME
+    write_dataset(raw, {"T1": PAIRED}, part="Ts")
+    model = write_model(checkout / "synthct_results" / NAME, ("0", "1"))
+    plans = json.loads((model / "plans.json").read_text())
+    (model / "plans.json").write_text(json.dumps(plans | {"dataset_name": NAME}))
+    for fold in ("0", "1"):
+        (model / f"fold_{fold}" / "split.json").write_text(json.dumps({"train": ["P1", "P2"], "val": []}))
+    assert predict.main(["-d", "1", "--test_set", "-device", "cpu"]) == 0
+    told = capsys.readouterr().out
+    assert f"Wrote 1 synthetic CTs of test patients to {model / 'test'}" in told and "synthct_evaluate -d 1" in told
+    assert (model / "test" / "T1.nii.gz").is_file()
+    record = json.loads((model / "test" / "predicted_by.json").read_text())
+    assert list(record["folds"]) == ["0", "1"] and record["patients"] == ["T1"]
+    assert evaluate.main(["-d", "1", "--protocol", "seed", "-np", "1"]) == 0
+    told = capsys.readouterr().out
+    assert told.split(NAME)[1].startswith("\nTest set\n") and "T1" in told
+    assert max(map(len, told.splitlines()[:-3])) <= 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--test_set"], "has no test patients; put MRs into imagesTs"),
+        (["--test_set", "-i", "mrs"], "-i does not go with --test_set"),
+        (["--test_set", "--output_format", "mha"], "--output_format does not go with --test_set"),
+        (["-i", "mrs"], "Give a folder of MRs with -i and one for the synthetic CTs with -o, or --test_set."),
+    ],
+)
+def test_what_is_predicted_is_the_test_set_or_a_folder(raw, checkout, refused, arguments, words):
+    model = write_model(checkout / "synthct_results" / NAME)
+    plans = json.loads((model / "plans.json").read_text())
+    (model / "plans.json").write_text(json.dumps(plans | {"dataset_name": NAME}))
+    assert words in refused("predict", "-device", "cpu", *arguments)
