@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 import SimpleITK as sitk
 
 from synthct.commands import evaluate, plan_and_preprocess, predict, train
-from synthct.imaging.geometry import Grid
-from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr, volume_litres
+from synthct.imaging.geometry import Grid, reorient, resample
+from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr, mask_flags, volume_litres
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
 
 SCANS = Path(__file__).parents[2] / "shared" / "data" / "Dataset901_RealHeads"
@@ -90,12 +91,100 @@ def test_the_vertex_lies_at_one_height_in_mr_and_ct(home):
     assert max(tops) - min(tops) <= 1
 
 
+SCAN_FILES = {
+    "MNE": SCANS / "imagesTr" / "MNE_0000.nii.gz",
+    "SAG": SCANS / "imagesTr" / "SAG_0000.nii.gz",
+    "SEG3D": SCANS / "imagesTr" / "SEG3D_0000.nii.gz",
+    "RIRE": SCANS.parent / "rire_001" / "training_001_mr_T1.mha",
+    "UNC": SCANS / "targetsTr" / "UNC.nii.gz",
+}
+
+
+@cache
+def scan_and_head(name: str) -> tuple[sitk.Image, sitk.Image]:
+    """A scan along LPS and the head found in it."""
+    image = sitk.ReadImage(str(SCAN_FILES[name]))
+    mask = head_mask_from_ct(image) if name == "UNC" else head_mask_from_mr(image)
+    return reorient(image, "LPS"), reorient(mask, "LPS")
+
+
+def as_arrays(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Values and head of a scan along LPS, (z, y, x)."""
+    image, mask = scan_and_head(name)
+    return sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(mask) > 0
+
+
 @pytest.mark.parametrize(
-    ("name", "litres"), [("imagesTr/MNE_0000", 2.5), ("imagesTr/SAG_0000", 3.2), ("imagesTr/SEG3D_0000", 2.8),
-                         ("targetsTr/UNC", 3.95)]
-)  # fmt: skip
-def test_head_masks_have_the_volume_that_was_looked_at(home, name, litres):
-    image = sitk.ReadImage(str(home / "synthct_raw" / DATASET / f"{name}.nii.gz"))
-    mask = head_mask_from_ct(image) if name.endswith("UNC") else head_mask_from_mr(image)
-    assert volume_litres(mask) == pytest.approx(litres, rel=0.06)
+    ("name", "litres"), [("MNE", 2.66), ("SAG", 3.20), ("SEG3D", 2.88), ("RIRE", 2.42), ("UNC", 3.93)]
+)
+def test_head_masks_have_the_volume_that_was_looked_at_in_one_piece(name, litres):
+    _, mask = scan_and_head(name)
+    assert volume_litres(mask) == pytest.approx(litres, rel=0.03)
     assert sitk.GetArrayFromImage(sitk.ConnectedComponent(mask)).max() == 1
+
+
+@pytest.mark.parametrize("name", ["MNE", "SAG", "SEG3D", "UNC"])
+def test_a_third_of_the_resolution_gives_the_same_head(name):
+    image, mask = scan_and_head(name)
+    coarse_image = sitk.BinShrink(sitk.Cast(image, sitk.sitkFloat32), [3, 3, 3 if name != "UNC" else 1])
+    coarse = head_mask_from_ct(coarse_image) if name == "UNC" else head_mask_from_mr(coarse_image)
+    reference = sitk.GetArrayFromImage(resample(mask, Grid.of(coarse_image))) > 0.5
+    found = sitk.GetArrayFromImage(coarse) > 0
+    assert 2 * (found & reference).sum() / (found.sum() + reference.sum()) > 0.975
+
+
+def test_doubts_are_those_that_one_sees_on_the_pictures():
+    cut = "the head is cut by the {} of the image: what lies outside is unknown"
+    assert {name: mask_flags(scan_and_head(name)[1]) for name in SCAN_FILES} == {
+        "MNE": (),  # defaced, with a neck cut low
+        "SAG": (),
+        "SEG3D": (cut.format("right, left, front and upper borders"),),
+        "RIRE": (cut.format("upper border"),),
+        "UNC": (),
+    }
+
+
+def test_the_holder_stays_out_and_all_of_the_skull_in():
+    hu, head = as_arrays("UNC")
+    skull = sitk.GetArrayFromImage(
+        sitk.RelabelComponent(sitk.ConnectedComponent(scan_and_head("UNC")[0] > 700), sortByObjectSize=True) == 1
+    ).astype(bool)
+    assert head[skull].mean() > 0.999
+    for level in range(60, 100):  # above the ears; the scalp behind the skull is less than 10 mm thick
+        backmost_bone = np.flatnonzero(skull[level].any(axis=1))[-1]
+        assert np.flatnonzero(head[level].any(axis=1))[-1] <= backmost_bone + 10
+    assert not head[:, 240:].any()  # the couch
+    assert (hu[head] < -400).mean() < 0.05  # sinuses, mouth and airway, no cushion
+
+
+def test_the_skull_that_others_drew_lies_inside_the_head():
+    mr, head = scan_and_head("SEG3D")
+    skull_image = sitk.ReadImage(str(SCANS.parent / "seg3d_skull" / "Skull.nrrd"))
+    skull = sitk.GetArrayFromImage(
+        resample(sitk.Cast(skull_image != 0, sitk.sitkUInt8), Grid.of(mr), interpolation="nearest")
+    ).astype(bool)
+    inside = sitk.GetArrayFromImage(head) > 0
+    assert inside[skull].mean() > 0.999
+    depth = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(head, True, False, True))[skull]
+    assert np.percentile(depth, 1) > 2.0  # mm of scalp over it
+
+
+def test_ghosts_in_front_of_the_child_are_not_head():
+    values, head = as_arrays("SAG")
+    face = np.flatnonzero(head.any(axis=(0, 2)))[0]
+    assert face > 5  # the ghosts run to the front border
+    margin = ~head
+    assert np.percentile(values[margin], 99) < 0.35 * np.median(values[head])
+
+
+def test_what_a_defacing_cut_away_is_not_head():
+    values, head = as_arrays("MNE")
+    assert (values[head] == 0).mean() < 0.02
+    bright = values > np.percentile(values[head], 25)
+    assert head[bright].mean() > 0.98
+
+
+def test_blank_values_around_a_scan_change_nothing():
+    image = sitk.ReadImage(str(SCAN_FILES["RIRE"]))
+    wide = head_mask_from_mr(sitk.ConstantPad(image, [90, 90, 6], [90, 90, 6], 0))
+    assert volume_litres(wide) == pytest.approx(volume_litres(scan_and_head("RIRE")[1]), rel=0.01)

@@ -8,13 +8,18 @@ import pytest
 import SimpleITK as sitk
 
 from synthct.dataset.phantom import (
+    FLAIR,
+    PROTON_DENSITY,
+    T1_INVERSION,
     T1_SEED,
+    T2,
     GradientEcho,
     PhantomPatient,
+    SpinEcho,
     make_example_dataset,
     make_phantom_patient,
 )
-from synthct.dataset.phantom.tissues import CORTICAL_BONE, FAT, WHITE_MATTER, Tissue
+from synthct.dataset.phantom.tissues import CORTICAL_BONE, CSF, FAT, GREY_MATTER, MUSCLE, WHITE_MATTER, Tissue
 
 SCALE = 3.5
 
@@ -144,7 +149,9 @@ def test_flash_signal_equals_hand_computed_value():
     assert sequence.signal(WHITE_MATTER) == pytest.approx(sequence.white_matter_signal)
 
 
-@pytest.mark.parametrize("bad", [{"voxel_scale": 0.0}, {"misalignment_mm": -1.0}, {"seed": -1}])
+@pytest.mark.parametrize(
+    "bad", [{"voxel_scale": 0.0}, {"misalignment_mm": -1.0}, {"seed": -1}, {"mask_lift_mm": -1.0}, {"fillings": 9}]
+)
 def test_impossible_settings_are_refused_with_their_value(bad: dict):
     with pytest.raises(ValueError, match=next(iter(bad))):
         make_phantom_patient(0, **bad)
@@ -175,3 +182,58 @@ def test_example_dataset_has_the_raw_layout_and_patients_independent_of_their_nu
     assert description["file_ending"] == ".mha"
     second = sitk.ReadImage(str(tmp_path / "imagesTs" / "HEAD_002_0000.mha"))
     assert np.array_equal(array(second), array(patient(1).mr))
+
+
+def test_a_mask_pressed_on_the_skin_lies_nearer_to_it():
+    bare = make_phantom_patient(0, voxel_scale=SCALE, thermoplastic_mask=False)
+    pressed = make_phantom_patient(0, voxel_scale=SCALE, mask_lift_mm=0.0)
+    from_skin = array(sitk.SignedMaurerDistanceMap(bare.ct_head_mask, False, False, True))
+    near = (from_skin > 0) & (from_skin < 8)
+
+    def mean_distance(ct: sitk.Image) -> float:
+        plastic = np.clip(array(ct).astype(float) - array(bare.ct), 0, None)[near]
+        return float((plastic * from_skin[near]).sum() / plastic.sum())
+
+    assert mean_distance(pressed.ct) < mean_distance(patient().ct) - 0.3
+    assert np.array_equal(array(pressed.ct_head_mask), array(bare.ct_head_mask))
+
+
+def test_a_head_holder_lies_in_the_air_around_the_head():
+    bare = make_phantom_patient(0, voxel_scale=SCALE, table=False, thermoplastic_mask=False)
+    held = make_phantom_patient(0, voxel_scale=SCALE, table=False, thermoplastic_mask=False, head_holder=True)
+    added = array(held.ct).astype(float) - array(bare.ct)
+    head = array(bare.ct_head_mask) > 0
+    assert (added[~head] > 500).sum() > 1000
+    assert np.abs(added[head]).mean() < 3.0
+
+
+def test_fillings_draw_bright_and_dark_streaks_in_the_slices_of_the_teeth_alone():
+    clean, filled = patient(0, 0.0), make_phantom_patient(0, voxel_scale=SCALE, misalignment_mm=0.0, fillings=6)
+    change = array(filled.ct).astype(float) - array(clean.ct)
+    slices = np.flatnonzero((change != 0).any(axis=(1, 2)))
+    assert 1 <= slices.size <= 6
+    heights = height_mm(clean.ct).ravel()[slices]
+    assert clean.landmarks_mm["menton"][2] < heights.min() and heights.max() < clean.landmarks_mm["sella"][2]
+    head = array(clean.ct_head_mask)[slices] > 0
+    assert (change[slices][head] > 100).sum() > 20 and (change[slices][head] < -100).sum() > 20
+    assert array(filled.ct).max() == 3071
+
+
+def test_spin_echo_contrasts_order_the_tissues_as_seen_on_scans():
+    def order(contrast):
+        tissues = {"csf": CSF, "grey": GREY_MATTER, "white": WHITE_MATTER, "muscle": MUSCLE}
+        return sorted(tissues, key=lambda name: contrast.signal(tissues[name]))
+
+    assert order(T2) == ["muscle", "white", "grey", "csf"]
+    assert order(FLAIR)[0] == "csf" and order(FLAIR)[-1] == "grey"
+    assert order(T1_INVERSION)[-1] == "white"
+    for contrast in (T2, FLAIR, T1_INVERSION, PROTON_DENSITY):
+        assert contrast.signal(WHITE_MATTER) == pytest.approx(contrast.white_matter_signal)
+        assert contrast.signal(CORTICAL_BONE) < 0.15 * contrast.signal(WHITE_MATTER)
+
+
+def test_inversion_recovery_equals_a_hand_computed_value():
+    # TR 1000, TE 20, TI 300, T1 500, T2 40, M0 2: |1 - 2 exp(-0.6) + exp(-2)| = 0.037712; exp(-0.5) = 0.606531.
+    tissue = Tissue(2.0, 500.0, 25.0, 0.0, t2_ms=40.0)
+    assert SpinEcho(1000.0, 20.0, 300.0).relative_signal(tissue) == pytest.approx(2 * 0.037712 * 0.606531, rel=1e-4)
+    assert SpinEcho(1000.0, 20.0).relative_signal(tissue) == pytest.approx(2 * (1 - 0.135335) * 0.606531, rel=1e-4)

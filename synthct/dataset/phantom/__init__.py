@@ -2,6 +2,19 @@
 
 from synthct.dataset.phantom.example import make_example_dataset
 from synthct.dataset.phantom.patient import PhantomPatient, make_phantom_patient
-from synthct.dataset.phantom.tissues import T1_SEED, GradientEcho
+from synthct.dataset.phantom.sequences import FLAIR, PROTON_DENSITY, T1_INVERSION, T2, SpinEcho
+from synthct.dataset.phantom.tissues import T1_SEED, Contrast, GradientEcho
 
-__all__ = ["T1_SEED", "GradientEcho", "PhantomPatient", "make_example_dataset", "make_phantom_patient"]
+__all__ = [
+    "FLAIR",
+    "PROTON_DENSITY",
+    "T1_INVERSION",
+    "T1_SEED",
+    "T2",
+    "Contrast",
+    "GradientEcho",
+    "PhantomPatient",
+    "SpinEcho",
+    "make_example_dataset",
+    "make_phantom_patient",
+]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthct.dataset.phantom.fields import Axes, Volume, smooth_noise
-from synthct.dataset.phantom.tissues import AIR, GradientEcho, Tissue
+from synthct.dataset.phantom.tissues import AIR, Contrast, Tissue
 
 Point = tuple[float, float, float]
 
@@ -85,7 +85,7 @@ class Canvas:
     """
 
     axes: Axes
-    contrast: GradientEcho
+    contrast: Contrast
     rng: np.random.Generator
     signal: Volume = field(init=False)
     hu: Volume = field(init=False)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from synthct.dataset.phantom import brain, face, mouth, neck, scan, skull
+from synthct.dataset.phantom import brain, face, immobilisation, metal, mouth, neck, scan, skull
 from synthct.dataset.phantom.canvas import Canvas
 from synthct.dataset.phantom.geometry import LANDMARKS, AnatomyMap, rigid_transform, scanner_to_anatomy
 from synthct.dataset.phantom.parameters import PatientParameters
-from synthct.dataset.phantom.tissues import AIR, T1_SEED, GradientEcho
+from synthct.dataset.phantom.tissues import AIR, T1_SEED, Contrast
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PhantomPatient:
     rigid: sitk.Euler3DTransform
 
 
-def paint_anatomy(patient: PatientParameters, contrast: GradientEcho, voxel_scale: float) -> Canvas:
+def paint_anatomy(patient: PatientParameters, contrast: Contrast, voxel_scale: float) -> Canvas:
     """The whole head in its own frame; later layers cover earlier ones."""
     canvas = Canvas(scan.canvas_axes(voxel_scale), contrast, patient.rng(9))
     surfaces = skull.head_surfaces(canvas.axes, patient)
@@ -54,24 +54,33 @@ def make_phantom_patient(
     misalignment_mm: float = 3.0,
     rigid_offset_mm: float = 0.0,
     rigid_offset_deg: float = 0.0,
-    contrast: GradientEcho = T1_SEED,
+    contrast: Contrast = T1_SEED,
     bias_strength: float = 0.10,
     mr_noise: float = 22.0,
     ct_noise_hu: float = 11.0,
     table: bool = True,
     thermoplastic_mask: bool = True,
+    mask_lift_mm: float = 1.0,
+    head_holder: bool = False,
+    fillings: int = 0,
 ) -> PhantomPatient:
     """Makes patient ``index`` (any integer from 0) of the phantom population ``seed``.
 
     ``voxel_scale`` multiplies every voxel edge at the same field of view (1: MR 183 x 288 x 288 of 1.00 x 0.87 x
     0.87 mm). ``misalignment_mm`` is the largest local displacement of jaw, neck and throat between the scans;
     ``rigid_offset_mm`` and ``rigid_offset_deg`` move the whole CT by that much in a random direction. ``mr_noise`` is
-    the SD of either channel in scanner units, ``ct_noise_hu`` in HU.
+    the SD of either channel in scanner units, ``ct_noise_hu`` in HU. ``mask_lift_mm`` is the mean gap between skin and
+    thermoplastic mask (0: pressed on the skin), ``head_holder`` the trough of a diagnostic scanner with cushions and a
+    strap, ``fillings`` (0 to 8) the number of teeth with metal that draws streaks through the CT.
     """
     if not voxel_scale > 0:
         raise ValueError(f"voxel_scale must be positive, got {voxel_scale}")
     if misalignment_mm < 0:
         raise ValueError(f"misalignment_mm must be 0 or more, got {misalignment_mm}")
+    if mask_lift_mm < 0:
+        raise ValueError(f"mask_lift_mm must be 0 or more, got {mask_lift_mm}")
+    if not 0 <= fillings <= len(metal.CROWNS):
+        raise ValueError(f"fillings must be 0 to {len(metal.CROWNS)}, got {fillings}")
     if index < 0 or seed < 0:
         raise ValueError(f"index and seed must be 0 or more, got index {index}, seed {seed}")
     patient = PatientParameters.draw(index, seed)
@@ -79,9 +88,23 @@ def make_phantom_patient(
     anatomy = AnatomyMap(patient)
     rigid = _rigid_offset(patient, rigid_offset_mm, rigid_offset_deg)
     mr, mr_head_mask = _scan_mr(canvas, anatomy, voxel_scale, bias_strength, mr_noise)
-    ct, ct_head_mask = _scan_ct(
-        canvas, anatomy, voxel_scale, rigid, misalignment_mm, ct_noise_hu, table, thermoplastic_mask
-    )
+    in_ct = scan.ct_grid(voxel_scale)
+    transform = scanner_to_anatomy(anatomy, *scan.grid_bounds(in_ct), rigid=rigid, misalignment_mm=misalignment_mm)
+    above_air, texture, outside = scan.sample(canvas, [canvas.hu - AIR.hu, canvas.texture], in_ct, transform)
+    hu = above_air + np.float32(AIR.hu)
+    around = immobilisation.HeadInAir(hu, outside, in_ct)
+    if table:
+        immobilisation.lay_couch(around)
+    if thermoplastic_mask:
+        immobilisation.lay_thermoplastic_mask(around, patient, mask_lift_mm)
+    if head_holder:
+        immobilisation.lay_head_holder(around, patient)
+    if fillings:
+        in_mr = anatomy.to_physical(np.array(metal.CROWNS[:fillings]))
+        crowns = np.array([rigid.TransformPoint(point.tolist()) for point in in_mr])
+        metal.add_fillings(hu, in_ct, crowns, patient)
+    ct = _image(scan.acquire_ct(hu, texture, in_ct.GetSpacing(), patient, noise_hu=ct_noise_hu), in_ct)
+    ct_head_mask = _image((outside < 0).astype(np.uint8), in_ct)
     points = anatomy.to_physical(np.array(list(LANDMARKS.values())))
     landmarks = {name: tuple(float(v) for v in point) for name, point in zip(LANDMARKS, points, strict=True)}
     return PhantomPatient(mr, ct, mr_head_mask, ct_head_mask, landmarks, rigid)
@@ -101,25 +124,6 @@ def _scan_mr(
     transform = scanner_to_anatomy(anatomy, *scan.grid_bounds(grid))
     signal, outside = scan.sample(canvas, [canvas.signal], grid, transform)
     values = scan.acquire_mr(signal, grid.GetSpacing(), anatomy.patient, bias_strength=bias_strength, noise=noise)
-    return _image(values, grid), _image((outside < 0).astype(np.uint8), grid)
-
-
-def _scan_ct(
-    canvas: Canvas,
-    anatomy: AnatomyMap,
-    voxel_scale: float,
-    rigid: sitk.Euler3DTransform,
-    misalignment_mm: float,
-    noise_hu: float,
-    table: bool,
-    mask: bool,
-) -> tuple[sitk.Image, sitk.Image]:
-    grid = scan.ct_grid(voxel_scale)
-    transform = scanner_to_anatomy(anatomy, *scan.grid_bounds(grid), rigid=rigid, misalignment_mm=misalignment_mm)
-    above_air, texture, outside = scan.sample(canvas, [canvas.hu - AIR.hu, canvas.texture], grid, transform)
-    hu = above_air + np.float32(AIR.hu)
-    scan.add_immobilisation(hu, outside, grid, anatomy.patient, table=table, mask=mask)
-    values = scan.acquire_ct(hu, texture, grid.GetSpacing(), anatomy.patient, noise_hu=noise_hu)
     return _image(values, grid), _image((outside < 0).astype(np.uint8), grid)
 
 

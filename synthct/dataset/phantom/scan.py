@@ -1,4 +1,4 @@
-"""The two scanners: their grids, resolution, noise, MR bias field, CT couch and immobilisation mask."""
+"""The two scanners: their grids, resolution, noise and MR bias field."""
 
 import numpy as np
 import SimpleITK as sitk
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from synthct.dataset.phantom.canvas import Canvas
-from synthct.dataset.phantom.fields import resample_volume, smooth_noise, smooth_step
+from synthct.dataset.phantom.fields import smooth_noise, smooth_step
 from synthct.dataset.phantom.parameters import PatientParameters
 
 CANVAS_SPACING_MM = 0.95
@@ -96,7 +96,8 @@ def acquire_mr(
         bias = smooth_noise(rng, axes, 110.0)
         signal *= np.exp(bias_strength * np.clip(bias, -2, 2))
         # Coils end at the neck: the signal falls off towards the lower edge (axis j, from superior to inferior).
-        signal *= (1.0 - 2.2 * bias_strength * smooth_step(axes[1], 185.0, 255.0))[None, :, None]
+        fall_off = 1.0 - 2.2 * bias_strength * smooth_step(axes[1], 185.0, 255.0)
+        signal *= np.maximum(fall_off, 0.05)[None, :, None]
     signal *= patient.scanner_gain
     real = signal + rng.standard_normal(signal.shape, np.float32) * np.float32(noise)
     imaginary = rng.standard_normal(signal.shape, np.float32) * np.float32(noise)
@@ -118,48 +119,3 @@ def acquire_ct(
     hu = ndimage.gaussian_filter(hu, 0.35)
     hu += noise_hu * grain(0.6)
     return np.clip(np.round(hu), -1024, 3071).astype(np.int16)
-
-
-def add_immobilisation(
-    hu: NDArray, outside: NDArray, grid: sitk.Image, patient: PatientParameters, *, table: bool, mask: bool
-) -> None:
-    """Couch, head rest and thermoplastic mask, laid into the air around the head, in place; arrays (z, y, x)."""
-    rng = patient.rng(22)
-    spacing = grid.GetSpacing()
-    origin = grid.GetOrigin()
-    axes = tuple(
-        np.arange(n, dtype=np.float32) * s + o for n, s, o in zip(grid.GetSize(), spacing, origin, strict=True)
-    )
-    x, z = axes[0][None, None, :], axes[2][:, None, None]
-    free = np.clip(0.5 + (outside - 0.6) / spacing[0], 0, 1)
-    # The plastic bridges hollows (eyes, beside the nose), so it follows a smoothed skin.
-    step = max(1, round(3.0 / spacing[2]))
-    coarse = tuple(axis[::step] for axis in axes)
-    drape = np.clip(outside[::step, ::step, ::step], -15, OUTSIDE_MM)
-    drape = ndimage.gaussian_filter(drape, [7.0 / (s * step) for s in spacing[::-1]])
-    drape = resample_volume(drape, coarse, axes)
-    head = np.nonzero((outside < 0).any(axis=(0, 2)))[0]
-    back = float(axes[1][head[-1]])
-
-    def lay(value: float, distance: NDArray, rows: slice) -> None:
-        cover = np.clip(0.5 - distance / np.float32(spacing[0]), 0, 1) * free[:, rows]
-        hu[:, rows] += cover * (np.float32(value) - hu[:, rows])
-
-    if table:
-        rows = slice(int(np.searchsorted(axes[1], back - 64.0)), None)
-        y, cup, top = axes[1][None, rows, None], drape[:, rows], back + 14.0
-        plate = np.maximum(np.maximum(top - y, y - top - 22.0), np.abs(x) - 118.0)
-        lay(-930.0, plate + 0.0 * z, rows)
-        lay(-150.0, np.abs(plate) - 0.9 + 0.0 * z, rows)
-        rest = np.maximum(np.maximum(np.maximum(-cup, cup - 12.0), back - 62.0 - y), np.maximum(y - top, z - 45.0))
-        lay(-955.0, rest, rows)
-        shell = np.maximum(np.abs(cup - 4.5) - 1.3, back - 58.0 - y)
-        lay(-60.0, np.maximum(shell, np.maximum(y - top, z - 40.0)), rows)
-    if mask:
-        lift = 2.2 + 1.6 * np.clip(smooth_noise(rng, axes, 45.0), -1.2, 2.0)
-        shell = np.abs(drape - lift) - 1.2 + 0.25 * smooth_noise(rng, axes, 20.0)
-        rows = slice(None, int(np.searchsorted(axes[1], back - 53.0)))
-        y, bottom = axes[1][None, rows, None], -132.0 - z
-        lay(-30.0, np.maximum(np.maximum(shell[:, rows], y - (back - 55.0)), bottom), rows)
-        board = np.maximum(np.abs(y - (back - 55.0)) - 1.3, np.maximum(np.abs(x) - 122.0, (lift - drape)[:, rows]))
-        lay(-30.0, np.maximum(board, np.maximum(bottom, z - 60.0)), rows)

@@ -1,6 +1,7 @@
 """What each tissue looks like: relaxation and proton density for MR, Hounsfield units for CT."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +15,15 @@ class Tissue:
     t2_star_ms: float
     hu: float
     hu_texture: float = 0.0
+    t2_ms: float = 1.0
+
+
+class Contrast(Protocol):
+    """An MR sequence: what it makes of each tissue."""
+
+    def signal(self, tissue: Tissue) -> float:
+        """In scanner units, 0 or more."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,32 +53,33 @@ class GradientEcho:
 # T1, T2* and proton density at 1.5 T. Brain, CSF: Stanisz et al. 2005 (MRM 54:507), Wansapura et al. 1999 (JMRI 9:531).
 # Fat, muscle, marrow, cartilage: de Bazelaire et al. 2004 (Radiology 230:652), Gold et al. 2004 (AJR 183:343).
 # Cortical bone: Reichert et al. 2005 (MRI 23:611), T2* below 0.5 ms, so it is as dark as air at TE = 3 ms.
+# T2: Stanisz et al., de Bazelaire et al., Gold et al. as above; fat as in a train of echoes, where it is brighter.
 # HU at 120 kVp: Schneider et al. 2000 (PMB 45:459) and ICRU 46; bone as measured in clinical head CT.
 AIR = Tissue(0.0, 1000.0, 10.0, -1000.0)
-SKIN = Tissue(0.62, 620.0, 12.0, 0.0, 15.0)
-FAT = Tissue(0.90, 270.0, 32.0, -100.0, 8.0)
-MUSCLE = Tissue(0.76, 950.0, 26.0, 58.0, 6.0)
-CONNECTIVE = Tissue(0.70, 800.0, 22.0, 35.0, 15.0)
-MUCOSA = Tissue(0.86, 1050.0, 30.0, 42.0, 6.0)
-CARTILAGE = Tissue(0.70, 1000.0, 18.0, 85.0, 10.0)
-GLAND = Tissue(0.85, 600.0, 32.0, 12.0, 18.0)
-DURA = Tissue(0.45, 800.0, 8.0, 60.0)
-CSF = Tissue(1.0, 4000.0, 800.0, 9.0, 1.0)
-GREY_MATTER = Tissue(0.81, 1124.0, 75.0, 39.0, 1.5)
-DEEP_GREY = Tissue(0.80, 950.0, 60.0, 40.0, 1.5)
-WHITE_MATTER = Tissue(0.71, 640.0, 62.0, 29.0, 1.5)
-SPINAL_CORD = Tissue(0.74, 720.0, 55.0, 35.0, 2.0)
-VITREOUS = Tissue(1.0, 3900.0, 800.0, 10.0)
-LENS = Tissue(0.60, 1000.0, 12.0, 95.0)
-BLOOD = Tissue(0.85, 1400.0, 80.0, 48.0, 3.0)
-CORTICAL_BONE = Tissue(0.15, 230.0, 0.45, 1450.0, 130.0)
-DIPLOE = Tissue(0.80, 340.0, 14.0, 430.0, 110.0)
-MARROW = Tissue(0.82, 380.0, 13.0, 260.0, 90.0)
-PETROUS_BONE = Tissue(0.15, 230.0, 0.5, 1350.0, 330.0)
-THIN_BONE = Tissue(0.15, 230.0, 0.45, 1000.0, 120.0)
-DENTINE = Tissue(0.10, 230.0, 0.4, 1650.0, 90.0)
-ENAMEL = Tissue(0.03, 230.0, 0.3, 2450.0, 80.0)
-DISC = Tissue(0.80, 950.0, 35.0, 85.0, 8.0)
+SKIN = Tissue(0.62, 620.0, 12.0, 0.0, 15.0, t2_ms=30.0)
+FAT = Tissue(0.90, 270.0, 32.0, -100.0, 8.0, t2_ms=90.0)
+MUSCLE = Tissue(0.76, 950.0, 26.0, 58.0, 6.0, t2_ms=44.0)
+CONNECTIVE = Tissue(0.70, 800.0, 22.0, 35.0, 15.0, t2_ms=35.0)
+MUCOSA = Tissue(0.86, 1050.0, 30.0, 42.0, 6.0, t2_ms=80.0)
+CARTILAGE = Tissue(0.70, 1000.0, 18.0, 85.0, 10.0, t2_ms=40.0)
+GLAND = Tissue(0.85, 600.0, 32.0, 12.0, 18.0, t2_ms=70.0)
+DURA = Tissue(0.45, 800.0, 8.0, 60.0, t2_ms=25.0)
+CSF = Tissue(1.0, 4000.0, 800.0, 9.0, 1.0, t2_ms=2000.0)
+GREY_MATTER = Tissue(0.81, 1124.0, 75.0, 39.0, 1.5, t2_ms=95.0)
+DEEP_GREY = Tissue(0.80, 950.0, 60.0, 40.0, 1.5, t2_ms=80.0)
+WHITE_MATTER = Tissue(0.71, 640.0, 62.0, 29.0, 1.5, t2_ms=72.0)
+SPINAL_CORD = Tissue(0.74, 720.0, 55.0, 35.0, 2.0, t2_ms=76.0)
+VITREOUS = Tissue(1.0, 3900.0, 800.0, 10.0, t2_ms=1500.0)
+LENS = Tissue(0.60, 1000.0, 12.0, 95.0, t2_ms=30.0)
+BLOOD = Tissue(0.85, 1400.0, 80.0, 48.0, 3.0, t2_ms=180.0)
+CORTICAL_BONE = Tissue(0.15, 230.0, 0.45, 1450.0, 130.0, t2_ms=0.6)
+DIPLOE = Tissue(0.80, 340.0, 14.0, 430.0, 110.0, t2_ms=50.0)
+MARROW = Tissue(0.82, 380.0, 13.0, 260.0, 90.0, t2_ms=50.0)
+PETROUS_BONE = Tissue(0.15, 230.0, 0.5, 1350.0, 330.0, t2_ms=0.6)
+THIN_BONE = Tissue(0.15, 230.0, 0.45, 1000.0, 120.0, t2_ms=0.6)
+DENTINE = Tissue(0.10, 230.0, 0.4, 1650.0, 90.0, t2_ms=0.4)
+ENAMEL = Tissue(0.03, 230.0, 0.3, 2450.0, 80.0, t2_ms=0.3)
+DISC = Tissue(0.80, 950.0, 35.0, 85.0, 8.0, t2_ms=60.0)
 
 T1_SEED = GradientEcho()
 """The 3D T1 sequence of Wolterink et al. 2017: TR 6.98 ms, TE 3.14 ms, flip angle 8 degrees, 1.5 T."""
