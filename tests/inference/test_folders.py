@@ -8,16 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from synthetic_datasets import PAIRED, small_plan, write_dataset, write_image
+from synthetic_datasets import small_plan, write_image
 from synthetic_heads import head_mr, make_grid
 from tiny_models import tiny_networks, write_model
 
-from synthct.dataset.raw import RawDataset
 from synthct.errors import ImageError, ModelError
 from synthct.imaging.geometry import Grid
 from synthct.imaging.io import FILE_ENDINGS
 from synthct.inference import Predictor
-from synthct.inference.folders import list_mrs, newest_model_folder, predict_folder, predict_held_out, trained_folds
+from synthct.inference.folders import list_mrs, newest_model_folder, predict_folder, trained_folds
 
 GRID = make_grid((34, 42, 42), (6, 6, 6), "RAI", (10, 0, 0), (20, 30, 40))
 HEAD = {"centre_mm": (20.0, 30.0, 40.0)}
@@ -122,31 +121,6 @@ def test_the_folder_of_the_mrs_is_not_written_to(mrs):
     touch(mrs, "P.nii")
     with pytest.raises(ImageError, match="give another folder"):
         predict_folder(predictor_of(), mrs, mrs / ".." / "mrs")
-
-
-def test_held_out_patients_are_predicted_from_the_raw_mr(tmp_path):
-    raw = write_dataset(tmp_path / "Dataset001_Heads", {"P": PAIRED, "Q": PAIRED}, ending=".mha")
-    written = predict_held_out(raw, predictor_of(), ("Q",), tmp_path / "validation")
-    assert written == [tmp_path / "validation" / "Q.mha"]
-    again = predict_folder(predictor_of(), raw.folder / "imagesTr", tmp_path / "cts")
-    one, other = (sitk.GetArrayFromImage(sitk.ReadImage(str(path))) for path in (written[0], again[1]))
-    assert np.array_equal(one, other)  # exactly as a new patient
-
-
-def test_a_given_mask_is_used_for_held_out_patients(tmp_path):
-    raw = write_dataset(tmp_path / "Dataset001_Heads", {"Q": PAIRED})
-    cube = make_grid((20, 20, 20), (4, 4, 4))
-    write_image(cube.place(np.ones(cube.array_shape, np.uint8)), raw.folder / "masksTr" / "Q.nii.gz")
-    (path,) = predict_held_out(RawDataset.open(raw.folder), predictor_of(), ("Q",), tmp_path / "validation")
-    inside = sitk.GetArrayFromImage(sitk.ReadImage(str(path))) > -1000
-    assert inside.sum() * 6**3 == pytest.approx(80**3, rel=0.3)
-
-
-def test_held_out_patients_who_are_gone_are_told(tmp_path):
-    raw = write_dataset(tmp_path / "Dataset001_Heads", {"P": PAIRED})
-    with pytest.raises(ModelError, match="no longer has Q, R"):
-        predict_held_out(raw, predictor_of(), ("P", "R", "Q"), tmp_path / "validation")
-    assert not (tmp_path / "validation").exists()
 
 
 # -- models ----------------------------------------------------------------------------------------------------------

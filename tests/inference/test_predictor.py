@@ -21,6 +21,7 @@ from synthct.imaging.axial import axial_grid, on_axial_grid
 from synthct.imaging.geometry import Grid
 from synthct.imaging.head_mask import volume_litres
 from synthct.inference import Predictor
+from synthct.inference.ensemble import NetworkOutput
 from synthct.planning.plan import MrWindow, Plan
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
 
@@ -88,10 +89,11 @@ def test_an_sct_on_an_axial_grid_is_sampled_once_from_the_slices_at_the_same_poi
     def field(grid: Grid) -> np.ndarray:
         return smooth_hu(points_mm(grid) - np.reshape(centre, (3, 1, 1, 1)))
 
-    def perfect_network(stack: SliceStack) -> np.ndarray:
-        return (field(Grid.from_plain(stack.info["grid"])) + 600) / 1000 - 1  # the window is [-600, 1400] HU
+    def perfect_network(stack: SliceStack, cycle_every: int) -> NetworkOutput:
+        # The window is [-600, 1400] HU.
+        return NetworkOutput((field(Grid.from_plain(stack.info["grid"])) + 600) / 1000 - 1, None, None, np.arange(0))
 
-    monkeypatch.setattr(predictor, "synthesize", perfect_network)
+    monkeypatch.setattr(predictor, "run_networks", perfect_network)
     mr = head_mr(mr_grid, centre_mm=centre)
     sct = predictor.predict(mr, grid=wanted)
     assert Grid.of(sct) == wanted and sct.GetPixelID() == sitk.sitkInt16
