@@ -58,7 +58,7 @@ def _near_mr_head(head: sitk.Image, tissue: sitk.Image, mr_head_mask: sitk.Image
     thick = dilated(eroded(beyond, 5.0), 5.0 + max(grid.spacing_mm_xyz))
     layers = _wider_than(beyond & (thick == 0), 80.0)
     trimmed = (head & (layers == 0)) | (tissue & in_mr)
-    overlap = sitk.GetArrayViewFromImage(head & near).sum() / max(1, sitk.GetArrayViewFromImage(head & known).sum())
+    overlap = sitk.GetArrayFromImage(head & near).sum() / max(1, sitk.GetArrayFromImage(head & known).sum())
     return trimmed if overlap > 0.85 else head  # less: the two are not aligned, and the MR tells nothing about the CT
 
 

@@ -26,6 +26,7 @@ from synthct.planning.plan import MrWindow, Plan
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
 
 GRID = make_grid((34, 42, 42), (6, 6, 6))
+ROOMY = make_grid((38, 48, 44), (6, 6, 6))  # nothing of the head touches a border but the neck
 OBLIQUE = make_grid((41, 51, 33), (5.1, 4.9, 7.3), "SRP", (15, -10, 20), (310.7, -420.3, 999.9))
 
 
@@ -216,22 +217,23 @@ def warnings_of(caplog, mr: sitk.Image, window: MrWindow, **options) -> list[str
 
 def test_an_mr_of_another_scale_is_doubted_where_the_window_is_fixed(caplog):
     fixed = MrWindow("fixed", 0, 1000)  # the brightest tissue has about 900
-    assert not warnings_of(caplog, head_mr(GRID), fixed)
+    assert not warnings_of(caplog, head_mr(ROOMY), fixed)
     for scale in (0.001, 0.4, 3):
-        (told,) = warnings_of(caplog, head_mr(GRID, scale=scale), fixed, name="P.nii")
-        assert told.startswith("P.nii: the MR's intensities reach") and "trained on MRs up to about 1000;" in told
-        assert not warnings_of(caplog, head_mr(GRID, scale=scale), MrWindow("percentile", 0, 99.5))
+        (told,) = warnings_of(caplog, head_mr(ROOMY, scale=scale), fixed, name="P.nii")
+        assert told.startswith("P.nii: The intensity that 99.5 % of the head stay below is ")
+        assert "MRs have 500 to 2000." in told and "trained on MRs up to about 1000:" in told
+        assert not warnings_of(caplog, head_mr(ROOMY, scale=scale), MrWindow("percentile", 0, 99.5))
 
 
 def test_a_head_of_an_implausible_volume_is_doubted(caplog):
-    mr = head_mr(GRID)
+    mr = head_mr(ROOMY)
     mr.SetSpacing([spacing / 2 for spacing in mr.GetSpacing()])
     (told,) = warnings_of(caplog, mr, MrWindow("percentile", 0, 100))
-    assert "the head in it has 0." in told and "heads have 2 to 7.5 l" in told
+    assert "The volume of the head found in the MR is 0." in told and "heads have 2 to 7.5 l" in told
 
 
 def test_a_tight_field_of_view_is_not_doubted(caplog):
-    assert not warnings_of(caplog, head_mr(GRID)[:, :, 15:], MrWindow("percentile", 0, 100))
+    assert not warnings_of(caplog, head_mr(ROOMY)[:, :, 15:], MrWindow("percentile", 0, 100))
 
 
 def test_the_cycle_gives_a_slice_in_three_kinds():
