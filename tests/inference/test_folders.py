@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from synthct.imaging.geometry import Grid
 from synthct.imaging.io import FILE_ENDINGS
 from synthct.inference import Predictor
 from synthct.inference.folders import list_mrs, newest_model_folder, predict_folder, trained_folds
+from synthct.inference.task import QaSettings
 
 GRID = make_grid((34, 42, 42), (6, 6, 6), "RAI", (10, 0, 0), (20, 30, 40))
 HEAD = {"centre_mm": (20.0, 30.0, 40.0)}
@@ -121,6 +123,56 @@ def test_the_folder_of_the_mrs_is_not_written_to(mrs):
     touch(mrs, "P.nii")
     with pytest.raises(ImageError, match="give another folder"):
         predict_folder(predictor_of(), mrs, mrs / ".." / "mrs")
+
+
+# -- quality assurance -----------------------------------------------------------------------------------------------
+
+
+def test_each_patient_gets_a_report_beside_the_scts(mrs, tmp_path, caplog):
+    write_image(head_mr(GRID, **HEAD), mrs / "P_0000.nii.gz")
+    write_image(head_mr(GRID, size=0.6, **HEAD), mrs / "Q_0000.nii.gz")
+    predict_folder(predictor_of(), mrs, tmp_path / "cts")
+    assert sorted(path.name for path in (tmp_path / "cts").rglob("*.*")) == ["P.json", "P.nii.gz", "Q.json", "Q.nii.gz"]
+    report = json.loads((tmp_path / "cts" / "qa" / "Q.json").read_text())
+    assert report["format_version"] == 1 and report["patient"] == "Q" and report["model"] == predictor_of().model_hash
+    assert report["verdict"] == "fail" and "heads have 2 to 7.5 l" in report["reasons"][0]
+    assert report["measurements"]["mr"]["head_volume_l"] < 2 and report["checks"][0]["verdict"] == "fail"
+    assert [one.getMessage()[:8] for one in caplog.records if "fail" in one.getMessage()] == ["Q: fail."]
+
+
+@pytest.mark.parametrize("output_format", [None, "mha", "dicom"])
+def test_maps_are_images_in_the_folder_qa(mrs, tmp_path, output_format):
+    mr = head_mr(GRID, **HEAD)
+    write_image(mr, mrs / "P.nii.gz")
+    predictor = Predictor(small_plan(), "small", [tiny_networks(small_plan(), seed) for seed in (0, 1)], "cpu")
+    settings = QaSettings("fast", save_uncertainty=True, save_cycle_error=True)
+    predict_folder(predictor, mrs, tmp_path / "cts", output_format=output_format, settings=settings)
+    ending = "mha" if output_format == "mha" else "nii.gz"
+    names = {f"P_uncertainty.{ending}", f"P_cycle_error.{ending}", "P.json"}
+    assert {path.name for path in (tmp_path / "cts" / "qa").iterdir()} == names
+    uncertainty = sitk.ReadImage(str(tmp_path / "cts" / "qa" / f"P_uncertainty.{ending}"))
+    assert 0 < sitk.GetArrayFromImage(uncertainty).max() < 2000
+    if output_format != "dicom":
+        assert uncertainty.GetSize() == mr.GetSize()
+
+
+def test_quality_assurance_can_be_left_out_and_leaves_no_report_of_an_earlier_sct(mrs, tmp_path):
+    write_image(head_mr(GRID, **HEAD), mrs / "P.nii.gz")
+    predict_folder(predictor_of(), mrs, tmp_path / "cts")
+    assert (tmp_path / "cts" / "qa" / "P.json").is_file()
+    predict_folder(predictor_of(), mrs, tmp_path / "cts", settings=QaSettings("off"))
+    assert not (tmp_path / "cts" / "qa" / "P.json").exists()
+
+
+def test_maps_that_a_model_cannot_give_are_refused_before_anything_is_predicted(mrs, tmp_path):
+    write_image(head_mr(GRID, **HEAD), mrs / "P.nii.gz")
+    plan = small_plan()
+    pix2pix = Predictor(plan, "small", [{"syn_ct": tiny_networks(plan)["syn_ct"]}] * 2, "cpu")
+    with pytest.raises(ModelError, match="one fold; train another"):
+        predict_folder(predictor_of(), mrs, tmp_path / "cts", settings=QaSettings(save_uncertainty=True))
+    with pytest.raises(ModelError, match="only a cyclegan has"):
+        predict_folder(pix2pix, mrs, tmp_path / "cts", settings=QaSettings(save_cycle_error=True))
+    assert not (tmp_path / "cts").exists()
 
 
 # -- models ----------------------------------------------------------------------------------------------------------

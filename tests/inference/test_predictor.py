@@ -236,6 +236,67 @@ def test_a_tight_field_of_view_is_not_doubted(caplog):
     assert not warnings_of(caplog, head_mr(ROOMY)[:, :, 15:], MrWindow("percentile", 0, 100))
 
 
+# -- what a prediction is worth ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grid", [GRID, OBLIQUE], ids=["plain", "oblique"])
+def test_maps_lie_on_the_mrs_grid_and_are_0_outside_the_head(grid):
+    mr = head_mr(grid, centre_mm=(310.7, -420.3, 999.9) if grid is OBLIQUE else (0.0, 0.0, 0.0))
+    prediction = predictor_of((0, 1, 2)).predict_with_qa(mr, cycle_every=1)
+    facts = prediction.qa.measured.output
+    assert facts.n_folds == prediction.qa.n_folds == 3
+    outside = hu_of(prediction.sct) == -1000
+    means = facts.uncertainty_head_hu, facts.cycle_error_head
+    for image, mean in zip((prediction.uncertainty, prediction.cycle_error), means):
+        assert same_geometry(image, mr) and image.GetPixelID() == sitk.sitkFloat32
+        values = sitk.GetArrayFromImage(image)
+        assert not values[outside].any() and (values[~outside] > 0).mean() > 0.5
+        assert values[~outside].mean() == pytest.approx(mean, rel=0.1)
+
+
+def test_a_map_is_interpolated_once_as_the_sct_is(monkeypatch):
+    mr_grid = make_grid((60, 80, 80), (3.3, 3.0, 3.0), "PIR", (12, -9, 7))
+    predictor, wanted = predictor_of((0, 1)), axial_grid(mr_grid)
+
+    def perfect_networks(stack: SliceStack, cycle_every: int) -> NetworkOutput:
+        spread = (smooth_hu(points_mm(Grid.from_plain(stack.info["grid"]))) / 1000).astype(np.float32)
+        return NetworkOutput(np.zeros(spread.shape, np.float32), spread, None, np.arange(0))
+
+    monkeypatch.setattr(predictor, "run_networks", perfect_networks)
+    prediction = predictor.predict_with_qa(head_mr(mr_grid), grid=wanted)
+    assert Grid.of(prediction.uncertainty) == wanted
+    values = sitk.GetArrayFromImage(prediction.uncertainty)
+    head = ndimage.binary_erosion(hu_of(prediction.sct) > -1000, iterations=4)
+    assert np.abs(values - smooth_hu(points_mm(wanted)))[head].mean() < 2  # HU
+
+
+def test_one_fold_has_no_uncertainty_and_the_notes_say_so():
+    prediction = predictor_of().predict_with_qa(head_mr(GRID))
+    assert prediction.uncertainty is None and prediction.cycle_error is None  # one slice in eight makes no map
+    assert prediction.qa.measured.output.cycle_error_head > 0
+    assert any("There is no uncertainty" in note for note in prediction.qa.judgement.notes)
+
+
+def test_folds_are_combined_by_mean_or_median():
+    plan, mr = small_plan(), head_mr(GRID)
+    networks = [tiny_networks(plan, seed) for seed in range(3)]
+    singles = np.stack([hu_of(Predictor(plan, "small", [one], "cpu").predict(mr)) for one in networks])
+    mean = hu_of(Predictor(plan, "small", networks, "cpu").predict(mr))
+    assert np.abs(mean - singles.mean(axis=0)).max() <= 1.5
+    median = hu_of(Predictor(plan, "small", networks, "cpu", combine="median").predict(mr))
+    assert not np.array_equal(mean, median)
+    assert (np.abs(median - np.median(singles, axis=0)) <= 2).mean() > 0.95  # the median is taken before interpolation
+    with pytest.raises(ValueError, match="mean, median"):
+        Predictor(plan, "small", networks, "cpu", combine="mode")
+
+
+def test_predict_is_the_sct_of_predict_with_qa():
+    mr = head_mr(GRID)
+    predictor = predictor_of((0, 1))
+    prediction = predictor.predict_with_qa(mr, assess=False)
+    assert np.array_equal(hu_of(predictor.predict(mr)), hu_of(prediction.sct)) and prediction.qa is None
+
+
 def test_the_cycle_gives_a_slice_in_three_kinds():
     one = predictor_of().cycle(head_mr(GRID), 0.5)
     assert one.mr.shape == one.sct_hu.shape == one.reconstructed_mr.shape == one.head.shape
