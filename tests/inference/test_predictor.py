@@ -285,7 +285,8 @@ def test_folds_are_combined_by_mean_or_median():
     assert np.abs(mean - singles.mean(axis=0)).max() <= 1.5
     median = hu_of(Predictor(plan, "small", networks, "cpu", combine="median").predict(mr))
     assert not np.array_equal(mean, median)
-    assert (np.abs(median - np.median(singles, axis=0)) <= 2).mean() > 0.95  # the median is taken before interpolation
+    from_median = [np.abs(one - np.median(singles, axis=0)).mean() for one in (median, mean)]
+    assert from_median[0] < from_median[1] / 2  # not 0: folds are combined before they are interpolated
     with pytest.raises(ValueError, match="mean, median"):
         Predictor(plan, "small", networks, "cpu", combine="mode")
 
