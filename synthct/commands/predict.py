@@ -48,7 +48,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("-d", dest="dataset", metavar="ID", help="dataset that the model was trained on")
     parser.add_argument("-tr", dest="trainer", metavar="NAME", help="trainer: cyclegan or pix2pix")
     parser.add_argument("-c", dest="configuration", metavar="NAME", help="configuration, such as 2d")
-    parser.add_argument("-f", dest="folds", nargs="+", metavar="FOLD", help="folds to average (default: all trained)")
+    parser.add_argument("-f", dest="folds", nargs="+", metavar="FOLD", help="folds to combine (default: all trained)")
+    parser.add_argument(
+        "--combine", choices=["mean", "median"], default="mean", help="of the folds (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--qa",
+        choices=["off", "fast", "full"],
+        default="fast",
+        help="quality assurance, in the folder qa: fast sends every eighth slice of a cyclegan back to MR, full every "
+        "slice, which takes twice the time (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--save_uncertainty", action="store_true", help="write the SD over the folds, HU, as qa/PATIENT_uncertainty"
+    )
+    parser.add_argument(
+        "--save_cycle_error",
+        action="store_true",
+        help="cyclegan: write the error of MR -> CT -> MR, percent of the MR window, as qa/PATIENT_cycle_error; "
+        "takes twice the time",
+    )
     parser.add_argument("-chk", dest="checkpoint", default="checkpoint_final.pth", metavar="FILE", help="%(default)s")
     parser.add_argument("-device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     parser.add_argument(
@@ -86,7 +105,7 @@ def _run(arguments: argparse.Namespace) -> None:
     console.use_large_pages()
     from synthct.inference import Predictor
     from synthct.inference.folders import predict_folder, trained_folds
-    from synthct.inference.task import ModelFiles
+    from synthct.inference.task import ModelFiles, QaSettings
     from synthct.training.device import select_device
 
     ct_settings = _ct_settings(arguments)
@@ -94,7 +113,7 @@ def _run(arguments: argparse.Namespace) -> None:
     alone = arguments.scheduler is None
     device, reason = select_device(arguments.device if alone else "cpu")
     folder = _model_folder(arguments)
-    how = {"checkpoint": arguments.checkpoint, "precision": arguments.precision}
+    how = {"checkpoint": arguments.checkpoint, "precision": arguments.precision, "combine": arguments.combine}
     predictor = Predictor.from_model_folder(folder, arguments.folds, device=device, **how)
     folds = list(dict.fromkeys(arguments.folds or trained_folds(folder, arguments.checkpoint)))
     here = f"{device} ({reason}) in {predictor.precision} ({predictor.precision_reason})"
@@ -112,11 +131,14 @@ def _run(arguments: argparse.Namespace) -> None:
             output_format=arguments.output_format,
             ct_settings=ct_settings,
             mr_series=arguments.mr_series,
+            settings=QaSettings(arguments.qa, arguments.save_uncertainty, arguments.save_cycle_error),
             executor=executor,
             model=model,
             progress=console.progress_bar,
         )
     print(f"Wrote {len(written)} synthetic CTs to {arguments.output}")
+    if arguments.qa != "off":
+        _summarise(written)
     if written[0].is_dir():
         print(
             f"The DICOM files name the patient as the MR does, and the model as {predictor.model_hash}. "
@@ -155,6 +177,15 @@ def _predict_test_set(predictor: Predictor, folder: Path, folds: list[str], argu
     )
     print(f"Wrote {len(written)} synthetic CTs of test patients to {written[0].parent}")
     print(f"Next: synthct_evaluate -d {int(raw.name[7:10])}")
+
+
+def _summarise(written: Sequence[Path]) -> None:
+    """How many sCTs passed, and which did not."""
+    from synthct.inference.qa.report import qa_path, read_verdict
+
+    verdicts = [read_verdict(qa_path(path))[0] for path in written]
+    counts = ", ".join(f"{verdicts.count(one)} {one}" for one in ("pass", "check", "fail"))
+    print(f"Quality assurance: {counts}; reasons and measurements are in {qa_path(written[0]).parent}")
 
 
 def _ct_settings(arguments: argparse.Namespace) -> CtSeriesSettings | None:

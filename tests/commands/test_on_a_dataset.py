@@ -130,9 +130,24 @@ def test_prediction_takes_the_model_trained_last_and_says_which(raw, checkout, m
     told = capsys.readouterr().out
     assert f"Model: {model}, fold 0, on cpu" in told and "Wrote 2 synthetic CTs to cts" in told
     assert "Next, with reference CTs at hand: synthct_evaluate -p cts" in told
-    assert sorted(path.name for path in Path("cts").iterdir()) == ["P1.nii.gz", "P2.nii.gz"]
+    assert sorted(path.name for path in Path("cts").iterdir()) == ["P1.nii.gz", "P2.nii.gz", "qa"]
     mr = sitk.ReadImage(f"{mrs}/P1_0000.nii.gz")
     assert sitk.ReadImage("cts/P1.nii.gz").GetSize() == mr.GetSize()
+
+
+def test_prediction_tells_what_is_no_pass_and_ends_well(raw, checkout, mrs, capsys):
+    write_model(checkout / "synthct_results" / NAME, ("0", "1"))
+    arguments = ["-i", mrs, "-o", "cts", "-device", "cpu", "--combine", "median", "--save_uncertainty", "--qa", "full"]
+    assert predict.main(arguments) == 0
+    told = capsys.readouterr()
+    verdicts = [json.loads(path.read_text())["verdict"] for path in sorted(Path("cts/qa").glob("*.json"))]
+    counts = ", ".join(f"{verdicts.count(one)} {one}" for one in ("pass", "check", "fail"))
+    assert len(verdicts) == 2 and f"Quality assurance: {counts}; reasons" in told.out
+    assert len([line for line in told.err.splitlines() if line.startswith("Warning: P")]) == 2 - verdicts.count("pass")
+    assert sorted(path.name for path in Path("cts/qa").glob("*.gz")) == [
+        "P1_uncertainty.nii.gz",
+        "P2_uncertainty.nii.gz",
+    ]
 
 
 def test_prediction_with_a_model_folder_needs_no_other_folder(here, capsys):
