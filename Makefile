@@ -49,4 +49,4 @@ clean-example:
 	rm -rf $(EXAMPLE) synthct_preprocessed/Dataset001_HeadPhantom $(LOWRES) predictions
 
 benchmark: install
-	for work in training_step prediction preprocessing loader many_patients; do $(BIN)/python -m benchmarks.$$work || exit 1; done
+	for work in training_step prediction preprocessing loader metrics many_patients; do $(BIN)/python -m benchmarks.$$work || exit 1; done

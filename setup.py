@@ -19,6 +19,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["synthct", "synthct.*"]),
+    package_data={"synthct.evaluation.report": ["*.html", "*.css", "*.js"]},
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.5",
@@ -30,6 +31,7 @@ setup(
         "scikit-image>=0.22",
         "pandas>=2.1",
         "matplotlib>=3.8",
+        "pillow>=10",
         "pydicom>=3.0",
         "tqdm>=4.66",
     ],

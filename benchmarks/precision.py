@@ -18,7 +18,7 @@ from synthct.dataset.raw import RawDataset
 from synthct.evaluation.score import Candidate, Reference, score_patient
 from synthct.files import read_json, write_json
 from synthct.inference import Predictor
-from synthct.inference.folders import predict_held_out
+from synthct.inference.held_out import predict_held_out
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import Plan
 from synthct.planning.splits import load_splits, split_of_fold
@@ -77,9 +77,10 @@ def _mae_of_training(arguments: argparse.Namespace, trainer: str, precision: str
     )
     describe_model(arguments.preprocessed, folder)
     raw = RawDataset.open(arguments.raw)
-    written = predict_held_out(raw, Predictor.from_model_folder(folder), split.val, folder / "validation")
+    predict_held_out(raw, Predictor.from_model_folder(folder), split.val, folder / "validation")
     maes = []
-    for patient, sct in zip(split.val, written):
+    for patient in split.val:
+        sct = folder / "validation" / f"{patient}{raw.file_ending}"
         case = raw.training[patient]
         reference = Reference(patient, case.ct, case.mr[0], case.mask, case.registration)
         window = plan.configuration(arguments.configuration).preprocessing.ct_window_hu

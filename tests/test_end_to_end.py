@@ -57,11 +57,11 @@ def test_a_training_leaves_a_complete_model_folder(home):
     for trainer in ("cyclegan", "pix2pix"):
         model = home / "synthct_results" / DATASET / f"{trainer}__plans__2d_lowres"
         assert {path.name for path in model.iterdir()} == {
-            "dataset.json", "dataset_fingerprint.json", "plans.json", "fold_0",
+            "dataset.json", "dataset_fingerprint.json", "plans.json", "fold_0", "qa_reference.json",
         }  # fmt: skip
         assert {path.name for path in (model / "fold_0").iterdir()} == {
             "checkpoint_final.pth", "checkpoint_latest.pth", "progress.png", "split.json", "training_log.csv",
-            "validation",
+            "validation", "validation_qa",
         }  # fmt: skip
         assert sorted(path.name for path in (model / "fold_0" / "validation").iterdir()) == [
             f"{patient}.nii.gz" for patient in split["val"]

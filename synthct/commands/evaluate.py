@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,15 +17,19 @@ if TYPE_CHECKING:  # imported where it is used, so that --help answers at once
     from synthct.evaluation.evaluate import Evaluation
 
 log = logging.getLogger("synthct")
+PROTOCOLS = ("all", "seed", "synthrad2023", "synthrad2025")  # as in synthct.evaluation.metrics, which loads slowly
+WIDTH = 100
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = console.make_parser(
         "synthct_evaluate",
-        "Score every trained model on its held-out patients: MAE and PSNR a patient, mean and SD, paired t-tests, "
-        "figures. With -p and -r score the CTs of any two folders.",
-        "synthct_evaluate\nsynthct_evaluate -d 1\nsynthct_evaluate -p cts -r reference_cts -i mrs",
+        "Score every trained model on its held-out patients, and on the test set where it has predicted that: MAE and "
+        "PSNR a patient and many further metrics, mean and SD, paired tests, figures, a report. With -p and -r score "
+        "the CTs of any two folders.",
+        "synthct_evaluate\nsynthct_evaluate -d 1 --protocol synthrad2025\n"
+        "synthct_evaluate -p cts -r reference_cts -i mrs",
     )
     parser.add_argument("-d", dest="dataset", metavar="ID", help="dataset (default: every one that has trained models)")
     parser.add_argument("-p", dest="predictions", type=Path, metavar="FOLDER", help="synthetic CTs")
@@ -47,6 +52,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "-o", dest="output", type=Path, metavar="FOLDER", help="with -p and -r (default: -p/evaluation)"
     )
+    parser.add_argument(
+        "--protocol",
+        choices=PROTOCOLS,
+        default="all",
+        help="the metrics: seed (MAE and PSNR, also windowed), synthrad2023 (with SSIM) or synthrad2025 (MS-SSIM), "
+        "each beside the seed's, or all, which adds tissues, Dice, bias, histogram, slice jumps and WEPL "
+        "(default: %(default)s)",
+    )
     console.add_workers(parser)
     return console.run(parser, _run, argv)
 
@@ -68,6 +81,7 @@ def _run(arguments: argparse.Namespace) -> None:
                 output,
                 mrs=arguments.mrs,
                 masks=arguments.masks,
+                protocol=arguments.protocol,
                 workers=arguments.workers,
                 progress=console.progress_bar,
             )
@@ -104,6 +118,7 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> None:
                 raw,
                 folder,
                 None if preprocessed is None else preprocessed / raw.name,
+                protocol=arguments.protocol,
                 workers=arguments.workers,
                 progress=console.progress_bar,
             )
@@ -118,11 +133,15 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> None:
 
 def _show(evaluation: Evaluation) -> None:
     print(evaluation.terminal_table)
-    for comparison in evaluation.comparisons:
-        print(comparison.sentence)
-    print(f"Tables: {', '.join(path.name for path in evaluation.tables if path.suffix == '.csv')}")
+    print()
+    for comparison in (*evaluation.comparisons, *evaluation.test_comparisons):
+        if comparison.main:
+            print(textwrap.fill(comparison.sentence, WIDTH, subsequent_indent="  "))
+    names = ", ".join(path.name for path in evaluation.tables if path.suffix == ".csv")
+    print(textwrap.fill(f"Tables: {names}", WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     print(f"Figures: {len(evaluation.figures)} PNG files")
     print(f"All of it is in {evaluation.folder}")
+    print(f"Report, opens in a browser: {evaluation.report}")
 
 
 if __name__ == "__main__":

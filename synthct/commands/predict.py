@@ -13,6 +13,7 @@ from synthct.paths import root_folder
 
 if TYPE_CHECKING:
     from synthct.imaging.dicom.ct_series import CtSeriesSettings
+    from synthct.inference import Predictor
 
 FORMATS = ("dicom", "nii.gz", "nii", "mha", "mhd", "nrrd")  # as in synthct.inference.folders, which loads slowly
 
@@ -26,22 +27,47 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Without -d, -tr, -c or -m the model that was trained last is used.",
         "synthct_predict -i mrs -o cts\nsynthct_predict -i dicom -o dicom_cts --mr_series MPRAGE --kvp 120\n"
         "synthct_predict -i mrs -o cts -d 1 -tr cyclegan -c 2d -f 0 1\n"
-        "synthct_predict -i mrs -o cts --scheduler tcp://node1:8786",
+        "synthct_predict -i mrs -o cts --scheduler tcp://node1:8786\n"
+        "synthct_predict -d 1 -tr cyclegan --test_set",
     )
     parser.add_argument(
         "-i",
         dest="input",
         type=Path,
-        required=True,
         metavar="FOLDER",
         help="MRs: PATIENT_0000.nii.gz, or DICOM files in any nesting",
     )
-    parser.add_argument("-o", dest="output", type=Path, required=True, metavar="FOLDER", help="for the synthetic CTs")
+    parser.add_argument("-o", dest="output", type=Path, metavar="FOLDER", help="for the synthetic CTs")
+    parser.add_argument(
+        "--test_set",
+        action="store_true",
+        help="in place of -i and -o: the test patients of the model's dataset (imagesTs), into the model folder, where "
+        "synthct_evaluate finds them",
+    )
     parser.add_argument("-m", dest="model_folder", type=Path, metavar="MODEL_FOLDER", help="a model folder, anywhere")
     parser.add_argument("-d", dest="dataset", metavar="ID", help="dataset that the model was trained on")
     parser.add_argument("-tr", dest="trainer", metavar="NAME", help="trainer: cyclegan or pix2pix")
     parser.add_argument("-c", dest="configuration", metavar="NAME", help="configuration, such as 2d")
-    parser.add_argument("-f", dest="folds", nargs="+", metavar="FOLD", help="folds to average (default: all trained)")
+    parser.add_argument("-f", dest="folds", nargs="+", metavar="FOLD", help="folds to combine (default: all trained)")
+    parser.add_argument(
+        "--combine", choices=["mean", "median"], default="mean", help="of the folds (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--qa",
+        choices=["off", "fast", "full"],
+        default="fast",
+        help="quality assurance, in the folder qa: fast sends every eighth slice of a cyclegan back to MR, full every "
+        "slice, which takes twice the time (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--save_uncertainty", action="store_true", help="write the SD over the folds, HU, as qa/PATIENT_uncertainty"
+    )
+    parser.add_argument(
+        "--save_cycle_error",
+        action="store_true",
+        help="cyclegan: write the error of MR -> CT -> MR, percent of the MR window, as qa/PATIENT_cycle_error; "
+        "takes twice the time",
+    )
     parser.add_argument("-chk", dest="checkpoint", default="checkpoint_final.pth", metavar="FILE", help="%(default)s")
     parser.add_argument("-device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     parser.add_argument(
@@ -75,10 +101,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    _check_what_to_predict(arguments)
     console.use_large_pages()
     from synthct.inference import Predictor
     from synthct.inference.folders import predict_folder, trained_folds
-    from synthct.inference.task import ModelFiles
+    from synthct.inference.task import ModelFiles, QaSettings
     from synthct.training.device import select_device
 
     ct_settings = _ct_settings(arguments)
@@ -86,12 +113,15 @@ def _run(arguments: argparse.Namespace) -> None:
     alone = arguments.scheduler is None
     device, reason = select_device(arguments.device if alone else "cpu")
     folder = _model_folder(arguments)
-    how = {"checkpoint": arguments.checkpoint, "precision": arguments.precision}
+    how = {"checkpoint": arguments.checkpoint, "precision": arguments.precision, "combine": arguments.combine}
     predictor = Predictor.from_model_folder(folder, arguments.folds, device=device, **how)
     folds = list(dict.fromkeys(arguments.folds or trained_folds(folder, arguments.checkpoint)))
     here = f"{device} ({reason}) in {predictor.precision} ({predictor.precision_reason})"
     where = here if alone else f"the cluster at {arguments.scheduler}"
     print(f"Model: {folder}, fold {', '.join(folds)}, on {where}")
+    if arguments.test_set:
+        _predict_test_set(predictor, folder, folds, arguments)
+        return
     model = ModelFiles.of(folder, folds, device=arguments.device, **how)
     with console.cluster(arguments, reads=[arguments.input, folder], writes=[arguments.output]) as executor:
         written = predict_folder(
@@ -101,11 +131,14 @@ def _run(arguments: argparse.Namespace) -> None:
             output_format=arguments.output_format,
             ct_settings=ct_settings,
             mr_series=arguments.mr_series,
+            settings=QaSettings(arguments.qa, arguments.save_uncertainty, arguments.save_cycle_error),
             executor=executor,
             model=model,
             progress=console.progress_bar,
         )
     print(f"Wrote {len(written)} synthetic CTs to {arguments.output}")
+    if arguments.qa != "off":
+        _summarise(written)
     if written[0].is_dir():
         print(
             f"The DICOM files name the patient as the MR does, and the model as {predictor.model_hash}. "
@@ -114,6 +147,45 @@ def _run(arguments: argparse.Namespace) -> None:
         print("Next: read the series into the planning system, and see documentation/how_to.md for its HU table.")
         return
     print(f"Next, with reference CTs at hand: synthct_evaluate -p {arguments.output} -r REFERENCE_CTS")
+
+
+def _check_what_to_predict(arguments: argparse.Namespace) -> None:
+    from synthct.errors import DatasetError
+
+    if not arguments.test_set:
+        if arguments.input is None or arguments.output is None:
+            raise DatasetError("Give a folder of MRs with -i and one for the synthetic CTs with -o, or --test_set.")
+        return
+    options = {
+        "-i": arguments.input,
+        "-o": arguments.output,
+        "--output_format": arguments.output_format,
+        "--mr_series": arguments.mr_series,
+        "--scheduler": arguments.scheduler,
+    }
+    if given := [name for name, value in options.items() if value]:
+        raise DatasetError(f"{given[0]} does not go with --test_set, which takes MRs from imagesTs; leave it out.")
+
+
+def _predict_test_set(predictor: Predictor, folder: Path, folds: list[str], arguments: argparse.Namespace) -> None:
+    from synthct.dataset.raw import RawDataset, find_dataset_folder
+    from synthct.inference.predicted_test_set import predict_test_set
+
+    raw = RawDataset.open(find_dataset_folder(root_folder("synthct_raw"), predictor.plan.dataset_name))
+    written = predict_test_set(
+        raw, predictor, folder, folds, checkpoint=arguments.checkpoint, progress=console.progress_bar
+    )
+    print(f"Wrote {len(written)} synthetic CTs of test patients to {written[0].parent}")
+    print(f"Next: synthct_evaluate -d {int(raw.name[7:10])}")
+
+
+def _summarise(written: Sequence[Path]) -> None:
+    """How many sCTs passed, and which did not."""
+    from synthct.inference.qa.report import qa_path, read_verdict
+
+    verdicts = [read_verdict(qa_path(path))[0] for path in written]
+    counts = ", ".join(f"{verdicts.count(one)} {one}" for one in ("pass", "check", "fail"))
+    print(f"Quality assurance: {counts}; reasons and measurements are in {qa_path(written[0]).parent}")
 
 
 def _ct_settings(arguments: argparse.Namespace) -> CtSeriesSettings | None:

@@ -133,23 +133,25 @@ def _run(arguments: argparse.Namespace) -> None:
     # Who was held out is what the model itself was trained by, whatever splits_final.json says by now.
     split_of_model = load_checkpoint(fold_folder / CHECKPOINT)["split"]
     write_json(split_of_model, fold_folder / "split.json")  # which a training killed at its very end did not
-    _predict_held_out(preprocessed.name, model_folder, arguments.fold, tuple(split_of_model["val"]), device)
+    _predict_held_out(preprocessed.name, model_folder, arguments.fold, split_of_model, device)
 
 
-def _predict_held_out(dataset: str, model_folder: Path, fold: str, held_out: tuple[str, ...], device: object) -> None:
+def _predict_held_out(dataset: str, model_folder: Path, fold: str, split: dict[str, list[str]], device: object) -> None:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
     from synthct.inference import Predictor
-    from synthct.inference.folders import predict_held_out
+    from synthct.inference.held_out import predict_held_out, record_fold
 
-    if not held_out:
-        print(f"Fold {fold} holds nobody out, so there is nobody to validate on.")
-        print(f"Next: synthct_predict -m {model_folder} -i MRS -o CTS")
-        return
     raw = RawDataset.open(find_dataset_folder(root_folder("synthct_raw"), dataset))
     predictor = Predictor.from_model_folder(model_folder, [fold], device=device)
     output = model_folder / f"fold_{fold}" / "validation"
-    written = predict_held_out(raw, predictor, held_out, output, progress=console.progress_bar)
-    print(f"Wrote the synthetic CTs of {len(written)} held-out patients to {output}")
+    measured = predict_held_out(raw, predictor, tuple(split["val"]), output, progress=console.progress_bar)
+    record_fold(raw, predictor, model_folder, fold, measured, split["train"], progress=console.progress_bar)
+    print(f"Wrote what new patients are held against to {model_folder / 'qa_reference.json'}")
+    if not measured:
+        print(f"Fold {fold} holds nobody out, so there is nobody to validate on.")
+        print(f"Next: synthct_predict -m {model_folder} -i MRS -o CTS")
+        return
+    print(f"Wrote the synthetic CTs of {len(measured)} held-out patients to {output}")
     print("Next: synthct_evaluate")
 
 

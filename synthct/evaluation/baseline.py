@@ -9,7 +9,7 @@ from statistics import fmean, median
 
 from synthct.errors import PlanError
 from synthct.evaluation.models import TrainedModel
-from synthct.evaluation.score import Candidate, Row
+from synthct.evaluation.score import Candidate, PatientSet, Row
 from synthct.planning.fingerprint import Fingerprint, VolumeFacts
 
 log = logging.getLogger("synthct")
@@ -52,11 +52,16 @@ def median_ct_hu(fingerprint: Fingerprint, trained_on: Iterable[str]) -> float |
     return median(medians) if medians else None
 
 
-def add_baselines(candidates: Mapping[str, dict[str, Candidate]], models: Sequence[TrainedModel]) -> None:
+def add_baselines(
+    candidates: Mapping[str, dict[str, Candidate]],
+    models: Sequence[TrainedModel],
+    patients: PatientSet = "cross_validation",
+) -> None:
     """Give every scored patient the constants of the patients whom the first model that held him out trained on.
 
     Args:
         candidates: by patient and label; gains the labels :data:`LABELS` in place.
+        patients: the set that they are of.
     """
     fingerprints: dict[Path, Fingerprint | None] = {}
     for patient, of_patient in candidates.items():
@@ -69,7 +74,7 @@ def add_baselines(candidates: Mapping[str, dict[str, Candidate]], models: Sequen
             except PlanError as fault:
                 fingerprints[model.folder] = None
                 log.warning(f"The trivial baselines {' and '.join(LABELS)} are left out: {fault}")
-        held_out = model.held_out[patient]
+        held_out = model.predictions(patients)[patient]
         fingerprint = fingerprints[model.folder]
         if fingerprint is None:
             continue

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from synthct.dataset.raw import RawDataset
@@ -14,18 +14,24 @@ from synthct.dataset.registration import REGISTRATIONS
 from synthct.errors import DatasetError, ModelError
 from synthct.evaluation import baseline
 from synthct.evaluation.figures import draw
+from synthct.evaluation.matching import images_by_patient, mrs_of, some
+from synthct.evaluation.metrics import Protocol
 from synthct.evaluation.models import TrainedModel, find_models
-from synthct.evaluation.score import Candidate, PatientScore, Reference, Row, score_patient
-from synthct.evaluation.statistics import Comparison, Summary, compare_models, summarise
-from synthct.evaluation.tables import terminal_table, write_comparison, write_patient_table, write_summary
-from synthct.imaging.io import FILE_ENDINGS, image_name
-from synthct.parallel import Progress, quiet, run_cases
+from synthct.evaluation.report.collect import report_evaluation
+from synthct.evaluation.report.provenance import commands_of_models
+from synthct.evaluation.score import Candidate, Reference, Row
+from synthct.evaluation.scored_set import ScoredSet, score_models, score_set
+from synthct.evaluation.statistics import Comparison, Summary
+from synthct.evaluation.tables import terminal_table, write_tables
+from synthct.parallel import Progress, quiet
 from synthct.planning.plan import Plan
 
 log = logging.getLogger("synthct")
 
 SEED_WINDOW_HU = (-600.0, 1400.0)  # where no plan says otherwise
-_OWN_FILES = re.compile(r"(metrics_.+|summary|comparison)\.(csv|json)|figure[456]_.+\.png")
+_OWN_FILES = re.compile(
+    r"(metrics_.+|summary|comparison|columns)\.(csv|json)|figure([456]|_training)_.+\.png|figure_(patients|tissues|joint_histogram|bland_altman)\.png"
+)
 
 
 @dataclass(frozen=True)
@@ -36,12 +42,15 @@ class Evaluation:
         folder: holds all files.
         rows: the scored patients by model label, trained models first, then the trivial baselines
             ``mean_ct`` and ``median_ct``.
-        summaries: mean and SD a model, in the same order.
-        comparisons: paired t-tests between every two trained models.
+        summaries: each model over its patients, in the same order.
+        comparisons: paired tests between every two trained models by every metric.
         tables: CSV files and their JSON twins.
         figures: PNG files.
+        report: the page that shows all of it.
         terminal_table: per-patient MAE / PSNR as text of at most 100 columns.
         warnings: what the user should know before trusting the numbers, a sentence each; also logged.
+        test_rows, test_summaries, test_comparisons: of the test set, apart from the above; empty where no model has
+            predicted it.
     """
 
     folder: Path
@@ -50,8 +59,12 @@ class Evaluation:
     comparisons: tuple[Comparison, ...]
     tables: tuple[Path, ...]
     figures: tuple[Path, ...]
+    report: Path
     terminal_table: str
     warnings: tuple[str, ...]
+    test_rows: dict[str, tuple[Row, ...]] = field(default_factory=dict)
+    test_summaries: tuple[Summary, ...] = ()
+    test_comparisons: tuple[Comparison, ...] = ()
 
 
 def evaluate_dataset(
@@ -59,34 +72,39 @@ def evaluate_dataset(
     results_folder: Path,
     preprocessed_folder: Path | None = None,
     *,
+    protocol: Protocol = "all",
     workers: int = 1,
     progress: Progress = quiet,
 ) -> Evaluation:
-    """Score every trained model of a dataset on the patients that its folds held out.
+    """Score every trained model of a dataset on the patients that its folds held out, and on a predicted test set.
 
-    Writes ``metrics_<label>``, ``summary`` and ``comparison`` (CSV and JSON) and the figures to
-    ``results_folder/evaluation``; files of an earlier evaluation there that no longer hold are removed.
+    Writes ``metrics_<label>``, ``metrics_<label>_test``, ``summary``, ``comparison`` and ``columns`` (CSV and JSON),
+    the figures and ``report.html`` to ``results_folder/evaluation``; files of an earlier evaluation there that no
+    longer hold are removed. Figures and report show the held-out patients, or the test set where no patient was held
+    out.
 
     Args:
         results_folder: ``synthct_results/<Dataset>``.
         preprocessed_folder: ``synthct_preprocessed/<Dataset>``, where the registrations are; needed only for models
             that were trained on registered pairs.
+        protocol: which metrics; the seed's are always among them.
         workers: processes, over patients.
 
     Raises:
         DatasetError: no patient has both an MR and a CT, or an sCT and its reference cannot be compared.
-        ModelError: no model has predictions of held-out patients with a reference CT.
+        ModelError: no model has predictions of held-out or test patients with a reference CT.
         ImageError: an image cannot be read.
     """
     models = find_models(results_folder)
     raw, warnings = _as_registered(raw, models, preprocessed_folder)
-    paired = {patient: case for patient, case in raw.training.items() if case.paired}
-    if not paired:
+    cases = {"cross_validation": raw.training, "test": raw.test}
+    paired = {kind: {p: case for p, case in of_set.items() if case.paired} for kind, of_set in cases.items()}
+    if not any(paired.values()):
         raise DatasetError(
             f"{raw.folder}: no patient has both an MR and a CT that are aligned, so there is nothing to compare an sCT "
             "with; add the CT of some MR patients to targetsTr."
         )
-    models = [model for model in models if not paired.keys().isdisjoint(model.held_out)]
+    models = [model for model in models if any(paired[kind].keys() & model.predictions(kind).keys() for kind in paired)]
     if not models:
         number = str(int(match[1])) if (match := re.match(r"Dataset(\d{3})_", raw.name)) else raw.name
         raise ModelError(
@@ -95,30 +113,42 @@ def evaluate_dataset(
             f"'synthct_train {number} cyclegan --val'."
         )
     window_hu = _common_window(models)
-    references = {p: Reference(p, case.ct, case.mr[0], case.mask, case.registration) for p, case in paired.items()}
-    candidates: dict[str, dict[str, Candidate]] = {patient: {} for patient in paired}
-    for model in models:
-        for patient in paired.keys() & model.held_out.keys():
-            held_out = model.held_out[patient]
-            candidates[patient][model.label] = Candidate(held_out.sct, held_out.fold)
-    baseline.add_baselines(candidates, models)
-
-    scores = _score(references, candidates, window_hu, workers, progress)
-    labels = [model.label for model in models]
-    rows = _rows_by_label(scores, [*labels, *baseline.LABELS])
-    slices = {patient: score.slice for patient, score in scores.items()}
+    scored = [
+        score_models(kind, paired[kind], models, window_hu, protocol, workers=workers, progress=progress)
+        for kind in paired
+    ]
+    sets = [one for one in scored if one is not None]
+    shown = sets[0]
+    models = [model for model in models if model.label in shown.labels]
+    slices = {patient: score.slice for patient, score in shown.scores.items()}
     folder = Path(results_folder) / "evaluation"
-    of_models = {label: rows[label] for label in labels}
-    comparisons = compare_models(of_models)
-    tables = _write_tables(folder, rows, comparisons)
+    tables = write_tables(sets, window_hu, folder)
+    baselines = {label: shown.rows[label] for label in baseline.LABELS if label in shown.rows}
     figures = (
-        *draw.draw_scores(of_models, slices, window_hu, folder, workers=workers, progress=progress),
-        *draw.draw_models_beside_each_other(models, of_models, slices, window_hu, folder),
-        *draw.draw_cycles(models, of_models, paired, window_hu, folder, progress=progress),
+        *draw.draw_charts(shown.of_models, shown.scores, folder, models=models, baselines=baselines),
+        *draw.draw_scores(shown.of_models, slices, window_hu, folder, workers=workers, progress=progress),
+        *draw.draw_models_beside_each_other(models, shown.of_models, slices, window_hu, folder),
     )
+    if shown.patients == "cross_validation":  # the cycle is that of the fold that held the patient out
+        cycles = draw.draw_cycles(
+            models, shown.of_models, paired["cross_validation"], window_hu, folder, progress=progress
+        )
+        figures = (*figures, *cycles)
     _remove_stale(folder, {*tables, *figures})
-    warnings = (*warnings, *_warnings(scores), *baseline.useless_models(rows, candidates, labels))
-    return _summed_up(folder, rows, comparisons, tables, figures, warnings)
+    warnings = (*warnings, *(warning for one in sets for warning in one.warnings))
+    report = report_evaluation(
+        folder,
+        f"{raw.name}: synthetic CTs of {'held-out' if shown.patients == 'cross_validation' else 'test'} patients",
+        sets,
+        warnings=warnings,
+        figures=figures,
+        window_hu=window_hu,
+        commands=commands_of_models(raw.name, models),
+        models=models,
+        workers=workers,
+        progress=progress,
+    )
+    return _summed_up(folder, sets, tables, figures, report, warnings)
 
 
 def evaluate_folders(
@@ -128,6 +158,7 @@ def evaluate_folders(
     *,
     mrs: Path | None = None,
     masks: Path | None = None,
+    protocol: Protocol = "all",
     workers: int = 1,
     progress: Progress = quiet,
 ) -> Evaluation:
@@ -138,27 +169,28 @@ def evaluate_folders(
     ``predictions``.
 
     Args:
-        output: folder for the tables and figures.
+        output: folder for the tables, the figures and ``report.html``.
         mrs: a folder of the MRs that the sCTs were made from, ``PATIENT`` or ``PATIENT_0000`` (the first channel);
             every scored patient needs one.
         masks: a folder of head masks; every scored patient needs one.
+        protocol: which metrics; the seed's are always among them.
 
     Raises:
         DatasetError: a folder is missing, no names match, or two images cannot be compared.
         ImageError: an image cannot be read.
     """
     predictions, references = Path(predictions), Path(references)
-    scts, cts = _images_by_patient(predictions), _images_by_patient(references)
-    given = _images_by_patient(Path(masks)) if masks is not None else None
+    scts, cts = images_by_patient(predictions), images_by_patient(references)
+    given = images_by_patient(Path(masks)) if masks is not None else None
     matched = sorted(scts.keys() & cts.keys())
     if not matched:
         raise DatasetError(
-            f"No image in {predictions} ({_some(scts)}) has the name of one in {references} ({_some(cts)}); "
+            f"No image in {predictions} ({some(scts)}) has the name of one in {references} ({some(cts)}); "
             f"an sCT and its reference need one name, such as PATIENT.nii.gz; endings may differ."
         )
     if given is not None and (without := [patient for patient in matched if patient not in given]):
-        raise DatasetError(f"{masks} holds no mask of {_some(without)}; add it, or evaluate without given masks.")
-    mr_of = _mrs_of(matched, Path(mrs)) if mrs is not None else {}
+        raise DatasetError(f"{masks} holds no mask of {some(without)}; add it, or evaluate without given masks.")
+    mr_of = mrs_of(matched, Path(mrs)) if mrs is not None else {}
     unmatched = [
         f"{path} is left out: {other} holds no image of that name."
         for images, other, others in ((scts, references, cts), (cts, predictions, scts))
@@ -166,19 +198,36 @@ def evaluate_folders(
         if patient not in others
     ]
     label = predictions.resolve().name
-    scores = _score(
-        {p: Reference(p, cts[p], mr_of.get(p), given[p] if given is not None else None) for p in matched},
-        {patient: {label: Candidate(scts[patient])} for patient in matched},
-        SEED_WINDOW_HU,
-        workers,
-        progress,
+    references_of = {p: Reference(p, cts[p], mr_of.get(p), given[p] if given is not None else None) for p in matched}
+    candidates = {patient: {label: Candidate(scts[patient])} for patient in matched}
+    scored = score_set(
+        "folders", references_of, candidates, [label], SEED_WINDOW_HU, protocol, workers=workers, progress=progress
     )
-    rows = _rows_by_label(scores, [label])
-    slices = {patient: score.slice for patient, score in scores.items()}
+    slices = {patient: score.slice for patient, score in scored.scores.items()}
     output = Path(output)
-    tables = _write_tables(output, rows)
-    figures = draw.draw_scores(rows, slices, SEED_WINDOW_HU, output, workers=workers, progress=progress)
-    return _summed_up(output, rows, (), tables, figures, (*unmatched, *_warnings(scores)))
+    tables = write_tables([scored], SEED_WINDOW_HU, output)
+    figures = (
+        *draw.draw_charts(scored.rows, scored.scores, output),
+        *draw.draw_scores(scored.rows, slices, SEED_WINDOW_HU, output, workers=workers, progress=progress),
+    )
+    warnings = (*unmatched, *scored.warnings)
+    # Names alone: where the folders lie may tell more than a report that is passed on should.
+    options = {"-p": predictions, "-r": references, "-i": mrs, "-m": masks}
+    given_options = " ".join(
+        f"{flag} {Path(path).resolve().name}" for flag, path in options.items() if path is not None
+    )
+    report = report_evaluation(
+        output,
+        f"{label}: synthetic CTs against reference CTs",
+        [scored],
+        warnings=warnings,
+        figures=figures,
+        window_hu=SEED_WINDOW_HU,
+        commands=[f"synthct_evaluate {given_options}"],
+        workers=workers,
+        progress=progress,
+    )
+    return _summed_up(output, [scored], tables, figures, report, warnings)
 
 
 def _as_registered(
@@ -201,7 +250,7 @@ def _as_registered(
     mode = Plan.load(plan_path).register
     raw = with_registrations(raw, plan_path.parent / REGISTRATIONS, mode)
     warnings = []
-    for patient, case in raw.training.items():
+    for patient, case in (*raw.training.items(), *raw.test.items()):
         if not case.aligned:
             warnings.append(f"{patient} is left out: the registration of his CT to his MR failed.")
         elif mode != "off" and case.paired and case.registration is None:
@@ -226,55 +275,25 @@ def _common_window(models: Sequence[TrainedModel]) -> tuple[float, float]:
     return window_hu
 
 
-def _score(
-    references: Mapping[str, Reference],
-    candidates: Mapping[str, Mapping[str, Candidate]],
-    window_hu: tuple[float, float],
-    workers: int,
-    progress: Progress,
-) -> dict[str, PatientScore]:
-    jobs = {
-        patient: (references[patient], of_patient, window_hu)
-        for patient, of_patient in candidates.items()
-        if of_patient
-    }
-    return run_cases(score_patient, jobs, workers=workers, progress=progress, describe="Scoring")
-
-
-def _rows_by_label(scores: Mapping[str, PatientScore], labels: Sequence[str]) -> dict[str, tuple[Row, ...]]:
-    """Rows by label, in the order of ``labels``; a label without rows is left out."""
-    rows = {label: tuple(s.rows[label] for s in scores.values() if label in s.rows) for label in labels}
-    return {label: of_label for label, of_label in rows.items() if of_label}
-
-
-def _warnings(scores: Mapping[str, PatientScore]) -> tuple[str, ...]:
-    return tuple(warning for score in scores.values() for warning in score.warnings)
-
-
-def _write_tables(
-    folder: Path, rows: Mapping[str, Sequence[Row]], comparisons: Sequence[Comparison] | None = None
-) -> tuple[Path, ...]:
-    """``comparisons`` is None where there is but one model by nature, so no ``comparison.csv``."""
-    tables = [path for label, of_label in rows.items() for path in write_patient_table(of_label, label, folder)]
-    tables += write_summary([summarise(label, of_label) for label, of_label in rows.items()], folder)
-    if comparisons is not None:
-        tables += write_comparison(comparisons, folder)
-    return tuple(tables)
-
-
 def _summed_up(
     folder: Path,
-    rows: dict[str, tuple[Row, ...]],
-    comparisons: tuple[Comparison, ...],
+    sets: Sequence[ScoredSet],
     tables: tuple[Path, ...],
     figures: tuple[Path, ...],
+    report: Path,
     warnings: tuple[str, ...],
 ) -> Evaluation:
     for warning in warnings:
         log.warning(warning)
-    summaries = tuple(summarise(label, of_label) for label, of_label in rows.items())
-    text = terminal_table(rows, summaries)
-    return Evaluation(folder, rows, summaries, comparisons, tables, figures, text, warnings)
+    shown = sets[0]
+    text = "\n\n".join(terminal_table(one) for one in sets)
+    evaluation = Evaluation(
+        folder, shown.rows, shown.summaries, shown.comparisons, tables, figures, report, text, warnings
+    )
+    test = next((one for one in sets if one.patients == "test"), None)
+    if test is None:
+        return evaluation
+    return replace(evaluation, test_rows=test.rows, test_summaries=test.summaries, test_comparisons=test.comparisons)
 
 
 def _remove_stale(folder: Path, current: set[Path]) -> None:
@@ -282,46 +301,3 @@ def _remove_stale(folder: Path, current: set[Path]) -> None:
     for path in folder.iterdir():
         if path.is_file() and _OWN_FILES.fullmatch(path.name) and path not in current:
             path.unlink()
-
-
-def _images_by_patient(folder: Path) -> dict[str, Path]:
-    """Images by name without ending.
-
-    Raises:
-        DatasetError: the folder is missing, or two files have one name.
-    """
-    if not folder.is_dir():
-        raise DatasetError(f"{folder} is not a folder; give a folder of images ({' '.join(FILE_ENDINGS)}).")
-    images: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        patient = image_name(path)
-        if patient is None or path.name.startswith(".") or not path.is_file():
-            continue
-        if patient in images:
-            raise DatasetError(f"{images[patient]} and {path} are both of patient {patient}; remove one of them.")
-        images[patient] = path
-    return images
-
-
-def _mrs_of(patients: Sequence[str], folder: Path) -> dict[str, Path]:
-    """The MR of every patient, named with or without the number of the first channel.
-
-    Raises:
-        DatasetError: the folder is missing, or a patient has no MR or two.
-    """
-    images = _images_by_patient(folder)
-    found = {p: [images[name] for name in (p, f"{p}_0000") if name in images] for p in patients}
-    if without := [patient for patient, mrs in found.items() if not mrs]:
-        raise DatasetError(f"{folder} holds no MR of {_some(without)}; add it, or evaluate without MRs.")
-    if double := [(patient, mrs) for patient, mrs in found.items() if len(mrs) > 1]:
-        patient, mrs = double[0]
-        raise DatasetError(f"{mrs[0]} and {mrs[1]} are both of patient {patient}; remove one of them.")
-    return {patient: mrs[0] for patient, mrs in found.items()}
-
-
-def _some(names: Sequence[str] | Mapping[str, Path]) -> str:
-    """The first few names, for a message."""
-    listed = list(names)
-    return (
-        ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "") if listed else "no images"
-    )

@@ -13,14 +13,16 @@ import SimpleITK as sitk
 from synthct.dataset.images import read_ct
 from synthct.dataset.registration import Registration
 from synthct.errors import DatasetError
-from synthct.evaluation.metrics import measure
+from synthct.evaluation.metrics import Protocol, VolumePair, measure, metrics_of
 from synthct.evaluation.sagittal import SagittalSlice, cut_sagittal
+from synthct.evaluation.voxel_histogram import VoxelHistogram
 from synthct.imaging.field_of_view import CT_TISSUE_HU, scanned_on, scanned_region, with_padding_as
-from synthct.imaging.geometry import Grid, resample
+from synthct.imaging.geometry import PLANE_ORIENTATION, Grid, orientation_code, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import read_image
 
 MaskKind = Literal["ct_and_mr", "given", "ct"]
+PatientSet = Literal["cross_validation", "test", "folders"]
 # Where the CT is known, the heads of one patient in CT and MR share most of the smaller one, if they are registered.
 LEAST_HEAD_OVERLAP = 0.85
 AIR_HU = -1000.0  # stands where the CT is unknown, and is never counted there
@@ -41,19 +43,21 @@ class Reference:
 class Candidate:
     """A model's sCT of one patient, and the fold that held him out (None where folds play no part).
 
-    ``sct`` is a file, or the HU of an sCT that is the same everywhere (a trivial baseline).
+    ``sct`` is a file, or the HU of an sCT that is the same everywhere (a trivial baseline). ``slice_plane`` is that of
+    the network's slices, the seed's where no plan says otherwise.
     """
 
     sct: Path | float
     fold: int | None = None
+    slice_plane: str = "sagittal"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A patient scored with one model; ``metrics`` is keyed and ordered as ``metrics.METRICS``.
+    """A patient scored with one model; ``metrics`` is keyed by column and ordered as ``metrics.METRICS``.
 
     ``voxels`` is the number that was compared, ``mask`` how they were chosen: the head determined in both CT and MR, in
-    the CT alone, or given by the user.
+    the CT alone, or given by the user. ``grid`` describes that of the sCT, on which all was compared.
     """
 
     patient: str
@@ -61,19 +65,54 @@ class Row:
     metrics: dict[str, float]
     voxels: int
     mask: MaskKind
+    grid: str = ""
 
 
 @dataclass(frozen=True)
 class PatientScore:
-    """All models' rows of one patient, the slice that the figures show, and what the user should know."""
+    """All models' rows of one patient, the slice that the figures show, and what the user should know.
+
+    ``histograms`` are of the models' sCTs, not of the constant ones.
+    """
 
     rows: dict[str, Row]
     slice: SagittalSlice
     warnings: tuple[str, ...]
+    histograms: dict[str, VoxelHistogram]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What is compared, all on the grid of the sCTs.
+
+    Attributes:
+        ct: the reference, float32 HU; -1000 where it is unknown.
+        ct_known: uint8, 1 inside the CT's field of view.
+        mask: uint8, 1 in the voxels that count.
+        scts: float32 HU by model label.
+        mr: float32 scanner units; None where there is none.
+        kind: how the mask was determined.
+        warnings: a sentence each.
+        sct_heads: uint8, 1 in the head found in an sCT, where all images are known, by model label; where asked for.
+        ct_head: uint8, 1 in the head found in the CT, likewise.
+    """
+
+    ct: sitk.Image
+    ct_known: sitk.Image
+    mask: sitk.Image
+    scts: dict[str, sitk.Image]
+    mr: sitk.Image | None
+    kind: MaskKind
+    warnings: tuple[str, ...]
+    sct_heads: dict[str, sitk.Image]
+    ct_head: sitk.Image | None
 
 
 def score_patient(
-    reference: Reference, candidates: Mapping[str, Candidate], window_hu: tuple[float, float]
+    reference: Reference,
+    candidates: Mapping[str, Candidate],
+    window_hu: tuple[float, float],
+    protocol: Protocol = "all",
 ) -> PatientScore:
     """Score every model's sCT of one patient.
 
@@ -83,51 +122,80 @@ def score_patient(
     Args:
         candidates: by model label; at least one is a file. All files lie on one grid, which a constant sCT takes.
         window_hu: the plan's CT window, for the windowed metrics.
+        protocol: which metrics.
 
     Raises:
         ImageError: an image cannot be read.
         DatasetError: there is no voxel to compare, or the sCTs are on different grids; naming the files.
     """
+    metrics = metrics_of(protocol)
+    compared = read_compared(reference, candidates, with_heads=any(metric.needs_heads for metric in metrics))
+    inside, ct_hu = _as_bool(compared.mask), sitk.GetArrayFromImage(compared.ct)
+    ct_head = None if compared.ct_head is None else _as_bool(compared.ct_head)
+    grid = Grid.of(compared.ct)
+
+    rows, histograms = {}, {}
+    for label, candidate in candidates.items():
+        if label in compared.scts:
+            sct_hu = sitk.GetArrayViewFromImage(compared.scts[label])
+            histograms[label] = VoxelHistogram.of(sct_hu, ct_hu, inside)
+        else:
+            sct_hu = np.broadcast_to(np.float32(candidate.sct), ct_hu.shape)
+        sct_head = _as_bool(compared.sct_heads[label]) if label in compared.sct_heads else None
+        slice_axis = _slice_axis(compared.mask, candidate.slice_plane)
+        pair = VolumePair(sct_hu, ct_hu, inside, grid, slice_axis, sct_head, ct_head)
+        measured = measure(pair, window_hu, metrics)
+        rows[label] = Row(
+            reference.patient, candidate.fold, measured, int(inside.sum()), compared.kind, _in_words(grid)
+        )
+    shown = cut_sagittal(
+        reference.patient,
+        mask=compared.mask,
+        ct_hu=compared.ct,
+        ct_known=compared.ct_known,
+        sct_hu=compared.scts,
+        mr=compared.mr,
+    )
+    return PatientScore(rows, shown, compared.warnings, histograms)
+
+
+def read_compared(reference: Reference, candidates: Mapping[str, Candidate], *, with_heads: bool = False) -> Compared:
+    """Read one patient's images and bring them to the grid of his sCTs; arguments and errors of `score_patient`."""
     files = {label: candidate.sct for label, candidate in candidates.items() if isinstance(candidate.sct, Path)}
     scts = _read_on_one_grid(files)
-    first = next(iter(files))
+    first = next(iter(scts))
     grid = Grid.of(scts[first])
 
     ct = read_ct(reference.ct, reference.registration)
     mr = read_image(reference.mr) if reference.mr is not None else None
     ct_scanned = scanned_region(ct, tissue=CT_TISSUE_HU)
-    ct_known = grid.place(scanned_on(ct_scanned, grid).astype(np.uint8))
+    ct_known = _known(ct_scanned, grid)
     if not sitk.GetArrayViewFromImage(ct_known).any():
         raise DatasetError(
             f"{reference.ct} and {files[first]} lie apart in space: no voxel of the sCT is inside the reference CT. "
             "Register the reference to the MR, or check that the two files are of one patient."
         )
-    head, kind, warnings = _head_mask(reference, ct, mr, ct_known, grid)
+    in_ct = in_mr = None
+    if reference.mask is None or with_heads:
+        mr_head = None if mr is None else head_mask_from_mr(mr)
+        in_mr = None if mr is None else _on_grid(mr_head, grid)
+        in_ct = _on_grid(head_mask_from_ct(ct, mr_head_mask=mr_head), grid)
+    head, kind, warnings = _head_mask(reference, in_ct, in_mr, ct_known, grid)
     mask = head & ct_known
-    inside = sitk.GetArrayFromImage(mask).astype(bool)
-    if not inside.any():
+    if not sitk.GetArrayViewFromImage(mask).any():
         raise DatasetError(_empty_mask_message(reference, files[first], kind))
-    ct_on_grid = _ct_on_grid(with_padding_as(ct, ct_scanned, AIR_HU), scts[first])
-    ct_hu = sitk.GetArrayFromImage(ct_on_grid)
-
-    rows = {}
-    for label, candidate in candidates.items():
-        sct_hu = (
-            sitk.GetArrayViewFromImage(scts[label])
-            if label in scts
-            else np.broadcast_to(np.float32(candidate.sct), ct_hu.shape)
-        )
-        metrics = measure(sct_hu, ct_hu, inside, window_hu)
-        rows[label] = Row(reference.patient, candidate.fold, metrics, int(inside.sum()), kind)
-    shown = cut_sagittal(
-        reference.patient,
-        mask=mask,
-        ct_hu=ct_on_grid,
-        ct_known=ct_known,
-        sct_hu=scts,
-        mr=None if mr is None else resample(mr, grid, interpolation="linear", outside=0.0),
+    known = ct_known if mr is None else ct_known & _known(scanned_region(mr), grid)
+    return Compared(
+        _ct_on_grid(with_padding_as(ct, ct_scanned, AIR_HU), scts[first]),
+        ct_known,
+        mask,
+        scts,
+        None if mr is None else resample(mr, grid, interpolation="linear", outside=0.0),
+        kind,
+        warnings,
+        {label: head_mask_from_ct(sct) & known for label, sct in scts.items()} if with_heads else {},
+        in_ct & known if with_heads else None,
     )
-    return PatientScore(rows, shown, warnings)
 
 
 def _read_on_one_grid(files: Mapping[str, Path]) -> dict[str, sitk.Image]:
@@ -158,19 +226,13 @@ def _ct_on_grid(ct: sitk.Image, sct: sitk.Image) -> sitk.Image:
 
 
 def _head_mask(
-    reference: Reference, ct: sitk.Image, mr: sitk.Image | None, ct_known: sitk.Image, grid: Grid
+    reference: Reference, in_ct: sitk.Image | None, in_mr: sitk.Image | None, ct_known: sitk.Image, grid: Grid
 ) -> tuple[sitk.Image, MaskKind, tuple[str, ...]]:
     """The head on ``grid`` (uint8), how it was determined, and warnings (a sentence each)."""
-
-    def on_grid(mask: sitk.Image) -> sitk.Image:
-        return sitk.Cast(resample(mask, grid, interpolation="nearest", outside=0) != 0, sitk.sitkUInt8)
-
     if reference.mask is not None:
-        return on_grid(read_image(reference.mask)), "given", ()
-    in_ct = on_grid(head_mask_from_ct(ct))
-    if mr is None:
+        return _on_grid(read_image(reference.mask), grid), "given", ()
+    if in_mr is None:
         return in_ct, "ct", ()
-    in_mr = on_grid(head_mask_from_mr(mr))
     overlap = _share_of_smaller(in_ct, in_mr & ct_known)
     if overlap < LEAST_HEAD_OVERLAP:
         warning = (
@@ -179,6 +241,30 @@ def _head_mask(
         )
         return in_ct & in_mr, "ct_and_mr", (warning,)
     return in_ct & in_mr, "ct_and_mr", ()
+
+
+def _on_grid(mask: sitk.Image, grid: Grid) -> sitk.Image:
+    return sitk.Cast(resample(mask, grid, interpolation="nearest", outside=0) != 0, sitk.sitkUInt8)
+
+
+def _as_bool(mask: sitk.Image) -> np.ndarray:
+    return sitk.GetArrayFromImage(mask).astype(bool)
+
+
+def _known(scanned: sitk.Image, grid: Grid) -> sitk.Image:
+    """1 where the grid lies inside a scanned region, else 0."""
+    return grid.place(scanned_on(scanned, grid).astype(np.uint8))
+
+
+def _slice_axis(image: sitk.Image, plane: str) -> int:
+    """The axis of the image's array along which slices in this plane follow each other."""
+    across = {"R": "RL", "S": "SI", "P": "AP"}[PLANE_ORIENTATION[plane][2]]
+    return 2 - next(axis for axis, side in enumerate(orientation_code(image)) if side in across)
+
+
+def _in_words(grid: Grid) -> str:
+    size, spacing = (" x ".join(f"{value:.4g}" for value in of) for of in (grid.size_xyz, grid.spacing_mm_xyz))
+    return f"sCT, {size} voxels of {spacing} mm"
 
 
 def _share_of_smaller(one: sitk.Image, other: sitk.Image) -> float:

@@ -1,41 +1,60 @@
-"""Mean and SD of a model, and the paired t-test between models (seed, Table 1 and section 4)."""
+"""A model over its patients, and models against each other: paired t-test (seed, section 4) and Wilcoxon's."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
 from scipy import stats
 
-from synthct.evaluation.metrics import METRICS, Metric
-from synthct.evaluation.score import Row
+from synthct.evaluation.comparison_words import sentence
+from synthct.evaluation.intervals import bootstrap_interval, student_interval
+from synthct.evaluation.metrics import Metric, metrics_in
+from synthct.evaluation.score import PatientSet, Row
 
-SIGNIFICANCE = 0.05  # the seed's
-FEW_PATIENTS = 6  # the seed's number; below it a t-test says little
+_EXACT_UP_TO = 13  # differences; all their 2^n signs are counted, ties or not
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A model over its patients. ``mean`` and ``sd`` are keyed by metric column.
+    """A model over its patients; all but ``model``, ``n`` and ``set`` is keyed by metric column.
 
-    ``sd`` is the sample SD (n - 1 in the denominator), NaN of a single patient.
+    A patient for whom a metric cannot be computed (NaN) is left out of that metric alone.
+
+    Attributes:
+        n: patients scored.
+        mean, median: infinite where a PSNR is.
+        sd: sample SD (n - 1 in the denominator), NaN of a single patient.
+        counted: patients that the metric could be computed for.
+        interval: 95 % interval of the mean, see :func:`bootstrap_interval`.
+        set: held-out patients of a cross-validation, each counted once; the test set; or two folders.
     """
 
     model: str
     n: int
     mean: dict[str, float]
     sd: dict[str, float]
+    median: dict[str, float] = field(default_factory=dict)
+    counted: dict[str, int] = field(default_factory=dict)
+    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    set: PatientSet = "cross_validation"
+
+    def labelled(self) -> Summary:
+        """The same, and its name says where it is of the test set."""
+        return replace(self, model=f"{self.model}, test set") if self.set == "test" else self
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A paired t-test of one metric between two models, on the ``n`` patients that both were scored on.
+    """Paired tests of one metric between two models, on the ``n`` patients that both were scored on.
 
-    ``mean_difference`` is model_a - model_b in the metric's unit. ``t`` and ``p`` (two-sided) are NaN where they cannot
-    be computed; ``sentence`` says all of it in plain words.
+    ``mean_difference`` is model_a - model_b in the metric's unit, ``interval`` its 95 % interval (Student's). ``t`` and
+    ``p`` (two-sided) are of the paired t-test, ``wilcoxon_p`` of Wilcoxon's signed-rank test, ``holm_p`` is ``p``
+    corrected for all pairs of models compared by this metric; NaN where they cannot be computed. ``sentence`` says all
+    of it in plain words. ``main``: one of the seed's two metrics, which the terminal shows; the others are exploratory.
     """
 
     metric: str
@@ -46,80 +65,107 @@ class Comparison:
     t: float
     p: float
     sentence: str
+    interval: tuple[float, float] = (math.nan, math.nan)
+    wilcoxon_p: float = math.nan
+    holm_p: float = math.nan
+    main: bool = True
+    set: PatientSet = "cross_validation"
 
 
-def summarise(model: str, rows: Sequence[Row]) -> Summary:
-    """Mean and SD of every metric over a model's patients (at least one)."""
-    values = {metric.column: np.array([row.metrics[metric.column] for row in rows]) for metric in METRICS}
+def summarise(model: str, rows: Sequence[Row], patients: PatientSet = "cross_validation") -> Summary:
+    """Every metric over a model's patients (at least one)."""
+    columns = [metric.column for metric in metrics_in(rows[0].metrics)]
+    values = {column: np.array([row.metrics[column] for row in rows], float) for column in columns}
+    known = {column: of_column[~np.isnan(of_column)] for column, of_column in values.items()}
     return Summary(
         model,
         len(rows),
-        mean={column: float(column_values.mean()) for column, column_values in values.items()},
-        sd={column: _sample_sd(column_values) for column, column_values in values.items()},
+        mean={column: float(of.mean()) if len(of) else math.nan for column, of in known.items()},
+        sd={column: _sample_sd(of) for column, of in known.items()},
+        median={column: float(np.median(of)) if len(of) else math.nan for column, of in known.items()},
+        counted={column: len(of) for column, of in known.items()},
+        interval={column: bootstrap_interval(of) for column, of in known.items()},
+        set=patients,
     )
 
 
-def compare_models(rows: Mapping[str, Sequence[Row]]) -> tuple[Comparison, ...]:
-    """Every two models against each other, on their common patients, by every compared metric.
+def compare_models(
+    rows: Mapping[str, Sequence[Row]], patients: PatientSet = "cross_validation"
+) -> tuple[Comparison, ...]:
+    """Every two models against each other, on their common patients, by every metric.
 
     Args:
         rows: the scored patients by model.
+        patients: which they are.
     """
-    comparisons = []
-    for metric in METRICS:
-        if not metric.compared:
-            continue
+    comparisons: list[Comparison] = []
+    columns = [row.metrics for of_model in rows.values() for row in of_model[:1]]
+    for metric in metrics_in(columns[0]) if columns else ():
+        scores = {model: {row.patient: row.metrics[metric.column] for row in rows[model]} for model in rows}
+        found = []
         for model_a, model_b in combinations(rows, 2):
-            of_a = {row.patient: row.metrics[metric.column] for row in rows[model_a]}
-            of_b = {row.patient: row.metrics[metric.column] for row in rows[model_b]}
-            common = [patient for patient in of_a if patient in of_b]
-            differences = np.array([of_a[patient] - of_b[patient] for patient in common])
-            comparisons.append(paired_t_test(metric, model_a, model_b, differences))
+            common = [patient for patient in scores[model_a] if patient in scores[model_b]]
+            of_both = np.array([[scores[model][patient] for patient in common] for model in (model_a, model_b)])
+            found.append(paired_tests(metric, model_a, model_b, of_both[0], of_both[1]))
+        corrected = holm([comparison.p for comparison in found])
+        n_pairs = len(found)
+        for comparison, holm_p in zip(found, corrected):
+            whole = replace(comparison, holm_p=holm_p, set=patients)
+            comparisons.append(replace(whole, sentence=sentence(metric, whole, n_pairs)))
     return tuple(comparisons)
 
 
-def paired_t_test(metric: Metric, model_a: str, model_b: str, differences: np.ndarray) -> Comparison:
-    """Student's t-test that the mean of the per-patient differences is zero: t = mean / (SD / sqrt(n)), n - 1 degrees.
+def paired_tests(metric: Metric, model_a: str, model_b: str, of_a: np.ndarray, of_b: np.ndarray) -> Comparison:
+    """Student's t-test that the mean of the per-patient differences is zero, t = mean / (SD / sqrt(n)), n - 1 degrees;
+    and Wilcoxon's signed-rank test that they lie evenly around zero.
 
     Args:
-        differences: model_a - model_b, a value a patient (n,).
+        of_a, of_b: a value a patient, in the same order (n,).
     """
-    differences = differences[np.isfinite(differences)]  # equal images have an infinite PSNR, which has no difference
+    with np.errstate(invalid="ignore"):
+        differences = of_a - of_b
+    # Equal images have an infinite PSNR, which has no difference; a patient without bone has no error in bone.
+    differences = differences[np.isfinite(differences)]
     n = len(differences)
     mean = float(differences.mean()) if n else math.nan
-    t = p = math.nan
+    t = p = wilcoxon_p = math.nan
     # Differences that are all the same, but for rounding, have no spread to compare their mean with.
     if n >= 2 and np.ptp(differences) > 1e-9 * max(1.0, abs(mean)):
         test = stats.ttest_1samp(differences, 0.0)  # a paired t-test is the one-sample test of the differences
         t, p = float(test.statistic), float(test.pvalue)
-    sentence = _in_words(metric, model_a, model_b, n, mean, p)
-    return Comparison(metric.column, model_a, model_b, n, mean, t, p, sentence)
+    if n >= 2 and np.any(differences):
+        wilcoxon_p = _signed_rank_p(differences)
+    interval = student_interval(differences)
+    return Comparison(metric.column, model_a, model_b, n, mean, t, p, "", interval, wilcoxon_p, math.nan, metric.main)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number m (Holm 1979): the i-th smallest times m - i + 1, never falling, at most 1.
+
+    NaN stays NaN and counts for nothing.
+    """
+    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
+    corrected, largest = [math.nan] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[i]))
+        corrected[i] = largest
+    return corrected
+
+
+def _signed_rank_p(differences: np.ndarray) -> float:
+    """Two-sided p; differences of zero are left out (Wilcoxon's own rule). Exact for few, else as SciPy has it."""
+    nonzero = differences[differences != 0]
+    n = len(nonzero)
+    if n > _EXACT_UP_TO:
+        return float(stats.wilcoxon(nonzero).pvalue)
+    ranks = stats.rankdata(np.abs(nonzero))  # of ties the mean rank, which SciPy's exact table does not know
+    signs = (np.arange(2**n)[:, None] >> np.arange(n)) & 1  # (ways, differences)
+    off_centre = np.abs(signs @ ranks - ranks.sum() / 2)
+    observed = abs(ranks[nonzero > 0].sum() - ranks.sum() / 2)
+    return float(np.mean(off_centre >= observed - 1e-9))
 
 
 def _sample_sd(values: np.ndarray) -> float:
     if len(values) < 2 or not np.isfinite(values).all():
         return math.nan
     return float(values.std(ddof=1))
-
-
-def _in_words(metric: Metric, model_a: str, model_b: str, n: int, mean: float, p: float) -> str:
-    if n == 0:
-        return f"No patient was scored with both {model_a} and {model_b}; they cannot be compared by {metric.title}."
-    subject = f"{metric.title} with {model_a} is"
-    if mean:
-        more_or_less = "higher" if mean > 0 else "lower"
-        good_or_bad = "better" if (mean < 0) == metric.lower_is_better else "worse"
-        finding = f"{subject} {abs(mean):.1f} {metric.unit} {more_or_less} ({good_or_bad}) than with {model_b}"
-    else:
-        finding = f"{subject} the same as with {model_b}"
-    if n == 1:
-        return f"{finding} in the only patient that both were scored on; a paired t-test needs at least 2 patients."
-    finding += f" on average over {n} patients"
-    if math.isnan(p):
-        return f"{finding}, by the same amount in every patient; a paired t-test cannot be computed."
-    size = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-    verdict = "significant" if p < SIGNIFICANCE else "not significant"
-    sentence = f"{finding}; {verdict} at the {SIGNIFICANCE:.0%} level (paired t-test, {size})."
-    if n < FEW_PATIENTS:
-        sentence += f" With only {n} patients little can be concluded."
-    return sentence

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from synthct.evaluation.metrics import METRICS
-from synthct.evaluation.score import Row
-from synthct.evaluation.statistics import Comparison, Summary
+from synthct.evaluation.metrics import Metric, metrics_in
+from synthct.evaluation.score import MaskKind, Row
+from synthct.evaluation.scored_set import ScoredSet
+from synthct.evaluation.statistics import Summary
 from synthct.files import write_json, write_text
 
-_COLUMNS = tuple(metric.column for metric in METRICS)
-PATIENT_COLUMNS = ("patient", "fold", *_COLUMNS, "voxels", "mask")
-SUMMARY_COLUMNS = ("model", "n", *(f"{column}_{part}" for column in _COLUMNS for part in ("mean", "sd")))
-COMPARISON_COLUMNS = ("metric", "model_a", "model_b", "n", "mean_difference", "t", "p", "sentence")
-
+COMPARISON_COLUMNS = (
+    "metric",
+    "model_a",
+    "model_b",
+    "n",
+    "mean_difference",
+    "t",
+    "p",
+    "sentence",
+    "ci95_low",
+    "ci95_high",
+    "wilcoxon_p",
+    "holm_p",
+    "set",
+    "mask",
+    "clipping",
+    "grid",
+)
+_GRID = "each patient's sCT (that of his MR); the reference CT is interpolated linearly"
 _MASKS_IN_WORDS = {
     "ct_and_mr": "the head determined in both CT and MR",
     "ct": "the head determined in the reference CT",
@@ -26,30 +41,117 @@ _MASKS_IN_WORDS = {
 }
 
 
-def write_patient_table(rows: Sequence[Row], label: str, folder: Path) -> tuple[Path, Path]:
+def write_tables(sets: Sequence[ScoredSet], window_hu: tuple[float, float], folder: Path) -> tuple[Path, ...]:
+    """All tables of an evaluation: ``metrics_<label>``, ``summary``, ``comparison`` (not of two folders), ``columns``.
+
+    Args:
+        sets: a cross-validation, a test set (its tables end in ``_test``), both, or two folders.
+        window_hu: the plan's CT window.
+    """
+    metrics = metrics_in(next(iter(sets[0].rows.values()))[0].metrics)
+    paths: list[Path] = []
+    for one in sets:
+        for label, rows in one.rows.items():
+            name = f"{label}_test" if one.patients == "test" else label
+            paths += write_patient_table(rows, name, window_hu, folder)
+    paths += write_summary(sets, window_hu, folder)
+    if sets[0].patients != "folders":
+        paths += write_comparison(sets, window_hu, folder)
+    masks = {row.mask for one in sets for rows in one.rows.values() for row in rows}
+    paths += write_columns(metrics, masks, window_hu, folder)
+    return tuple(paths)
+
+
+def write_patient_table(
+    rows: Sequence[Row], label: str, window_hu: tuple[float, float], folder: Path
+) -> tuple[Path, Path]:
     """``metrics_<label>.csv`` and its JSON twin: a row a patient."""
+    metrics = metrics_in(rows[0].metrics)
+    clipping = _clipping_in_words(metrics, window_hu)
     records = [
-        {"patient": row.patient, "fold": row.fold, **row.metrics, "voxels": row.voxels, "mask": row.mask}
+        {"patient": row.patient, "fold": row.fold}
+        | {metric.column: row.metrics[metric.column] for metric in metrics}
+        | {"voxels": row.voxels, "mask": row.mask, "clipping": clipping, "grid": row.grid}
         for row in rows
     ]
-    return _write(records, PATIENT_COLUMNS, folder / f"metrics_{label}.csv")
+    return _write(records, list(records[0]), folder / f"metrics_{label}.csv")
 
 
-def write_summary(summaries: Sequence[Summary], folder: Path) -> tuple[Path, Path]:
-    """``summary.csv`` and its JSON twin: a row a model, mean and sample SD of every metric."""
+def write_summary(sets: Sequence[ScoredSet], window_hu: tuple[float, float], folder: Path) -> tuple[Path, Path]:
+    """``summary.csv`` and its JSON twin: a row a model and set.
+
+    Of every metric mean, sample SD, median, 95 % interval of the mean (bootstrap) and the number of patients for whom
+    it could be computed.
+    """
     records = []
-    for summary in summaries:
-        record: dict[str, Any] = {"model": summary.model, "n": summary.n}
-        for column in _COLUMNS:
-            record |= {f"{column}_mean": summary.mean[column], f"{column}_sd": summary.sd[column]}
-        records.append(record)
-    return _write(records, SUMMARY_COLUMNS, folder / "summary.csv")
+    for one in sets:
+        for summary in one.summaries:
+            metrics = metrics_in(summary.mean)
+            record: dict[str, Any] = {"model": summary.model, "set": summary.set, "n": summary.n}
+            for column in (metric.column for metric in metrics):
+                low, high = summary.interval[column]
+                record |= {
+                    f"{column}_mean": summary.mean[column],
+                    f"{column}_sd": summary.sd[column],
+                    f"{column}_median": summary.median[column],
+                    f"{column}_ci95_low": low,
+                    f"{column}_ci95_high": high,
+                    f"{column}_n": summary.counted[column],
+                }
+            masks = sorted({row.mask for row in one.rows[summary.model]})
+            record |= {"mask": ", ".join(masks), "clipping": _clipping_in_words(metrics, window_hu), "grid": _GRID}
+            records.append(record)
+    return _write(records, list(records[0]), folder / "summary.csv")
 
 
-def write_comparison(comparisons: Sequence[Comparison], folder: Path) -> tuple[Path, Path]:
+def write_comparison(sets: Sequence[ScoredSet], window_hu: tuple[float, float], folder: Path) -> tuple[Path, Path]:
     """``comparison.csv`` and its JSON twin: a row a metric and two models; only the header with a single model."""
-    records = [{column: getattr(comparison, column) for column in COMPARISON_COLUMNS} for comparison in comparisons]
+    records = []
+    for one in sets:
+        masks = ", ".join(sorted({row.mask for rows in one.of_models.values() for row in rows}))
+        for comparison in one.comparisons:
+            (metric,) = metrics_in([comparison.metric])
+            low, high = comparison.interval
+            record = {column: getattr(comparison, column, None) for column in COMPARISON_COLUMNS}
+            record |= {"ci95_low": low, "ci95_high": high}
+            records.append(record | {"mask": masks, "clipping": _clipping(metric, window_hu), "grid": _GRID})
     return _write(records, COMPARISON_COLUMNS, folder / "comparison.csv")
+
+
+def write_columns(
+    metrics: Sequence[Metric], masks: Collection[MaskKind], window_hu: tuple[float, float], folder: Path
+) -> tuple[Path, Path]:
+    """``columns.csv`` and its JSON twin: what each metric's column means, a row a column."""
+    mask = " or ".join(_MASKS_IN_WORDS[kind] for kind in sorted(masks))
+    better = {True: "lower", False: "higher", None: "nearer 0"}
+    records = [
+        {
+            "column": metric.column,
+            "title": metric.title,
+            "unit": metric.unit or "none",
+            "better": better[metric.lower_is_better],
+            "formula": metric.formula,
+            "voxels": metric.region,
+            "mask": f"{mask}, where the reference CT is known",
+            "clipping": _clipping(metric, window_hu),
+            "grid": _GRID,
+            "protocols": " ".join((*metric.protocols, "all")),
+            "source": metric.source,
+        }
+        for metric in metrics
+    ]
+    return _write(records, list(records[0]), folder / "columns.csv")
+
+
+def _clipping(metric: Metric, window_hu: tuple[float, float]) -> str:
+    range_hu = metric.range_hu(window_hu)
+    return "none" if range_hu is None else "{:g} to {:g} HU".format(*range_hu)
+
+
+def _clipping_in_words(metrics: Sequence[Metric], window_hu: tuple[float, float]) -> str:
+    """Of all columns in a cell: no clipping but of those that are named."""
+    clipped = [f"{m.column}: {_clipping(m, window_hu)}" for m in metrics if m.range_hu(window_hu) is not None]
+    return "; ".join((*clipped, "others: none"))
 
 
 def _write(records: Sequence[Mapping[str, Any]], columns: Sequence[str], csv: Path) -> tuple[Path, Path]:
@@ -59,8 +161,8 @@ def _write(records: Sequence[Mapping[str, Any]], columns: Sequence[str], csv: Pa
     no such number, null there.
     """
     frame = pd.DataFrame.from_records(list(records), columns=list(columns))
-    for column in ("fold", "voxels", "n"):  # whole numbers stay so beside empty cells
-        if column in frame:
+    for column in frame:  # whole numbers stay so beside empty cells
+        if column in ("fold", "n") or (column == "voxels" and "patient" in frame):
             frame[column] = frame[column].astype("Int64")
     write_text(frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"), csv)
     twin = csv.with_suffix(".json")
@@ -72,21 +174,19 @@ def _for_json(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def terminal_table(
-    rows: Mapping[str, Sequence[Row]], summaries: Sequence[Summary], *, width: int = 100, max_patients: int = 40
-) -> str:
+def terminal_table(scored: ScoredSet, *, width: int = 100, max_patients: int = 40) -> str:
     """The seed's Table 1 as text: a row a patient, a column a model with MAE / PSNR, last the mean and SD.
 
     Args:
-        rows: the scored patients by model, in the order of the columns.
-        summaries: of the same models.
+        scored: patients and models, in the order of the columns.
         width: characters a line; models that do not fit stand in a further block below.
         max_patients: more patients than this are left to the CSV files.
 
     Returns:
         Lines without a final newline.
     """
-    summary_of = {summary.model: summary for summary in summaries}
+    rows = scored.rows
+    summary_of = {summary.model: summary for summary in scored.summaries}
     patients = sorted({row.patient for of_model in rows.values() for row in of_model})
     left = ["", "", *patients[:max_patients], "mean ± SD", "patients"]
     columns = []
@@ -107,7 +207,7 @@ def terminal_table(
             lines.append("   ".join(cells).rstrip())
     masks = {row.mask for of_model in rows.values() for row in of_model}
     lines += ["", f"Compared inside {' or '.join(_MASKS_IN_WORDS[mask] for mask in sorted(masks))}; HU not clipped."]
-    return "\n".join(lines[1:])
+    return "\n".join(["Test set", *lines] if scored.patients == "test" else lines[1:])
 
 
 def _pair(metrics: Mapping[str, float]) -> str:

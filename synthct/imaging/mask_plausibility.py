@@ -82,7 +82,7 @@ def _upper_part(mask: sitk.Image) -> sitk.Image:
 
 def _cut_borders(mask: sitk.Image) -> list[str]:
     """The borders of the image that the head touches over more than a tip."""
-    head = sitk.GetArrayFromImage(_upper_part(mask)).astype(bool)
+    head = sitk.GetArrayFromImage(_upper_part(mask)).astype(bool)  # a view would outlive its image
     spacing = mask.GetSpacing()
     cut = []
     for axis, names in enumerate(BORDERS):

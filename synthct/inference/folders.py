@@ -1,4 +1,4 @@
-"""Predictions for folders of MR files, and for a fold's held-out patients."""
+"""Predictions for folders of MR files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synthct.dataset.raw import CaseFiles, RawDataset
+from synthct.dataset.raw import CaseFiles
 from synthct.errors import ImageError, ModelError
 from synthct.imaging.io import FILE_ENDINGS, image_name
-from synthct.inference.predictor import CHECKPOINT, Predictor, trained_folds
-from synthct.inference.task import ModelFiles, predict_file, predict_task
+from synthct.inference.loading import CHECKPOINT, trained_folds
+from synthct.inference.predictor import Predictor
+from synthct.inference.task import ModelFiles, QaSettings, predict_file, predict_task
 from synthct.inference.writers import CtSeriesWriter, ImageFileWriter
 from synthct.parallel import Progress, quiet, run_cases
 
@@ -26,7 +27,6 @@ __all__ = [
     "list_mrs",
     "newest_model_folder",
     "predict_folder",
-    "predict_held_out",
     "trained_folds",
 ]
 
@@ -101,6 +101,7 @@ def predict_folder(
     output_format: str | None = None,
     ct_settings: CtSeriesSettings | None = None,
     mr_series: Sequence[str] = (),
+    settings: QaSettings = QaSettings(),  # noqa: B008  frozen
     executor: Executor | None = None,
     model: ModelFiles | None = None,
     progress: Progress = quiet,
@@ -115,6 +116,7 @@ def predict_folder(
             by default.
         ct_settings: of DICOM series, the defaults by default.
         mr_series: which series of DICOM MRs to take.
+        settings: what is written beside the sCTs, in the folder ``qa`` of the output.
         executor: does the work in place of this process, a case a task, such as a cluster's.
         model: with ``executor``, the files of the same model, which each of its workers loads once.
         progress: a display like ``tqdm``.
@@ -124,7 +126,9 @@ def predict_folder(
 
     Raises:
         ImageError: naming the file or series that cannot be used, or an option without meaning here.
+        ModelError: the model cannot give the map that is asked for.
     """
+    _check_maps(predictor, settings)
     if output_format not in (None, *OUTPUT_FORMATS):
         raise ImageError(f"'{output_format}' is no output format; there are {', '.join(OUTPUT_FORMATS)}.")
     output, writer = Path(output), ImageFileWriter()
@@ -146,15 +150,29 @@ def predict_folder(
         if model is None:
             raise ValueError("An executor needs the files of the model, so that its workers can load it.")
         tasks = {
-            patient: (model, _absolute(case), written[patient].absolute(), writer) for patient, case in cases.items()
+            patient: (model, _absolute(case), written[patient].absolute(), writer, settings)
+            for patient, case in cases.items()
         }
         warnings = run_cases(predict_task, tasks, executor=executor, progress=progress, describe="Predicting")
         for warning in (one for of_case in warnings.values() for one in of_case):
             logger.warning(warning)
         return list(written.values())
     for patient, case in progress(cases.items(), total=len(cases), desc="Predicting", unit="case"):
-        predict_file(predictor, case, written[patient], writer)
+        predict_file(predictor, case, written[patient], writer, settings)
     return list(written.values())
+
+
+def _check_maps(predictor: Predictor, settings: QaSettings) -> None:
+    if settings.save_uncertainty and predictor.n_folds < 2:
+        raise ModelError(
+            "There is no uncertainty to save: it is the SD over the folds of a model, and this one predicts with one "
+            "fold; train another, name several with -f, or leave --save_uncertainty out."
+        )
+    if settings.save_cycle_error and not predictor.has_cycle:
+        raise ModelError(
+            "There is no cycle error to save: this model has no network from CT back to MR, only a cyclegan has; "
+            "leave --save_cycle_error out."
+        )
 
 
 def _list_cases(
@@ -184,28 +202,3 @@ def _absolute(case: CaseFiles | DicomMr) -> CaseFiles | DicomMr:
     if isinstance(case, CaseFiles):  # DICOM series are found by absolute paths
         return CaseFiles(case.patient, tuple(path.absolute() for path in case.mr), None, None)
     return case
-
-
-def predict_held_out(
-    raw: RawDataset, predictor: Predictor, patients: tuple[str, ...], output: Path, *, progress: Progress = quiet
-) -> list[Path]:
-    """Write the sCT of each of a fold's held-out patients from the raw MR, exactly as for a new patient.
-
-    The head is found in the MR alone, or is the mask that the user gave. What an earlier model left there is removed.
-
-    Raises:
-        ModelError: the raw dataset no longer has a patient.
-    """
-    missing = sorted(set(patients) - set(raw.training))
-    if missing:
-        raise ModelError(
-            f"{raw.folder} no longer has {', '.join(missing)}, whom this fold holds out; restore the files."
-        )
-    for leftover in Path(output).glob("*") if Path(output).is_dir() else ():
-        leftover.unlink()  # of an earlier model, whose training may have seen the patients held out now
-    written = []
-    for patient in progress(patients, total=len(patients), desc="Held-out patients", unit="case"):
-        path = Path(output) / f"{patient}{raw.file_ending}"
-        predict_file(predictor, raw.training[patient], path)
-        written.append(path)
-    return written

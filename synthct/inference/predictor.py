@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -15,40 +14,34 @@ import SimpleITK as sitk
 import torch
 
 from synthct.dataset.images import CaseImages, head_masks
-from synthct.errors import ModelError, PlanError
+from synthct.errors import ModelError
 from synthct.imaging.geometry import Grid, resample_mask
-from synthct.imaging.head_mask import PLAUSIBLE_VOLUME_L, volume_litres
 from synthct.imaging.intensity import from_network, to_network
 from synthct.imaging.io import check_volume
+from synthct.inference.ensemble import COMBINATIONS, Combination, NetworkOutput, run_networks
+from synthct.inference.loading import CHECKPOINT, read_model
+from synthct.inference.prediction import CycleSlice, Prediction
+from synthct.inference.qa.judge import judge
+from synthct.inference.qa.measure import Measurements, measure_output
+from synthct.inference.qa.mr_facts import measure_mr
+from synthct.inference.qa.reference import Reference
+from synthct.inference.qa.report import QaReport
 from synthct.networks import ResnetGenerator
+from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import Configuration, Plan
 from synthct.preprocessing.case import check_channels, slices_of_case
-from synthct.preprocessing.inverse import slices_to_hu, volume_from_slices
+from synthct.preprocessing.inverse import map_from_slices, slices_to_hu, slices_to_hu_spread, volume_from_slices
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
 from synthct.records import to_plain
-from synthct.training.checkpoint import load_checkpoint
 from synthct.training.device import select_device
 from synthct.training.precision import choose_prediction_precision
 
-CHECKPOINT = "checkpoint_final.pth"
-SLICES_AT_ONCE = {"cpu": 1, "cuda": 4}  # a CPU loses more time on fresh memory than it gains by larger products
-BRIGHTEST_PERCENTILE = 99.5  # inside the head; where a fixed MR window ends
+CYCLE_EVERY = 8  # one slice in so many goes back to MR for quality assurance: prediction takes an eighth longer
 _logger = logging.getLogger("synthct")
 
 
-@dataclass(frozen=True)
-class CycleSlice:
-    """One slice through both networks (the seed's figure 6); float32 (rows, cols), MR in grey levels."""
-
-    mr: np.ndarray
-    sct_hu: np.ndarray
-    reconstructed_mr: np.ndarray
-    head: np.ndarray  # bool
-    pixel_mm: tuple[float, float]
-
-
 class Predictor:
-    """One model, of one or several folds whose sCTs are averaged.
+    """One model, of one or several folds whose sCTs are combined.
 
     Args:
         plan: of the dataset that the model was trained on.
@@ -56,9 +49,13 @@ class Predictor:
         networks: a table of state dicts a fold: ``syn_ct`` and, for a CycleGAN, ``syn_mr``.
         device: where to compute; the best there is by default.
         precision: ``auto``, ``float32`` or ``bfloat16``, which is faster and differs by less than 1 HU on average.
+        combine: how the folds' sCTs become one: ``mean`` or ``median``.
+        fingerprint: of the training dataset, which MRs are held against.
+        reference: what the model did on held-out patients, which predictions are held against.
 
     Attributes:
         precision, precision_reason: ``float32`` or ``bfloat16``, and why.
+        n_folds: that are combined.
     """
 
     def __init__(
@@ -68,8 +65,15 @@ class Predictor:
         networks: Sequence[dict[str, dict[str, torch.Tensor]]],
         device: torch.device | str | None = None,
         precision: str = "auto",
+        *,
+        combine: Combination = "mean",
+        fingerprint: Fingerprint | None = None,
+        reference: Reference | None = None,
     ) -> None:
-        self.plan = plan
+        if combine not in COMBINATIONS:
+            raise ValueError(f"combine must be one of {', '.join(COMBINATIONS)}, not {combine!r}")
+        self.plan, self.combine = plan, combine
+        self.fingerprint, self.reference = fingerprint, reference
         self.configuration: Configuration = plan.configuration(configuration_name)
         self.device = torch.device(device) if device is not None else select_device()[0]
         self.precision, self.precision_reason = choose_prediction_precision(precision, self.device)
@@ -85,45 +89,42 @@ class Predictor:
         checkpoint: str = CHECKPOINT,
         device: torch.device | str | None = None,
         precision: str = "auto",
+        combine: Combination = "mean",
     ) -> Predictor:
         """Load a model folder; nothing else is needed, not even an environment variable.
 
         Args:
             folder: such as ``synthct_results/Dataset001_Brain/cyclegan__plans__2d``, or a copy of it anywhere.
-            folds: those to average, each once; every trained one by default.
+            folds: those to combine, each once; every trained one by default.
             checkpoint: the checkpoint's file name in each fold.
             device: such as ``cpu`` or ``cuda:0``; the best there is by default.
             precision: ``auto``, ``float32`` or ``bfloat16``.
+            combine: ``mean`` or ``median`` of the folds.
 
         Raises:
             ModelError: something is missing or damaged, and where.
         """
-        folder = Path(folder)
-        plan_path = folder / "plans.json"
-        if not plan_path.is_file():
-            raise ModelError(
-                f"{folder} is not a model folder: it has no plans.json; give the folder that holds fold_0."
-            )
-        try:
-            plan = Plan.load(plan_path)
-        except PlanError as fault:
-            raise ModelError(str(fault)) from None
-        names = trained_folds(folder, checkpoint) if folds is None else list(dict.fromkeys(map(str, folds)))
-        if not names:
-            raise ModelError(f"{folder} holds no {checkpoint} in any fold; train it, or choose another with -chk.")
-        paths = [folder / f"fold_{name}" / checkpoint for name in names]
-        loaded = [load_checkpoint(path, "cpu") for path in paths]
-        for path, content in zip(paths, loaded):
-            networks = content["networks"]
-            if not isinstance(networks, dict) or not isinstance(networks.get("syn_ct"), dict):
-                raise ModelError(f"{path} holds no network syn_ct; restore it or train again.")
-            if content["configuration"] not in plan.configurations:
-                raise ModelError(
-                    f"{plan_path} has no configuration '{content['configuration']}', with which {path} was trained; "
-                    "restore the plans.json that it was trained with."
-                )
-        networks = [content["networks"] for content in loaded]
-        return Predictor(plan, loaded[0]["configuration"], networks, device, precision)
+        model = read_model(Path(folder), folds, checkpoint)
+        return Predictor(
+            model.plan,
+            model.configuration_name,
+            model.networks,
+            device,
+            precision,
+            combine=combine,
+            fingerprint=model.fingerprint,
+            reference=model.reference,
+        )
+
+    @property
+    def n_folds(self) -> int:
+        """How many folds are combined."""
+        return len(self._syn_ct)
+
+    @property
+    def has_cycle(self) -> bool:
+        """Whether every fold has a network back to MR, as a CycleGAN's has."""
+        return len(self._syn_mr) == len(self._syn_ct)
 
     @cached_property
     def model_hash(self) -> str:
@@ -143,7 +144,7 @@ class Predictor:
         grid: Grid | None = None,
         name: str = "The MR",
     ) -> sitk.Image:
-        """Synthesise a CT; a warning is logged where the MR is unlike those that the model was trained on.
+        """Synthesise a CT; a warning is logged where the MR or the sCT is unlike those of the training.
 
         Args:
             mr: the MR, or its channels in the model's order, in scanner units, any grid.
@@ -159,14 +160,61 @@ class Predictor:
             ImageError: an image is no scalar 3-D volume of finite values, the channels do not fit, or no head was
                 found.
         """
+        prediction = self.predict_with_qa(mr, head_mask=head_mask, grid=grid, name=name, cycle_every=0)
+        for reason in prediction.qa.reasons:
+            _logger.warning(f"{name}: {reason}")
+        return prediction.sct
+
+    def predict_with_qa(
+        self,
+        mr: sitk.Image | Sequence[sitk.Image],
+        *,
+        head_mask: sitk.Image | None = None,
+        grid: Grid | None = None,
+        name: str = "The MR",
+        cycle_every: int = CYCLE_EVERY,
+        assess: bool = True,
+    ) -> Prediction:
+        """Synthesise a CT, and say what it is worth; nothing is logged.
+
+        Args:
+            mr, head_mask, grid, name: as of :meth:`predict`.
+            cycle_every: of a CycleGAN, every so many-th slice goes back to MR; 1 gives a map and doubles the time, 0
+                leaves it out.
+            assess: False leaves the measurements and the verdict out.
+
+        Raises:
+            ImageError: as of :meth:`predict`.
+        """
         images = self._images(mr, head_mask, name)
         masks = head_masks(images)
-        stack = slices_of_case(images, self.configuration.preprocessing, masks)
-        for doubt in self._doubts(images, masks.mr):
-            _logger.warning(doubt)
-        hu = slices_to_hu(self.synthesize(stack), self.configuration.preprocessing)
-        head = masks.mr if grid is None else resample_mask(masks.mr, grid)
-        return volume_from_slices(hu, Grid.from_plain(stack.info["grid"]), head)
+        plan = self.configuration.preprocessing
+        stack = slices_of_case(images, plan, masks)
+        output = self.run_networks(stack, cycle_every)
+        hu = slices_to_hu(output.sct, plan)
+        spread_hu = None if output.spread is None else slices_to_hu_spread(output.spread, plan)
+        cycle_error = None if output.cycle_error is None else output.cycle_error * np.float32(100 / 2)  # of [-1, 1]
+        qa = None
+        if assess:
+            head = (stack.regions & HEAD) > 0
+            of_output = {"spread_hu": spread_hu, "cycle_error": cycle_error, "cycle_slices": output.cycle_slices}
+            qa = self._assess(images, masks.mr, hu, head, of_output)
+        place = Grid.from_plain(stack.info["grid"]), masks.mr if grid is None else resample_mask(masks.mr, grid)
+        return Prediction(
+            sct=volume_from_slices(hu, *place),
+            uncertainty=None if spread_hu is None else map_from_slices(spread_hu, *place),
+            cycle_error=map_from_slices(cycle_error, *place) if cycle_error is not None and cycle_every == 1 else None,
+            qa=qa,
+        )
+
+    def _assess(
+        self, images: CaseImages, head_mask: sitk.Image, hu: np.ndarray, head: np.ndarray, of_output: dict
+    ) -> QaReport:
+        plan = self.configuration.preprocessing
+        output = measure_output(hu, head, plan, n_folds=self.n_folds, **of_output) if head.any() else None
+        measured = Measurements(measure_mr(images.mr, head_mask, images.mr_scanned), output)
+        verdict = judge(measured, plan.mr_windows, self.fingerprint, self.reference)
+        return QaReport(measured, verdict, self.model_hash, self.n_folds)
 
     def cycle(self, mr: sitk.Image | Sequence[sitk.Image], position: float = 0.5) -> CycleSlice:
         """MR -> sCT -> MR for the slice at a relative position through the head (0: first slice, 1: last).
@@ -203,47 +251,22 @@ class Predictor:
         check_channels(channels, self.configuration.network.mr_channels, name)
         return CaseImages(name, channels, given_mask=head_mask)
 
-    def _doubts(self, images: CaseImages, head_mask: sitk.Image) -> list[str]:
-        """A sentence for each sign that the sCT will be wrong; the head mask lies on the MR's grid."""
-        doubts = []
-        volume, (least, most) = volume_litres(head_mask), PLAUSIBLE_VOLUME_L
-        if not least <= volume <= most:
-            doubts.append(
-                f"{images.patient}: the head in it has {volume:.1f} l, and heads have {least:g} to {most:g} l; "
-                "check the image and its voxel spacing, or give a mask of the head."
-            )
-        inside = sitk.GetArrayViewFromImage(head_mask) > 0
-        for channel, window in zip(images.mr, self.configuration.preprocessing.mr_windows):
-            if window.kind == "fixed":
-                brightest = float(np.percentile(sitk.GetArrayViewFromImage(channel)[inside], BRIGHTEST_PERCENTILE))
-                if not window.high / 2 <= brightest <= window.high * 2:
-                    doubts.append(
-                        f"{images.patient}: the MR's intensities reach {brightest:g} in the head, and the model was "
-                        f"trained on MRs up to about {window.high:g}; "
-                        "use an MR of the same scale or a model with a percentile window."
-                    )
-        return doubts
-
     def synthesize(self, stack: SliceStack) -> np.ndarray:
-        """Network output (slices, rows, cols) in [-1, 1], averaged over the folds.
+        """The sCT of a patient's slices (slices, rows, cols) in network units, [-1, 1]; -1 in slices without head."""
+        return self.run_networks(stack).sct
 
-        A black slice, without head, is the window's lower end: of a flat image, instance norm would make noise.
-        """
-        levels = self.configuration.preprocessing.grey_levels
-        output = np.full(stack.regions.shape, -1, np.float32)
-        with_head = np.flatnonzero(stack.mr.any(axis=(0, 2, 3)))
-        at_once = SLICES_AT_ONCE.get(self.device.type, 1)
-        with torch.inference_mode():
-            for start in range(0, len(with_head), at_once):
-                chosen = with_head[start : start + at_once]
-                grey = stack.mr[:, chosen].swapaxes(0, 1)  # (B, C, H, W)
-                batch = torch.from_numpy(to_network(grey, levels)).to(self.device)
-                folds = torch.stack([self._through(network, batch)[:, 0] for network in self._syn_ct])
-                output[chosen] = folds.mean(0).cpu().numpy()
-        return output
-
-    def _through(self, network: ResnetGenerator, batch: torch.Tensor) -> torch.Tensor:
-        return network.mostly_in_bfloat16(batch) if self.precision == "bfloat16" else network(batch)
+    def run_networks(self, stack: SliceStack, cycle_every: int = 0) -> NetworkOutput:
+        """All that the networks make of a patient's slices; see :func:`synthct.inference.ensemble.run_networks`."""
+        return run_networks(
+            stack.mr,
+            self.configuration.preprocessing.grey_levels,
+            self._syn_ct,
+            self._syn_mr if self.has_cycle else (),
+            device=self.device,
+            bfloat16=self.precision == "bfloat16",
+            combine=self.combine,
+            cycle_every=cycle_every,
+        )
 
     def _generator(self, state: dict[str, torch.Tensor], in_channels: int, out_channels: int) -> ResnetGenerator:
         network = self.configuration.network
@@ -256,8 +279,3 @@ class Predictor:
                 "restore the plans.json that it was trained with."
             ) from None
         return generator.to(self.device).eval()
-
-
-def trained_folds(folder: Path, checkpoint: str = CHECKPOINT) -> list[str]:
-    """The folds of a model folder that hold that checkpoint, such as ``["0", "1", "all"]``."""
-    return sorted(path.parent.name.removeprefix("fold_") for path in Path(folder).glob(f"fold_*/{checkpoint}"))

@@ -8,18 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from synthct.dataset.images import read_case
 from synthct.dataset.raw import CaseFiles
 from synthct.errors import ImageError
-from synthct.inference.predictor import CHECKPOINT, Predictor, trained_folds
+from synthct.imaging.io import image_name, write_image
+from synthct.inference.ensemble import Combination
+from synthct.inference.loading import CHECKPOINT, trained_folds
+from synthct.inference.predictor import CYCLE_EVERY, Predictor
+from synthct.inference.qa.report import QaReport, qa_path
 from synthct.inference.writers import ImageFileWriter, Writer
 from synthct.training.device import select_device
 
 if TYPE_CHECKING:
     from synthct.inference.dicom_mrs import DicomMr
 
+QaLevel = Literal["off", "fast", "full"]
 IMAGE_FILE = ImageFileWriter()
 _one_at_a_time = threading.Lock()
 _logger = logging.getLogger("synthct")
@@ -35,6 +40,7 @@ class ModelFiles:
         checkpoint: the checkpoint's file name in each fold.
         device: such as ``cuda``; the best that the worker has by default.
         precision: ``auto``, which the worker decides, ``float32`` or ``bfloat16``.
+        combine: ``mean`` or ``median`` of the folds.
         written: when each file was written (ns), so that a model trained anew is loaded anew.
     """
 
@@ -43,6 +49,7 @@ class ModelFiles:
     checkpoint: str
     device: str | None
     precision: str
+    combine: Combination
     written: tuple[int, ...]
 
     @staticmethod
@@ -53,23 +60,58 @@ class ModelFiles:
         checkpoint: str = CHECKPOINT,
         device: str | None = None,
         precision: str = "auto",
+        combine: Combination = "mean",
     ) -> ModelFiles:
         """The files of a model that ``Predictor.from_model_folder`` loads; every trained fold by default."""
         folder = Path(folder).absolute()
         names = tuple(folds or trained_folds(folder, checkpoint))
         paths = [folder / "plans.json", *(folder / f"fold_{name}" / checkpoint for name in names)]
         written = tuple(path.stat().st_mtime_ns for path in paths)
-        return ModelFiles(folder, names, checkpoint, device, precision, written)
+        return ModelFiles(folder, names, checkpoint, device, precision, combine, written)
 
 
-def predict_file(predictor: Predictor, case: CaseFiles | DicomMr, path: Path, writer: Writer = IMAGE_FILE) -> None:
-    """Write the sCT of a patient's MR.
+@dataclass(frozen=True)
+class QaSettings:
+    """What is written beside an sCT, in the folder ``qa``.
+
+    Attributes:
+        level: ``off``; ``fast``: one in ``CYCLE_EVERY`` slices of a CycleGAN goes back to MR; ``full``: all of them.
+        save_uncertainty: the SD over the folds, HU.
+        save_cycle_error: the error of the MR that all slices go back to, percent of the MR window.
+        write: False measures only.
+    """
+
+    level: QaLevel = "fast"
+    save_uncertainty: bool = False
+    save_cycle_error: bool = False
+    write: bool = True
+
+    @property
+    def cycle_every(self) -> int:
+        """How many slices lie from one that goes back to MR to the next; 0: none does."""
+        if self.save_cycle_error or self.level == "full":
+            return 1
+        return CYCLE_EVERY if self.level == "fast" else 0
+
+
+def predict_file(
+    predictor: Predictor,
+    case: CaseFiles | DicomMr,
+    path: Path,
+    writer: Writer = IMAGE_FILE,
+    settings: QaSettings = QaSettings(),
+) -> QaReport | None:
+    """Write the sCT of a patient's MR, and beside it in ``qa`` its verdict and maps; warn of what is no ``pass``.
 
     Args:
         predictor: the model.
         case: files of images, or DICOM series.
         path: of the sCT; a folder for a DICOM series.
         writer: of the output format.
+        settings: what else is written.
+
+    Returns:
+        The quality assurance; None where it is off.
 
     Raises:
         ImageError: naming the file or series that cannot be used.
@@ -79,11 +121,42 @@ def predict_file(predictor: Predictor, case: CaseFiles | DicomMr, path: Path, wr
         mr, mask, name = images.mr, images.given_mask, str(case.mr[0])
     else:
         mr, mask, name = case.read(), None, case.name
-    sct = predictor.predict(mr, head_mask=mask, grid=writer.grid(mr[0]), name=name)
-    writer.write(sct, case, path, predictor.model_hash)
+    prediction = predictor.predict_with_qa(
+        mr,
+        head_mask=mask,
+        grid=writer.grid(mr[0]),
+        name=name,
+        cycle_every=settings.cycle_every,
+        assess=settings.level != "off",
+    )
+    report = qa_path(path)
+    if settings.write:
+        report.unlink(missing_ok=True)  # of an earlier sCT
+    writer.write(prediction.sct, case, path, predictor.model_hash)
+    if settings.write:
+        ending = path.name[len(image_name(path)) :] if image_name(path) else ".nii.gz"
+        for wanted, image, what in (
+            (settings.save_uncertainty, prediction.uncertainty, "uncertainty"),
+            (settings.save_cycle_error, prediction.cycle_error, "cycle_error"),
+        ):
+            if wanted and image is not None:
+                write_image(image, report.with_name(f"{report.stem}_{what}{ending}"))
+        if prediction.qa is not None:
+            prediction.qa.save(report, report.stem)
+            if prediction.qa.verdict != "pass":
+                first, *more = prediction.qa.reasons
+                others = f" And {len(more)} more reasons in {report.name}." if more else ""
+                _logger.warning(f"{report.stem}: {prediction.qa.verdict}. {first}{others}")
+    return prediction.qa
 
 
-def predict_task(model: ModelFiles, case: CaseFiles | DicomMr, path: Path, writer: Writer = IMAGE_FILE) -> list[str]:
+def predict_task(
+    model: ModelFiles,
+    case: CaseFiles | DicomMr,
+    path: Path,
+    writer: Writer = IMAGE_FILE,
+    settings: QaSettings = QaSettings(),
+) -> list[str]:
     """``predict_file`` in a worker, which keeps the model in memory for its next case.
 
     Returns:
@@ -97,7 +170,7 @@ def predict_task(model: ModelFiles, case: CaseFiles | DicomMr, path: Path, write
     _logger.addHandler(warnings)
     try:
         with _one_at_a_time:  # the threads of a worker share one model
-            predict_file(_load(model), case, path, writer)
+            predict_file(_load(model), case, path, writer, settings)
     except OSError as fault:
         raise ImageError(f"{fault.filename or path}: {fault.strerror or fault}.") from None
     finally:
@@ -109,7 +182,12 @@ def predict_task(model: ModelFiles, case: CaseFiles | DicomMr, path: Path, write
 def _load(model: ModelFiles) -> Predictor:
     device = select_device(model.device)[0]
     return Predictor.from_model_folder(
-        model.folder, model.folds, checkpoint=model.checkpoint, device=device, precision=model.precision
+        model.folder,
+        model.folds,
+        checkpoint=model.checkpoint,
+        device=device,
+        precision=model.precision,
+        combine=model.combine,
     )
 
 

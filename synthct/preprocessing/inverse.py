@@ -17,6 +17,12 @@ def slices_to_hu(network_output: np.ndarray, plan: PreprocessingPlan) -> np.ndar
     return from_grey_levels(from_network(network_output, plan.grey_levels), plan.ct_window_hu, plan.grey_levels)
 
 
+def slices_to_hu_spread(network_spread: np.ndarray, plan: PreprocessingPlan) -> np.ndarray:
+    """A difference or SD of network outputs -> HU; float32, same shape."""
+    low, high = plan.ct_window_hu
+    return np.asarray(network_spread, np.float32) * np.float32((high - low) / 2)
+
+
 def volume_from_slices(hu: np.ndarray, grid: Grid, head_mask: sitk.Image) -> sitk.Image:
     """Put slices back into space.
 
@@ -28,10 +34,27 @@ def volume_from_slices(hu: np.ndarray, grid: Grid, head_mask: sitk.Image) -> sit
     Returns:
         int16 HU with exactly the geometry of ``head_mask``.
     """
-    placed = grid.place(np.asarray(hu, np.float32))
-    volume = sitk.GetArrayFromImage(resample(placed, Grid.of(head_mask), outside=OUTSIDE_HEAD_HU))
-    volume[sitk.GetArrayViewFromImage(head_mask) == 0] = OUTSIDE_HEAD_HU
-    # Copied, not computed: a prediction must carry the MR's origin and direction to the last bit.
-    result = sitk.GetImageFromArray(np.rint(volume).astype(np.int16))
+    return _with_geometry(np.rint(_in_head(hu, grid, head_mask, OUTSIDE_HEAD_HU)).astype(np.int16), head_mask)
+
+
+def map_from_slices(values: np.ndarray, grid: Grid, head_mask: sitk.Image) -> sitk.Image:
+    """As :func:`volume_from_slices` for what is no HU, such as an uncertainty: float32 in tenths, 0 outside the head.
+
+    It is interpolated once, as the sCT is.
+    """
+    tenths = np.rint(_in_head(values, grid, head_mask, 0.0) * 10) / 10  # a third of the size when compressed
+    return _with_geometry(tenths.astype(np.float32), head_mask)
+
+
+def _in_head(values: np.ndarray, grid: Grid, head_mask: sitk.Image, outside: float) -> np.ndarray:
+    placed = grid.place(np.asarray(values, np.float32))
+    volume = sitk.GetArrayFromImage(resample(placed, Grid.of(head_mask), outside=outside))
+    volume[sitk.GetArrayViewFromImage(head_mask) == 0] = outside
+    return volume
+
+
+def _with_geometry(array: np.ndarray, head_mask: sitk.Image) -> sitk.Image:
+    """Copied, not computed: a prediction must carry the MR's origin and direction to the last bit."""
+    result = sitk.GetImageFromArray(array)
     result.CopyInformation(head_mask)
     return result

@@ -13,6 +13,7 @@ from synthetic_heads import head_mr, make_grid
 from tiny_models import write_model
 
 from synthct.commands import plan_and_preprocess, predict
+from synthct.inference.qa.report import read_verdict
 
 NAME = "Dataset001_Heads"
 
@@ -53,8 +54,11 @@ def test_predictions_are_the_same(raw, checkout, scheduler, capsys):
     assert predict.main([*how, "-o", "there", "--scheduler", scheduler]) == 0
     told = capsys.readouterr().out
     assert f"Model: {model}, fold 0, 1, on the cluster at {scheduler}" in told and "Wrote 2 synthetic CTs" in told
-    assert {path.name for path in Path("there").iterdir()} == {"P1.nii.gz", "P2.nii.gz"}
-    for path in Path("there").iterdir():
+    assert {path.name for path in Path("there").iterdir()} == {"P1.nii.gz", "P2.nii.gz", "qa"}
+    for name in ("P1", "P2"):
+        here, there = (read_verdict(Path(folder, "qa", f"{name}.json"))[0] for folder in ("here", "there"))
+        assert here == there
+    for path in Path("there").glob("*.nii.gz"):
         here, there = (sitk.ReadImage(str(Path(folder) / path.name)) for folder in ("here", "there"))
         difference = sitk.GetArrayFromImage(here) - sitk.GetArrayFromImage(there)
         assert np.abs(difference).max() <= 1  # HU; the workers have another number of threads, so sums another order

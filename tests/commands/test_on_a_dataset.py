@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from synthetic_datasets import PAIRED, write_dataset
 from tiny_models import write_model
 
-from synthct.commands import plan_and_preprocess, predict, train
+from synthct.commands import evaluate, plan_and_preprocess, predict, train
 
 NAME = "Dataset001_Heads"
 
@@ -130,9 +130,24 @@ def test_prediction_takes_the_model_trained_last_and_says_which(raw, checkout, m
     told = capsys.readouterr().out
     assert f"Model: {model}, fold 0, on cpu" in told and "Wrote 2 synthetic CTs to cts" in told
     assert "Next, with reference CTs at hand: synthct_evaluate -p cts" in told
-    assert sorted(path.name for path in Path("cts").iterdir()) == ["P1.nii.gz", "P2.nii.gz"]
+    assert sorted(path.name for path in Path("cts").iterdir()) == ["P1.nii.gz", "P2.nii.gz", "qa"]
     mr = sitk.ReadImage(f"{mrs}/P1_0000.nii.gz")
     assert sitk.ReadImage("cts/P1.nii.gz").GetSize() == mr.GetSize()
+
+
+def test_prediction_tells_what_is_no_pass_and_ends_well(raw, checkout, mrs, capsys):
+    write_model(checkout / "synthct_results" / NAME, ("0", "1"))
+    arguments = ["-i", mrs, "-o", "cts", "-device", "cpu", "--combine", "median", "--save_uncertainty", "--qa", "full"]
+    assert predict.main(arguments) == 0
+    told = capsys.readouterr()
+    verdicts = [json.loads(path.read_text())["verdict"] for path in sorted(Path("cts/qa").glob("*.json"))]
+    counts = ", ".join(f"{verdicts.count(one)} {one}" for one in ("pass", "check", "fail"))
+    assert len(verdicts) == 2 and f"Quality assurance: {counts}; reasons" in told.out
+    assert len([line for line in told.err.splitlines() if line.startswith("Warning: P")]) == 2 - verdicts.count("pass")
+    assert sorted(path.name for path in Path("cts/qa").glob("*.gz")) == [
+        "P1_uncertainty.nii.gz",
+        "P2_uncertainty.nii.gz",
+    ]
 
 
 def test_prediction_with_a_model_folder_needs_no_other_folder(here, capsys):
@@ -169,3 +184,39 @@ def test_prediction_refuses_what_it_does_not_know(raw, checkout, mrs, refused, a
     device = [] if "-device" in arguments else ["-device", "cpu"]
     assert words in refused("predict", "-i", mrs, "-o", "cts", *device, *arguments)
     assert not Path("cts").exists()
+
+
+def test_the_test_set_is_predicted_into_the_model_folder_where_the_evaluation_finds_it(checkout, capsys):
+    raw = checkout / "synthct_raw" / NAME
+    write_dataset(raw, {"T1": PAIRED}, part="Ts")
+    model = write_model(checkout / "synthct_results" / NAME, ("0", "1"))
+    plans = json.loads((model / "plans.json").read_text())
+    (model / "plans.json").write_text(json.dumps(plans | {"dataset_name": NAME}))
+    for fold in ("0", "1"):
+        (model / f"fold_{fold}" / "split.json").write_text(json.dumps({"train": ["P1", "P2"], "val": []}))
+    assert predict.main(["-d", "1", "--test_set", "-device", "cpu"]) == 0
+    told = capsys.readouterr().out
+    assert f"Wrote 1 synthetic CTs of test patients to {model / 'test'}" in told and "synthct_evaluate -d 1" in told
+    assert (model / "test" / "T1.nii.gz").is_file()
+    record = json.loads((model / "test" / "predicted_by.json").read_text())
+    assert list(record["folds"]) == ["0", "1"] and record["patients"] == ["T1"]
+    assert evaluate.main(["-d", "1", "--protocol", "seed", "-np", "1"]) == 0
+    told = capsys.readouterr().out
+    assert told.split(NAME)[1].startswith("\nTest set\n") and "T1" in told
+    assert max(map(len, told.splitlines()[:-3])) <= 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--test_set"], "has no test patients; put MRs into imagesTs"),
+        (["--test_set", "-i", "mrs"], "-i does not go with --test_set"),
+        (["--test_set", "--output_format", "mha"], "--output_format does not go with --test_set"),
+        (["-i", "mrs"], "Give a folder of MRs with -i and one for the synthetic CTs with -o, or --test_set."),
+    ],
+)
+def test_what_is_predicted_is_the_test_set_or_a_folder(raw, checkout, refused, arguments, words):
+    model = write_model(checkout / "synthct_results" / NAME)
+    plans = json.loads((model / "plans.json").read_text())
+    (model / "plans.json").write_text(json.dumps(plans | {"dataset_name": NAME}))
+    assert words in refused("predict", "-device", "cpu", *arguments)

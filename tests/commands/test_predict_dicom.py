@@ -55,7 +55,7 @@ def run(model: str, *arguments: object) -> int:
 
 def test_every_patient_gets_a_ct_series_of_his_own(mrs, model, capsys):
     assert run(model, "-i", mrs) == 0
-    folders = sorted(Path("cts").iterdir())
+    folders = sorted(Path("cts").glob("SCT_*"))
     assert len(folders) == 3 and all(len(folder.name) == 14 for folder in folders)
     scts = {series.patient_id: series for series in find_series(Path("cts"))}
     for mr in find_series(mrs):
@@ -103,7 +103,7 @@ def test_image_files_can_be_made_of_dicom(mrs, model, capsys):
     assert run(model, "-i", mrs, "--output_format", "nii.gz") == 0
     assert run(model, "-i", mrs) == 0
     files = sorted(path.name for path in Path("cts").glob("*.nii.gz"))
-    assert files == sorted(f"{path.name}.nii.gz" for path in Path("cts").iterdir() if path.is_dir())
+    assert files == sorted(f"{path.name}.nii.gz" for path in Path("cts").glob("SCT_*") if path.is_dir())
     sizes = sorted(sitk.ReadImage(f"cts/{name}").GetSize() for name in files)
     assert sizes == sorted(grid.size_xyz for grid in GRIDS.values())  # on the MR's own grid
     assert "Next, with reference CTs at hand" in capsys.readouterr().out
@@ -121,7 +121,7 @@ def test_dicom_can_be_made_of_image_files(here, model):
 def test_image_formats_can_be_changed(here, model):
     write_image(head_mr(GRIDS["sagittal"], **CENTRE), here / "images" / "P_0000.mha")
     assert run(model, "-i", here / "images", "--output_format", "nrrd") == 0
-    assert [path.name for path in Path("cts").iterdir()] == ["P.nrrd"]
+    assert sorted(path.name for path in Path("cts").iterdir()) == ["P.nrrd", "qa"]
 
 
 def test_a_series_is_chosen_by_its_description(mrs, model, refused, capsys):

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from synthct.dataset.raw import RawDataset
+from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.imaging.io import write_image
+from synthct.inference.predicted_test_set import predict_test_set
 from synthct.planning.fingerprint import CaseFacts, Fingerprint, VolumeFacts
 from synthct.planning.plan import Configuration, MrWindow, NetworkPlan, Plan, PreprocessingPlan, TrainingPlan
 
@@ -81,6 +82,29 @@ def make_model(
     for patient, error in errors_hu.items():
         write_image(image(head_ct(40.0 + error)), fold_folder / "validation" / f"{patient}.nii.gz")
     return folder
+
+
+def make_tested(model: Path, errors_hu: dict[str, float], *, folds: tuple[int | str, ...]) -> None:
+    """Predictions of test patients in a model folder, off by ``errors_hu``, as ``predict_test_set`` leaves them."""
+
+    class Predicted:
+        def predict(self, mrs, **_):
+            return image(head_ct(40.0 + errors.pop(0)))
+
+        model_hash = "0" * 12
+
+    errors = list(errors_hu.values())
+    files = model.parent / f"mrs_of_{model.name}"
+    cases = {}
+    for patient in errors_hu:
+        write_image(image(head_mr()), files / f"{patient}_0000.nii.gz")
+        cases[patient] = CaseFiles(patient, (files / f"{patient}_0000.nii.gz",), None, None)
+    raw = RawDataset(files, ("T1",), ".nii.gz", {}, cases, ())
+    for fold in folds:
+        checkpoint = model / f"fold_{fold}" / "checkpoint_final.pth"
+        if not checkpoint.exists():
+            checkpoint.write_text(f"weights of fold {fold}")
+    predict_test_set(raw, Predicted(), model, [str(fold) for fold in folds])
 
 
 def _cases(ct_means: dict[str, tuple[float, ...]]) -> dict[str, CaseFacts]:

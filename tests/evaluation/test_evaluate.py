@@ -4,13 +4,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import SHAPE, head_ct, head_mr, image, make_model, make_raw
+from made_up import SHAPE, head_ct, head_mr, image, make_model, make_raw, make_tested
 from synthetic_datasets import keep_registration, small_plan
 
 from synthct.dataset.raw import RawDataset
 from synthct.dataset.registration import REGISTRATIONS
 from synthct.errors import DatasetError, ModelError
 from synthct.evaluation.evaluate import evaluate_dataset, evaluate_folders
+from synthct.evaluation.metrics import METRICS, metrics_of
 from synthct.imaging.io import write_image
 from synthct.planning.plan import Plan
 
@@ -52,20 +53,71 @@ def test_a_dataset_is_evaluated_on_held_out_pairs(raw, results):
     assert list(mean_ct["voxels"]) == list(cyclegan["voxels"])
 
     comparison = pd.read_csv(folder / "comparison.csv")
-    assert list(zip(comparison["model_a"], comparison["model_b"])) == [("cyclegan", "pix2pix")] * 2
+    assert list(zip(comparison["model_a"], comparison["model_b"])) == [("cyclegan", "pix2pix")] * len(METRICS)
     assert list(pd.read_csv(folder / "summary.csv")["model"]) == ["cyclegan", "pix2pix", "mean_ct", "median_ct"]
     assert "mean ± SD" in evaluation.terminal_table
 
     tables = {f"metrics_{label}" for label in ("cyclegan", "pix2pix", "mean_ct", "median_ct")} | {
         "summary",
         "comparison",
+        "columns",
     }
     figures = {f"figure4_{model}_{p}.png" for model in ("cyclegan", "pix2pix") for p in ("P1", "P2", "P3")}
     figures |= {f"figure5_{patient}.png" for patient in ("P1", "P2", "P3")}
     assert {path.name for path in evaluation.tables} == {f"{t}.{kind}" for t in tables for kind in ("csv", "json")}
-    assert {path.name for path in evaluation.figures} == figures  # no checkpoint, so no figure 6
+    drawn = {path.name for path in evaluation.figures}
+    assert {name for name in drawn if name[6].isdigit()} == figures  # no checkpoint, so no figure 6
     written = {path.name for path in folder.iterdir()}
-    assert written == {"notes.txt"} | figures | {path.name for path in evaluation.tables}
+    assert written == {"notes.txt", "report.html"} | drawn | {path.name for path in evaluation.tables}
+
+
+@pytest.fixture
+def tested(raw, results):
+    """T1 and T2 are test patients, and the cyclegan has predicted them with both folds."""
+    for patient in ("T1", "T2"):
+        write_image(image(head_mr()), raw.folder / "imagesTs" / f"{patient}_0000.nii.gz")
+        write_image(image(head_ct()), raw.folder / "targetsTs" / f"{patient}.nii.gz")
+    make_tested(results / "cyclegan__plans__2d", {"T1": 5.0, "T2": 15.0}, folds=(0, 1))
+    return RawDataset.open(raw.folder)
+
+
+def test_the_test_set_is_scored_apart_from_the_cross_validation(tested, results):
+    make_tested(results / "pix2pix__plans__2d", {"T1": 50.0, "T2": 70.0}, folds=(0, 1))
+    evaluation = evaluate_dataset(tested, results, protocol="seed")
+    folder = results / "evaluation"
+    assert list(pd.read_csv(folder / "metrics_cyclegan.csv")["patient"]) == ["P1", "P2", "P3"]
+    of_test = pd.read_csv(folder / "metrics_cyclegan_test.csv")
+    assert list(of_test["patient"]) == ["T1", "T2"] and of_test["fold"].isna().all()
+    np.testing.assert_allclose(of_test["mae_hu"], [5, 15], rtol=0.1)
+    summary = pd.read_csv(folder / "summary.csv")
+    assert list(zip(summary["model"], summary["set"], summary["n"])) == [
+        *((label, "cross_validation", 3) for label in ("cyclegan", "pix2pix", "mean_ct", "median_ct")),
+        *((label, "test", 2) for label in ("cyclegan", "pix2pix", "mean_ct", "median_ct")),
+    ]
+    # All folds together trained on P1 and P2 (100 * 1 + 40 * 3) / 4 and P3 of 30 HU: (220 + 30) / 5 = 50 HU.
+    np.testing.assert_allclose(pd.read_csv(folder / "metrics_mean_ct_test.csv")["mae_hu"], [10, 10], rtol=0.1)
+    assert [one.set for one in evaluation.test_comparisons] == ["test"] * 4
+    assert list(evaluation.test_rows) == ["cyclegan", "pix2pix", "mean_ct", "median_ct"]
+    assert "\n\nTest set\n" in evaluation.terminal_table
+    report = evaluation.report.read_text(encoding="utf-8")
+    assert '<th scope="row">T1</th><td>cyclegan, test set</td>' in report and '"patient": "P3"' in report
+
+
+def test_a_model_of_all_patients_is_evaluated_on_the_test_set_alone(tested, tmp_path):
+    results = tmp_path / "of_all" / "Dataset001_Spheres"
+    model = make_model(results / "cyclegan__plans__2d", {}, split={"train": PATIENTS, "val": []}, fold="all")
+    make_tested(model, {"T1": 5.0}, folds=("all",))
+    evaluation = evaluate_dataset(tested, results, protocol="seed")
+    assert evaluation.rows == evaluation.test_rows and [row.patient for row in evaluation.rows["cyclegan"]] == ["T1"]
+    assert (results / "evaluation" / "metrics_cyclegan_test.csv").is_file()
+    assert not (results / "evaluation" / "metrics_cyclegan.csv").exists()
+
+
+def test_a_protocol_chooses_the_columns(raw, results):
+    evaluate_dataset(raw, results, protocol="synthrad2023")
+    columns = list(pd.read_csv(results / "evaluation" / "metrics_cyclegan.csv").columns)
+    assert columns[2:-4] == [metric.column for metric in metrics_of("synthrad2023")]
+    assert list(pd.read_csv(results / "evaluation" / "columns.csv")["column"]) == columns[2:-4]
 
 
 def test_the_baseline_is_exact_inside_a_given_mask(raw, results):
@@ -73,7 +125,7 @@ def test_the_baseline_is_exact_inside_a_given_mask(raw, results):
         given = np.zeros(SHAPE, np.uint8)
         given[18:22, 20:24, 19:23] = 1
         write_image(image(given), raw.folder / "masksTr" / f"{patient}.nii.gz")
-    evaluation = evaluate_dataset(RawDataset.open(raw.folder), results)
+    evaluation = evaluate_dataset(RawDataset.open(raw.folder), results, protocol="seed")
     # Fold 0 trained on P3 (30 HU); fold 1 on P1 and P2: (100 * 1 + 40 * 3) / 4 = 55 HU; all heads are 40 HU.
     assert [row.metrics["mae_hu"] for row in evaluation.rows["mean_ct"]] == [10, 10, 15]
     # The medians: P3's 38 HU in fold 0, and (100 + 40) / 2 = 70 HU of P1 and P2 in fold 1.
@@ -98,10 +150,10 @@ def test_a_dataset_without_pairs_is_an_error(tmp_path):
 def test_registered_pairs_are_scored_where_they_were_registered_and_failed_ones_not_at_all(raw, results, tmp_path):
     preprocessed = tmp_path / "preprocessed"
     replace(small_plan(), register="auto").save(preprocessed / "plans.json")
-    as_they_lie = evaluate_dataset(raw, results)
+    as_they_lie = evaluate_dataset(raw, results, protocol="seed")
     keep_registration(raw.training["P1"], preprocessed / REGISTRATIONS, shift_mm=(10.0, 0.0, 0.0))
     keep_registration(raw.training["P2"], preprocessed / REGISTRATIONS, status="failed")
-    evaluation = evaluate_dataset(raw, results, preprocessed)
+    evaluation = evaluate_dataset(raw, results, preprocessed, protocol="seed")
     assert [row.patient for row in evaluation.rows["pix2pix"]] == ["P1", "P3"]
     assert "P2 is left out: the registration of his CT to his MR failed." in evaluation.warnings
     assert any(warning.startswith("P3: his files have changed") for warning in evaluation.warnings)
@@ -134,9 +186,12 @@ def test_two_folders_are_matched_by_name_whatever_the_ending(folders, tmp_path):
     (row,) = evaluation.rows["cts"]
     assert (row.patient, row.fold, row.mask) == ("P1", None, "ct")
     assert row.metrics["mae_hu"] == pytest.approx(20, rel=0.1)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+    assert {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith("figure_")} == {
+        "report.html",
         "metrics_cts.csv",
         "metrics_cts.json",
+        "columns.csv",
+        "columns.json",
         "summary.csv",
         "summary.json",
         "figure4_cts_P1.png",
@@ -150,12 +205,12 @@ def test_given_masks_are_used_and_must_be_complete(folders, tmp_path):
     given = np.zeros(SHAPE, np.uint8)
     given[20, 22, 21] = 1
     write_image(image(given), masks / "P1.nrrd")
-    evaluation = evaluate_folders(*folders, tmp_path / "out", masks=masks)
+    evaluation = evaluate_folders(*folders, tmp_path / "out", masks=masks, protocol="seed")
     (row,) = evaluation.rows["cts"]
     assert (row.mask, row.voxels, row.metrics["mae_hu"]) == ("given", 1, 20)
     (masks / "P1.nrrd").rename(masks / "P9.nrrd")
     with pytest.raises(DatasetError, match="holds no mask of P1"):
-        evaluate_folders(*folders, tmp_path / "out", masks=masks)
+        evaluate_folders(*folders, tmp_path / "out", masks=masks, protocol="seed")
 
 
 @pytest.mark.parametrize("name", ["P1.nii.gz", "P1_0000.mha"])
@@ -196,6 +251,6 @@ def test_missing_folders_and_double_names_are_errors(folders, tmp_path):
 def test_a_pool_of_processes_gives_the_same_rows(folders, tmp_path):
     write_image(image(head_ct(90)), folders[0] / "P2.mha")
     write_image(image(head_ct(40)), folders[1] / "P2.nii.gz")
-    alone = evaluate_folders(*folders, tmp_path / "alone")
-    pooled = evaluate_folders(*folders, tmp_path / "pooled", workers=2)
+    alone = evaluate_folders(*folders, tmp_path / "alone", protocol="seed")
+    pooled = evaluate_folders(*folders, tmp_path / "pooled", workers=2, protocol="seed")
     assert alone.rows == pooled.rows and alone.terminal_table == pooled.terminal_table

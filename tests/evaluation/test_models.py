@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from made_up import make_model
+from made_up import make_model, make_tested
 
 from synthct.errors import ModelError
 from synthct.evaluation.models import find_models
@@ -53,3 +53,35 @@ def test_a_malformed_split_names_its_file(tmp_path):
     (folder / "fold_0" / "split.json").write_text(json.dumps({"train": []}))
     with pytest.raises(ModelError, match=r"split\.json must hold"):
         find_models(tmp_path)
+
+
+@pytest.fixture
+def with_test_set(tmp_path):
+    folder = tmp_path / "cyclegan__plans__2d"
+    make_model(folder, {"P1": 0.0}, split={"train": ["P2"], "val": ["P1"]}, fold=0)
+    make_model(folder, {"P2": 0.0}, split={"train": ["P1"], "val": ["P2"]}, fold=1)
+    make_tested(folder, {"T1": 0.0, "P2": 0.0}, folds=(0, 1))
+    return folder
+
+
+def test_test_patients_are_those_whom_no_fold_trained_on(with_test_set, caplog):
+    (with_test_set / "test" / "LEFT_OVER.nii.gz").touch()
+    (model,) = find_models(with_test_set.parent)
+    assert list(model.tested) == ["T1"] and list(model.held_out) == ["P1", "P2"]
+    assert model.tested["T1"].fold is None and model.tested["T1"].trained_on == ("P1", "P2")
+    assert model.predictions("test") is model.tested and model.predictions("cross_validation") is model.held_out
+    assert "trained on P2, who cannot test it" in caplog.text
+    assert "LEFT_OVER.nii.gz is left out: it is not of the test set" in caplog.text
+
+
+def test_a_test_set_predicted_by_an_earlier_model_is_not_scored(with_test_set, caplog):
+    (with_test_set / "fold_1" / "checkpoint_final.pth").write_text("trained again")
+    (model,) = find_models(with_test_set.parent)
+    assert model.tested == {}
+    assert "fold 1 was trained again or removed since" in caplog.text and "--test_set" in caplog.text
+
+
+def test_a_test_set_whose_prediction_was_interrupted_is_not_scored(with_test_set, caplog):
+    (with_test_set / "test" / "predicted_by.json").unlink()
+    (model,) = find_models(with_test_set.parent)
+    assert model.tested == {} and "test is left out: " in caplog.text

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from synthetic_datasets import PAIRED, small_plan, write_dataset, write_image
+from synthetic_datasets import small_plan, write_image
 from synthetic_heads import head_mr, make_grid
 from tiny_models import tiny_networks, write_model
 
-from synthct.dataset.raw import RawDataset
 from synthct.errors import ImageError, ModelError
 from synthct.imaging.geometry import Grid
 from synthct.imaging.io import FILE_ENDINGS
 from synthct.inference import Predictor
-from synthct.inference.folders import list_mrs, newest_model_folder, predict_folder, predict_held_out, trained_folds
+from synthct.inference.folders import list_mrs, newest_model_folder, predict_folder, trained_folds
+from synthct.inference.task import QaSettings
 
 GRID = make_grid((34, 42, 42), (6, 6, 6), "RAI", (10, 0, 0), (20, 30, 40))
 HEAD = {"centre_mm": (20.0, 30.0, 40.0)}
@@ -124,29 +125,54 @@ def test_the_folder_of_the_mrs_is_not_written_to(mrs):
         predict_folder(predictor_of(), mrs, mrs / ".." / "mrs")
 
 
-def test_held_out_patients_are_predicted_from_the_raw_mr(tmp_path):
-    raw = write_dataset(tmp_path / "Dataset001_Heads", {"P": PAIRED, "Q": PAIRED}, ending=".mha")
-    written = predict_held_out(raw, predictor_of(), ("Q",), tmp_path / "validation")
-    assert written == [tmp_path / "validation" / "Q.mha"]
-    again = predict_folder(predictor_of(), raw.folder / "imagesTr", tmp_path / "cts")
-    one, other = (sitk.GetArrayFromImage(sitk.ReadImage(str(path))) for path in (written[0], again[1]))
-    assert np.array_equal(one, other)  # exactly as a new patient
+# -- quality assurance -----------------------------------------------------------------------------------------------
 
 
-def test_a_given_mask_is_used_for_held_out_patients(tmp_path):
-    raw = write_dataset(tmp_path / "Dataset001_Heads", {"Q": PAIRED})
-    cube = make_grid((20, 20, 20), (4, 4, 4))
-    write_image(cube.place(np.ones(cube.array_shape, np.uint8)), raw.folder / "masksTr" / "Q.nii.gz")
-    (path,) = predict_held_out(RawDataset.open(raw.folder), predictor_of(), ("Q",), tmp_path / "validation")
-    inside = sitk.GetArrayFromImage(sitk.ReadImage(str(path))) > -1000
-    assert inside.sum() * 6**3 == pytest.approx(80**3, rel=0.3)
+def test_each_patient_gets_a_report_beside_the_scts(mrs, tmp_path, caplog):
+    write_image(head_mr(GRID, **HEAD), mrs / "P_0000.nii.gz")
+    write_image(head_mr(GRID, size=0.6, **HEAD), mrs / "Q_0000.nii.gz")
+    predict_folder(predictor_of(), mrs, tmp_path / "cts")
+    assert sorted(path.name for path in (tmp_path / "cts").rglob("*.*")) == ["P.json", "P.nii.gz", "Q.json", "Q.nii.gz"]
+    report = json.loads((tmp_path / "cts" / "qa" / "Q.json").read_text())
+    assert report["format_version"] == 1 and report["patient"] == "Q" and report["model"] == predictor_of().model_hash
+    assert report["verdict"] == "fail" and "heads have 2 to 7.5 l" in report["reasons"][0]
+    assert report["measurements"]["mr"]["head_volume_l"] < 2 and report["checks"][0]["verdict"] == "fail"
+    assert [one.getMessage()[:8] for one in caplog.records if "fail" in one.getMessage()] == ["Q: fail."]
 
 
-def test_held_out_patients_who_are_gone_are_told(tmp_path):
-    raw = write_dataset(tmp_path / "Dataset001_Heads", {"P": PAIRED})
-    with pytest.raises(ModelError, match="no longer has Q, R"):
-        predict_held_out(raw, predictor_of(), ("P", "R", "Q"), tmp_path / "validation")
-    assert not (tmp_path / "validation").exists()
+@pytest.mark.parametrize("output_format", [None, "mha", "dicom"])
+def test_maps_are_images_in_the_folder_qa(mrs, tmp_path, output_format):
+    mr = head_mr(GRID, **HEAD)
+    write_image(mr, mrs / "P.nii.gz")
+    predictor = Predictor(small_plan(), "small", [tiny_networks(small_plan(), seed) for seed in (0, 1)], "cpu")
+    settings = QaSettings("fast", save_uncertainty=True, save_cycle_error=True)
+    predict_folder(predictor, mrs, tmp_path / "cts", output_format=output_format, settings=settings)
+    ending = "mha" if output_format == "mha" else "nii.gz"
+    names = {f"P_uncertainty.{ending}", f"P_cycle_error.{ending}", "P.json"}
+    assert {path.name for path in (tmp_path / "cts" / "qa").iterdir()} == names
+    uncertainty = sitk.ReadImage(str(tmp_path / "cts" / "qa" / f"P_uncertainty.{ending}"))
+    assert 0 < sitk.GetArrayFromImage(uncertainty).max() < 2000
+    if output_format != "dicom":
+        assert uncertainty.GetSize() == mr.GetSize()
+
+
+def test_quality_assurance_can_be_left_out_and_leaves_no_report_of_an_earlier_sct(mrs, tmp_path):
+    write_image(head_mr(GRID, **HEAD), mrs / "P.nii.gz")
+    predict_folder(predictor_of(), mrs, tmp_path / "cts")
+    assert (tmp_path / "cts" / "qa" / "P.json").is_file()
+    predict_folder(predictor_of(), mrs, tmp_path / "cts", settings=QaSettings("off"))
+    assert not (tmp_path / "cts" / "qa" / "P.json").exists()
+
+
+def test_maps_that_a_model_cannot_give_are_refused_before_anything_is_predicted(mrs, tmp_path):
+    write_image(head_mr(GRID, **HEAD), mrs / "P.nii.gz")
+    plan = small_plan()
+    pix2pix = Predictor(plan, "small", [{"syn_ct": tiny_networks(plan)["syn_ct"]}] * 2, "cpu")
+    with pytest.raises(ModelError, match="one fold; train another"):
+        predict_folder(predictor_of(), mrs, tmp_path / "cts", settings=QaSettings(save_uncertainty=True))
+    with pytest.raises(ModelError, match="only a cyclegan has"):
+        predict_folder(pix2pix, mrs, tmp_path / "cts", settings=QaSettings(save_cycle_error=True))
+    assert not (tmp_path / "cts").exists()
 
 
 # -- models ----------------------------------------------------------------------------------------------------------

@@ -21,10 +21,12 @@ from synthct.imaging.axial import axial_grid, on_axial_grid
 from synthct.imaging.geometry import Grid
 from synthct.imaging.head_mask import volume_litres
 from synthct.inference import Predictor
+from synthct.inference.ensemble import NetworkOutput
 from synthct.planning.plan import MrWindow, Plan
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
 
 GRID = make_grid((34, 42, 42), (6, 6, 6))
+ROOMY = make_grid((38, 48, 44), (6, 6, 6))  # nothing of the head touches a border but the neck
 OBLIQUE = make_grid((41, 51, 33), (5.1, 4.9, 7.3), "SRP", (15, -10, 20), (310.7, -420.3, 999.9))
 
 
@@ -88,10 +90,11 @@ def test_an_sct_on_an_axial_grid_is_sampled_once_from_the_slices_at_the_same_poi
     def field(grid: Grid) -> np.ndarray:
         return smooth_hu(points_mm(grid) - np.reshape(centre, (3, 1, 1, 1)))
 
-    def perfect_network(stack: SliceStack) -> np.ndarray:
-        return (field(Grid.from_plain(stack.info["grid"])) + 600) / 1000 - 1  # the window is [-600, 1400] HU
+    def perfect_network(stack: SliceStack, cycle_every: int) -> NetworkOutput:
+        # The window is [-600, 1400] HU.
+        return NetworkOutput((field(Grid.from_plain(stack.info["grid"])) + 600) / 1000 - 1, None, None, np.arange(0))
 
-    monkeypatch.setattr(predictor, "synthesize", perfect_network)
+    monkeypatch.setattr(predictor, "run_networks", perfect_network)
     mr = head_mr(mr_grid, centre_mm=centre)
     sct = predictor.predict(mr, grid=wanted)
     assert Grid.of(sct) == wanted and sct.GetPixelID() == sitk.sitkInt16
@@ -214,22 +217,85 @@ def warnings_of(caplog, mr: sitk.Image, window: MrWindow, **options) -> list[str
 
 def test_an_mr_of_another_scale_is_doubted_where_the_window_is_fixed(caplog):
     fixed = MrWindow("fixed", 0, 1000)  # the brightest tissue has about 900
-    assert not warnings_of(caplog, head_mr(GRID), fixed)
+    assert not warnings_of(caplog, head_mr(ROOMY), fixed)
     for scale in (0.001, 0.4, 3):
-        (told,) = warnings_of(caplog, head_mr(GRID, scale=scale), fixed, name="P.nii")
-        assert told.startswith("P.nii: the MR's intensities reach") and "trained on MRs up to about 1000;" in told
-        assert not warnings_of(caplog, head_mr(GRID, scale=scale), MrWindow("percentile", 0, 99.5))
+        (told,) = warnings_of(caplog, head_mr(ROOMY, scale=scale), fixed, name="P.nii")
+        assert told.startswith("P.nii: The intensity that 99.5 % of the head stay below is ")
+        assert "MRs have 500 to 2000." in told and "trained on MRs up to about 1000:" in told
+        assert not warnings_of(caplog, head_mr(ROOMY, scale=scale), MrWindow("percentile", 0, 99.5))
 
 
 def test_a_head_of_an_implausible_volume_is_doubted(caplog):
-    mr = head_mr(GRID)
+    mr = head_mr(ROOMY)
     mr.SetSpacing([spacing / 2 for spacing in mr.GetSpacing()])
     (told,) = warnings_of(caplog, mr, MrWindow("percentile", 0, 100))
-    assert "the head in it has 0." in told and "heads have 2 to 7.5 l" in told
+    assert "The volume of the head found in the MR is 0." in told and "heads have 2 to 7.5 l" in told
 
 
 def test_a_tight_field_of_view_is_not_doubted(caplog):
-    assert not warnings_of(caplog, head_mr(GRID)[:, :, 15:], MrWindow("percentile", 0, 100))
+    assert not warnings_of(caplog, head_mr(ROOMY)[:, :, 15:], MrWindow("percentile", 0, 100))
+
+
+# -- what a prediction is worth ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grid", [GRID, OBLIQUE], ids=["plain", "oblique"])
+def test_maps_lie_on_the_mrs_grid_and_are_0_outside_the_head(grid):
+    mr = head_mr(grid, centre_mm=(310.7, -420.3, 999.9) if grid is OBLIQUE else (0.0, 0.0, 0.0))
+    prediction = predictor_of((0, 1, 2)).predict_with_qa(mr, cycle_every=1)
+    facts = prediction.qa.measured.output
+    assert facts.n_folds == prediction.qa.n_folds == 3
+    outside = hu_of(prediction.sct) == -1000
+    means = facts.uncertainty_head_hu, facts.cycle_error_head
+    for image, mean in zip((prediction.uncertainty, prediction.cycle_error), means):
+        assert same_geometry(image, mr) and image.GetPixelID() == sitk.sitkFloat32
+        values = sitk.GetArrayFromImage(image)
+        assert not values[outside].any() and (values[~outside] > 0).mean() > 0.5
+        assert values[~outside].mean() == pytest.approx(mean, rel=0.1)
+
+
+def test_a_map_is_interpolated_once_as_the_sct_is(monkeypatch):
+    mr_grid = make_grid((60, 80, 80), (3.3, 3.0, 3.0), "PIR", (12, -9, 7))
+    predictor, wanted = predictor_of((0, 1)), axial_grid(mr_grid)
+
+    def perfect_networks(stack: SliceStack, cycle_every: int) -> NetworkOutput:
+        spread = (smooth_hu(points_mm(Grid.from_plain(stack.info["grid"]))) / 1000).astype(np.float32)
+        return NetworkOutput(np.zeros(spread.shape, np.float32), spread, None, np.arange(0))
+
+    monkeypatch.setattr(predictor, "run_networks", perfect_networks)
+    prediction = predictor.predict_with_qa(head_mr(mr_grid), grid=wanted)
+    assert Grid.of(prediction.uncertainty) == wanted
+    values = sitk.GetArrayFromImage(prediction.uncertainty)
+    head = ndimage.binary_erosion(hu_of(prediction.sct) > -1000, iterations=4)
+    assert np.abs(values - smooth_hu(points_mm(wanted)))[head].mean() < 2  # HU
+
+
+def test_one_fold_has_no_uncertainty_and_the_notes_say_so():
+    prediction = predictor_of().predict_with_qa(head_mr(GRID))
+    assert prediction.uncertainty is None and prediction.cycle_error is None  # one slice in eight makes no map
+    assert prediction.qa.measured.output.cycle_error_head > 0
+    assert any("There is no uncertainty" in note for note in prediction.qa.judgement.notes)
+
+
+def test_folds_are_combined_by_mean_or_median():
+    plan, mr = small_plan(), head_mr(GRID)
+    networks = [tiny_networks(plan, seed) for seed in range(3)]
+    singles = np.stack([hu_of(Predictor(plan, "small", [one], "cpu").predict(mr)) for one in networks])
+    mean = hu_of(Predictor(plan, "small", networks, "cpu").predict(mr))
+    assert np.abs(mean - singles.mean(axis=0)).max() <= 1.5
+    median = hu_of(Predictor(plan, "small", networks, "cpu", combine="median").predict(mr))
+    assert not np.array_equal(mean, median)
+    from_median = [np.abs(one - np.median(singles, axis=0)).mean() for one in (median, mean)]
+    assert from_median[0] < from_median[1] / 2  # not 0: folds are combined before they are interpolated
+    with pytest.raises(ValueError, match="mean, median"):
+        Predictor(plan, "small", networks, "cpu", combine="mode")
+
+
+def test_predict_is_the_sct_of_predict_with_qa():
+    mr = head_mr(GRID)
+    predictor = predictor_of((0, 1))
+    prediction = predictor.predict_with_qa(mr, assess=False)
+    assert np.array_equal(hu_of(predictor.predict(mr)), hu_of(prediction.sct)) and prediction.qa is None
 
 
 def test_the_cycle_gives_a_slice_in_three_kinds():

@@ -8,12 +8,18 @@ from pathlib import Path
 
 from synthct.dataset.raw import CaseFiles
 from synthct.errors import ModelError, TrainingError
+from synthct.evaluation.figures.bland_altman import draw_bland_altman
+from synthct.evaluation.figures.by_patient import draw_by_patient
+from synthct.evaluation.figures.by_tissue import draw_by_tissue
 from synthct.evaluation.figures.figure4 import draw_figure4
 from synthct.evaluation.figures.figure5 import draw_figure5
 from synthct.evaluation.figures.figure6 import draw_figure6
+from synthct.evaluation.figures.joint_histogram import draw_joint_histogram
+from synthct.evaluation.figures.training_curves import draw_training
 from synthct.evaluation.models import TrainedModel
 from synthct.evaluation.sagittal import SagittalSlice
-from synthct.evaluation.score import Row
+from synthct.evaluation.score import PatientScore, Row
+from synthct.evaluation.voxel_histogram import VoxelHistogram
 from synthct.parallel import Progress, quiet, run_cases
 
 log = logging.getLogger("synthct")
@@ -24,6 +30,36 @@ def best_median_worst(mae_hu: Mapping[str, float]) -> tuple[str, ...]:
     ranked = sorted(mae_hu, key=lambda patient: (mae_hu[patient], patient))
     picks = (0, (len(ranked) - 1) // 2, len(ranked) - 1) if ranked else ()
     return tuple(dict.fromkeys(ranked[i] for i in picks))
+
+
+def draw_charts(
+    rows: Mapping[str, Sequence[Row]],
+    scores: Mapping[str, PatientScore],
+    folder: Path,
+    *,
+    models: Sequence[TrainedModel] = (),
+    baselines: Mapping[str, Sequence[Row]] | None = None,
+) -> tuple[Path, ...]:
+    """What is drawn over all patients: by patient, by tissue, joint histogram, Bland-Altman, and training curves.
+
+    Args:
+        rows: of the models, in the order of all charts.
+        scores: by patient, for the histograms.
+        models: those whose training is drawn.
+        baselines: the rows of the trivial sCTs.
+    """
+    histograms = {
+        label: [score.histograms[label] for score in scores.values() if label in score.histograms] for label in rows
+    }
+    totals = {label: VoxelHistogram.total(of_model) for label, of_model in histograms.items()}
+    drawn = [
+        draw_by_patient(rows, folder, baselines=baselines),
+        draw_by_tissue(rows, folder),
+        draw_joint_histogram(totals, {label: len(of_model) for label, of_model in histograms.items()}, folder),
+        draw_bland_altman(totals, folder),
+        *(draw_training(model, folder) for model in models),
+    ]
+    return tuple(path for path in drawn if path is not None)
 
 
 def draw_scores(

@@ -21,9 +21,9 @@ from matplotlib.text import Text
 
 from synthct.files import written_whole
 
-_MM = 1 / 25.4  # inches
-_WIDTH_MM = 180.0  # two columns of a journal
-_DPI = 300
+MM = 1 / 25.4  # inches
+WIDTH_MM = 180.0  # two columns of a journal
+DPI = 300
 _MARGIN_MM, _GAP_MM = 2.0, 2.0
 _TITLE_MM, _PANEL_TITLE_MM = 7.0, 5.0  # room above the panels
 _BAR_GAP_MM, _BAR_MM, _BAR_TEXT_MM = 2.0, 2.0, 8.5  # room below the panels
@@ -84,20 +84,20 @@ def draw_panels(
         ``path``.
     """
     rows_mm, cols_mm = np.multiply(panels[0].image.shape, spacing_mm)
-    panel_width = (_WIDTH_MM - 2 * _MARGIN_MM - (len(panels) - 1) * _GAP_MM) / len(panels)
+    panel_width = (WIDTH_MM - 2 * _MARGIN_MM - (len(panels) - 1) * _GAP_MM) / len(panels)
     panel_height = panel_width * rows_mm / cols_mm
     bottom = (_NOTE_MM if note else 0) + _BAR_TEXT_MM + _BAR_MM + _BAR_GAP_MM
     height = bottom + panel_height + _PANEL_TITLE_MM + _TITLE_MM
 
-    figure = Figure(figsize=(_WIDTH_MM * _MM, height * _MM), dpi=_DPI, facecolor="white")
+    figure = Figure(figsize=(WIDTH_MM * MM, height * MM), dpi=DPI, facecolor="white")
     canvas = FigureCanvasAgg(figure)
 
     def axes_at(left: float, low: float, width: float, tall: float) -> Axes:
-        return figure.add_axes((left / _WIDTH_MM, low / height, width / _WIDTH_MM, tall / height))
+        return figure.add_axes((left / WIDTH_MM, low / height, width / WIDTH_MM, tall / height))
 
     def write(text: str, left: float, low: float, room: float, **style: object) -> None:
-        written = figure.text(left / _WIDTH_MM, low / height, text, **style)
-        _shrink_to(written, room * _MM * _DPI, canvas)
+        written = figure.text(left / WIDTH_MM, low / height, text, **style)
+        _shrink_to(written, room * MM * DPI, canvas)
 
     lefts = [_MARGIN_MM + i * (panel_width + _GAP_MM) for i in range(len(panels))]
     for i, (panel, left) in enumerate(zip(panels, lefts)):
@@ -122,11 +122,11 @@ def draw_panels(
             va="bottom",
         )
     above = bottom + panel_height + _PANEL_TITLE_MM + 1.8
-    write(title, _MARGIN_MM, above, _WIDTH_MM - 2 * _MARGIN_MM, fontsize=9, weight="bold", ha="left", va="bottom")
+    write(title, _MARGIN_MM, above, WIDTH_MM - 2 * _MARGIN_MM, fontsize=9, weight="bold", ha="left", va="bottom")
     if note:
-        write(note, _MARGIN_MM, 1.2, _WIDTH_MM - 2 * _MARGIN_MM, fontsize=6.5, color="0.25", ha="left", va="bottom")
+        write(note, _MARGIN_MM, 1.2, WIDTH_MM - 2 * _MARGIN_MM, fontsize=6.5, color="0.25", ha="left", va="bottom")
     with written_whole(path) as temporary:
-        figure.savefig(temporary, dpi=_DPI, format="png")
+        figure.savefig(temporary, dpi=DPI, format="png")
     return path
 
 

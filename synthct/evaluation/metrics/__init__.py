@@ -1,71 +1,222 @@
-"""The metrics that a patient is scored by, in the order of the tables' columns.
+"""The metrics that a patient is scored by, in the order of the tables' columns, and protocols that choose among them.
 
-A further protocol (such as a challenge's) is a file with its formula and a line in :data:`METRICS`: tables, summary and
-statistics follow.
+A further metric is a file with its formula and a line in :data:`METRICS`: tables, summary and statistics follow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, get_args
 
-import numpy as np
-
+from synthct.errors import DatasetError
+from synthct.evaluation.metrics.bias import mean_error
+from synthct.evaluation.metrics.dice import bone_dice, head_dice
+from synthct.evaluation.metrics.histogram import histogram_distance
 from synthct.evaluation.metrics.mae import mae
-from synthct.evaluation.metrics.psnr import psnr
+from synthct.evaluation.metrics.metric import Metric
+from synthct.evaluation.metrics.psnr import psnr, psnr_synthrad2023
+from synthct.evaluation.metrics.similarity import RANGE_2023_HU, RANGE_2025_HU, ms_ssim, ssim
+from synthct.evaluation.metrics.slice_jumps import slice_discontinuity
+from synthct.evaluation.metrics.tissues import tissue_mae, tissue_mean_error
+from synthct.evaluation.metrics.volume_pair import VolumePair
+from synthct.evaluation.metrics.wepl import wepl_median, wepl_p95
 
-__all__ = ["METRICS", "Metric", "mae", "measure", "psnr"]
+__all__ = ["METRICS", "PROTOCOLS", "Metric", "Protocol", "VolumePair", "measure", "metrics_in", "metrics_of"]
 
+Protocol = Literal["all", "seed", "synthrad2023", "synthrad2025"]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
-@dataclass(frozen=True)
-class Metric:
-    """A column of the tables.
-
-    Attributes:
-        column: its name in the CSV files, ending in the unit or in the protocol.
-        title: its name in sentences.
-        unit: HU or dB.
-        lower_is_better: or higher.
-        compute: (sct, ct, mask) -> float; volumes in HU (z, y, x), mask bool.
-        clip_hu: both CTs are clipped to this range first; ``plan``: to the CT window of the plan.
-        compared: whether models are compared by it (paired t-test).
-    """
-
-    column: str
-    title: str
-    unit: str
-    lower_is_better: bool
-    compute: Callable[[np.ndarray, np.ndarray, np.ndarray], float]
-    clip_hu: tuple[float, float] | Literal["plan"] | None = None
-    compared: bool = False
-
+_SEED, _SR23, _SR25, _OURS = "Wolterink et al. 2017", "SynthRAD2023", "SynthRAD2025", "synthct"
+_MAE, _PSNR = "mean |sCT - CT|", "20 log10(4095 / RMSE)"
+_WEPL = "|WEPL(sCT) - WEPL(CT)| over 36 axial directions and the points of the mask"
+_WEPL_REGION = "points in the mask; densities in the head of each CT"
+_TISSUES = (("air", "air", "CT < -200 HU"), ("soft", "soft tissue", "-200 to 250 HU"), ("bone", "bone", "CT > 250 HU"))
 
 # Unclipped is the main figure. The windowed one is beside it because the seed's RMSE / MAE of about 1.35 suggests that
 # its reference CTs were clipped to the window that its network sees.
 METRICS = (
-    Metric("mae_hu", "MAE", "HU", True, mae, compared=True),
-    Metric("psnr_db", "PSNR", "dB", False, psnr, compared=True),
-    Metric("mae_hu_windowed", "windowed MAE", "HU", True, mae, clip_hu="plan"),
-    Metric("psnr_db_windowed", "windowed PSNR", "dB", False, psnr, clip_hu="plan"),
+    Metric(
+        "mae_hu",
+        "MAE",
+        "HU",
+        True,
+        mae,
+        _MAE,
+        f"{_SEED}, eq. 4",
+        protocols=("seed", "synthrad2023", "synthrad2025"),
+        main=True,
+    ),
+    Metric("psnr_db", "PSNR", "dB", False, psnr, _PSNR, f"{_SEED}, eq. 5", protocols=("seed",), main=True),
+    Metric("mae_hu_windowed", "windowed MAE", "HU", True, mae, _MAE, _SEED, clip_hu="plan", protocols=("seed",)),
+    Metric("psnr_db_windowed", "windowed PSNR", "dB", False, psnr, _PSNR, _SEED, clip_hu="plan", protocols=("seed",)),
+    Metric(
+        "psnr_db_synthrad2023",
+        "PSNR of SynthRAD2023",
+        "dB",
+        False,
+        psnr_synthrad2023,
+        "20 log10(4024 / RMSE)",
+        _SR23,
+        clip_hu=RANGE_2023_HU,
+        protocols=("synthrad2023",),
+    ),
+    Metric(
+        "ssim_synthrad2023",
+        "SSIM of SynthRAD2023",
+        "",
+        False,
+        ssim,
+        "mean of SSIM in windows of 7 x 7 x 7 voxels, -1024 HU outside the mask",
+        f"{_SR23}; Wang et al. 2004",
+        clip_hu=RANGE_2023_HU,
+        region="the mask without the outer 3 voxels of the volume",
+        protocols=("synthrad2023",),
+    ),
+    Metric(
+        "psnr_db_synthrad2025",
+        "PSNR of SynthRAD2025",
+        "dB",
+        False,
+        psnr,
+        _PSNR,
+        _SR25,
+        clip_hu=RANGE_2025_HU,
+        protocols=("synthrad2025",),
+    ),
+    Metric(
+        "ms_ssim_synthrad2025",
+        "MS-SSIM of SynthRAD2025",
+        "",
+        False,
+        ms_ssim,
+        "product over 5 scales of mean (L C S)^w in windows of 7 x 7 x 7 voxels, -1024 HU outside the mask",
+        f"{_SR25}; Wang et al. 2003",
+        clip_hu=RANGE_2025_HU,
+        region="the mask without the outer 3 voxels of the volume, at each scale",
+        protocols=("synthrad2025",),
+    ),
+    Metric("me_hu", "mean error", "HU", None, mean_error, "mean (sCT - CT)", _OURS),
+    *(
+        Metric(
+            f"mae_{name}_hu",
+            f"MAE in {title}",
+            "HU",
+            True,
+            tissue_mae(name),
+            _MAE,
+            _OURS,
+            region=f"{where} in the mask",
+        )
+        for name, title, where in _TISSUES
+    ),
+    *(
+        Metric(
+            f"me_{name}_hu",
+            f"mean error in {title}",
+            "HU",
+            None,
+            tissue_mean_error(name),
+            "mean (sCT - CT)",
+            _OURS,
+            region=f"{where} in the mask",
+        )
+        for name, title, where in _TISSUES
+    ),
+    *(
+        Metric(
+            f"dice_bone_{threshold}",
+            f"bone Dice above {threshold} HU",
+            "",
+            False,
+            bone_dice(threshold),
+            f"2 |A and B| / (|A| + |B|), A: sCT > {threshold} HU, B: CT > {threshold} HU",
+            "Dice 1945",
+        )
+        for threshold in (150, 200, 250)
+    ),
+    Metric(
+        "dice_head",
+        "head Dice",
+        "",
+        False,
+        head_dice,
+        "2 |A and B| / (|A| + |B|), A: head found in the sCT, B: head found in the CT",
+        "Dice 1945",
+        region="where MR and CT are known",
+        needs_heads=True,
+    ),
+    Metric(
+        "histogram_distance_hu",
+        "histogram distance",
+        "HU",
+        True,
+        histogram_distance,
+        "1-Wasserstein: integral |F_sCT - F_CT| dh of the cumulative distributions of HU",
+        "Villani 2009",
+    ),
+    Metric(
+        "slice_discontinuity_percent",
+        "slice discontinuity",
+        "%",
+        None,
+        slice_discontinuity,
+        "jumps between neighbouring slices, sCT over CT, relative to those within slices, less 1",
+        _OURS,
+    ),
+    Metric(
+        "wepl_median_mm",
+        "median WEPL difference",
+        "mm",
+        True,
+        wepl_median,
+        f"median of {_WEPL}",
+        "density table: matRad",
+        region=_WEPL_REGION,
+        needs_heads=True,
+    ),
+    Metric(
+        "wepl_p95_mm",
+        "95th percentile of the WEPL difference",
+        "mm",
+        True,
+        wepl_p95,
+        f"95th percentile of {_WEPL}",
+        "density table: matRad",
+        region=_WEPL_REGION,
+        needs_heads=True,
+    ),
 )
 
 
-def measure(sct: np.ndarray, ct: np.ndarray, mask: np.ndarray, window_hu: tuple[float, float]) -> dict[str, float]:
-    """All metrics of one sCT, keyed by column in the order of :data:`METRICS`.
-
-    Args:
-        sct: synthetic CT in HU (z, y, x).
-        ct: reference CT in HU on the same grid.
-        mask: bool, the voxels that count.
-        window_hu: the plan's CT window.
+def metrics_of(protocol: Protocol) -> tuple[Metric, ...]:
+    """The metrics of a protocol, the seed's always first: figures and the terminal's table show these.
 
     Raises:
-        ValueError: the shapes differ or the mask is empty.
+        DatasetError: there is no such protocol.
     """
-    values = {}
-    for metric in METRICS:
-        clip_hu = window_hu if metric.clip_hu == "plan" else metric.clip_hu
-        pair = (sct, ct) if clip_hu is None else (np.clip(sct, *clip_hu), np.clip(ct, *clip_hu))
-        values[metric.column] = metric.compute(*pair, mask)
+    if protocol not in PROTOCOLS:
+        raise DatasetError(f"'{protocol}' is no protocol; there are {', '.join(PROTOCOLS)}.")
+    if protocol == "all":
+        return METRICS
+    wanted = {"seed", protocol}
+    return tuple(metric for metric in METRICS if wanted & set(metric.protocols))
+
+
+def metrics_in(columns: Sequence[str]) -> tuple[Metric, ...]:
+    """The metrics of these columns, in the order of :data:`METRICS`."""
+    return tuple(metric for metric in METRICS if metric.column in columns)
+
+
+def measure(pair: VolumePair, window_hu: tuple[float, float], metrics: Sequence[Metric] = METRICS) -> dict[str, float]:
+    """The metrics of one sCT, keyed by column in the order of ``metrics``.
+
+    Args:
+        pair: the sCT and its reference.
+        window_hu: the plan's CT window.
+    """
+    values = dict.fromkeys(metric.column for metric in metrics)
+    for clip_hu in dict.fromkeys(metric.range_hu(window_hu) for metric in metrics):  # one clipped pair at a time
+        clipped = pair if clip_hu is None else pair.clipped(*clip_hu)
+        of_range = [metric for metric in metrics if metric.range_hu(window_hu) == clip_hu]
+        values |= {metric.column: metric.compute(clipped) for metric in of_range}
     return values

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from synthct.evaluation.metrics.masked import masked_difference
+from synthct.evaluation.metrics.volume_pair import VolumePair
 
 
-def mae(sct: np.ndarray, ct: np.ndarray, mask: np.ndarray) -> float:
+def mae(pair: VolumePair) -> float:
     """Mean absolute error in HU, 0 for equal images (Wolterink et al. 2017, eq. 4).
 
-    MAE = 1/N sum_i |CT(i) - sCT(i)|, where i runs over the N voxels of the mask.
-
-    Args:
-        sct: synthetic CT in HU, any shape.
-        ct: reference CT in HU, same shape.
-        mask: bool, same shape.
-
-    Raises:
-        ValueError: the shapes differ or the mask is empty.
+    MAE = 1/N sum_i |sCT(i) - CT(i)|, where i runs over the N voxels of the mask.
     """
-    return float(np.abs(masked_difference(sct, ct, mask)).mean())
+    return float(np.abs(pair.difference()).mean())

@@ -1,0 +1,114 @@
+"""All metrics of one patient: time and memory, and the two slow ones beside a plain way.
+
+    python -m benchmarks.metrics                    the seed's own voxels, 183 x 288 x 288
+    python -m benchmarks.metrics --voxel_scale 2
+
+Textbook: SSIM as scikit-image computes it over the whole volume; WEPL by turning the densities of both CTs and the mask
+with SciPy once a direction, at the same 2 mm. The error is the difference of the results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+from skimage.metrics import structural_similarity
+
+from benchmarks.rounds import Measured, compare, peak_memory_gib, show
+from synthct.dataset.phantom import make_phantom_patient
+from synthct.evaluation.metrics import VolumePair, measure
+from synthct.evaluation.metrics.similarity import ssim
+from synthct.evaluation.metrics.wepl import N_DIRECTIONS, STEP_MM, density, wepl_median
+from synthct.evaluation.score import Candidate, Reference, score_patient
+from synthct.imaging.geometry import Grid, reorient, resample
+from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
+from synthct.imaging.io import write_image
+
+WINDOW_HU = (-600.0, 1400.0)
+
+
+def make_pair(voxel_scale: float) -> tuple[VolumePair, sitk.Image, sitk.Image, sitk.Image]:
+    """A phantom and an sCT of it with noise, less contrast and a bias; with MR, CT and sCT as images."""
+    patient = make_phantom_patient(0, voxel_scale=voxel_scale)
+    grid = Grid.of(patient.mr)
+    on_grid = resample(patient.ct, grid, outside=-1000)
+    head = sitk.GetArrayFromImage(head_mask_from_ct(on_grid)).astype(bool)
+    mask = head & sitk.GetArrayFromImage(head_mask_from_mr(patient.mr)).astype(bool)
+    ct = sitk.GetArrayFromImage(on_grid)
+    noise = np.random.default_rng(0).normal(20, 30, ct.shape)
+    sct = np.where(mask, 0.95 * ct + noise, -1000).astype(np.float32)
+    return VolumePair(sct, ct, mask, grid, 2, mask, head), patient.mr, patient.ct, grid.place(sct)
+
+
+def again(pair: VolumePair) -> VolumePair:
+    """The same pair, of which nothing is known yet."""
+    return VolumePair(pair.sct, pair.ct, pair.mask, pair.grid, pair.slice_axis, pair.sct_head, pair.ct_head)
+
+
+def textbook_ssim(pair: VolumePair) -> float:
+    """Over the whole volume, then the mean in the mask."""
+    x, y = (np.where(pair.mask, np.clip(image, -1024, 3000) + 1024, 0) for image in (pair.ct, pair.sct))
+    _, full = structural_similarity(x, y, data_range=4024, full=True)
+    inner = (slice(3, -3),) * 3
+    return float(full[inner][pair.mask[inner]].mean())
+
+
+def textbook_wepl(pair: VolumePair) -> float:
+    """Both densities and the mask at 2 mm, turned once a direction; the median."""
+    heads = (pair.sct_head | pair.mask, pair.ct_head | pair.mask)
+    dense = [density(np.where(head, image, -1000)) for head, image in zip(heads, (pair.sct, pair.ct))]
+    upright = Grid.of(reorient(pair.grid.place(pair.mask.astype(np.uint8)), "LPS"))  # axial planes last
+    size = np.ceil(np.multiply(upright.size_xyz, upright.spacing_mm_xyz) / STEP_MM).astype(int)
+    raster = Grid(tuple(map(int, size)), (STEP_MM,) * 3, upright.origin_mm, upright.direction)
+    images = (*dense, pair.mask.astype(np.float32))
+    *dense, mask = (sitk.GetArrayFromImage(resample(pair.grid.place(image), raster)) for image in images)
+    found = []
+    for degrees in np.arange(N_DIRECTIONS) * 360 / N_DIRECTIONS:
+        sct, ct, inside = (ndimage.rotate(one, degrees, (1, 2), order=1) for one in (*dense, mask))
+        along = STEP_MM * (np.cumsum(sct, axis=2) - sct / 2 - np.cumsum(ct, axis=2) + ct / 2)
+        found.append(np.abs(along[inside > 0.5]))
+    return float(np.median(np.concatenate(found)))
+
+
+def main() -> None:
+    """Print times, memory and the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--voxel_scale", type=float, default=1.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    pair, mr, ct, sct = make_pair(arguments.voxel_scale)
+    size = " x ".join(map(str, pair.ct.shape[::-1]))
+    with tempfile.TemporaryDirectory() as temporary:
+        paths = [Path(temporary) / f"{name}.nii.gz" for name in ("mr", "ct", "sct")]
+        for path, image in zip(paths, (mr, ct, sct)):
+            write_image(sitk.Cast(image, sitk.sitkInt16), path)
+        reference = Reference("benchmark", paths[1], paths[0])
+        for protocol in ("all", "seed"):
+            started = time.perf_counter()
+            score_patient(reference, {"model": Candidate(paths[2])}, WINDOW_HU, protocol)
+            print(f"{size}, protocol {protocol}, file to file with head masks: {time.perf_counter() - started:.1f} s")
+    started = time.perf_counter()
+    memory = peak_memory_gib(lambda: measure(again(pair), WINDOW_HU))
+    print(f"{size}, all metrics alone: {time.perf_counter() - started:.1f} s, peak memory {memory:.2f} GiB\n")
+    lines: list[Measured] = []
+    for name, textbook, product in (("SSIM", textbook_ssim, ssim), ("WEPL", textbook_wepl, wepl_median)):
+        error = f"{abs(textbook(pair) - product(again(pair))):.2g}{' mm' if name == 'WEPL' else ''}"
+        lines.append(
+            compare(
+                f"{name}, {size}",
+                lambda textbook=textbook: textbook(pair),
+                lambda product=product: product(again(pair)),
+                rounds=arguments.rounds,
+                error=error,
+            )
+        )
+    show(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Put the page together from its parts: results, figures, viewer, patients, and how to repeat it."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from string import Template
+
+from synthct import __version__
+from synthct.evaluation.models import TrainedModel
+from synthct.evaluation.report import provenance, tables
+from synthct.evaluation.report.parts import page_part
+from synthct.evaluation.report.pictures import figures_section
+from synthct.evaluation.report.qa import WORDS, Verdict
+from synthct.evaluation.report.viewer_data import Volumes, within
+from synthct.evaluation.report.viewer_section import viewer_section
+from synthct.evaluation.score import Row
+from synthct.evaluation.statistics import Comparison, Summary
+from synthct.files import write_text
+
+log = logging.getLogger("synthct")
+
+REPORT_NAME = "report.html"
+MOST_CHARACTERS = 29_000_000  # of the page: below 30 MB in whichever way a megabyte is counted
+_FRAME_CHARACTERS = 200_000  # scripts, style, the controls of the viewer
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """What the page says.
+
+    Attributes:
+        title: of the page.
+        rows: the scored patients by model.
+        summaries: of the models and the trivial baselines.
+        comparisons: between models.
+        warnings: a sentence each.
+        figures: PNG files.
+        window_hu: the plan's CT window, the viewer's first.
+        volumes: of the patients that the viewer shows if they fit, most interesting first.
+        reasons: why each of them was chosen, by patient.
+        models: the trained models; none where two folders were compared.
+        verdicts: of quality assurance, by (model, patient).
+        commands: that make the page again, a line each.
+    """
+
+    title: str
+    rows: Mapping[str, Sequence[Row]]
+    summaries: Sequence[Summary]
+    comparisons: Sequence[Comparison]
+    warnings: Sequence[str]
+    figures: Sequence[Path]
+    window_hu: tuple[float, float]
+    volumes: Sequence[Volumes]
+    reasons: Mapping[str, str]
+    models: Sequence[TrainedModel]
+    commands: Sequence[str]
+    verdicts: Mapping[tuple[str, str], Verdict] = field(default_factory=dict)
+
+
+def write_report(folder: Path, content: ReportContent, *, date: datetime.date | None = None) -> Path:
+    """Write ``report.html``.
+
+    Args:
+        folder: of the evaluation.
+        date: of the report; today by default.
+
+    Returns:
+        The page's path.
+    """
+    results, figures, made = _results(content), figures_section(content.figures), _made(content)
+    rows = tables.patient_table(content.rows, content.verdicts, _viewable(content.volumes))
+    room = MOST_CHARACTERS - _FRAME_CHARACTERS - sum(map(len, (results, rows, figures, made)))
+    shown = within(content.volumes, room)
+    sections = {
+        "Results": results,
+        "Patients": tables.patient_table(content.rows, content.verdicts, _viewable(shown)),
+        "Viewer": viewer_section(content.rows, shown, content.reasons, content.window_hu) if shown else "",
+        "Figures": figures,
+        "How it was made": made,
+    }
+    sections = {name: inner for name, inner in sections.items() if inner}
+    page = Template(page_part("page.html")).substitute(
+        title=escape(content.title),
+        css=page_part("page.css"),
+        lead=_lead(content, date or datetime.date.today()),
+        contents=" ".join(f'<a href="#{_anchor(name)}">{name}</a>' for name in sections),
+        sections="\n".join(_section(name, inner) for name, inner in sections.items()),
+        script="".join(map(page_part, ("tables.js", "viewer_slice.js", "viewer.js"))),
+    )
+    path = Path(folder) / REPORT_NAME
+    write_text(page, path)
+    if len(page.encode("utf-8")) > MOST_CHARACTERS:
+        log.warning(f"{path} is larger than {MOST_CHARACTERS / 1e6:.0f} MB; a browser may be slow to open it.")
+    return path
+
+
+def _viewable(volumes: Sequence[Volumes]) -> set[tuple[str, str]]:
+    return {(label, one.patient) for one in volumes for label in one.scts}
+
+
+def _anchor(name: str) -> str:
+    return name.lower().replace(" ", "-")
+
+
+def _section(name: str, inner: str) -> str:
+    anchor = _anchor(name)
+    return (
+        f'<section id="{anchor}" aria-labelledby="{anchor}-title">\n<h2 id="{anchor}-title">{name}</h2>\n'
+        f"{inner}\n</section>"
+    )
+
+
+def _lead(content: ReportContent, date: datetime.date) -> str:
+    n = len({row.patient for of_model in content.rows.values() for row in of_model})
+    masks = {row.mask for of_model in content.rows.values() for row in of_model}
+    words = {
+        "ct_and_mr": "the head found in both CT and MR",
+        "ct": "the head found in the reference CT",
+        "given": "the given head mask",
+    }
+    inside = " or ".join(words[mask] for mask in sorted(masks))
+    parts = [
+        f"<p><strong>{n} patient{'s' * (n != 1)}, {len(content.rows)} model{'s' * (len(content.rows) != 1)}"
+        f"</strong>: {escape(', '.join(content.rows))}. Compared inside {inside}, where the CT is known, on the grid "
+        "of the sCT.</p>",
+        f'<p class="quiet">Written on {date.isoformat()} by synthct {escape(__version__)}. The page is whole in '
+        "itself: it needs no network, and can be copied and sent. Not for clinical use.</p>",
+    ]
+    return "\n".join(parts)
+
+
+def _results(content: ReportContent) -> str:
+    parts = []
+    if content.warnings:
+        items = "\n".join(f"<li>{escape(one)}</li>" for one in content.warnings)
+        parts.append(f'<ul class="warnings" aria-label="Warnings">\n{items}\n</ul>')
+    if content.verdicts:
+        given = [verdict.word for verdict in content.verdicts.values()]
+        counted = ", ".join(f'<span class="{word}">{given.count(word)} {word}</span>' for word in WORDS)
+        parts.append(f"<p>Quality assurance of {len(given)} sCTs: {counted} (reasons in the table of patients).</p>")
+    parts.append(tables.summary_table(content.summaries))
+    parts.append(f"<h3>Comparisons</h3>\n{tables.comparisons_in_words(content.comparisons)}")
+    parts.append(tables.other_metrics(content.summaries))
+    parts.append(tables.metric_notes(content.rows))
+    return "\n".join(parts)
+
+
+def _made(content: ReportContent) -> str:
+    commands = escape("\n".join(content.commands))
+    parts = [
+        f"<h3>How to repeat it</h3>\n<pre>{commands}</pre>",
+        f"<h3>Versions</h3>\n{provenance.definition_list(provenance.versions())}",
+    ]
+    if content.models:
+        plans = provenance.plan_section(content.models)
+        parts.append(f"<details open><summary>Plans</summary>\n{plans}\n</details>")
+        parts.append(
+            '<p class="quiet">The whole plan, with the reason of each value, is plans.json of each model folder.</p>'
+        )
+    return "\n".join(parts)

@@ -1,0 +1,68 @@
+"""Gather what the page shows beyond the tables and figures: volumes of some patients, and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from synthct.evaluation.models import TrainedModel
+from synthct.evaluation.report.build import ReportContent, write_report
+from synthct.evaluation.report.qa import read_verdicts
+from synthct.evaluation.report.viewer_data import choose_patients, read_volumes
+from synthct.evaluation.score import Candidate, Reference, Row
+from synthct.evaluation.scored_set import ScoredSet
+from synthct.parallel import Progress, quiet, run_cases
+
+MOST_VIEWED = 8  # patients; about as many as fit, and each is read again
+
+
+def report_evaluation(
+    folder: Path,
+    title: str,
+    sets: Sequence[ScoredSet],
+    *,
+    warnings: Sequence[str],
+    figures: Sequence[Path],
+    window_hu: tuple[float, float],
+    commands: Sequence[str],
+    models: Sequence[TrainedModel] = (),
+    workers: int = 1,
+    progress: Progress = quiet,
+) -> Path:
+    """Write ``report.html`` of an evaluation to ``folder``.
+
+    Args:
+        sets: everything that was scored, the set that the figures show first; rows of a test set say so.
+        commands: that make the page again, a line each.
+
+    See :class:`ReportContent` for the others.
+    """
+    rows: dict[str, Sequence[Row]] = {}
+    references: dict[str, Reference] = {}
+    candidates: dict[str, dict[str, Candidate]] = {}
+    for one in sets:
+        names = {summary.model: summary.labelled().model for summary in one.summaries}
+        rows |= {names[label]: of_label for label, of_label in one.of_models.items()}
+        for patient in one.scores.keys() - references.keys():  # a name in two sets is looked at in the first
+            references[patient] = one.references[patient]
+            candidates[patient] = {
+                names[label]: candidate for label, candidate in one.candidates[patient].items() if label in one.labels
+            }
+    reasons = choose_patients(rows, MOST_VIEWED)
+    jobs = {patient: (references[patient], candidates[patient]) for patient in reasons}
+    volumes = run_cases(read_volumes, jobs, workers=workers, progress=progress, describe="Viewer")
+    content = ReportContent(
+        title=title,
+        rows=rows,
+        summaries=[summary.labelled() for one in sets for summary in one.summaries],
+        comparisons=[comparison for one in sets for comparison in one.comparisons],
+        warnings=warnings,
+        figures=figures,
+        window_hu=window_hu,
+        volumes=list(volumes.values()),
+        reasons=reasons,
+        models=models,
+        commands=commands,
+        verdicts=read_verdicts(candidates, list(rows)),
+    )
+    return write_report(folder, content)

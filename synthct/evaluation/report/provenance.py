@@ -1,0 +1,125 @@
+"""Where the numbers come from: versions, the plan of each model, and the commands that make them again."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from synthct import __version__
+from synthct.evaluation.models import TrainedModel
+from synthct.planning.plan import Plan
+from synthct.training.log import TrainingLog
+
+_PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "scikit-image", "matplotlib")
+_ALL_EPOCHS = 10**9
+
+
+def versions() -> dict[str, str]:
+    """Of synthct, Python and what computed the numbers."""
+    found = {"synthct": __version__, "Python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found | {"system": f"{platform.system()} on {platform.machine()}"}
+
+
+def commands_of_models(dataset_name: str, models: Sequence[TrainedModel]) -> list[str]:
+    """What was run from the raw dataset to this page, with the options that the plans and folders still tell."""
+    number = str(int(match[1])) if (match := re.match(r"Dataset(\d{3})_", dataset_name)) else dataset_name
+    plans = {model.label: Plan.load(model.folder / "plans.json") for model in models}
+    preparations, trainings, predictions = [], [], []
+    for model in models:
+        plan = plans[model.label]
+        planner = "" if plan.planner == "default" else f" -p {plan.planner}"
+        register = "" if plan.register == "off" else f" --register {plan.register}"
+        preparations.append(f"synthct_plan_and_preprocess -d {number} -c {model.configuration}{planner}{register}")
+        trainer = model.trainer.removesuffix("_disjoint")
+        disjoint = " --disjoint" if trainer != model.trainer else ""
+        trainings += [
+            f"synthct_train {number} {trainer} {fold} -c {model.configuration}{_epochs(model, fold, plan)}{disjoint}"
+            for fold in _trained_folds(model)
+        ]
+        if model.tested:
+            predictions.append(f"synthct_predict -d {number} -tr {model.trainer} -c {model.configuration} --test_set")
+    return [*dict.fromkeys(preparations), *trainings, *predictions, f"synthct_evaluate -d {number}"]
+
+
+def plan_section(models: Sequence[TrainedModel]) -> str:
+    """A definition list a model: what its plan decided."""
+    parts = []
+    for model in models:
+        plan = Plan.load(model.folder / "plans.json")
+        facts = "".join(
+            f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in _facts(model, plan).items()
+        )
+        parts.append(f"<h3>{escape(model.label)}</h3>\n<dl>{facts}</dl>")
+    return "\n".join(parts)
+
+
+def definition_list(facts: Mapping[str, str]) -> str:
+    """Names and values, escaped."""
+    return (
+        "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items()) + "</dl>"
+    )
+
+
+def _facts(model: TrainedModel, plan: Plan) -> dict[str, str]:
+    one = plan.configuration(model.configuration)
+    preparation, network, training = one.preprocessing, one.network, one.training
+    mm = " x ".join(f"{value:.3g}" for value in preparation.spacing_mm)
+    rows, cols = preparation.slice_size
+    low, high = preparation.ct_window_hu
+    windows = ", ".join(
+        f"{name}: {window.low:g} to {window.high:g} ({'scanner units' if window.kind == 'fixed' else 'percentiles'})"
+        for name, window in zip(plan.channel_names, preparation.mr_windows)
+    )
+    of_patients = [held_out.fold for held_out in model.held_out.values()]
+    counts = {fold: of_patients.count(fold) for fold in sorted(set(of_patients))}
+    folds = [f"fold {fold}: {n} patient{'s' * (n != 1)}" for fold, n in counts.items()]
+    return {
+        "model folder": model.folder.name,
+        "planner": f"{plan.planner}, of synthct {plan.synthct_version}",
+        "registration of CT to MR": plan.register,
+        "slices": f"{preparation.slice_plane}, {rows} x {cols} pixels; volumes at {mm} mm (slices, rows, columns)",
+        "CT window": f"{low:g} to {high:g} HU in {preparation.grey_levels} grey levels",
+        "MR window": windows,
+        "generator": f"{network.base_channels} channels, {network.n_blocks} residual blocks",
+        "training": f"{training.epochs_constant} + {training.epochs_decay} epochs planned, "
+        f"batch {training.batch_size}, learning rate {training.learning_rate:g}, seed {training.seed}",
+        "trained": "; ".join(_trained(model, fold) for fold in _trained_folds(model)),
+        "held-out patients": f"{', '.join(folds) or 'none'}; {plan.n_folds} folds planned",
+        "test patients": str(len(model.tested) or "none"),
+    }
+
+
+def _trained_folds(model: TrainedModel) -> list[int]:
+    """Numbers of the folds that have a log of their training or have held somebody out."""
+    logged = [re.fullmatch(r"fold_(\d+)", path.parent.name) for path in model.folder.glob("fold_*/training_log.csv")]
+    of_patients = {one.fold for one in model.held_out.values() if one.fold is not None}
+    return sorted({int(match[1]) for match in logged if match} | of_patients)
+
+
+def _log(model: TrainedModel, fold: int) -> TrainingLog:
+    log = TrainingLog(Path(model.folder) / f"fold_{fold}" / "training_log.csv")
+    log.read(_ALL_EPOCHS)
+    return log
+
+
+def _trained(model: TrainedModel, fold: int) -> str:
+    rows = _log(model, fold).rows
+    if not rows:
+        return f"fold {fold}: no log"
+    minutes = sum(float(row.get("seconds") or 0) for row in rows) / 60
+    return f"fold {fold}: {rows[-1]['epoch']} epochs, {rows[-1]['step']} steps, {minutes:.0f} min"
+
+
+def _epochs(model: TrainedModel, fold: int, plan: Plan) -> str:
+    rows = _log(model, fold).rows
+    planned = plan.configuration(model.configuration).training.epochs
+    return f" --epochs {rows[-1]['epoch']}" if rows and int(rows[-1]["epoch"]) != planned else ""

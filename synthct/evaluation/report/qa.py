@@ -1,0 +1,65 @@
+"""What quality assurance said of the predicted patients, from the files beside the sCTs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from synthct.errors import ModelError
+from synthct.evaluation.score import Candidate
+from synthct.files import read_json
+from synthct.imaging.io import image_name
+
+log = logging.getLogger("synthct")
+
+WORDS = ("pass", "check", "fail")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of one sCT: ``pass``, ``check`` or ``fail``, and why."""
+
+    word: str
+    reasons: tuple[str, ...]
+
+
+def read_verdicts(
+    candidates: Mapping[str, Mapping[str, Candidate]], labels: Sequence[str]
+) -> dict[tuple[str, str], Verdict]:
+    """By (model, patient), of those sCTs that have one; a file that is none of ours is left out with a warning.
+
+    Args:
+        candidates: by patient and model label.
+        labels: of the models that count.
+    """
+    verdicts: dict[tuple[str, str], Verdict] = {}
+    for patient, of_patient in candidates.items():
+        for label in labels:
+            sct = of_patient[label].sct if label in of_patient else None
+            path = _qa_file(sct) if isinstance(sct, Path) else None
+            verdict = None if path is None else _read(path)
+            if verdict is not None:
+                verdicts[label, patient] = verdict
+    return verdicts
+
+
+def _qa_file(sct: Path) -> Path | None:
+    """In the folder ``qa`` among predictions, in ``validation_qa`` beside the held-out ones of a training."""
+    name = f"{image_name(sct)}.json"
+    places = (sct.parent / "qa" / name, sct.parent.with_name(f"{sct.parent.name}_qa") / name)
+    return next((path for path in places if path.is_file()), None)
+
+
+def _read(path: Path) -> Verdict | None:
+    try:
+        found = read_json(path, ModelError)
+    except ModelError as fault:
+        log.warning(f"The report does without a verdict of quality assurance: {fault}")
+        return None
+    word = found.get("verdict") if isinstance(found, dict) else None
+    if word not in WORDS:
+        log.warning(f"{path} holds no verdict of quality assurance ({', '.join(WORDS)}); the report does without it.")
+        return None
+    return Verdict(word, tuple(str(reason) for reason in found.get("reasons") or ()))

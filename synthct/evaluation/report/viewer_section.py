@@ -1,0 +1,98 @@
+"""The part of the page that shows images: controls, an index in JSON, and the volumes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from string import Template
+
+import matplotlib
+import numpy as np
+
+from synthct.evaluation.report.parts import page_part
+from synthct.evaluation.report.viewer_data import SPACING_MM, STEP_HU, Volumes
+from synthct.evaluation.score import Row
+
+# Perceptually uniform; the diverging one is Moreland's.
+_COLOURS = {"signed": "coolwarm", "absolute": "magma"}
+_WINDOWS = (("bone", -450, 1050), ("soft tissue", -160, 240), ("brain", 0, 80), ("full", -1000, 2000))
+
+
+def viewer_section(
+    rows: Mapping[str, Sequence[Row]],
+    shown: Sequence[Volumes],
+    reasons: Mapping[str, str],
+    window_hu: tuple[float, float],
+) -> str:
+    """The section with its controls, and the volumes as scripts that are not run.
+
+    Args:
+        rows: the scored patients by model.
+        shown: whose volumes are in the page (at least one), the first on opening, with the sCT that is worst.
+        reasons: why each was chosen, by patient.
+        window_hu: the plan's CT window, the first of the presets.
+    """
+    low, high = window_hu
+    row_of = {(label, row.patient): row for label, of_model in rows.items() for row in of_model}
+    patients = []
+    for one in shown:
+        models = [{"label": label, "scores": _scores(row_of[label, one.patient])} for label in one.scts]
+        patients.append(
+            {
+                "patient": one.patient,
+                "why": reasons[one.patient],
+                "shape": one.shape,
+                "mr_range": one.mr_range,
+                "models": models,
+                "worst": max(one.scts, key=lambda label: row_of[label, one.patient].metrics["mae_hu"]),
+            }
+        )
+    index = {
+        "step_hu": STEP_HU,
+        "spacing_mm": SPACING_MM,
+        "windows": [[f"wide ({low:g} to {high:g})", low, high]]
+        + [[f"{name} ({of_low} to {of_high})", of_low, of_high] for name, of_low, of_high in _WINDOWS],
+        "colours": {name: _lookup_table(colours) for name, colours in _COLOURS.items()},
+        "patients": patients,
+    }
+    scripts = [f'<script type="application/json" id="viewer-data">{_json(index)}</script>']
+    for i, one in enumerate(shown):
+        volumes = {"mr": one.mr, "ct": one.ct, "labels": one.labels}
+        volumes |= {f"sct-{k}": sct for k, sct in enumerate(one.scts.values())}
+        scripts += [
+            f'<script type="text/plain" id="volume-{i}-{name}">{volume}</script>'
+            for name, volume in volumes.items()
+            if volume is not None
+        ]
+    which = _which(len(shown), len({row.patient for of_model in rows.values() for row in of_model}))
+    return Template(page_part("viewer.html")).substitute(which=which, data="\n".join(scripts))
+
+
+def _which(shown: int, patients: int) -> str:
+    if shown == patients:
+        who = "The patient" if patients == 1 else f"All {patients} patients"
+    else:
+        who = (
+            f"{shown} of {patients} patients (by MAE the worst, median and best of each model, then the next worst, as "
+            "many as the page has room for)"
+        )
+    return (
+        f"{who}, resampled to {SPACING_MM:g} mm along the body axes and rounded to {STEP_HU} HU. The numbers in the "
+        "tables are of the full images."
+    )
+
+
+def _scores(row: Row) -> str:
+    return f"MAE {row.metrics['mae_hu']:.1f} HU, PSNR {row.metrics['psnr_db']:.1f} dB"
+
+
+def _lookup_table(name: str) -> str:
+    """256 colours as bytes (256, 3) in base64."""
+    colours = matplotlib.colormaps[name](np.arange(256), bytes=True)[:, :3]
+    return base64.b64encode(np.ascontiguousarray(colours).tobytes()).decode("ascii")
+
+
+def _json(value: object) -> str:
+    """JSON that cannot end the script element that it stands in."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")

@@ -1,0 +1,136 @@
+"""The patients of one set, scored with every model: a cross-validation's held-out patients, a test set, two folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from synthct.dataset.raw import CaseFiles
+from synthct.evaluation import baseline
+from synthct.evaluation.metrics import Protocol
+from synthct.evaluation.models import TrainedModel
+from synthct.evaluation.score import Candidate, PatientScore, PatientSet, Reference, Row, score_patient
+from synthct.evaluation.statistics import Comparison, Summary, compare_models, summarise
+from synthct.parallel import Progress, quiet, run_cases
+from synthct.planning.plan import Plan
+
+
+@dataclass(frozen=True)
+class ScoredSet:
+    """Everything measured on one set of patients.
+
+    Attributes:
+        patients: which set.
+        references: by patient.
+        candidates: by patient and label.
+        scores: by patient.
+        rows: the scored patients by label, trained models first, then the trivial baselines.
+        labels: of the trained models.
+        summaries: in the order of ``rows``.
+        comparisons: between every two trained models.
+    """
+
+    patients: PatientSet
+    references: dict[str, Reference]
+    candidates: dict[str, dict[str, Candidate]]
+    scores: dict[str, PatientScore]
+    rows: dict[str, tuple[Row, ...]]
+    labels: tuple[str, ...]
+    summaries: tuple[Summary, ...]
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def of_models(self) -> dict[str, tuple[Row, ...]]:
+        """The rows without those of the trivial baselines."""
+        return {label: self.rows[label] for label in self.labels}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know before trusting the numbers, a sentence each."""
+        of_patients = (warning for score in self.scores.values() for warning in score.warnings)
+        return (*of_patients, *baseline.useless_models(self.rows, self.candidates, self.labels))
+
+
+def score_models(
+    patients: PatientSet,
+    cases: Mapping[str, CaseFiles],
+    models: Sequence[TrainedModel],
+    window_hu: tuple[float, float],
+    protocol: Protocol,
+    *,
+    workers: int = 1,
+    progress: Progress = quiet,
+) -> ScoredSet | None:
+    """Score every model on the patients of a set whom it did not train on, beside the trivial baselines.
+
+    Args:
+        patients: ``cross_validation`` or ``test``.
+        cases: of this set, those with an MR and a CT that are aligned.
+        models: those without a prediction in this set are passed over.
+
+    Returns:
+        None where no model has predicted a patient of this set.
+    """
+    models = [model for model in models if not cases.keys().isdisjoint(model.predictions(patients))]
+    if not models:
+        return None
+    candidates: dict[str, dict[str, Candidate]] = {patient: {} for patient in cases}
+    for model in models:
+        predictions = model.predictions(patients)
+        preprocessing = Plan.load(model.folder / "plans.json").configuration(model.configuration).preprocessing
+        for patient in cases.keys() & predictions.keys():
+            one = predictions[patient]
+            candidates[patient][model.label] = Candidate(one.sct, one.fold, preprocessing.slice_plane)
+    baseline.add_baselines(candidates, models, patients)
+    references = {p: Reference(p, case.ct, case.mr[0], case.mask, case.registration) for p, case in cases.items()}
+    labels = [model.label for model in models]
+    return score_set(
+        patients,
+        references,
+        candidates,
+        labels,
+        window_hu,
+        protocol,
+        baselines=baseline.LABELS,
+        workers=workers,
+        progress=progress,
+    )
+
+
+def score_set(
+    patients: PatientSet,
+    references: dict[str, Reference],
+    candidates: dict[str, dict[str, Candidate]],
+    labels: Sequence[str],
+    window_hu: tuple[float, float],
+    protocol: Protocol,
+    *,
+    baselines: Sequence[str] = (),
+    workers: int = 1,
+    progress: Progress = quiet,
+) -> ScoredSet:
+    """Score all candidates; patients without any are passed over.
+
+    Args:
+        labels: of the models, each with at least one candidate.
+        baselines: further labels, which are not compared.
+    """
+    jobs = {
+        patient: (references[patient], of_patient, window_hu, protocol)
+        for patient, of_patient in candidates.items()
+        if of_patient
+    }
+    describe = "Scoring the test set" if patients == "test" else "Scoring"
+    scores = run_cases(score_patient, jobs, workers=workers, progress=progress, describe=describe)
+    rows = {label: tuple(s.rows[label] for s in scores.values() if label in s.rows) for label in (*labels, *baselines)}
+    rows = {label: of_label for label, of_label in rows.items() if of_label}
+    return ScoredSet(
+        patients,
+        references,
+        candidates,
+        scores,
+        rows,
+        tuple(labels),
+        tuple(summarise(label, of_label, patients) for label, of_label in rows.items()),
+        compare_models({label: rows[label] for label in labels}, patients),
+    )
