@@ -1,6 +1,6 @@
 """What the quality assurance of predictions tells from good MRs, and how often it doubts good ones.
 
-python -m benchmarks.quality_assurance MODEL_FOLDER [MODEL_FOLDER ...]
+python -m benchmarks.quality_assurance MODEL_FOLDER -np 2
 
 The model must be trained on head phantoms (synthct_make_example) of the same --voxel_scale. New phantoms of another
 seed are made; some are spoilt in one way each. The table says how many of each kind pass, are to be checked, and fail,
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -32,7 +33,7 @@ from synthct.dataset.phantom.patient import PhantomPatient, make_phantom_patient
 from synthct.dataset.phantom.sequences import FLAIR, PROTON_DENSITY, T1_INVERSION, T2
 from synthct.errors import SynthctError
 from synthct.inference import Predictor
-from synthct.inference.qa.report import QaReport
+from synthct.parallel import run_cases
 
 CONTRASTS = {
     "T2-weighted": T2,
@@ -62,65 +63,64 @@ SPOILT: dict[str, Callable[[PhantomPatient, int], sitk.Image]] = {
 GOOD = "good"
 
 
-class Tally:
-    """Verdicts of one model by kind of input."""
+Seen = tuple[str, str, list[str]]  # kind of MR, verdict, names of the checks that are no pass
 
-    def __init__(self) -> None:
-        self.verdicts: dict[str, Counter[str]] = {}
-        self.checks: dict[str, Counter[str]] = {}
 
-    def add(self, kind: str, qa: QaReport | None) -> None:
-        """Count one prediction; None: it was refused."""
-        self.verdicts.setdefault(kind, Counter())["refused" if qa is None else qa.verdict] += 1
-        counted = self.checks.setdefault(kind, Counter())
-        if qa is not None:
-            counted.update(one.name for one in qa.judgement.checks if one.verdict != "pass")
-            counted.update(["head mask"] if any("Look at the image" in reason for reason in qa.reasons) else [])
+def predict_patient(index: int, model: Path, spoilt: bool, good: bool, options: dict[str, float]) -> list[Seen]:
+    """All MRs of one phantom through one model."""
+    predictor, patient = _load(model), make_phantom_patient(index, **options)
+    mrs: dict[str, Callable[[], sitk.Image]] = {GOOD: lambda: patient.mr} if good else {}
+    if spoilt:
+        for kind, contrast in CONTRASTS.items():
+            mrs[kind] = lambda contrast=contrast: make_phantom_patient(index, contrast=contrast, **options).mr
+        for kind, spoil in SPOILT.items():
+            mrs[kind] = lambda spoil=spoil: spoil(patient, index)
+    return [(kind, *_verdict(predictor, make())) for kind, make in mrs.items()]
 
-    def rows(self) -> list[str]:
-        """A table in Markdown."""
-        rows = ["| MR | n | pass | check | fail | told by (of n) |", "|---|---|---|---|---|---|"]
-        for kind, verdicts in self.verdicts.items():
-            counts = [verdicts[one] for one in ("pass", "check", "fail")]
-            counts[2] += verdicts["refused"]
-            told = ", ".join(f"{name} {n}" for name, n in self.checks[kind].most_common(4))
-            rows.append(f"| {kind} | {sum(counts)} | {' | '.join(map(str, counts))} | {told} |")
-        return rows
+
+def _verdict(predictor: Predictor, mr: sitk.Image) -> tuple[str, list[str]]:
+    try:
+        qa = predictor.predict_with_qa(mr).qa
+    except SynthctError:
+        return "fail", ["refused"]
+    told = [one.name for one in qa.judgement.checks if one.verdict != "pass"]
+    return qa.verdict, told + ["head mask"] * any("Look at the image and" in reason for reason in qa.reasons)
+
+
+@lru_cache(maxsize=1)
+def _load(model: Path) -> Predictor:
+    return Predictor.from_model_folder(model)
+
+
+def table(seen: list[Seen]) -> list[str]:
+    """In Markdown, a row a kind of MR."""
+    rows = ["| MR | n | pass | check | fail | told by |", "|---|---|---|---|---|---|"]
+    for kind in dict.fromkeys(kind for kind, _, _ in seen):
+        verdicts = Counter(verdict for one, verdict, _ in seen if one == kind)
+        told = Counter(name for one, _, names in seen if one == kind for name in names)
+        counts = " | ".join(str(verdicts[one]) for one in ("pass", "check", "fail"))
+        most = ", ".join(f"{name} {n}" for name, n in told.most_common(4))
+        rows.append(f"| {kind} | {verdicts.total()} | {counts} | {most} |")
+    return rows
 
 
 def main() -> None:
-    """Print a table a model."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL_FOLDER")
+    parser.add_argument("model", type=Path, metavar="MODEL_FOLDER")
     parser.add_argument("--good", type=int, default=16, help="new good phantoms (default: %(default)s)")
     parser.add_argument("--spoilt", type=int, default=6, help="phantoms spoilt in each way (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the population; the training's is 0 by default")
     parser.add_argument("--voxel_scale", type=float, default=1.5)
+    parser.add_argument("-np", dest="workers", type=int, default=1)
     arguments = parser.parse_args()
-    predictors = {folder.name: Predictor.from_model_folder(folder) for folder in arguments.models}
-    tallies = {name: Tally() for name in predictors}
-
-    def predict(kind: str, mr: sitk.Image) -> None:
-        for name, predictor in predictors.items():
-            try:
-                qa = predictor.predict_with_qa(mr).qa
-            except SynthctError:
-                qa = None
-            tallies[name].add(kind, qa)
-
     options = {"seed": arguments.seed, "voxel_scale": arguments.voxel_scale}
-    for index in tqdm(range(max(arguments.good, arguments.spoilt)), desc="Phantoms"):
-        patient = make_phantom_patient(index, **options)
-        if index < arguments.good:
-            predict(GOOD, patient.mr)
-        if index < arguments.spoilt:
-            for kind, contrast in CONTRASTS.items():
-                predict(kind, make_phantom_patient(index, contrast=contrast, **options).mr)
-            for kind, spoil in SPOILT.items():
-                predict(kind, spoil(patient, index))
-    for name, tally in tallies.items():
-        print(f"\n{name}\n")
-        print("\n".join(tally.rows()))
+    tasks = {
+        str(i): (i, arguments.model, i < arguments.spoilt, i < arguments.good, options)
+        for i in range(max(arguments.good, arguments.spoilt))
+    }
+    seen = run_cases(predict_patient, tasks, workers=arguments.workers, progress=tqdm, describe="Phantoms")
+    print("\n".join(table([one for of_patient in seen.values() for one in of_patient])))
 
 
 if __name__ == "__main__":

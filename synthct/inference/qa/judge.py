@@ -14,7 +14,7 @@ from synthct.inference.qa.input_checks import (
 from synthct.inference.qa.measure import Measurements
 from synthct.inference.qa.output_checks import certainty_checks, hu_checks
 from synthct.inference.qa.reference import QA_REFERENCE, Reference
-from synthct.inference.qa.shape_checks import flag_reasons, orientation_check
+from synthct.inference.qa.shape_checks import flag_reasons, orientation_checks
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import MrWindow
 
@@ -58,8 +58,7 @@ def judge(
         checks = absolute_checks(mr, windows)
     if known:
         checks += reference_checks(mr, known)
-        if turned := orientation_check(mr, known):
-            checks.append(turned)
+        checks += orientation_checks(mr, known)
     if output is not None:
         checks += hu_checks(output, records) + certainty_checks(output, records)
     flags = flag_reasons(mr, known)
@@ -77,6 +76,10 @@ def _notes(
     notes = []
     if not has_fingerprint:
         notes.append("The model has no dataset_fingerprint.json: geometry and intensities were not compared.")
+    if reference is not None and "orientation_margin" not in made:
+        notes.append(
+            "How the head lies, front to back and head to foot, was not judged: its side view or the others' differ."
+        )
     if reference is None:
         notes.append(
             f"The model folder has no {QA_REFERENCE}: orientation, contrast, noise and the sCT were not judged. "

@@ -66,6 +66,25 @@ def test_a_turned_head_is_named(side):
     assert "The head seems to be flipped" in reason and "check the orientation in the file" in reason
 
 
+def test_a_side_view_like_no_other_is_to_be_checked_but_no_orientation_is_guessed():
+    judged = verdict_on(measurements(mr_facts(silhouette=((150, 0, 0), (0, 150, 0), (0, 0, 150)))))
+    assert judged.verdict == "check" and "side view to other patients', whichever way" in judged.reasons[0]
+    assert any("How the head lies, front to back and head to foot, was not judged" in note for note in judged.notes)
+
+
+def test_where_the_others_lie_either_way_the_orientation_is_not_judged():
+    patients = reference_of(12).patients
+    turned = tuple(reversed(SIDE))
+    mixed = {
+        name: replace(one, mr=replace(one.mr, silhouette=turned)) if i % 2 else one
+        for i, (name, one) in enumerate(patients.items())
+    }
+    for side in (SIDE, turned):
+        judged = verdict_on(measurements(mr_facts(silhouette=side)), Reference(patients=mixed))
+        assert "orientation_margin" not in [one.name for one in judged.checks]
+        assert any("was not judged" in note for note in judged.notes)
+
+
 def test_less_noise_a_larger_field_of_view_and_a_smaller_error_are_no_fault():
     better = mr_facts(channel_facts(noise=0.001, background=0.0, shading=1.0), field_of_view_mm=(400.0, 400.0, 400.0))
     assert verdict_on(measurements(better, cycle_error_head=1.0)).verdict == "pass"
