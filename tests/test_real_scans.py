@@ -138,7 +138,7 @@ def test_doubts_are_those_that_one_sees_on_the_pictures():
     assert {name: mask_flags(scan_and_head(name)[1]) for name in SCAN_FILES} == {
         "MNE": (),  # defaced, with a neck cut low
         "SAG": (),
-        "SEG3D": (cut.format("right, left, front and upper borders"),),
+        "SEG3D": (cut.format("right, left and front borders"),),
         "RIRE": (cut.format("upper border"),),
         "UNC": (),
     }

@@ -11,7 +11,8 @@ from synthct.imaging.morphology import dilated, eroded, large_components, piece_
 PLAUSIBLE_VOLUME_L = (2.0, 7.5)  # an adult or child's head with some or much neck
 COARSE_MM = 3.0  # voxels in which shapes are judged
 HEAD_HEIGHT_MM = 160.0  # below the vertex: what is cut or lopsided further down may be neck and shoulders
-CUT_AREA_CM2 = 6.0  # of skin at a border; less is the tip of the nose or an ear
+CUT_AREA_CM2 = 6.0  # of the head at a border; less is the tip of the nose or an ear
+CUT_VERTEX_CM2 = 25.0  # at the upper border: 4 mm of the vertex; a thermoplastic mask on it is 3 mm thick
 PIECE_ML = 10.0  # the least that counts as a piece
 MIRROR_DICE = 0.90  # heads reach 0.96
 PLATE_MM = (14.0, 90.0, 25.0)  # thinner, longer and wider than this: a couch, a board or the wall of a holder
@@ -87,7 +88,8 @@ def _cut_borders(mask: sitk.Image) -> list[str]:
     for axis, names in enumerate(BORDERS):
         pixel_cm2 = np.prod(spacing) / spacing[axis] / 100.0
         for name, place in zip(names, (0, -1)):
-            if name and head.take(place, axis=2 - axis).sum() * pixel_cm2 > CUT_AREA_CM2:
+            least_cm2 = CUT_VERTEX_CM2 if name == "upper" else CUT_AREA_CM2
+            if name and head.take(place, axis=2 - axis).sum() * pixel_cm2 > least_cm2:
                 cut.append(name)
     return cut
 
