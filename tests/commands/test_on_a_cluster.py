@@ -69,7 +69,7 @@ def test_warnings_of_the_workers_are_told(checkout, scheduler, capsys):
     grid = make_grid((34, 42, 42), (4, 4, 4))
     write_image(head_mr(grid, size=0.6), checkout / "mrs" / "P.nii.gz")
     assert predict.main(["-i", "mrs", "-o", "cts", "-device", "cpu", "--scheduler", scheduler]) == 0
-    assert f"Warning: {checkout / 'mrs' / 'P.nii.gz'}: the head in it has" in capsys.readouterr().err
+    assert "Warning: P: fail. The volume of the head found in the MR is" in capsys.readouterr().err
 
 
 def test_an_mr_that_cannot_be_used_is_told_by_file(checkout, scheduler, refused):
