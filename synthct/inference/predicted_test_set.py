@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +82,7 @@ def predict_test_set(
     for leftover in folder.glob("*") if folder.is_dir() else ():
         if leftover.is_file():
             leftover.unlink()  # of an earlier model
+    shutil.rmtree(folder / "qa", ignore_errors=True)
     keys = {fold: _content_key(Path(model_folder) / f"fold_{fold}" / checkpoint) for fold in folds}
     written = []
     for patient, case in progress(cases.items(), total=len(cases), desc="Test patients", unit="case"):

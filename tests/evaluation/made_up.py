@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.imaging.io import write_image
 from synthct.inference.predicted_test_set import predict_test_set
+from synthct.inference.prediction import Prediction
 from synthct.planning.fingerprint import CaseFacts, Fingerprint, VolumeFacts
 from synthct.planning.plan import Configuration, MrWindow, NetworkPlan, Plan, PreprocessingPlan, TrainingPlan
 
@@ -88,8 +89,8 @@ def make_tested(model: Path, errors_hu: dict[str, float], *, folds: tuple[int | 
     """Predictions of test patients in a model folder, off by ``errors_hu``, as ``predict_test_set`` leaves them."""
 
     class Predicted:
-        def predict(self, mrs, **_):
-            return image(head_ct(40.0 + errors.pop(0)))
+        def predict_with_qa(self, mrs, **_):
+            return Prediction(image(head_ct(40.0 + errors.pop(0))), None, None, None)
 
         model_hash = "0" * 12
 
