@@ -1,4 +1,4 @@
-# make quickstart   everything from nothing to the table of results, on head phantoms, in about ten minutes
+# make quickstart   everything from nothing to the table of results, on head phantoms, in about twelve minutes
 # make test         the whole test suite
 # make lint         what the style check says
 # make benchmark    the product beside textbook variants of the same work
