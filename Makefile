@@ -1,5 +1,6 @@
 # make quickstart   everything from nothing to the table of results, on head phantoms, in about twelve minutes
-# make test         the whole test suite
+# make test         the test suite, within ten minutes on two cores
+# make test-long    the test suite and its long variants: many kills, many random examples
 # make lint         what the style check says
 # make benchmark    the product beside textbook variants of the same work
 
@@ -15,7 +16,7 @@ quickstart: export synthct_raw := $(CURDIR)/synthct_raw
 quickstart: export synthct_preprocessed := $(CURDIR)/synthct_preprocessed
 quickstart: export synthct_results := $(CURDIR)/synthct_results
 
-.PHONY: quickstart test lint benchmark install install-test clean-example
+.PHONY: quickstart test test-long lint benchmark install install-test clean-example
 
 quickstart: install
 	test -f $(EXAMPLE)/dataset.json || $(BIN)/synthct_make_example --train 12 --test 2 --voxel_scale 1.5
@@ -27,6 +28,9 @@ quickstart: install
 
 test: install-test
 	$(BIN)/python -m pytest -n 2
+
+test-long: install-test
+	$(BIN)/python -m pytest -n 2 -m "long or not long"
 
 lint: install-test
 	$(BIN)/ruff check .

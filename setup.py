@@ -34,8 +34,14 @@ setup(
         "pillow>=10",
         "pydicom>=3.0",
         "tqdm>=4.66",
+        "safetensors>=0.4.5",
+        "filelock>=3.13",
     ],
-    extras_require={"cluster": cluster, "test": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.6", *cluster]},
+    extras_require={
+        "cluster": cluster,
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6", *cluster],
+        "fuzz": ["atheris>=2.3"],
+    },
     entry_points={
         "console_scripts": [
             f"synthct_{command} = synthct.commands.{module}:main" for command, module in modules.items()
