@@ -1,0 +1,25 @@
+"""Every bad input of the catalogue: exit status 2, one sentence with file and remedy, nothing written or changed."""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+
+import pytest
+from catalogue import CATALOGUE, Bad
+
+
+@pytest.mark.parametrize("bad", CATALOGUE, ids=[bad.name for bad in CATALOGUE])
+def test_bad_input_is_told_and_nothing_is_written(bad: Bad, place, capsys):
+    bad.spoil(place)
+    before = place.contents()
+    capsys.readouterr()
+    module, *arguments = shlex.split(bad.command)
+    status = importlib.import_module(f"synthct.commands.{module}").main(arguments)
+    command, told = "synthct_" + module.removesuffix("_data"), capsys.readouterr()
+    _, said, sentence = told.err.partition(f"{command}: ")
+    print(sentence)
+    assert status == 2 and said, told.err
+    assert "Traceback" not in told.err and sentence.endswith(".\n")
+    assert bad.names in sentence and bad.remedy in sentence
+    assert place.contents() == before
