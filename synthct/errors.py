@@ -34,8 +34,8 @@ class TrainingError(SynthctError):
 
 
 _REMEDIES = {
-    errno.ENOSPC: "free space on the disk and run the command again",
-    errno.EDQUOT: "free space, since your quota of the disk is used up, and run the command again",
+    errno.ENOSPC: "free space on the disk, and run the command again",
+    errno.EDQUOT: "your quota of the disk is used up: free space, and run the command again",
     errno.EFBIG: "free space, or raise the limit on the size of files (ulimit -f), and run the command again",
     errno.EACCES: "change its permissions, or choose another folder",
     errno.EPERM: "change its permissions, or choose another folder",
