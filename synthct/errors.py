@@ -1,5 +1,9 @@
 """The one family of errors that a user can mend. The message says what is wrong, in which file, and how to mend it."""
 
+from __future__ import annotations
+
+import errno
+
 
 class SynthctError(Exception):
     """Base of every error that a user can mend; commands print it as one sentence and exit with status 2."""
@@ -27,3 +31,21 @@ class ModelError(SynthctError):
 
 class TrainingError(SynthctError):
     """A training cannot start or go on."""
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free space on the disk, and run the command again",
+    errno.EDQUOT: "your quota of the disk is used up: free space, and run the command again",
+    errno.EFBIG: "free space, or raise the limit on the size of files (ulimit -f), and run the command again",
+    errno.EACCES: "change its permissions, or choose another folder",
+    errno.EPERM: "change its permissions, or choose another folder",
+    errno.EROFS: "choose a folder on another disk, since this one can only be read",
+}
+
+
+def os_error_sentence(fault: OSError) -> str:
+    """What the system refused, for which file, and how to mend it."""
+    # Of a file that is moved into its place, the place is what the user knows.
+    path = fault.filename2 or fault.filename or "A file"
+    remedy = _REMEDIES.get(fault.errno)
+    return f"{path}: {fault.strerror or fault}{f'; {remedy}' if remedy else ''}."

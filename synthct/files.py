@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import json
 import os
@@ -15,7 +16,7 @@ from typing import Any
 
 from synthct.errors import SynthctError
 
-_PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial\..+")  # what written_whole calls its temporary files
+_PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial\.(.+)")  # what written_whole calls its temporary files
 
 
 @contextmanager
@@ -23,6 +24,9 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path``; on success move it into place, on failure remove it.
 
     The temporary name starts with a dot and keeps the ending, because image writers choose the format by it.
+
+    Raises:
+        OSError: naming ``path``, such as that the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,6 +36,10 @@ def written_whole(path: Path) -> Iterator[Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())  # else a power cut could leave the new name with an empty file
         os.replace(temporary, path)
+    except OSError as fault:
+        if fault.filename in (None, str(temporary), temporary):  # none where a full disk refused a part of it
+            fault.filename, fault.filename2 = str(path), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -41,22 +49,27 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
     """Yield an empty temporary folder beside ``folder``; on success it takes its place, on failure it is removed.
 
     What a killed process left of an earlier attempt at the same folder is removed first.
+
+    Raises:
+        OSError: naming ``folder`` or the file in it that could not be written.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.parent.glob(f".*.partial.{glob.escape(folder.name)}"):
-        if _PARTIAL.fullmatch(leftover.name):
-            shutil.rmtree(leftover, ignore_errors=True)
+    remove_leftovers(folder.parent, of=glob.escape(folder.name))
     temporary, former = (folder.with_name(f".{uuid.uuid4().hex[:8]}.partial.{folder.name}") for _ in range(2))
     temporary.mkdir()
     try:
         yield temporary
-        for path in temporary.iterdir():
+        for path in filter(Path.is_file, temporary.rglob("*")):
             with open(path, "rb+") as file:
                 os.fsync(file.fileno())
         if folder.exists():
             os.replace(folder, former)
         os.replace(temporary, folder)
+    except OSError as fault:
+        named = str(fault.filename or folder)
+        fault.filename, fault.filename2 = named.replace(str(temporary), str(folder)), None
+        raise
     finally:
         if former.exists() and not folder.exists():
             os.replace(former, folder)
@@ -64,11 +77,42 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files that a killed process left in a folder, in which no other process may be writing."""
-    for path in Path(folder).iterdir() if Path(folder).is_dir() else ():
-        if _PARTIAL.fullmatch(path.name) and path.is_file():
-            path.unlink(missing_ok=True)
+@contextmanager
+def temporary_folder_beside(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder in the folder of ``path``, so that what is made in it can be moved there; it goes."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.partial.{path.name}")
+    temporary.mkdir()
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path, *, of: str = "*", deep: bool = False) -> None:
+    """Remove what killed processes left half-written in a folder.
+
+    Args:
+        folder: may be missing; nobody else may be writing into it what ``of`` names.
+        of: pattern of the names of the files and folders that were being written.
+        deep: in its subfolders too, not in theirs.
+    """
+    for path in _listed(folder):
+        if (partial := _PARTIAL.fullmatch(path.name)) and fnmatch.fnmatchcase(partial[1], of):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        elif deep and path.is_dir() and not path.is_symlink():
+            remove_leftovers(path)
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(Path(folder).iterdir())
+    except OSError:  # it is missing, or not for us to see
+        return []
 
 
 def write_text(text: str, path: Path) -> None:

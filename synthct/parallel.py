@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import sys
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, as_completed, wait
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError, Executor, Future, as_completed, wait
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
 from synthct.errors import SynthctError
+from synthct.outcome import Outcome, call_named, outcome_of
+from synthct.worker_processes import in_pools
 
 Result = TypeVar("Result")
 Progress = Callable[..., Iterable[Any]]
@@ -46,6 +47,10 @@ def run_cases(
 ) -> dict[str, Result]:
     """Call ``function(*arguments[case])`` for every case.
 
+    A worker process of ours that is ended from outside, most likely for lack of memory, does not stop the others: what
+    it and its neighbours worked on is done again at the end, a case at a time in one process. A case that ends its
+    worker then, too, is told when all others are done.
+
     Args:
         function: a top-level function (it travels to other processes).
         arguments: a tuple a case.
@@ -58,67 +63,76 @@ def run_cases(
         The results by case, in the order of ``arguments``.
 
     Raises:
-        SynthctError: the error of the first case that failed, as it is, or that its worker was lost; work not yet begun
-            is given up.
+        SynthctError: the error of the first case that failed, as it is, and work not yet begun is given up; or, after
+            all other cases, that some ended their workers.
         RuntimeError: any other failure, naming the case.
     """
     if not arguments:
         return {}
-    if executor is None and workers <= 1:
-        show = progress(arguments.items(), total=len(arguments), desc=describe, unit="case")
-        return {case: _named(function, case, values) for case, values in show}
-    # Spawned, not forked: torch and SimpleITK keep threads, and a fork of a process with threads can hang.
-    pool = executor or ProcessPoolExecutor(
-        min(workers, len(arguments)), multiprocessing.get_context("spawn"), _share_cores, (workers,)
-    )
+    if executor is not None:
+        outcomes = _on_executor(executor, function, arguments)
+    elif workers <= 1:
+        outcomes = (
+            outcome_of(case, lambda case=case: call_named(function, case, arguments[case])) for case in arguments
+        )
+    else:
+        outcomes = in_pools(function, arguments, workers, available_cores())
     results: dict[str, Result] = {}
-    futures: dict[Future[Result], str] = {}
-    try:
-        for case, values in arguments.items():
-            futures[pool.submit(_named, function, case, values)] = case
-        for future in progress(as_completed(futures), total=len(futures), desc=describe, unit="case"):
-            try:
-                results[futures[future]] = future.result()
-                del futures[future]  # a cluster computes again what is still held when its worker is lost
-            except BrokenExecutor:
-                unfinished = ", ".join(case for case in arguments if case not in results)
-                raise SynthctError(
-                    f"A worker process was ended from outside, most likely for lack of memory; use fewer workers "
-                    f"(-np). Not finished: {unfinished}."
-                ) from None
-    except BaseException as fault:
-        if executor is None:
-            _stop(pool)
-            raise
-        lost = _loss(fault, futures, [case for case in arguments if case not in results])
-        for future in futures:  # the executor is not ours to shut down, but this work is
-            future.cancel()
-        if lost is not None:
-            raise lost from None
-        raise
-    if executor is None:
-        pool.shutdown()
+    lost: list[str] = []
+    with closing(outcomes):  # which ends the workers, whatever ended the loop
+        for outcome in progress(outcomes, total=len(arguments), desc=describe, unit="case"):
+            if outcome.lost:
+                lost.append(outcome.case)
+            elif outcome.fault is not None:
+                raise outcome.fault
+            else:
+                results[outcome.case] = outcome.result
+    if lost:
+        raise SynthctError(
+            f"{', '.join(lost)}: the worker process was ended from outside both times that it took up this case, the "
+            "second time alone, most likely for lack of memory; end other programs or use a machine with more memory, "
+            f"and run the command again. The other {len(results)} cases are done."
+        )
     return {case: results[case] for case in arguments}
 
 
-def _named(function: Callable[..., Result], case: str, values: tuple[Any, ...]) -> Result:
+def _on_executor(
+    executor: Executor, function: Callable[..., Any], arguments: Mapping[str, tuple[Any, ...]]
+) -> Iterator[Outcome]:
+    """The outcomes from an executor, which looks itself after workers that it loses."""
+    futures: dict[Future[Any], str] = {}
     try:
-        return function(*values)
-    except SynthctError:
-        raise
-    except Exception as fault:
-        raise RuntimeError(f"{case}: {type(fault).__name__}: {fault}") from fault
+        for case, values in arguments.items():
+            futures[executor.submit(call_named, function, case, values)] = case
+        for future in as_completed(futures):
+            outcome = outcome_of(futures[future], future.result)
+            if outcome.lost or _is_loss(outcome.fault):
+                future.result()
+            del futures[future], future  # a cluster computes again what is still held when its worker is lost
+            yield outcome
+    except BaseException as fault:
+        lost = _loss(fault, futures) if _is_loss(fault) else None
+        for future in futures:  # the executor is not ours to shut down, but this work is
+            future.cancel()
+        if lost is None:
+            raise
+        raise lost from None
 
 
-def _loss(fault: BaseException, futures: Mapping[Future[Any], str], unfinished: list[str]) -> SynthctError | None:
-    """The error where a cluster, and not the work itself, failed; None for any other fault."""
-    if isinstance(fault, CancelledError) or _is_of_dask(fault, "ClosedClientError"):
+def _is_loss(fault: BaseException | None) -> bool:
+    """Whether a cluster, and not the work itself, failed."""
+    return isinstance(fault, CancelledError) or any(
+        _is_of_dask(fault, name) for name in ("ClosedClientError", "KilledWorker")
+    )
+
+
+def _loss(fault: BaseException, futures: Mapping[Future[Any], str]) -> SynthctError:
+    """The error that tells of it."""
+    if not _is_of_dask(fault, "KilledWorker"):
         return SynthctError(
             "The connection to the scheduler was lost, or the work was cancelled there; see the scheduler's log and "
-            f"run the command again. Not finished: {', '.join(unfinished)}."
+            f"run the command again. Not finished: {', '.join(futures.values())}."
         )
-    if not _is_of_dask(fault, "KilledWorker"):
-        return None
     # Work that waited on a worker when it ended is given up with the work that ended it, which was there before.
     wait(futures, timeout=0.5)
     done = {future: case for future, case in futures.items() if future.done() and not future.cancelled()}
@@ -133,25 +147,3 @@ def _loss(fault: BaseException, futures: Mapping[Future[Any], str], unfinished: 
 def _is_of_dask(fault: BaseException | None, name: str) -> bool:
     """Whether it is that error of ``distributed``, which need not be installed."""
     return type(fault).__name__ == name and type(fault).__module__.partition(".")[0] == "distributed"
-
-
-def _stop(pool: Executor) -> None:
-    """Give up waiting work and end the workers at once, so that Ctrl-C returns promptly."""
-    processes = list((getattr(pool, "_processes", None) or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        process.join(timeout=2)
-        process.kill()
-
-
-def _share_cores(workers: int) -> None:
-    """A worker's share of the cores, so that many workers do not each start a thread a core."""
-    import signal
-
-    import SimpleITK as sitk
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that half-written files are removed on the way out
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(max(1, available_cores() // workers))

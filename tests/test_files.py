@@ -43,9 +43,16 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     others = ["checkpoint_latest.pth", ".partial.a", ".0123abcd.partial.", "0123abcd.partial.a", ".mine.partial.a"]
     for name in ours + others:
         (tmp_path / name).write_text("half")
-    (tmp_path / ".0123abcd.partial.folder").mkdir()
+    (tmp_path / ".0123abcd.partial.folder" / "deeper").mkdir(parents=True)
+    (tmp_path / "qa").mkdir()
+    (tmp_path / "qa" / ".0123abcd.partial.P1.json").write_text("half")
+    remove_leftovers(tmp_path, of="c*")
+    assert {path.name for path in tmp_path.iterdir()} >= {ours[1], ".0123abcd.partial.folder"}
     remove_leftovers(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, ".0123abcd.partial.folder"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "qa"])
+    assert list((tmp_path / "qa").iterdir()) != []
+    remove_leftovers(tmp_path, deep=True)
+    assert list((tmp_path / "qa").iterdir()) == []
     with written_whole(tmp_path / "a.txt") as temporary:
         temporary.write_text("half")
         remove_leftovers(tmp_path)

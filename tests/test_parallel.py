@@ -1,14 +1,15 @@
-"""The same work in this process, in a pool or on an executor; failures are told with their case.
-
-Functions of the standard library stand for the work, because they travel to other processes from anywhere.
-"""
+"""The same work in this process, in a pool or on an executor; failures and lost workers are told with their case."""
 
 from __future__ import annotations
 
+import multiprocessing
 import operator
 import os
+import signal
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -40,9 +41,79 @@ def test_an_error_that_the_user_can_mend_comes_as_it_is(tmp_path, workers):
         run_cases(read_json, {"P1": (tmp_path / "P1.json", PlanError)}, workers=workers)
 
 
-def test_a_worker_that_is_ended_from_outside_is_told_and_does_not_hang():
-    with pytest.raises(SynthctError, match=r"lack of memory; use fewer workers .*P1"):
-        run_cases(os._exit, {"P1": (1,), "P2": (1,)}, workers=2)
+def end_worker_at(case: str, fatal: str, folder: Path) -> str:
+    """Leave a file that tells the case, and end the process as the system does it for lack of memory."""
+    (folder / f"{case} {uuid.uuid4().hex}").touch()
+    if case == fatal:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return case
+
+
+def end_worker_once(case: str, fatal: str, folder: Path) -> str:
+    if case == fatal and not (folder / "ended").exists():
+        (folder / "ended").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return case
+
+
+def test_a_case_that_ends_its_worker_is_named_and_the_others_are_done(tmp_path):
+    arguments = {f"P{i}": (f"P{i}", "P2", tmp_path) for i in range(6)}
+    with pytest.raises(SynthctError, match=r"^P2: the worker process was ended .* memory; .*The other 5 cases"):
+        run_cases(end_worker_at, arguments, workers=2)
+    begun = [path.name.split()[0] for path in tmp_path.iterdir()]
+    assert set(begun) == set(arguments)
+    assert begun.count("P2") == 2
+
+
+def test_a_worker_that_is_ended_once_costs_nothing_but_time(tmp_path, caplog):
+    arguments = {f"P{i}": (f"P{i}", "P1", tmp_path) for i in range(4)}
+    results = run_cases(end_worker_once, arguments, workers=2)
+    assert list(results.items()) == [(case, case) for case in arguments]
+    assert "done again at the end, one at a time: " in caplog.text and "P1" in caplog.text
+
+
+def test_where_no_worker_lives_long_enough_for_a_case_it_is_told_at_once():
+    begin = time.monotonic()
+    with pytest.raises(SynthctError, match=r"again and again before a case was done.* Not finished: .*P49"):
+        run_cases(os._exit, {f"P{i}": (1,) for i in range(50)}, workers=2)
+    assert time.monotonic() - begin < 30
+
+
+def test_the_workers_of_a_killed_process_end_at_once(tmp_path):
+    work = {f"P{i}": (60, tmp_path / str(i)) for i in range(4)}
+    parent = multiprocessing.get_context("spawn").Process(
+        target=run_cases, args=(tell_process_and_sleep, work), kwargs={"workers": 2}
+    )
+    parent.start()
+    end = time.monotonic() + 60
+    while len(begun := list(tmp_path.iterdir())) < 2 or not all(path.read_text() for path in begun):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    parent.kill()
+    parent.join()
+    workers = [int(path.read_text()) for path in begun]
+    end = time.monotonic() + 2
+    while any(map(is_alive, workers)):
+        assert time.monotonic() < end, "a worker outlives its parent"
+        time.sleep(0.02)
+
+
+def tell_process_and_sleep(seconds: float, path: Path) -> None:
+    path.write_text(str(os.getpid()))
+    time.sleep(seconds)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_what_the_system_refuses_is_told_with_the_case_and_the_file(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SynthctError, match=r"^P1: .*folder: Is a directory"):
+        run_cases(os.unlink, {"P1": (tmp_path / "folder",)})
 
 
 def test_after_a_failure_waiting_work_is_given_up():

@@ -5,19 +5,25 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
+import signal
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from synthct import __version__
-from synthct.errors import SynthctError
+from synthct import __version__, locks
+from synthct.errors import DatasetError, SynthctError, os_error_sentence
+from synthct.files import remove_leftovers
 from synthct.parallel import available_cores
+from synthct.paths import root_folder
 
-OK, BAD_INPUT, INTERRUPTED = 0, 2, 130
+OK, BUG, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 def make_parser(command: str, summary: str, example: str) -> argparse.ArgumentParser:
@@ -68,6 +74,24 @@ def cluster(
     return cluster_executor(arguments.scheduler, reads=reads, writes=writes)
 
 
+@contextmanager
+def new_dataset(arguments: argparse.Namespace) -> Iterator[Path]:
+    """The raw dataset folder that ``-d`` and ``--name`` name; inside, no other command makes one of that number.
+
+    Raises:
+        DatasetError: the number or the name is none.
+        FolderInUseError: another command makes one.
+    """
+    if arguments.dataset > 999:
+        raise DatasetError(f"Dataset numbers go from 1 to 999, not {arguments.dataset}.")
+    if not re.fullmatch("[A-Za-z0-9_-]+", arguments.name):
+        raise DatasetError(f"--name takes letters, digits, '_' and '-', at least one of them, not '{arguments.name}'.")
+    raw, number = root_folder("synthct_raw"), f"Dataset{arguments.dataset:03d}"
+    with locks.writing(raw / number, arguments.command):
+        remove_leftovers(raw, of=f"{number}_*")
+        yield raw / f"{number}_{arguments.name}"
+
+
 def use_large_pages() -> None:
     """Ask torch, before its first tensor, for pages of 2 MB under large ones; a variable that is set stays as it is.
 
@@ -98,28 +122,72 @@ def positive_number(text: str) -> float:
 def run(
     parser: argparse.ArgumentParser, action: Callable[[argparse.Namespace], None], argv: Sequence[str] | None
 ) -> int:
-    """Parse, act, and turn errors into exit statuses: 2 and one sentence for what the user can mend, 130 for Ctrl-C."""
+    """Parse, act, and turn errors into exit statuses.
+
+    2 and one sentence for what the user can mend, 130 for Ctrl-C and SIGTERM, 1 and two lines for a bug; ``--debug``
+    shows the traceback of an error.
+    """
     arguments = parser.parse_args(argv)
+    arguments.command = parser.prog
     _log_to_terminal()
     try:
-        action(arguments)
-    except SynthctError as fault:
-        if arguments.debug:
-            raise
-        print(f"{parser.prog}: {fault}", file=sys.stderr)
-        return BAD_INPUT
+        with _ended_by_signals() as stopped:
+            try:
+                action(arguments)
+            except Exception as fault:
+                if stopped:  # what an import that is broken off makes of it
+                    raise KeyboardInterrupt from fault
+                raise
     except KeyboardInterrupt:
         print(f"\n{parser.prog}: interrupted.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
-    except OSError as fault:
+    except Exception as fault:
         if arguments.debug:
             raise
-        print(f"{parser.prog}: {fault.filename or 'a file'}: {fault.strerror or fault}.", file=sys.stderr)
-        return BAD_INPUT
+        status, told = _told(fault)
+        print(f"{parser.prog}: {told}", file=sys.stderr)
+        return status
     return OK
+
+
+def _told(fault: Exception) -> tuple[int, str]:
+    """The exit status of an error, and what the user reads of it."""
+    if isinstance(fault, SynthctError):
+        return BAD_INPUT, str(fault)
+    if isinstance(fault, OSError):
+        return BAD_INPUT, os_error_sentence(fault)
+    if isinstance(fault, MemoryError):
+        return BAD_INPUT, "There is not enough memory; end other programs, or use fewer workers (-np)."
+    # A worker's error says its kind itself, after the case.
+    kind = "" if type(fault) is RuntimeError else f"{type(fault).__name__}: "
+    return BUG, (
+        f"{kind}{fault}\nThis is a bug in synthct, not in your data; run the command again with --debug and report "
+        "what it shows."
+    )
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[list[int]]:
+    """Inside, SIGTERM ends the command as Ctrl-C does; yields the signals that came. A second one ends it at once."""
+    came: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        for asked_to_end in before:
+            signal.signal(asked_to_end, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before |= {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def progress_bar(iterable: Iterable[Any], **options: Any) -> Iterable[Any]:

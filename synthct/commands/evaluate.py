@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synthct import locks
 from synthct.commands import console
 from synthct.paths import root_folder
 
@@ -74,8 +75,8 @@ def _run(arguments: argparse.Namespace) -> None:
         if arguments.dataset:
             raise DatasetError("-d does not go with -p and -r; leave it out.")
         output = arguments.output or arguments.predictions / "evaluation"
-        _show(
-            evaluate_folders(
+        with locks.writing(output, arguments.command):
+            evaluation = evaluate_folders(
                 arguments.predictions,
                 arguments.references,
                 output,
@@ -85,7 +86,7 @@ def _run(arguments: argparse.Namespace) -> None:
                 workers=arguments.workers,
                 progress=console.progress_bar,
             )
-        )
+        _show(evaluation)
         return
     if arguments.mrs or arguments.masks or arguments.output:
         raise DatasetError("-i, -m and -o go with -p and -r only.")
@@ -114,14 +115,15 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> None:
         try:
             raw = RawDataset.open(find_dataset_folder(raw_root, folder.name))
             print(raw.name)
-            evaluation = evaluate_dataset(
-                raw,
-                folder,
-                None if preprocessed is None else preprocessed / raw.name,
-                protocol=arguments.protocol,
-                workers=arguments.workers,
-                progress=console.progress_bar,
-            )
+            with locks.writing(folder / "evaluation", arguments.command):
+                evaluation = evaluate_dataset(
+                    raw,
+                    folder,
+                    None if preprocessed is None else preprocessed / raw.name,
+                    protocol=arguments.protocol,
+                    workers=arguments.workers,
+                    progress=console.progress_bar,
+                )
         except (DatasetError, ImageError, ModelError, PlanError) as fault:
             if not scored and folder == folders[-1]:
                 raise  # nothing was scored at all

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import re
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,16 +70,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    with nullcontext() if arguments.list else console.new_dataset(arguments) as folder:
+        _import(arguments, folder)
+
+
+def _import(arguments: argparse.Namespace, folder: Path | None) -> None:
+    """Into ``folder``; None only lists."""
     from synthct.dataset.importers import import_dataset, list_folder
     from synthct.dataset.importers.importing import check_number_is_free
-    from synthct.errors import DatasetError
 
-    if arguments.dataset > 999:
-        raise DatasetError(f"Dataset numbers go from 1 to 999, not {arguments.dataset}.")
-    if not re.fullmatch("[A-Za-z0-9_-]+", arguments.name):
-        raise DatasetError(f"--name takes letters, digits, '_' and '-', at least one of them, not '{arguments.name}'.")
-    folder = root_folder("synthct_raw") / f"Dataset{arguments.dataset:03d}_{arguments.name}"
-    if not arguments.list:
+    if folder is not None:
         check_number_is_free(folder)
     listing = list_folder(
         arguments.input,
@@ -93,13 +93,12 @@ def _run(arguments: argparse.Namespace) -> None:
     )
     if arguments.rename and listing.format != "dicom":
         listing = listing.renamed(arguments.name)
-    if arguments.list:
+    if folder is None:
         _show(listing)
-        if arguments.key_file is not None:
-            _write_key(listing, arguments.key_file, folder)
-        return
     if arguments.key_file is not None:
-        _write_key(listing, arguments.key_file, folder)
+        _write_key(listing, arguments.key_file)
+    if folder is None:
+        return
     for remark in listing.remarks:
         print(remark)
     imported = import_dataset(
@@ -146,12 +145,12 @@ def _show(listing: Listing) -> None:
     )
 
 
-def _write_key(listing: Listing, path: Path, dataset_folder: Path) -> None:
+def _write_key(listing: Listing, path: Path) -> None:
     """A CSV of patients and where they come from, never inside the datasets and never over another file."""
     from synthct.errors import DatasetError
     from synthct.files import write_text
 
-    if dataset_folder.parent.resolve() in path.resolve().parents:
+    if root_folder("synthct_raw").resolve() in path.resolve().parents:
         raise DatasetError(f"{path} lies among the datasets; keep the key, which names patients, somewhere else.")
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 
 from synthct.commands import console
-from synthct.paths import root_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,26 +40,22 @@ def _run(arguments: argparse.Namespace) -> None:
     from synthct.dataset.phantom import make_example_dataset
     from synthct.errors import DatasetError
 
-    if arguments.dataset > 999:
-        raise DatasetError(f"Dataset numbers go from 1 to 999, not {arguments.dataset}.")
     if not 0.5 <= arguments.voxel_scale <= 8 or arguments.misalignment_mm < 0 or arguments.test < 0:
         raise DatasetError("--voxel_scale must lie in 0.5..8, --misalignment_mm and --test must not be negative.")
     if arguments.seed < 0:
         raise DatasetError(f"--seed must not be negative, not {arguments.seed}.")
-    if not re.fullmatch("[A-Za-z0-9_-]+", arguments.name):
-        raise DatasetError(f"--name takes letters, digits, '_' and '-', at least one of them, not '{arguments.name}'.")
-    folder = root_folder("synthct_raw") / f"Dataset{arguments.dataset:03d}_{arguments.name}"
-    cases = make_example_dataset(
-        folder,
-        n_train=arguments.train,
-        n_test=arguments.test,
-        seed=arguments.seed,
-        voxel_scale=arguments.voxel_scale,
-        misalignment_mm=arguments.misalignment_mm,
-        overwrite=arguments.overwrite,
-        workers=arguments.workers,
-        progress=console.progress_bar,
-    )
+    with console.new_dataset(arguments) as folder:
+        cases = make_example_dataset(
+            folder,
+            n_train=arguments.train,
+            n_test=arguments.test,
+            seed=arguments.seed,
+            voxel_scale=arguments.voxel_scale,
+            misalignment_mm=arguments.misalignment_mm,
+            overwrite=arguments.overwrite,
+            workers=arguments.workers,
+            progress=console.progress_bar,
+        )
     print(f"Wrote {len(cases)} patients ({arguments.train} training, {arguments.test} test) to {folder}")
     print(f"Next: synthct_plan_and_preprocess -d {arguments.dataset}")
 

@@ -6,8 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from pathlib import Path
 
+from synthct import locks
 from synthct.commands import console
 from synthct.paths import root_folder
 
@@ -71,18 +73,19 @@ def _plan_and_preprocess(
 
     raw = RawDataset.open(find_dataset_folder(raw_root, dataset))
     folder = (preprocessed_root or raw_root) / raw.name
-    plan = plan_and_preprocess(
-        raw,
-        folder,
-        planner=arguments.planner,
-        register=arguments.register,
-        configurations=arguments.configurations,
-        workers=arguments.workers,
-        executor=executor,
-        clean=arguments.clean,
-        verify_only=arguments.verify_only,
-        progress=console.progress_bar,
-    )
+    with nullcontext() if arguments.verify_only else locks.writing(folder, arguments.command):
+        plan = plan_and_preprocess(
+            raw,
+            folder,
+            planner=arguments.planner,
+            register=arguments.register,
+            configurations=arguments.configurations,
+            workers=arguments.workers,
+            executor=executor,
+            clean=arguments.clean,
+            verify_only=arguments.verify_only,
+            progress=console.progress_bar,
+        )
     if plan is not None:
         number = raw.name[7:10].lstrip("0") or "0"
         print(f"The plan and its reasons are in {folder / 'plans.json'}")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synthct import locks
 from synthct.commands import console
 from synthct.paths import root_folder
 
@@ -123,7 +124,10 @@ def _run(arguments: argparse.Namespace) -> None:
         _predict_test_set(predictor, folder, folds, arguments)
         return
     model = ModelFiles.of(folder, folds, device=arguments.device, **how)
-    with console.cluster(arguments, reads=[arguments.input, folder], writes=[arguments.output]) as executor:
+    with (
+        locks.writing(arguments.output, arguments.command),
+        console.cluster(arguments, reads=[arguments.input, folder], writes=[arguments.output]) as executor,
+    ):
         written = predict_folder(
             predictor,
             arguments.input,
@@ -169,12 +173,13 @@ def _check_what_to_predict(arguments: argparse.Namespace) -> None:
 
 def _predict_test_set(predictor: Predictor, folder: Path, folds: list[str], arguments: argparse.Namespace) -> None:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
-    from synthct.inference.predicted_test_set import predict_test_set
+    from synthct.inference.predicted_test_set import TEST_FOLDER, predict_test_set
 
     raw = RawDataset.open(find_dataset_folder(root_folder("synthct_raw"), predictor.plan.dataset_name))
-    written = predict_test_set(
-        raw, predictor, folder, folds, checkpoint=arguments.checkpoint, progress=console.progress_bar
-    )
+    with locks.writing(folder / TEST_FOLDER, arguments.command):
+        written = predict_test_set(
+            raw, predictor, folder, folds, checkpoint=arguments.checkpoint, progress=console.progress_bar
+        )
     print(f"Wrote {len(written)} synthetic CTs of test patients to {written[0].parent}")
     print(f"Next: synthct_evaluate -d {int(raw.name[7:10])}")
 

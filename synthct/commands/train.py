@@ -6,8 +6,10 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
+from synthct import locks
 from synthct.commands import console
 from synthct.parallel import quiet
 from synthct.paths import root_folder
@@ -61,6 +63,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    with ExitStack() as held:
+        _train(arguments, held)
+
+
+def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
+    """Train and validate a fold; its folder is locked until ``held`` ends, the slices until the training does."""
     from synthct.dataset.raw import find_dataset_folder
     from synthct.errors import ModelError
     from synthct.files import write_json
@@ -78,6 +86,10 @@ def _run(arguments: argparse.Namespace) -> None:
 
     find_trainer(arguments.trainer)  # a wrong name is told before anything else is done
     preprocessed = find_dataset_folder(root_folder("synthct_preprocessed"), arguments.dataset)
+    ranks = Ranks.from_environment()  # the first process speaks for all, and locks for all
+    slices_held = held.enter_context(ExitStack())
+    if ranks.leads and not arguments.val:
+        slices_held.enter_context(locks.reading(preprocessed, arguments.command))
     plan = Plan.load(preprocessed / "plans.json")
     plan.configuration(arguments.configuration)
     patients = Fingerprint.load(preprocessed / "dataset_fingerprint.json").cases
@@ -85,9 +97,8 @@ def _run(arguments: argparse.Namespace) -> None:
     name = model_folder_name(arguments.trainer, arguments.configuration, disjoint=arguments.disjoint)
     model_folder = root_folder("synthct_results") / preprocessed.name / name
     fold_folder = model_folder / f"fold_{arguments.fold}"
-    ranks = Ranks.from_environment()
     device, reason = select_device(arguments.device, ranks.local_rank)
-    if not ranks.leads:  # the first process speaks for all
+    if not ranks.leads:
         logging.getLogger("synthct").setLevel(logging.ERROR)
     say = print if ranks.leads else (lambda *_: None)
 
@@ -109,10 +120,13 @@ def _run(arguments: argparse.Namespace) -> None:
         say(f"Timing {arguments.benchmark_steps} steps of {where}")
         say(measure_steps(*what, steps=arguments.benchmark_steps, **how))
         return
+    if ranks.leads:
+        held.enter_context(locks.writing(fold_folder, arguments.command))
     if not arguments.val:
-        check_one_plan(preprocessed, model_folder, arguments.configuration, arguments.fold)
-        if ranks.leads and not (fold_folder / CHECKPOINT).exists():  # else it still describes the earlier model
-            describe_model(preprocessed, model_folder)
+        with locks.section(model_folder) if ranks.leads else nullcontext():  # other folds may be trained at once
+            check_one_plan(preprocessed, model_folder, arguments.configuration, arguments.fold)
+            if ranks.leads and not (fold_folder / CHECKPOINT).exists():  # else it still describes the earlier model
+                describe_model(preprocessed, model_folder)
         say(f"Training {where}")
         train(
             *what,
@@ -126,7 +140,9 @@ def _run(arguments: argparse.Namespace) -> None:
     if not ranks.leads:
         return
     if not arguments.val:
-        describe_model(preprocessed, model_folder)
+        with locks.section(model_folder):
+            describe_model(preprocessed, model_folder)
+        slices_held.close()
         say(f"Wrote {fold_folder / CHECKPOINT}; progress.png beside it shows how the training went")
     if not (fold_folder / CHECKPOINT).exists():
         raise ModelError(f"{fold_folder} holds no trained model; train it first, without --val.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,15 @@ class RegistrationRecord:
         if status in ("registered", "aligned"):
             with written_whole(transform_path) as temporary:
                 sitk.WriteTransform(self.registration.mr_to_ct(), os.fspath(temporary))
+                if not _holds(temporary, self.registration):  # ITK says nothing of a full disk
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(transform_path))
+
+
+def _holds(path: Path, registration: Registration) -> bool:
+    try:
+        return registration.moves_as(sitk.ReadTransform(os.fspath(path)))
+    except RuntimeError:
+        return False
 
 
 def load_transform(path: Path) -> sitk.Transform:

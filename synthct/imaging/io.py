@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from synthct.errors import ImageError
-from synthct.files import written_whole
-from synthct.imaging.nifti import nifti_flaw
+from synthct.errors import ImageError, os_error_sentence
+from synthct.files import temporary_folder_beside, written_whole
+from synthct.imaging.nifti import ends_early, nifti_flaw
 
 FILE_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
 
@@ -78,21 +79,44 @@ def check_volume(image: sitk.Image, name: str) -> None:
 
 
 def write_image(image: sitk.Image, path: Path) -> None:
-    """Write an image, compressed, whole or not at all (an ``.mhd`` header embeds nothing: its data file stays beside).
+    """Write an image, compressed, whole or not at all.
+
+    An ``.mhd`` header and its data file are moved into place one after the other, the header last: without it the data
+    are no image.
 
     Raises:
-        ImageError: the folder cannot be written to.
+        ImageError: the folder cannot be written to, or the disk is full; an earlier image is as it was.
     """
     path = Path(path)
     try:
-        if path.suffix == ".mhd":  # two files; the header names the data file, so both are written under their names
-            path.parent.mkdir(parents=True, exist_ok=True)
-            sitk.WriteImage(image, os.fspath(path), useCompression=True)
+        if path.suffix == ".mhd":
+            _write_header_and_data(image, path)
             return
         with written_whole(path) as temporary:
             sitk.WriteImage(image, os.fspath(temporary), useCompression=True)
-    except (RuntimeError, OSError) as fault:
-        raise ImageError(f"{path} cannot be written ({_essence(fault)}); check the folder and the disk.") from None
+            if path.name.endswith((".nii", ".nii.gz")) and ends_early(temporary, _n_bytes(image)):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
+    except OSError as fault:
+        raise ImageError(os_error_sentence(fault)) from None
+    except RuntimeError as fault:
+        raise ImageError(
+            f"{path} cannot be written ({_essence(fault)}); make sure that its folder may be written to, and free "
+            "space on the disk."
+        ) from None
+
+
+def _write_header_and_data(image: sitk.Image, path: Path) -> None:
+    """The header names the data file, so both are written under their names, in a folder of their own."""
+    with temporary_folder_beside(path) as temporary:
+        sitk.WriteImage(image, os.fspath(temporary / path.name), useCompression=True)
+        path.unlink(missing_ok=True)  # it must not be taken for the header of other data
+        for part in sorted(temporary.iterdir(), key=lambda part: part.name == path.name):
+            os.replace(part, path.with_name(part.name))
+
+
+def _n_bytes(image: sitk.Image) -> int:
+    """Of all voxels."""
+    return sitk.GetArrayViewFromImage(image).nbytes
 
 
 def _essence(fault: Exception) -> str:

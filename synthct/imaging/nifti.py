@@ -1,4 +1,4 @@
-"""What ITK's NIfTI reader passes over in silence: files that end too early, and voxels that are no numbers."""
+"""What ITK's NIfTI reader and writer pass over in silence: files that end too early, and voxels that are no numbers."""
 
 from __future__ import annotations
 
@@ -51,3 +51,27 @@ def nifti_flaw(path: Path) -> str | None:
     if not_finite:
         return f"holds {not_finite} voxels that are NaN or infinite; replace them by real values"
     return None
+
+
+def ends_early(path: Path, n_bytes: int) -> bool:
+    """Whether a ``.nii`` or ``.nii.gz`` file that ITK has just written without complaint lacks a part of its voxels.
+
+    ITK says nothing of a full disk. The length is that of the file, or the one that a compressed file states in its
+    last four bytes, modulo 2^32 (RFC 1952, ISIZE).
+
+    Args:
+        path: of the file.
+        n_bytes: of all its voxels.
+    """
+    path = Path(path)
+    compressed = path.name.endswith(".gz")
+    try:
+        with (gzip.open if compressed else open)(path, "rb") as file:
+            (start,) = struct.unpack_from("<f", file.read(_HEADER_BYTES), 108)
+        if not compressed:
+            return path.stat().st_size < start + n_bytes
+        with open(path, "rb") as file:
+            file.seek(-4, 2)
+            return struct.unpack("<I", file.read())[0] != (int(start) + n_bytes) % 2**32
+    except (EOFError, OSError, struct.error, zlib.error):
+        return True

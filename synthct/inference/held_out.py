@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from synthct import locks
 from synthct.dataset.images import CaseImages, HeadMasks, head_masks, read_case
 from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.errors import ModelError
@@ -99,8 +100,9 @@ def record_fold(
         of_ct = measure_scans(replace(case, mr=()), plan)[1] if case.ct else None
         record = PatientRecord(fold, measured[patient].mr, of_ct, measured[patient].output)
         records[patient] = _with_uncertainty(record, ensemble, case) if ensemble else record
-    reference = (Reference.load(model_folder) or Reference()).with_fold(fold, records)  # another fold may have ended
-    reference.save(model_folder)
+    with locks.section(model_folder):  # another fold may have ended, or end just now
+        reference = (Reference.load(model_folder) or Reference()).with_fold(fold, records)
+        reference.save(model_folder)
     folder = Path(model_folder) / f"fold_{fold}" / "validation_qa"
     _clear(folder)
     for patient, one in measured.items():

@@ -36,8 +36,8 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
             torch.save(versions | content, temporary)
     except RuntimeError as fault:  # all that torch says of a full disk is "unexpected pos 832 vs 726"
         raise ModelError(
-            f"{path} cannot be written ({_first_line(fault)}), most likely for lack of space; what it held before is "
-            "unharmed."
+            f"{path} cannot be written ({_first_line(fault)}), most likely for lack of space; free space on the "
+            "disk and go on with --continue; what it held before is unharmed."
         ) from fault
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +19,7 @@ from synthct.errors import TrainingError
 from synthct.planning.plan import TrainingPlan
 from synthct.training.sampling import Key, PairedOrder, UnpairedOrder
 from synthct.training.slices import TrainingSlices
+from synthct.worker_processes import end_with_parent
 
 Batch = dict[str, Any]
 
@@ -78,7 +76,7 @@ class SliceLoader(SlimDataLoaderBase):
         self.next_step = self.start_step + thread_id
         for asked_to_stop in (signal.SIGINT, signal.SIGTERM):  # a batch system asks all; the parent decides
             signal.signal(asked_to_stop, signal.SIG_IGN)
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+        end_with_parent()
 
     def generate_train_batch(self) -> Batch:
         """The next batch, or ``{"fault": text}``: an exception would be lost in the worker."""
@@ -180,9 +178,3 @@ def _end(augmenter: MultiThreadedAugmenter) -> None:
     for process in processes:
         process.kill()
     augmenter._queues, augmenter._processes, augmenter.was_initialized = [], [], False
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed has nobody left who would end it."""
-    multiprocessing.parent_process().join()
-    os._exit(1)

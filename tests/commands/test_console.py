@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
@@ -11,8 +12,11 @@ from synthct.commands import console
 from synthct.errors import DatasetError
 
 
-def run(action) -> int:
-    return console.run(console.make_parser("synthct_try", "Try.", "synthct_try"), action, [])
+NO_SPACE = "No space left on device; free space on the disk, and run the command again."
+
+
+def run(action, *options: str) -> int:
+    return console.run(console.make_parser("synthct_try", "Try.", "synthct_try"), action, options)
 
 
 def raising(fault: BaseException):
@@ -31,9 +35,17 @@ def test_success_is_0(capsys):
     ("fault", "status", "told"),
     [
         (DatasetError("A is wrong; mend it."), 2, "synthct_try: A is wrong; mend it.\n"),
-        (OSError(28, "No space left on device", "/data/x"), 2, "synthct_try: /data/x: No space left on device.\n"),
-        (OSError(28, "No space left on device"), 2, "synthct_try: a file: No space left on device.\n"),
-        (OSError("the disk is gone"), 2, "synthct_try: a file: the disk is gone.\n"),
+        (
+            OSError(28, "No space left on device", "/data/x"),
+            2,
+            f"synthct_try: /data/x: {NO_SPACE}\n",
+        ),
+        (
+            OSError(28, "No space left on device"),
+            2,
+            f"synthct_try: A file: {NO_SPACE}\n",
+        ),
+        (OSError("the disk is gone"), 2, "synthct_try: A file: the disk is gone.\n"),
         (KeyboardInterrupt(), 130, "\nsynthct_try: interrupted.\n"),
     ],
 )
@@ -42,10 +54,43 @@ def test_what_the_user_can_mend_is_one_sentence(capsys, fault, status, told):
     assert capsys.readouterr().err == told
 
 
-@pytest.mark.parametrize("fault", [ValueError("a bug"), BrokenProcessPool("a bug")])
-def test_a_bug_is_not_hidden(fault):
-    with pytest.raises(type(fault)):
-        run(raising(fault))
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (ValueError("no such axis"), "ValueError: no such axis"),
+        (BrokenProcessPool("a bug"), "BrokenProcessPool: a bug"),
+        (RuntimeError("P1: KeyError: 'x'"), "P1: KeyError: 'x'"),
+    ],
+)
+def test_a_bug_is_told_as_one_with_status_1_and_how_to_report_it(capsys, fault, told):
+    assert run(raising(fault)) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == f"synthct_try: {told}"
+    assert "bug in synthct" in second and "--debug" in second
+
+
+def test_debug_shows_where_a_bug_is():
+    with pytest.raises(ValueError):
+        console.run(
+            console.make_parser("synthct_try", "Try.", "synthct_try"), raising(ValueError("a bug")), ["--debug"]
+        )
+
+
+def test_what_an_interrupted_import_makes_of_ctrl_c_is_ctrl_c_still(capsys):
+    def action(_) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("half of a module") from None
+
+    assert run(action) == 130
+    assert capsys.readouterr().err == "\nsynthct_try: interrupted.\n"
+
+
+def test_the_signals_mean_afterwards_what_they_meant_before():
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    run(lambda _: None)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 def test_messages_go_to_stdout_and_warnings_to_stderr_with_their_kind(capsys):

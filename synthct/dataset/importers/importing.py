@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +15,7 @@ from synthct.dataset.importers.cases import ImportCase, Listing, Source
 from synthct.dataset.integrity import check_case
 from synthct.dataset.raw import CaseFiles
 from synthct.errors import DatasetError, SynthctError
-from synthct.files import write_json
+from synthct.files import folder_written_whole, remove_leftovers, write_json
 from synthct.imaging.dicom import DicomSeries, read_series
 from synthct.imaging.dicom.stacking import stack_slices
 from synthct.imaging.io import read_image, write_image
@@ -73,12 +70,12 @@ def import_dataset(
         raise DatasetError(f"--test names {', '.join(unknown)}, who are not among the patients; --list shows them.")
     if listing.problems and not skip_bad:
         _refuse(listing.problems)
-    making = dataset_folder.with_name(f".{uuid.uuid4().hex[:8]}.partial.{dataset_folder.name}")
-    try:
+    with folder_written_whole(dataset_folder) as making:
         arguments = {
             case.patient: (case, making, "Ts" if case.patient in test else "Tr", masks) for case in listing.cases
         }
         written = run_cases(_write_case, arguments, workers=workers, progress=progress, describe="Importing")
+        remove_leftovers(making, deep=True)  # of workers that were killed, whose cases others have done again
         problems = dict(listing.problems)
         problems |= {patient: outcome for patient, outcome in written.items() if isinstance(outcome, str)}
         if problems and not skip_bad:
@@ -90,10 +87,7 @@ def import_dataset(
         write_json(_description(listing, dataset_folder), making / "dataset.json")
         provenance = {"format_version": 1, "synthct_version": __version__, "layout": listing.format, "cases": facts}
         write_json(provenance, making / "import.json")
-        check_number_is_free(dataset_folder)  # another import may have taken it meanwhile
-        os.replace(making, dataset_folder)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+        check_number_is_free(dataset_folder)  # another program may have taken it meanwhile
     others = tuple(case.patient for case in listing.cases if case.patient in facts and case.same_frame is False)
     return Imported(dataset_folder, training, tuple(p for p in facts if p in test), tuple(_told(problems)), others)
 

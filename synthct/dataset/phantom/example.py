@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from synthct.dataset.phantom.patient import make_phantom_patient
 from synthct.errors import DatasetError
-from synthct.files import read_json, write_json
+from synthct.files import folder_written_whole, read_json, remove_leftovers, write_json
 from synthct.imaging.io import write_image
 from synthct.parallel import Progress, quiet, run_cases
 
@@ -46,14 +45,9 @@ def make_example_dataset(
     dataset_folder = Path(dataset_folder)
     if n_train < 1 or n_test < 0:
         raise ValueError(f"n_train must be 1 or more and n_test 0 or more, got {n_train} and {n_test}")
-    _make_room(dataset_folder, overwrite)
+    _check_free(dataset_folder, overwrite)
     cases = [f"HEAD_{number:03d}" for number in range(1, n_train + n_test + 1)]
     options = {"seed": seed, "voxel_scale": voxel_scale, "misalignment_mm": misalignment_mm}
-    arguments = {
-        case: (index, case, "Tr" if index < n_train else "Ts", dataset_folder, file_ending, options)
-        for index, case in enumerate(cases)
-    }
-    run_cases(_write_patient, arguments, workers=workers, progress=progress, describe="Making phantoms")
     description = {
         "name": DATASET_NAME,
         "description": "Computer-made paired head MR (T1 gradient echo) and CT with known anatomy; no patient data.",
@@ -61,20 +55,29 @@ def make_example_dataset(
         "channel_names": {"0": "T1"},
         "file_ending": file_ending,
     }
-    write_json(description, dataset_folder / "dataset.json")  # last: it says that the dataset is complete
+    with folder_written_whole(dataset_folder) as making:
+        arguments = {
+            case: (index, case, "Tr" if index < n_train else "Ts", making, file_ending, options)
+            for index, case in enumerate(cases)
+        }
+        run_cases(_write_patient, arguments, workers=workers, progress=progress, describe="Making phantoms")
+        remove_leftovers(making, deep=True)  # of workers that were killed, whose cases others have done again
+        write_json(description, making / "dataset.json")
     return cases
 
 
-def _make_room(dataset_folder: Path, overwrite: bool) -> None:
+def _check_free(dataset_folder: Path, overwrite: bool) -> None:
+    """Whether nothing is there, or only phantoms that may be replaced."""
     description = dataset_folder / "dataset.json"
-    if not description.exists():
+    if not dataset_folder.exists() or (dataset_folder.is_dir() and not any(dataset_folder.iterdir())):
         return
+    if not description.exists():
+        raise DatasetError(f"{dataset_folder} is there already and is no dataset; give another number or name.")
     if not overwrite:
         raise DatasetError(f"{dataset_folder} is there already; give another number or name, or --overwrite.")
     content = read_json(description, DatasetError)
     if not isinstance(content, dict) or content.get("name") != DATASET_NAME:
         raise DatasetError(f"{dataset_folder} holds no head phantoms but other data, which are not overwritten.")
-    shutil.rmtree(dataset_folder)
 
 
 def _write_patient(

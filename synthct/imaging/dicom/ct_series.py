@@ -18,7 +18,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import format_number_as_ds
 
 from synthct import __version__
-from synthct.errors import ImageError
+from synthct.errors import ImageError, os_error_sentence
 from synthct.files import folder_written_whole
 from synthct.imaging.axial import ALONG_BODY, on_axial_grid
 from synthct.imaging.dicom.identity import Identity, identity_of_mr, new_identity, new_uid
@@ -110,7 +110,7 @@ def write_ct_series(
                 _add_slice(series, Grid.of(axial), index, plane)
                 pydicom.dcmwrite(temporary / name, series, enforce_file_format=True)
     except OSError as fault:
-        raise ImageError(f"{folder} cannot be written ({fault.strerror}); check the folder and the disk.") from None
+        raise ImageError(os_error_sentence(fault)) from None
     return [folder / name for name in names]
 
 

@@ -1,0 +1,156 @@
+"""Worker processes of our own: started, ended with their parent, and replaced where one is ended from outside."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import multiprocessing.resource_tracker
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any
+
+from synthct.errors import SynthctError
+from synthct.outcome import Outcome, call_named, outcome_of
+
+log = logging.getLogger("synthct")
+
+MOST_POOLS_WITHOUT_A_RESULT = 3  # that lost a worker: then it is not a case that ends them
+STOP_SECONDS = 2.0  # for workers to remove what they have half written, before they are killed
+
+
+def in_pools(
+    function: Callable[..., Any], arguments: Mapping[str, tuple[Any, ...]], workers: int, cores: int
+) -> Iterator[Outcome]:
+    """Outcomes of ``function(*arguments[case])`` from pools of processes, as they come.
+
+    When a worker is ended from outside, its pool is lost, and another one, of fewer workers, goes on. The cases that
+    were in work then are done again at the end, one at a time; the one that ends its worker again is ``lost``.
+
+    Args:
+        function: a top-level function.
+        arguments: a tuple a case.
+        workers: processes.
+        cores: that they share.
+
+    Raises:
+        SynthctError: workers are lost again and again before a single case is done.
+    """
+    waiting, suspects = deque(arguments), deque[str]()
+    alone, done, pools = False, 0, 0
+    while waiting or suspects:
+        if pools >= MOST_POOLS_WITHOUT_A_RESULT and not done:
+            raise SynthctError(
+                "Worker processes were ended from outside again and again before a case was done, most likely for "
+                "lack of memory; use fewer workers (-np), or end other programs. Not finished: "
+                f"{', '.join([*waiting, *suspects])}."
+            )
+        if not waiting:
+            waiting, suspects, alone, workers = suspects, deque(), True, 1
+        before = len(suspects)
+        for outcome in _in_a_pool(function, arguments, waiting, workers, cores):
+            done += not outcome.lost
+            if outcome.lost and not alone:
+                suspects.append(outcome.case)
+            else:
+                yield outcome
+        if again := list(suspects)[before:]:
+            log.warning(
+                "A worker process was ended from outside, most likely for lack of memory; done again at the end, one "
+                f"at a time: {', '.join(again)}."
+            )
+        pools, workers = pools + 1, max(1, workers // 2)
+
+
+def _in_a_pool(
+    function: Callable[..., Any],
+    arguments: Mapping[str, tuple[Any, ...]],
+    waiting: deque[str],
+    workers: int,
+    cores: int,
+) -> Iterator[Outcome]:
+    """Outcomes of the cases in ``waiting``, which are taken out of it; ends early when a worker was lost."""
+    # Spawned, not forked: torch and SimpleITK keep threads, and a fork of a process with threads can hang.
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(waiting)), spawn, _begin_worker, (max(1, cores // workers),))
+    in_work: dict[Future[Any], str] = {}  # no more than there are workers: these alone can have ended one
+    broken = False
+    try:
+        while in_work or (waiting and not broken):
+            while waiting and not broken and len(in_work) < workers:
+                try:
+                    with _sigint_held_back():
+                        in_work[pool.submit(call_named, function, waiting[0], arguments[waiting[0]])] = waiting[0]
+                except BrokenExecutor:
+                    broken = True
+                else:
+                    waiting.popleft()
+            for future in wait(in_work, return_when=FIRST_COMPLETED).done:
+                outcome = outcome_of(in_work.pop(future), future.result)
+                broken = broken or outcome.lost
+                yield outcome
+    except BaseException:
+        _stop(pool)
+        raise
+    if broken:
+        _stop(pool)
+    else:
+        pool.shutdown()
+
+
+@contextmanager
+def _sigint_held_back() -> Iterator[None]:
+    """A process that is started inside does not see Ctrl-C until it says what it does then; this one sees it later."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    multiprocessing.resource_tracker.ensure_running()  # which would let the signal through when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_worker(threads: int) -> None:
+    """A worker ends with its parent, and has its share of the cores: not each a thread a core."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that half-written files are removed on the way out
+    end_with_parent()
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """Give up waiting work and end the workers at once, so that Ctrl-C returns promptly."""
+    processes = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()
+    end = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        process.join(timeout=max(0.0, end - time.monotonic()))
+        process.kill()
+
+
+def end_with_parent() -> None:
+    """End this worker process when its parent ends, even by SIGKILL: it must not write on beside a second run."""
+    if sys.platform == "linux":
+        import ctypes
+
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    # Elsewhere, and where the parent had ended before that call.
+    threading.Thread(target=_wait_for_the_parents_end, daemon=True).start()
+
+
+def _wait_for_the_parents_end() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
