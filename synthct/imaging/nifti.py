@@ -1,25 +1,77 @@
-"""What ITK's NIfTI reader passes over in silence: files that end too early, and voxels that are no numbers."""
+"""NIfTI files: their headers, checked before ITK sees them, and what ITK passes over in silence.
+
+Formats: nifti1.h and nifti2.h of the NIfTI-1 and NIfTI-2 standards.
+"""
 
 from __future__ import annotations
 
 import gzip
+import math
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
-_HEADER_BYTES = 348
-_FLOATS = {16: "f4", 64: "f8"}  # NIfTI-1's data type codes
+from synthct.imaging.image_header import Declared, HeaderError, check_finite, check_spacing
+
+_FLOATS = {16: "f4", 64: "f8"}  # data type codes
+_BITS = {2: 8, 4: 16, 8: 32, 16: 32, 32: 64, 64: 64, 128: 24, 256: 8, 512: 16, 768: 32, 1024: 64, 1280: 64,
+         1792: 128, 2304: 32}  # fmt: skip
 _CHUNK_BYTES = 2**24
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the fields of a header are: (format, offset)."""
+
+    header_bytes: int
+    dim: tuple[str, int]
+    datatype: tuple[str, int]  # and bitpix
+    pixdim: tuple[str, int]
+    vox_offset: tuple[str, int]
+    form_codes: tuple[str, int]  # qform, sform
+    qform: tuple[str, int]  # quaternion b, c, d and the offset
+    sform: tuple[str, int]  # three rows
+
+
+_LAYOUTS = (
+    _Layout(348, ("8h", 40), ("2h", 70), ("8f", 76), ("f", 108), ("2h", 252), ("6f", 256), ("12f", 280)),
+    _Layout(540, ("8q", 16), ("2h", 12), ("8d", 104), ("q", 168), ("2i", 344), ("6d", 352), ("12d", 400)),
+)
+
+
+@dataclass(frozen=True)
+class _Header:
+    order: str  # < or >
+    sizes: tuple[int, ...]
+    datatype: int
+    bits: int
+    start: int
+
+
+def nifti_header(path: Path) -> Declared:
+    """What the header of a ``.nii`` or ``.nii.gz`` file promises.
+
+    Raises:
+        HeaderError: it is damaged, or of a kind that is not read.
+    """
+    compressed = path.name.endswith(".gz")
+    try:
+        with (gzip.open if compressed else open)(path, "rb") as file:
+            header = _read_header(file)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as fault:
+        raise HeaderError(f"is cut off or damaged ({str(fault).rstrip('.')}); replace the file") from None
+    return Declared(header.sizes, 1, header.bits / 8, path, header.start, compressed)
 
 
 def nifti_flaw(path: Path) -> str | None:
     """What is wrong with the voxels of a ``.nii`` or ``.nii.gz`` file that ITK has read without complaint.
 
     ITK fills up what a truncated compressed file lacks and turns NaN and infinite voxels into 0, which is water in a
-    CT. So the stored voxels are looked at themselves (NIfTI-1 header: nifti1.h, fields dim, datatype, bitpix and
-    vox_offset).
+    CT. So the stored voxels are looked at themselves.
 
     Returns:
         The problem, to go on after the file's name, or None.
@@ -27,21 +79,15 @@ def nifti_flaw(path: Path) -> str | None:
     opened = gzip.open if Path(path).name.endswith(".gz") else open
     try:
         with opened(path, "rb") as file:
-            header = file.read(_HEADER_BYTES)
-            order = next((o for o in "<>" if header[:4] == struct.pack(f"{o}i", _HEADER_BYTES)), None)
-            if order is None:
-                return None  # not NIfTI-1: nothing is known about its layout
-            n_axes, *sizes = struct.unpack_from(f"{order}8h", header, 40)
-            datatype, bits = struct.unpack_from(f"{order}2h", header, 70)
-            (start,) = struct.unpack_from(f"{order}f", header, 108)
-            file.read(max(int(start) - _HEADER_BYTES, 0))
-            missing = int(np.prod(sizes[:n_axes], dtype=np.int64)) * bits // 8
+            header = _read_header(file)
+            file.seek(header.start)  # of a compressed file, too
+            missing = math.prod(header.sizes) * header.bits // 8
             not_finite = 0
             while missing > 0 and (data := file.read(min(missing, _CHUNK_BYTES))):
                 missing -= len(data)
-                if datatype in _FLOATS:
-                    whole = len(data) - len(data) % (bits // 8)
-                    values = np.frombuffer(data[:whole], order + _FLOATS[datatype])
+                if header.datatype in _FLOATS:
+                    whole = len(data) - len(data) % (header.bits // 8)
+                    values = np.frombuffer(data[:whole], header.order + _FLOATS[header.datatype])
                     not_finite += int((~np.isfinite(values)).sum())
             file.read(1)  # the end of a compressed file is where its checksum is compared
     except (EOFError, gzip.BadGzipFile, zlib.error) as fault:
@@ -51,3 +97,36 @@ def nifti_flaw(path: Path) -> str | None:
     if not_finite:
         return f"holds {not_finite} voxels that are NaN or infinite; replace them by real values"
     return None
+
+
+def _read_header(file: BinaryIO) -> _Header:
+    data = file.read(540)
+    for layout in _LAYOUTS:
+        for order in "<>":
+            if data[:4] == struct.pack(f"{order}i", layout.header_bytes) and len(data) >= layout.header_bytes:
+                return _checked(data, layout, order)
+    raise HeaderError("has no header of a NIfTI file; replace the file")
+
+
+def _checked(data: bytes, layout: _Layout, order: str) -> _Header:
+    def values(field: tuple[str, int]) -> tuple[Any, ...]:
+        return struct.unpack_from(order + field[0], data, field[1])
+
+    n_axes, *sizes = values(layout.dim)
+    datatype, bits = values(layout.datatype)
+    (start,) = values(layout.vox_offset)
+    if not 1 <= n_axes <= 7:
+        raise HeaderError(f"has {n_axes} axes; save one 3-D volume a file")
+    while n_axes > 3 and sizes[n_axes - 1] in (0, 1):
+        n_axes -= 1
+    if _BITS.get(datatype) != bits:
+        raise HeaderError(f"has voxels of the unknown type {datatype} of {bits} bits; replace the file")
+    check_spacing(values(layout.pixdim)[1 : 1 + min(n_axes, 3)])
+    qform_code, sform_code = values(layout.form_codes)
+    if qform_code > 0:
+        check_finite(values(layout.qform), "qform")
+    if sform_code > 0:
+        check_finite(values(layout.sform), "sform")
+    if not (math.isfinite(start) and (start == 0 or start >= layout.header_bytes) and start < 2**31):
+        raise HeaderError(f"begins its voxels at byte {start:g}; replace the file")
+    return _Header(order, tuple(sizes[:n_axes]), datatype, bits, int(start) or layout.header_bytes + 4)
