@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+FILE_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
+PLAUSIBLE_SPACING_MM = (0.05, 20.0)
 MOST_VOXELS = 2**30  # 1024 along each axis: finer than any scanner sees a head
 MOST_AXES = 5  # x, y, z, and those of length 1 or of vectors, which are refused by name later
 MOST_PER_BYTE = 1032  # deflate makes at most so many bytes out of one

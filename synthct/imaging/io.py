@@ -11,12 +11,11 @@ import SimpleITK as sitk
 
 from synthct.errors import ImageError
 from synthct.files import written_whole
-from synthct.imaging.image_header import Declared, HeaderError
+from synthct.imaging.image_header import FILE_ENDINGS, PLAUSIBLE_SPACING_MM, Declared, HeaderError
 from synthct.imaging.metaimage import metaimage_header
 from synthct.imaging.nifti import nifti_flaw, nifti_header
 from synthct.imaging.nrrd import nrrd_header
 
-FILE_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
 # By ending: what its header promises, and ITK's reader of it, so that no other takes a file with a wrong ending.
 _FORMATS: dict[str, tuple[Callable[[Path], Declared], str]] = {
     ".nii.gz": (nifti_header, "NiftiImageIO"),
@@ -25,7 +24,6 @@ _FORMATS: dict[str, tuple[Callable[[Path], Declared], str]] = {
     ".mhd": (metaimage_header, "MetaImageIO"),
     ".nrrd": (nrrd_header, "NrrdImageIO"),
 }
-PLAUSIBLE_SPACING_MM = (0.05, 20.0)
 _SKEW = 1e-2  # largest cosine between two axes: rounding of directions
 _FARTHEST_MM = 1e5  # an origin beyond it is a damaged header
 
