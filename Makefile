@@ -30,7 +30,7 @@ test: install-test
 	$(BIN)/python -m pytest -n 2
 
 test-long: install-test
-	$(BIN)/python -m pytest -n 2 -m "long or not long"
+	$(BIN)/python -m pytest -n 2 -m "long or not long" --hypothesis-profile=long
 
 lint: install-test
 	$(BIN)/ruff check .
