@@ -14,6 +14,7 @@ from pathlib import Path
 
 FILE_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
 PLAUSIBLE_SPACING_MM = (0.05, 20.0)
+FARTHEST_MM = 1e5  # an origin beyond it is a damaged header, and large numbers in directions make ITK hang
 MOST_VOXELS = 2**30  # 1024 along each axis: finer than any scanner sees a head
 MOST_AXES = 5  # x, y, z, and those of length 1 or of vectors, which are refused by name later
 MOST_PER_BYTE = 1032  # deflate makes at most so many bytes out of one
@@ -80,7 +81,7 @@ def whole_numbers(words: str | Sequence[str], what: str) -> tuple[int, ...]:
 
 
 def real_numbers(words: Sequence[str], what: str) -> tuple[float, ...]:
-    """Finite numbers, as text in a header.
+    """Numbers of the geometry, as text in a header.
 
     Raises:
         HeaderError: one is none.
@@ -89,21 +90,21 @@ def real_numbers(words: Sequence[str], what: str) -> tuple[float, ...]:
         values = tuple(map(float, words))
     except ValueError:
         raise HeaderError(f"says {shown(' '.join(words))} where its header gives the {what}; mend its header") from None
-    check_finite(values, what)
+    check_possible(values, what)
     return values
 
 
-def check_finite(values: Iterable[float], what: str) -> None:
-    """Raise :class:`HeaderError` where a number of the geometry is NaN or infinite."""
+def check_possible(values: Iterable[float], what: str) -> None:
+    """Raise :class:`HeaderError` where a number of the geometry is NaN, infinite or beyond any scanner."""
     values = list(values)
-    if not all(map(math.isfinite, values)):
+    if not all(abs(value) <= FARTHEST_MM for value in values):
         raise HeaderError(f"has a {what} of {', '.join(f'{value:g}' for value in values)}; mend its header")
 
 
 def check_spacing(spacing_mm: Iterable[float]) -> None:
     """Raise :class:`HeaderError` where a spacing is zero or no number; its sign says nothing in some formats."""
     values = list(spacing_mm)
-    check_finite(values, "voxel spacing")
+    check_possible(values, "voxel spacing")
     if not all(values):
         raise HeaderError(f"has a voxel spacing of {' x '.join(f'{v:g}' for v in values)} mm; mend its header")
 

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from synthct.errors import ImageError
 from synthct.files import written_whole
-from synthct.imaging.image_header import FILE_ENDINGS, PLAUSIBLE_SPACING_MM, Declared, HeaderError
+from synthct.imaging.image_header import FARTHEST_MM, FILE_ENDINGS, PLAUSIBLE_SPACING_MM, Declared, HeaderError
 from synthct.imaging.metaimage import metaimage_header
 from synthct.imaging.nifti import nifti_flaw, nifti_header
 from synthct.imaging.nrrd import nrrd_header
@@ -25,7 +25,6 @@ _FORMATS: dict[str, tuple[Callable[[Path], Declared], str]] = {
     ".nrrd": (nrrd_header, "NrrdImageIO"),
 }
 _SKEW = 1e-2  # largest cosine between two axes: rounding of directions
-_FARTHEST_MM = 1e5  # an origin beyond it is a damaged header
 
 
 def image_name(path: Path) -> str | None:
@@ -107,7 +106,7 @@ def _geometry_flaw(image: sitk.Image) -> str | None:
     if not all(low <= spacing <= high for spacing in image.GetSpacing()):  # NaN as well
         spacing = " x ".join(f"{value:g}" for value in image.GetSpacing())
         return f"has a voxel spacing of {spacing} mm, which no scanner makes; mend its header"
-    if not all(abs(place) <= _FARTHEST_MM for place in image.GetOrigin()):
+    if not all(abs(place) <= FARTHEST_MM for place in image.GetOrigin()):
         origin = ", ".join(f"{value:g}" for value in image.GetOrigin())
         return f"has its origin at ({origin}) mm, which is nowhere in a scanner; mend its header"
     axes = np.reshape(image.GetDirection(), (3, 3))

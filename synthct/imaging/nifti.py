@@ -1,6 +1,6 @@
 """NIfTI files: their headers, checked before ITK sees them, and what ITK passes over in silence.
 
-Formats: nifti1.h and nifti2.h of the NIfTI-1 and NIfTI-2 standards.
+Format: nifti1.h of the NIfTI-1 standard, which gives the fields' places.
 """
 
 from __future__ import annotations
@@ -15,32 +15,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from synthct.imaging.image_header import Declared, HeaderError, check_finite, check_spacing
+from synthct.imaging.image_header import Declared, HeaderError, check_possible, check_spacing
 
+_HEADER_BYTES, _NIFTI_2_BYTES = 348, 540
 _FLOATS = {16: "f4", 64: "f8"}  # data type codes
 _BITS = {2: 8, 4: 16, 8: 32, 16: 32, 32: 64, 64: 64, 128: 24, 256: 8, 512: 16, 768: 32, 1024: 64, 1280: 64,
          1792: 128, 2304: 32}  # fmt: skip
 _CHUNK_BYTES = 2**24
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Where the fields of a header are: (format, offset)."""
-
-    header_bytes: int
-    dim: tuple[str, int]
-    datatype: tuple[str, int]  # and bitpix
-    pixdim: tuple[str, int]
-    vox_offset: tuple[str, int]
-    form_codes: tuple[str, int]  # qform, sform
-    qform: tuple[str, int]  # quaternion b, c, d and the offset
-    sform: tuple[str, int]  # three rows
-
-
-_LAYOUTS = (
-    _Layout(348, ("8h", 40), ("2h", 70), ("8f", 76), ("f", 108), ("2h", 252), ("6f", 256), ("12f", 280)),
-    _Layout(540, ("8q", 16), ("2h", 12), ("8d", 104), ("q", 168), ("2i", 344), ("6d", 352), ("12d", 400)),
-)
 
 
 @dataclass(frozen=True)
@@ -100,33 +81,31 @@ def nifti_flaw(path: Path) -> str | None:
 
 
 def _read_header(file: BinaryIO) -> _Header:
-    data = file.read(540)
-    for layout in _LAYOUTS:
-        for order in "<>":
-            if data[:4] == struct.pack(f"{order}i", layout.header_bytes) and len(data) >= layout.header_bytes:
-                return _checked(data, layout, order)
-    raise HeaderError("has no header of a NIfTI file; replace the file")
+    data = file.read(_HEADER_BYTES)
+    order = next((order for order in "<>" if data[:4] == struct.pack(f"{order}i", _HEADER_BYTES)), None)
+    if data[:4] in (struct.pack("<i", _NIFTI_2_BYTES), struct.pack(">i", _NIFTI_2_BYTES)):
+        raise HeaderError("is NIfTI-2; save it as NIfTI-1")
+    if order is None or len(data) < _HEADER_BYTES:
+        raise HeaderError("has no header of a NIfTI file; replace the file")
 
+    def values(form: str, offset: int) -> tuple[Any, ...]:
+        return struct.unpack_from(order + form, data, offset)
 
-def _checked(data: bytes, layout: _Layout, order: str) -> _Header:
-    def values(field: tuple[str, int]) -> tuple[Any, ...]:
-        return struct.unpack_from(order + field[0], data, field[1])
-
-    n_axes, *sizes = values(layout.dim)
-    datatype, bits = values(layout.datatype)
-    (start,) = values(layout.vox_offset)
+    n_axes, *sizes = values("8h", 40)
+    datatype, bits = values("2h", 70)
+    (start,) = values("f", 108)
     if not 1 <= n_axes <= 7:
         raise HeaderError(f"has {n_axes} axes; save one 3-D volume a file")
     while n_axes > 3 and sizes[n_axes - 1] in (0, 1):
         n_axes -= 1
     if _BITS.get(datatype) != bits:
         raise HeaderError(f"has voxels of the unknown type {datatype} of {bits} bits; replace the file")
-    check_spacing(values(layout.pixdim)[1 : 1 + min(n_axes, 3)])
-    qform_code, sform_code = values(layout.form_codes)
+    check_spacing(values("8f", 76)[1 : 1 + min(n_axes, 3)])
+    qform_code, sform_code = values("2h", 252)
     if qform_code > 0:
-        check_finite(values(layout.qform), "qform")
+        check_possible(values("6f", 256), "qform")
     if sform_code > 0:
-        check_finite(values(layout.sform), "sform")
-    if not (math.isfinite(start) and (start == 0 or start >= layout.header_bytes) and start < 2**31):
+        check_possible(values("12f", 280), "sform")
+    if not (math.isfinite(start) and (start == 0 or start >= _HEADER_BYTES) and start < 2**31):
         raise HeaderError(f"begins its voxels at byte {start:g}; replace the file")
-    return _Header(order, tuple(sizes[:n_axes]), datatype, bits, int(start) or layout.header_bytes + 4)
+    return _Header(order, tuple(sizes[:n_axes]), datatype, bits, int(start) or _HEADER_BYTES + 4)

@@ -12,6 +12,8 @@ from pathlib import Path
 from synthct.imaging.image_header import Declared, HeaderError, check_spacing, real_numbers, shown, whole_numbers
 
 _MOST_HEADER_BYTES = 2**20  # keys and values of a scanner may be long
+_MOST_FIELD_BYTES = 250  # the library that ITK reads with puts fields into buffers of a fixed size
+_VECTORS = ("space directions", "space origin", "measurement frame")  # parsed here, or as long by nature
 _BYTES = {
     1: ("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"),
     2: ("short", "short int", "signed short", "signed short int", "int16", "int16_t", "ushort", "unsigned short",
@@ -73,6 +75,9 @@ def _check_geometry(fields: dict[str, str], n_axes: int) -> None:
         check_spacing(real_numbers([word for word in words if word.lower() != "nan"], "spacings"))
     if "space origin" in fields:
         real_numbers(_vectors(fields["space origin"], "space origin", 1, n_space)[0], "space origin")
+    if "measurement frame" in fields:
+        for vector in _vectors(fields["measurement frame"], "measurement frame", n_space, n_space):
+            real_numbers(vector, "measurement frame")
     if "space directions" in fields:
         for vector in _vectors(fields["space directions"], "space directions", n_axes, n_space):
             if vector and not any(real_numbers(vector, "space directions")):
@@ -106,7 +111,8 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
             name = {"data file": "datafile", "line skip": "lineskip", "byte skip": "byteskip"}.get(
                 name.lower(), name.lower()
             )
-            if not separator or name in fields or "\0" in text:
+            too_long = len(text) > _MOST_FIELD_BYTES * (4 if name in _VECTORS else 1)
+            if not separator or name in fields or "\0" in text or too_long:
                 break
             fields[name] = value.strip()
     raise HeaderError("has a damaged header; replace the file")

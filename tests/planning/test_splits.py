@@ -89,7 +89,9 @@ def test_an_unknown_fold_is_told_with_those_that_there_are(fold):
 
 
 def test_a_patient_of_a_split_file_is_told_on_one_line_whatever_his_name(tmp_path):
-    (tmp_path / "splits_final.json").write_text(json.dumps([{"train": ["a\nb", *(f"b{i}" for i in range(99))], "val": []}]))
+    (tmp_path / "splits_final.json").write_text(
+        json.dumps([{"train": ["a\nb", *(f"b{i}" for i in range(99))], "val": []}])
+    )
     with pytest.raises(PlanError) as fault:
         load_splits(tmp_path / "splits_final.json", ["P00"])
     assert "\n" not in str(fault.value) and "..., whom" in str(fault.value)
