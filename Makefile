@@ -1,6 +1,7 @@
 # make quickstart   everything from nothing to the table of results, on head phantoms, in about twelve minutes
 # make test         the test suite, within ten minutes on two cores
 # make test-long    the test suite and its long variants: many kills, many random examples
+# make fuzz         random files into every reader, FUZZ_SECONDS (60) each; stops at the first that a reader cannot bear
 # make lint         what the style check says
 # make benchmark    the product beside textbook variants of the same work
 
@@ -9,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXAMPLE := synthct_raw/Dataset001_HeadPhantom
 CONFIGURATION := 2d_lowres
+FUZZ_SECONDS ?= 60
 LOWRES := synthct_results/Dataset001_HeadPhantom
 
 # The quickstart uses the checkout's own folders, whatever is set outside.
@@ -16,7 +18,7 @@ quickstart: export synthct_raw := $(CURDIR)/synthct_raw
 quickstart: export synthct_preprocessed := $(CURDIR)/synthct_preprocessed
 quickstart: export synthct_results := $(CURDIR)/synthct_results
 
-.PHONY: quickstart test test-long lint benchmark install install-test clean-example
+.PHONY: quickstart test test-long fuzz lint benchmark install install-test install-fuzz clean-example
 
 quickstart: install
 	test -f $(EXAMPLE)/dataset.json || $(BIN)/synthct_make_example --train 12 --test 2 --voxel_scale 1.5
@@ -30,7 +32,10 @@ test: install-test
 	$(BIN)/python -m pytest -n 2
 
 test-long: install-test
-	$(BIN)/python -m pytest -n 2 -m "long or not long"
+	$(BIN)/python -m pytest -n 2 -m "long or not long" --hypothesis-profile=long
+
+fuzz: install-fuzz
+	for part in json_files images dicom; do $(BIN)/python -m fuzzing.run $$part --seconds $(FUZZ_SECONDS) || exit 1; done
 
 lint: install-test
 	$(BIN)/ruff check .
@@ -40,6 +45,8 @@ install: $(VENV)/installed
 
 install-test: $(VENV)/installed-test
 
+install-fuzz: $(VENV)/installed-fuzz
+
 $(VENV)/installed: setup.py constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
@@ -47,6 +54,10 @@ $(VENV)/installed: setup.py constraints.txt
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+$(VENV)/installed-fuzz: $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,fuzz]'
 	touch $@
 
 clean-example:

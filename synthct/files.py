@@ -5,10 +5,12 @@ from __future__ import annotations
 import fnmatch
 import glob
 import json
+import math
 import os
 import re
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Any
 from synthct.errors import SynthctError
 
 _PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial\.(.+)")  # what written_whole calls its temporary files
+_MOST_JSON_BYTES = 2**28  # the fingerprint of a patient takes about 2 kB
+_DEEPEST_JSON = 50
 
 
 @contextmanager
@@ -132,13 +136,44 @@ def write_json(value: Any, path: Path) -> None:
 def read_json(path: Path, error: type[SynthctError] = SynthctError) -> Any:
     """Read JSON; raise ``error`` with one sentence where the file is missing or is not JSON."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        if Path(path).stat().st_size > _MOST_JSON_BYTES:
+            raise error(f"{path} is larger than any such file gets; restore the file.")
+        value = json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=_table)
+        _check_json(value)
+        return value
     except FileNotFoundError:
         raise error(f"{path} is missing.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-        raise error(f"{path} is not valid JSON ({fault}); mend or restore the file.") from None
     except OSError as fault:
         raise error(f"{path} cannot be read: {fault.strerror}.") from None
+    except RecursionError:
+        raise error(f"{path} is not valid JSON (nested too deeply); mend or restore the file.") from None
+    except ValueError as fault:  # of the syntax, the encoding, or a number of thousands of digits
+        raise error(f"{path} is not valid JSON ({str(fault).splitlines()[0]}); mend or restore the file.") from None
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice[:60]!a} stands there twice")
+    return table
+
+
+def _check_json(value: Any, depth: int = 0) -> None:
+    """Refuse what Python reads and cannot write again, or not work with: NaN, half characters, towers of lists.
+
+    Raises:
+        ValueError: saying which.
+    """
+    if depth > _DEEPEST_JSON:
+        raise ValueError("nested too deeply")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("it holds a number that is NaN or infinite")
+    if isinstance(value, str) and not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ValueError("it holds half of a surrogate pair")
+    if isinstance(value, (dict, list)):
+        for item in (*value.keys(), *value.values()) if isinstance(value, dict) else value:
+            _check_json(item, depth + 1)
 
 
 def _readable_json(value: Any, indent: str = "") -> str:

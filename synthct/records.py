@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from synthct.errors import PlanError, SynthctError
 
 Record = TypeVar("Record")
+_MOST_SHOWN = 80  # characters of a value in a message
 
 
 def to_plain(value: Any) -> Any:
@@ -52,11 +53,11 @@ def from_plain(
             return convert(next(one for one in arguments if one is not type(None)), plain, key)
         if origin is Literal:
             if plain not in arguments:
-                raise fail(f"'{key}' is {plain!r} but must be one of {', '.join(map(repr, arguments))}")
+                raise fail(f"'{key}' is {shown(plain)} but must be one of {', '.join(map(repr, arguments))}")
             return plain
         if origin is tuple:
             if not isinstance(plain, (list, tuple)):
-                raise fail(f"'{key}' must be a list, not {plain!r}")
+                raise fail(f"'{key}' must be a list, not {shown(plain)}")
             if arguments[-1] is Ellipsis:
                 arguments = (arguments[0],) * len(plain)
             if len(plain) != len(arguments):
@@ -64,8 +65,8 @@ def from_plain(
             return tuple(convert(one, item, f"{key}[{i}]") for i, (one, item) in enumerate(zip(arguments, plain)))
         if origin is dict:
             if not isinstance(plain, dict):
-                raise fail(f"'{key}' must be a table of keys and values, not {plain!r}")
-            return {name: convert(arguments[1], item, f"{key}.{name}") for name, item in plain.items()}
+                raise fail(f"'{key}' must be a table of keys and values, not {shown(plain)}")
+            return {name: convert(arguments[1], item, f"{key}.{shown_key(name)}") for name, item in plain.items()}
         return convert_scalar(kind, plain, key)
 
     def convert_scalar(kind: Any, plain: Any, key: str) -> Any:
@@ -74,19 +75,19 @@ def from_plain(
         if kind is float and isinstance(plain, int) and not isinstance(plain, bool):
             plain = float(plain) if abs(plain) < 1e300 else math.inf
         if not isinstance(plain, kind) or (isinstance(plain, bool) and kind is not bool):
-            raise fail(f"'{key}' must be of type {kind.__name__}, not {plain!r}")
+            raise fail(f"'{key}' must be of type {kind.__name__}, not {shown(plain)}")
         if kind is float and not math.isfinite(plain):
-            raise fail(f"'{key}' must be a finite number, not {plain!r}")
+            raise fail(f"'{key}' must be a finite number, not {shown(plain)}")
         return plain
 
     def convert_record(kind: Any, plain: Any, key: str) -> Any:
         if not isinstance(plain, dict):
-            raise fail(f"'{key or 'the file'}' must be a table of keys and values, not {plain!r}")
+            raise fail(f"'{key or 'the file'}' must be a table of keys and values, not {shown(plain)}")
         prefix = f"{key}." if key else ""
         fields = _fields(kind)
         for name in plain:
             if name not in fields:
-                raise fail(f"the key '{prefix}{name}' is unknown; known keys are {', '.join(fields)}")
+                raise fail(f"the key '{prefix}{shown_key(name)}' is unknown; known keys are {', '.join(fields)}")
         for name, (_, optional) in fields.items():
             if name not in plain and not optional:
                 raise fail(f"the key '{prefix}{name}' is missing")
@@ -97,6 +98,22 @@ def from_plain(
             raise fail(f"{key + ': ' if key else ''}{fault}") from None
 
     return convert(kind, plain, key)
+
+
+def shown(value: Any) -> str:
+    """A value as it may stand in a sentence: on one line and short."""
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a file or folder, and so of a patient or a dataset: one part of a path."""
+    return bool(text.strip(" .")) and text.isprintable() and not set(text) & set("/\\") and len(text.encode()) <= 200
+
+
+def shown_key(key: str) -> str:
+    """A key likewise, without quotes."""
+    return shown(key)[1:-1] if len(repr(key)) <= _MOST_SHOWN else f"{repr(key)[1:_MOST_SHOWN]}..."
 
 
 @functools.cache

@@ -7,11 +7,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import SimpleITK as sitk
 
 sys.path.insert(0, str(Path(__file__).parent))  # for synthetic_heads and synthetic_datasets
 sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+
+# Random examples: few and the same ones at every run; make test-long takes many new ones (--hypothesis-profile=long).
+_ANY = {"deadline": None, "print_blob": True, "suppress_health_check": list(hypothesis.HealthCheck)}
+hypothesis.settings.register_profile("short", max_examples=25, derandomize=True, database=None, **_ANY)
+hypothesis.settings.register_profile("long", max_examples=1000, **_ANY)
+hypothesis.settings.load_profile("short")
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from synthct.errors import DatasetError, PlanError
+from synthct.errors import DatasetError, PlanError, SynthctError
 from synthct.files import folder_written_whole, read_json, remove_leftovers, write_json, write_text, written_whole
 
 
@@ -156,3 +156,25 @@ def test_what_a_killed_process_left_of_a_folder_is_removed_at_the_next_attempt(t
         assert not (tmp_path / ".0123abcd.partial.ct").exists()
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"ct", ".0123abcd.partial.other", ".mine.partial.ct"}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ("[" * 60 + "]" * 60, "nested too deeply"),
+        ("9" * 5000, "digits"),
+        ("NaN", "NaN or infinite"),
+        ('{"a": [1e999]}', "NaN or infinite"),
+        ('{"a": 1, "b": 2, "a": 3}', "the key 'a' stands there twice"),
+        ('["\\ud800"]', "half of a surrogate pair"),
+        ('{"\\udfff": 1}', "half of a surrogate pair"),
+        (b"\xff\xfe\x00", "not valid JSON"),
+    ],
+)
+def test_json_that_python_reads_and_cannot_work_with_is_told(tmp_path, content, words):
+    path = tmp_path / "f.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(SynthctError, match=words) as fault:
+        read_json(path)
+    assert str(path) in str(fault.value) and "\n" not in str(fault.value)

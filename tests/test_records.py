@@ -103,3 +103,8 @@ def test_what_does_not_fit_is_told_with_file_and_key(plain, words):
 def test_the_error_is_of_the_callers_kind():
     with pytest.raises(DatasetError):
         from_plain(Outer, {}, "f", error=DatasetError)
+
+
+def test_a_long_value_or_key_is_told_in_short():
+    assert len(told(changed(count="x" * 10_000))) < 200
+    assert len(told({"x\n" * 10_000: 1})) < 300 and "\n" not in told({"x\n" * 10_000: 1})

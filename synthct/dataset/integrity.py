@@ -20,7 +20,6 @@ LEAST_AIR_SHARE = 5e-4  # a CT of a head always shows some air around it
 SHIFT_HU = 1024.0  # what the pixel values of a CT without its RescaleIntercept are too high
 LEAST_TISSUE_SHARE = 0.05  # of a volume around a head
 LEAST_PEAK_SHARE = 1 / 3  # of what is denser than air; half of a CT's, a sixth of an MR's that happens to lie there
-PLAUSIBLE_SPACING_MM = (0.05, 20.0)
 
 
 def check_dataset(
@@ -110,10 +109,6 @@ def _problems_of_any(image: sitk.Image, name: str) -> list[str]:
     values = sitk.GetArrayViewFromImage(image)
     if values.min() == values.max():
         return [f"{name} is empty: every voxel is {values.flat[0]:g}; export it again."]
-    low, high = PLAUSIBLE_SPACING_MM
-    if not all(low <= spacing <= high for spacing in image.GetSpacing()):
-        spacing = " x ".join(f"{value:g}" for value in image.GetSpacing())
-        return [f"{name} has a voxel spacing of {spacing} mm, which no scanner makes; mend its header."]
     return []
 
 

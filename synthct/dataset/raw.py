@@ -11,6 +11,7 @@ from synthct.dataset.registration import Registration
 from synthct.errors import DatasetError
 from synthct.files import read_json
 from synthct.imaging.io import FILE_ENDINGS
+from synthct.records import shown
 
 MHD_DATA = (".raw", ".zraw")  # endings of the data file beside an .mhd header
 _FOLDER_NAME = re.compile(r"Dataset(\d{3})_(.+)")
@@ -130,14 +131,14 @@ def _read_description(path: Path) -> tuple[tuple[str, ...], str]:
         not isinstance(channels, dict)
         or not channels
         or sorted(channels) != sorted(str(i) for i in range(len(channels)))
-        or not all(isinstance(name, str) and name for name in channels.values())
+        or not all(isinstance(name, str) and name and name.isprintable() for name in channels.values())
     ):
         raise DatasetError(
             f'{path}: "channel_names" must number the MR channels from "0", such as {{"0": "T1", "1": "T2"}}.'
         )
     ending = content.get("file_ending")
     if ending not in FILE_ENDINGS:
-        raise DatasetError(f'{path}: "file_ending" must be one of {", ".join(FILE_ENDINGS)}, not {ending!r}.')
+        raise DatasetError(f'{path}: "file_ending" must be one of {", ".join(FILE_ENDINGS)}, not {shown(ending)}.')
     return tuple(channels[str(i)] for i in range(len(channels))), ending
 
 

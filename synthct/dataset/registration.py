@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from synthct.errors import DatasetError
 from synthct.files import read_json, write_json, written_whole
 from synthct.imaging.alignment import Alignment
-from synthct.records import from_plain, to_plain
+from synthct.records import from_plain, shown, to_plain
 
 FORMAT_VERSION = 1
 REGISTRATIONS = "registrations"  # the folder's name in a preprocessed dataset
@@ -86,8 +86,10 @@ class RegistrationRecord:
         record = from_plain(RegistrationRecord, read_json(path, DatasetError), str(path), error=DatasetError)
         if record.format_version != FORMAT_VERSION:
             raise DatasetError(
-                f"{path} is of version {record.format_version}, and this synthct reads {FORMAT_VERSION}."
+                f"{path} is of version {shown(record.format_version)}, and this synthct reads {FORMAT_VERSION}."
             )
+        if not _is_rotation(record.registration.matrix, 1e-6) or max(map(abs, record.registration.offset_mm)) > 1e6:
+            raise DatasetError(f"{path} holds no rotation and shift; remove it to register anew.")
         return record
 
     def save(self, path: Path) -> None:
@@ -124,8 +126,13 @@ def load_transform(path: Path) -> sitk.Transform:
     except RuntimeError:
         raise DatasetError(f"{path} is no transform that ITK reads; mend it, or remove it to register anew.") from None
     found = Registration.of(transform, "given")
-    matrix = np.reshape(found.matrix, (3, 3))
-    is_rotation = np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-4) and np.linalg.det(matrix) > 0
-    if not is_rotation or not found.moves_as(transform):
+    if not _is_rotation(found.matrix) or not found.moves_as(transform):
         raise DatasetError(f"{path} is not rigid; give rotation and shift only, from points of the MR to the CT's.")
     return transform
+
+
+def _is_rotation(matrix: tuple[float, ...], tolerance: float = 1e-4) -> bool:
+    axes = np.reshape(matrix, (3, 3))
+    if not np.abs(axes).max() <= 2:  # NaN, and what would overflow
+        return False
+    return bool(np.allclose(axes @ axes.T, np.eye(3), rtol=0, atol=tolerance) and np.linalg.det(axes) > 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,20 @@ import SimpleITK as sitk
 
 from synthct.errors import ImageError, os_error_sentence
 from synthct.files import temporary_folder_beside, written_whole
-from synthct.imaging.nifti import ends_early, nifti_flaw
+from synthct.imaging.image_header import FARTHEST_MM, FILE_ENDINGS, PLAUSIBLE_SPACING_MM, Declared, HeaderError
+from synthct.imaging.metaimage import metaimage_header
+from synthct.imaging.nifti import ends_early, nifti_flaw, nifti_header
+from synthct.imaging.nrrd import nrrd_header
 
-FILE_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
+# By ending: what its header promises, and ITK's reader of it, so that no other takes a file with a wrong ending.
+_FORMATS: dict[str, tuple[Callable[[Path], Declared], str]] = {
+    ".nii.gz": (nifti_header, "NiftiImageIO"),
+    ".nii": (nifti_header, "NiftiImageIO"),
+    ".mha": (metaimage_header, "MetaImageIO"),
+    ".mhd": (metaimage_header, "MetaImageIO"),
+    ".nrrd": (nrrd_header, "NrrdImageIO"),
+}
+_SKEW = 1e-2  # largest cosine between two axes: rounding of directions
 
 
 def image_name(path: Path) -> str | None:
@@ -25,7 +37,9 @@ def image_name(path: Path) -> str | None:
 
 
 def read_image(path: Path) -> sitk.Image:
-    """Read a scalar 3-D image with at least two voxels an axis and only finite values.
+    """Read a scalar 3-D image with at least two voxels an axis, a possible geometry and only finite values.
+
+    Its header is checked before ITK sees it (:mod:`synthct.imaging.image_header`).
 
     Returns:
         The image with its own pixel type and geometry (mm, LPS). A 4-D file that holds one volume is read as 3-D.
@@ -38,8 +52,14 @@ def read_image(path: Path) -> sitk.Image:
         raise ImageError(f"{path} does not end in one of {', '.join(FILE_ENDINGS)}; convert it to one of them.")
     if not path.is_file():
         raise ImageError(f"{path} is missing or is not a file.")
+    read_header, itk_reader = _FORMATS[path.name[len(image_name(path)) :]]
     try:
-        image = sitk.ReadImage(os.fspath(path))
+        read_header(path).check()
+        image = sitk.ReadImage(os.fspath(path), imageIO=itk_reader)
+    except HeaderError as fault:
+        raise ImageError(f"{path} cannot be read as an image: it {fault}.") from None
+    except OSError as fault:
+        raise ImageError(f"{path} cannot be read: {fault.strerror}.") from None
     except RuntimeError as fault:
         raise ImageError(f"{path} cannot be read as an image; replace the file ({_essence(fault)}).") from None
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:
@@ -51,7 +71,8 @@ def read_image(path: Path) -> sitk.Image:
 
 
 def check_volume(image: sitk.Image, name: str) -> None:
-    """Whether an image is a scalar 3-D volume with at least two voxels an axis and only finite values.
+    """Whether an image is a scalar 3-D volume with at least two voxels an axis, a possible geometry and only
+    finite values.
 
     Args:
         image: any.
@@ -72,10 +93,27 @@ def check_volume(image: sitk.Image, name: str) -> None:
         raise ImageError(f"{name} is only {' x '.join(map(str, image.GetSize()))} voxels; a 3-D volume is needed.")
     if "complex" in image.GetPixelIDTypeAsString():
         raise ImageError(f"{name} holds complex values; save the magnitude image.")
+    if problem := _geometry_flaw(image):
+        raise ImageError(f"{name} {problem}.")
     values = sitk.GetArrayViewFromImage(image)
     if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
         count = int((~np.isfinite(values)).sum())
         raise ImageError(f"{name} holds {count} voxels that are NaN or infinite; replace them by real values.")
+
+
+def _geometry_flaw(image: sitk.Image) -> str | None:
+    """Why a 3-D image cannot lie where it says, to go on after its name; None where it can."""
+    low, high = PLAUSIBLE_SPACING_MM
+    if not all(low <= spacing <= high for spacing in image.GetSpacing()):  # NaN as well
+        spacing = " x ".join(f"{value:g}" for value in image.GetSpacing())
+        return f"has a voxel spacing of {spacing} mm, which no scanner makes; mend its header"
+    if not all(abs(place) <= FARTHEST_MM for place in image.GetOrigin()):
+        origin = ", ".join(f"{value:g}" for value in image.GetOrigin())
+        return f"has its origin at ({origin}) mm, which is nowhere in a scanner; mend its header"
+    axes = np.reshape(image.GetDirection(), (3, 3))
+    if not np.allclose(axes.T @ axes, np.eye(3), rtol=0, atol=_SKEW):
+        return "has axes that are not perpendicular; resample it to a grid whose axes are"
+    return None
 
 
 def write_image(image: sitk.Image, path: Path) -> None:

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from synthct.errors import PlanError
 from synthct.files import read_json, write_json
-from synthct.records import from_plain, to_plain
+from synthct.imaging.image_header import PLAUSIBLE_SPACING_MM
+from synthct.records import from_plain, is_name, shown, to_plain
 
 FORMAT_VERSION = 1
 HEAD_PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
+LARGEST_INTENSITY = 1e12  # scanner units
+_BODY_AXES = ("LR", "AP", "IS")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,29 @@ class VolumeFacts:
     head_size_mm: tuple[float, float, float]  # bounding box (left-right, front-back, foot-head) along the file's axes
     head_mean: float  # scanner units or HU, inside the head mask
     head_percentiles: dict[str, float]  # of the intensities inside the head mask, keyed by HEAD_PERCENTILES
+
+    def __post_init__(self) -> None:
+        if not all(1 <= size <= 2**31 for size in self.size_xyz):
+            raise ValueError(f"size_xyz must be numbers of voxels, not {shown(list(self.size_xyz))}")
+        low, high = PLAUSIBLE_SPACING_MM
+        if not all(low - 1e-4 <= spacing <= high for spacing in self.spacing_mm_xyz):  # they are rounded
+            raise ValueError(f"spacing_mm_xyz must lie between {low} and {high} mm, not {list(self.spacing_mm_xyz)}")
+        sides = [next((axis for axis in _BODY_AXES if side in axis), side) for side in self.orientation]
+        if sorted(sides) != sorted(_BODY_AXES):
+            raise ValueError(f"orientation must be three sides such as LPS, not {shown(self.orientation)}")
+        wanted = [f"{HEAD_PERCENTILES[end]:g}" for end in (0, -1)]  # by which the rules decide
+        if missing := [percent for percent in wanted if percent not in self.head_percentiles]:
+            raise ValueError(f"head_percentiles lacks {', '.join(missing)}")
+        intensities = {"minimum": self.minimum, "maximum": self.maximum, "head_mean": self.head_mean}
+        intensities |= {f"head_percentiles.{percent}": value for percent, value in self.head_percentiles.items()}
+        for name, value in intensities.items():
+            if not abs(value) <= LARGEST_INTENSITY:
+                raise ValueError(f"{name} is no intensity of a scanner: {value:g}")
+        lengths = {"oblique_deg": (self.oblique_deg,), "head_volume_l": (self.head_volume_l,)}
+        lengths["head_size_mm"] = self.head_size_mm
+        for name, values in lengths.items():
+            if not all(0 <= value <= 1e5 for value in values):
+                raise ValueError(f"{name} must not be negative nor above 100000, not {list(values)}")
 
 
 @dataclass(frozen=True)
@@ -55,7 +81,12 @@ class Fingerprint:
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
-            raise ValueError(f"format_version is {self.format_version} but this synthct reads {FORMAT_VERSION}")
+            raise ValueError(f"format_version is {shown(self.format_version)} but this synthct reads {FORMAT_VERSION}")
+        for patient in self.cases:
+            if not is_name(patient):
+                raise ValueError(f"cases holds {shown(patient)}, which cannot be a patient's files' name")
+        if len({len(case.mr) for case in self.cases.values() if case.mr}) > 1:
+            raise ValueError("cases differ in their number of MR channels")
 
     @staticmethod
     def load(path: Path) -> Fingerprint:

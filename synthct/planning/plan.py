@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from synthct.errors import PlanError
 from synthct.files import read_json, write_json
-from synthct.records import from_plain, to_plain
+from synthct.imaging.image_header import FILE_ENDINGS
+from synthct.records import from_plain, is_name, shown, to_plain
 
 FORMAT_VERSION = 1
+HU_LIMITS = (-32768.0, 32767.0)  # of int16, in which HU are kept
+LARGEST_INTENSITY = 1e13  # scanner units; float32 has room for their squares
+_NAME = re.compile(r"[A-Za-z0-9][\w.+-]{0,99}", re.ASCII)
 SlicePlane = Literal["sagittal", "axial", "coronal"]
 
 
@@ -31,6 +36,10 @@ class MrWindow:
             raise ValueError(f"a window needs low < high, not [{self.low:g}, {self.high:g}]")
         if self.kind == "percentile" and not (0 <= self.low and self.high <= 100):
             raise ValueError(f"percentiles lie in 0..100, not [{self.low:g}, {self.high:g}]")
+        largest = max(abs(self.low), abs(self.high))
+        # Grey levels are computed in float32, of which a narrow window far from 0 leaves too few values.
+        if largest > LARGEST_INTENSITY or not self.high - self.low >= max(1e-3 * largest, 1e-12):
+            raise ValueError(f"a window [{self.low:g}, {self.high:g}] cannot be spread over grey levels")
 
 
 @dataclass(frozen=True)
@@ -52,11 +61,17 @@ class PreprocessingPlan:
         if not 0.1 <= self.slice_scale <= 10:
             raise ValueError(f"slice_scale must lie between 0.1 and 10, not {self.slice_scale:g}")
         if not all(16 <= size <= 2048 and size % 4 == 0 for size in self.slice_size):
-            raise ValueError(f"slice_size must be multiples of 4 from 16 to 2048, not {list(self.slice_size)}")
-        if not self.ct_window_hu[0] < self.ct_window_hu[1]:
+            raise ValueError(f"slice_size must be multiples of 4 from 16 to 2048, not {shown(list(self.slice_size))}")
+        low, high = self.ct_window_hu
+        if not low < high:
             raise ValueError(f"ct_window_hu needs low < high, not {list(self.ct_window_hu)}")
+        if not (HU_LIMITS[0] <= low and high <= HU_LIMITS[1] and high - low >= 1):
+            raise ValueError(
+                f"ct_window_hu must be at least 1 HU wide and lie between {HU_LIMITS[0]:g} and {HU_LIMITS[1]:g} HU, "
+                f"not {list(self.ct_window_hu)}"
+            )
         if not 2 <= self.grey_levels <= 256:
-            raise ValueError(f"grey_levels must lie between 2 and 256, not {self.grey_levels}")
+            raise ValueError(f"grey_levels must lie between 2 and 256, not {shown(self.grey_levels)}")
         if not self.mr_windows:
             raise ValueError("mr_windows must hold a window a channel")
 
@@ -77,9 +92,11 @@ class NetworkPlan:
     discriminator_base_channels: int  # the seed: 64
 
     def __post_init__(self) -> None:
-        for name in ("mr_channels", "base_channels", "n_blocks", "discriminator_base_channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name, most in (
+            ("mr_channels", 1000), ("base_channels", 1024), ("n_blocks", 100), ("discriminator_base_channels", 1024),
+        ):  # fmt: skip
+            if not 1 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must lie between 1 and {most}, not {shown(getattr(self, name))}")
 
 
 @dataclass(frozen=True)
@@ -104,17 +121,27 @@ class TrainingPlan:
 
     def __post_init__(self) -> None:
         if not all(16 <= size <= 2048 and size % 4 == 0 for size in self.crop_size):
-            raise ValueError(f"crop_size must be multiples of 4 from 16 to 2048, not {list(self.crop_size)}")
+            raise ValueError(f"crop_size must be multiples of 4 from 16 to 2048, not {shown(list(self.crop_size))}")
         if any(padded < crop for padded, crop in zip(self.padded_size, self.crop_size)):
-            raise ValueError(f"padded_size {list(self.padded_size)} must not be below crop_size {list(self.crop_size)}")
-        for name in ("batch_size", "epochs_constant"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("epochs_decay", "pool_size", "seed", "lambda_cycle", "lambda_identity", "lambda_l1"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
-        if self.iterations_per_epoch is not None and self.iterations_per_epoch < 1:
-            raise ValueError(f"iterations_per_epoch must be null or at least 1, not {self.iterations_per_epoch}")
+            raise ValueError(
+                f"padded_size {shown(list(self.padded_size))} must not be below crop_size {list(self.crop_size)}"
+            )
+        if not all(padded <= 4096 for padded in self.padded_size):
+            raise ValueError(f"padded_size must not be above 4096, not {shown(list(self.padded_size))}")
+        for name, low, high in (
+            ("batch_size", 1, 1024),
+            ("epochs_constant", 1, 100_000),
+            ("epochs_decay", 0, 100_000),
+            ("iterations_per_epoch", 1, 10_000_000),
+            ("lambda_cycle", 0, 1e6),
+            ("lambda_identity", 0, 1e6),
+            ("lambda_l1", 0, 1e6),
+            ("pool_size", 0, 100_000),
+            ("seed", 0, 2**32 - 1),
+        ):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:  # None: iterations of an epoch by the data
+                raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {shown(value)}")
         if not 0 < self.learning_rate <= 1:
             raise ValueError(f"learning_rate must lie in (0, 1], not {self.learning_rate:g}")
         if not all(0 <= beta < 1 for beta in self.adam_betas):
@@ -141,6 +168,11 @@ class Configuration:
             raise ValueError(
                 f"preprocessing.mr_windows holds {len(self.preprocessing.mr_windows)} windows "
                 f"but network.mr_channels is {self.network.mr_channels}"
+            )
+        if any(crop > size for crop, size in zip(self.training.crop_size, self.preprocessing.slice_size)):
+            raise ValueError(
+                f"training.crop_size {list(self.training.crop_size)} is larger than "
+                f"preprocessing.slice_size {list(self.preprocessing.slice_size)}"
             )
 
 
@@ -170,14 +202,22 @@ class Plan:
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
             raise ValueError(
-                f"format_version is {self.format_version} but this synthct reads {FORMAT_VERSION}; "
+                f"format_version is {shown(self.format_version)} but this synthct reads {FORMAT_VERSION}; "
                 "plan the dataset again with this version"
             )
-        if self.n_folds < 1:
-            raise ValueError(f"n_folds must be at least 1, not {self.n_folds}")
+        if not 1 <= self.n_folds <= 1000:
+            raise ValueError(f"n_folds must lie between 1 and 1000, not {shown(self.n_folds)}")
+        if not is_name(self.dataset_name):
+            raise ValueError(f"dataset_name is {shown(self.dataset_name)}, which is no name of a folder")
+        if not all(name and name.isprintable() for name in self.channel_names):
+            raise ValueError(f"channel_names holds a name that is empty or not printable: {shown(self.channel_names)}")
+        if self.file_ending not in FILE_ENDINGS:
+            raise ValueError(f"file_ending must be one of {', '.join(FILE_ENDINGS)}, not {shown(self.file_ending)}")
         if not self.configurations:
             raise ValueError("configurations must hold at least one")
         for name, configuration in self.configurations.items():
+            if not _NAME.fullmatch(name):  # it becomes a folder's
+                raise ValueError(f"configurations holds {shown(name)}, a name that is not of letters, digits, . _ + -")
             if configuration.network.mr_channels != len(self.channel_names):
                 raise ValueError(
                     f"channel_names holds {len(self.channel_names)} channel(s) "

@@ -12,7 +12,7 @@ import numpy as np
 from synthct.errors import PlanError
 from synthct.files import read_json, write_json
 from synthct.planning.fingerprint import Fingerprint
-from synthct.records import from_plain, to_plain
+from synthct.records import from_plain, shown_key, to_plain
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,17 @@ def load_splits(path: Path, patients: Collection[str]) -> tuple[Split, ...]:
         unknown = sorted(times.keys() - set(patients))
         twice = sorted(patient for patient, n in times.items() if n > 1)
         if unknown:
-            raise PlanError(f"{path}: fold {number} names {', '.join(unknown)}, whom the dataset does not have.")
+            raise PlanError(f"{path}: fold {number} names {_few(unknown)}, whom the dataset does not have.")
         if twice:
-            raise PlanError(f"{path}: fold {number} lists {', '.join(twice)} more than once.")
+            raise PlanError(f"{path}: fold {number} lists {_few(twice)} more than once.")
         if not split.train:
             raise PlanError(f"{path}: fold {number} has no training patient.")
     return splits
+
+
+def _few(patients: list[str]) -> str:
+    """Names for a sentence; of many the first."""
+    return ", ".join([*map(shown_key, patients[:5]), *(["..."] if len(patients) > 5 else [])])
 
 
 def split_of_fold(splits: tuple[Split, ...], fold: str, patients: Collection[str]) -> Split:

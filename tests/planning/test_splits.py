@@ -86,3 +86,12 @@ def test_a_fold_is_a_number_or_all():
 def test_an_unknown_fold_is_told_with_those_that_there_are(fold):
     with pytest.raises(PlanError, match="the folds of this dataset are 0, 1 and all"):
         split_of_fold(make_splits(with_unpaired(4), 2), fold, [])
+
+
+def test_a_patient_of_a_split_file_is_told_on_one_line_whatever_his_name(tmp_path):
+    (tmp_path / "splits_final.json").write_text(
+        json.dumps([{"train": ["a\nb", *(f"b{i}" for i in range(99))], "val": []}])
+    )
+    with pytest.raises(PlanError) as fault:
+        load_splits(tmp_path / "splits_final.json", ["P00"])
+    assert "\n" not in str(fault.value) and "..., whom" in str(fault.value)

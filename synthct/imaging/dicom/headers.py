@@ -12,8 +12,11 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from synthct.imaging.dicom.series import DicomSlice
+from synthct.imaging.image_header import FARTHEST_MM
 
 MODALITIES = ("MR", "CT")
+LEAST_SPACING_MM = 1e-3
+MOST_RESCALE = 1e9  # slope and intercept
 ROUNDING = 1e-2  # of unit vectors in text
 # What tells images at one position apart, in the order in which it is asked, and what a user calls it.
 TRAITS = {
@@ -101,11 +104,20 @@ def read_headers(path: Path) -> list[ImageHeader]:
             return []
         is_wanted = header.get("Modality") in MODALITIES and header.get("SamplesPerPixel", 1) == 1
         images = list(_images(header, path)) if is_wanted else []
+        if images and not _is_compressed(header):  # else the library that decodes it would take memory for all it says
+            rows, columns = images[0].plane[:2]
+            if rows * columns * len(images) > path.stat().st_size:
+                raise ValueError("cut off")
     except Exception as fault:  # whatever a damaged file leads pydicom to
         raise ValueError(type(fault).__name__) from None  # its text may hold values of the file
     if not images and (storage is None or storage in IMAGE_STORAGE):
         raise ValueError("cut off, or without a place in the patient")
     return images
+
+
+def _is_compressed(header: Dataset) -> bool:
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    return syntax is not None and (not syntax.is_transfer_syntax or syntax.is_compressed)
 
 
 def _images(header: Dataset, path: Path) -> Iterator[ImageHeader]:
@@ -114,6 +126,8 @@ def _images(header: Dataset, path: Path) -> Iterator[ImageHeader]:
         if int(header.get("NumberOfFrames") or 1) == 1 and (image := _image(_Lookup(header), path, 0)):
             yield image
         return
+    if int(header.get("NumberOfFrames") or 1) != len(per_frame):
+        raise ValueError("other frames than it says")
     shared = header.get("SharedFunctionalGroupsSequence") or [Dataset()]
     for frame, groups in enumerate(per_frame):
         if image := _image(_Lookup(header, groups, shared[0]), path, frame):
@@ -157,14 +171,21 @@ def _image(look: _Lookup, path: Path, frame: int) -> ImageHeader | None:
     spacing = look.numbers("PixelSpacing", 2)
     if position is None or orientation is None or spacing is None or min(spacing) <= 0:
         return None  # a screenshot, a report or a picture of a curve: it has no place in the patient
-    if not (np.isfinite([*position, *orientation, *spacing]).all() and _are_unit_vectors(orientation)):
+    if not (np.abs([*position, *orientation]).max() <= FARTHEST_MM and _are_unit_vectors(orientation)):
+        return None
+    if not LEAST_SPACING_MM <= min(spacing) <= max(spacing) <= FARTHEST_MM:
         return None
     if look.text("PhotometricInterpretation") != "MONOCHROME2":
         return None
     bits, signed = int(look("BitsStored")), int(look("PixelRepresentation"))
+    rows, columns = int(look("Rows")), int(look("Columns"))
+    if not (1 <= bits <= 32 and signed in (0, 1) and rows >= 1 and columns >= 1):
+        raise ValueError("voxels of no size")
     instance = frame + 1 if look.groups else int(look.number("InstanceNumber", 0))
     thickness = look.number("SliceThickness", 0.0)
     rescale = look.number("RescaleSlope", 1.0), look.number("RescaleIntercept", 0.0)
+    if not (np.abs(rescale).max() <= MOST_RESCALE and rescale[0] != 0 and 0 <= thickness <= FARTHEST_MM):
+        raise ValueError("a rescale slope or a thickness that is none")
     image_type = tuple(part.strip().upper() for part in look.text("ImageType").split("\\") if part.strip())
     return ImageHeader(
         sop_uid=look.text("SOPInstanceUID"),
@@ -173,7 +194,7 @@ def _image(look: _Lookup, path: Path, frame: int) -> ImageHeader | None:
         number=int(look.number("SeriesNumber", 0)),
         frame_of_reference_uid=look.text("FrameOfReferenceUID"),
         image_type=image_type,
-        plane=(int(look("Rows")), int(look("Columns")), *spacing),
+        plane=(rows, columns, *spacing),
         orientation=orientation,
         stored_range=(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1),
         traits=tuple(map(look.text, TRAITS)),

@@ -14,7 +14,6 @@ from pathlib import Path
 import pydicom
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, generate_uid
 
 from synthct.errors import ImageError
@@ -142,7 +141,9 @@ def _header(files: Sequence[Path], index: int, **options: object) -> Dataset:
         if not looks_like_dicom(files[index]):  # pydicom would make something of any file
             raise ImageError(f"{called} is not DICOM; give the files of the series alone.")
         return pydicom.dcmread(files[index], stop_before_pixels=True, force=True, **options)
-    except (InvalidDicomError, OSError, EOFError, ValueError, NotImplementedError) as fault:
+    except ImageError:
+        raise
+    except Exception as fault:  # whatever a damaged file leads pydicom to
         raise ImageError(f"{called} cannot be read ({type(fault).__name__}); export the series again.") from None
 
 
@@ -159,7 +160,7 @@ def _text(header: Dataset, name: str) -> str:
     """The value as DICOM writes it; empty where it is missing or malformed."""
     try:
         value = header.get(name)
-    except (ValueError, TypeError, NotImplementedError, KeyError):  # bytes that are no value of its kind
+    except Exception:  # bytes that are no value of its kind lead pydicom to any
         return ""
     if value is None:
         return ""

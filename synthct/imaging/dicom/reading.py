@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from synthct.errors import ImageError
+from synthct.imaging.dicom.decoding import decode
 from synthct.imaging.dicom.series import DicomSeries, DicomSlice
 from synthct.imaging.dicom.stacking import Stacking, stack_slices
 
@@ -43,7 +44,8 @@ def read_series(series: DicomSeries) -> sitk.Image:
     volume.SetSpacing(stacking.grid.spacing_mm_xyz)
     volume.SetOrigin(stacking.grid.origin_mm)
     volume.SetDirection(stacking.grid.direction)
-    with _quiet_itk():
+    with _quiet_itk(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pydicom, which hold values of the file
         decoder = _Decoder(series)
         for index, plane in enumerate(_planes(decoder, stacking, outside)):
             if is_ct:
@@ -110,8 +112,8 @@ class _Decoder:
 
     def _decode(self, image: DicomSlice) -> np.ndarray:
         try:
-            decoded = sitk.ReadImage(os.fspath(image.path), imageIO="GDCMImageIO")
-        except RuntimeError:  # its text holds the path, which may hold a name
+            decoded = decode(image.path)
+        except Exception:  # whatever a damaged file leads to; its text holds the path, which may hold a name
             raise ImageError(f"{self._told(image)} cannot be decoded; export the series again.") from None
         values = sitk.GetArrayFromImage(decoded)
         if decoded.GetNumberOfComponentsPerPixel() != 1 or values.shape[1:] != (self.series.rows, self.series.columns):

@@ -81,9 +81,11 @@ def read_verdict(path: Path) -> tuple[str, list[str]]:
         ImageError: the file is missing or no report.
     """
     content = read_json(path, ImageError)
-    if not isinstance(content, dict) or content.get("verdict") not in ("pass", "check", "fail"):
+    known = isinstance(content, dict) and content.get("verdict") in ("pass", "check", "fail")
+    reasons = content.get("reasons") if known else None
+    if not isinstance(reasons, list) or not all(isinstance(reason, str) for reason in reasons):
         raise ImageError(f"{path} is no report of a prediction; predict again.")
-    return content["verdict"], list(content["reasons"])
+    return content["verdict"], reasons
 
 
 def _plain_check(check: Check) -> dict[str, Any]:
