@@ -40,6 +40,9 @@ _REMEDIES = {
     errno.EACCES: "change its permissions, or choose another folder",
     errno.EPERM: "change its permissions, or choose another folder",
     errno.EROFS: "choose a folder on another disk, since this one can only be read",
+    errno.EEXIST: "it is a file where a folder is needed: remove or rename it, or choose another folder",
+    errno.ENOTDIR: "it lies below a file where a folder is needed: remove or rename that, or choose another folder",
+    errno.EISDIR: "it is a folder where a file is needed: remove or rename it",
 }
 
 

@@ -133,8 +133,8 @@ def write_json(value: Any, path: Path) -> None:
     write_text(_readable_json(value) + "\n", path)
 
 
-def read_json(path: Path, error: type[SynthctError] = SynthctError) -> Any:
-    """Read JSON; raise ``error`` with one sentence where the file is missing or is not JSON."""
+def read_json(path: Path, error: type[SynthctError] = SynthctError, *, missing: str = "restore the file") -> Any:
+    """Read JSON; raise ``error`` with one sentence where the file is missing (and how it is made) or is not JSON."""
     try:
         if Path(path).stat().st_size > _MOST_JSON_BYTES:
             raise error(f"{path} is larger than any such file gets; restore the file.")
@@ -142,9 +142,9 @@ def read_json(path: Path, error: type[SynthctError] = SynthctError) -> Any:
         _check_json(value)
         return value
     except FileNotFoundError:
-        raise error(f"{path} is missing.") from None
+        raise error(f"{path} is missing; {missing}.") from None
     except OSError as fault:
-        raise error(f"{path} cannot be read: {fault.strerror}.") from None
+        raise error(f"{path} cannot be read ({fault.strerror}); mend or restore the file.") from None
     except RecursionError:
         raise error(f"{path} is not valid JSON (nested too deeply); mend or restore the file.") from None
     except ValueError as fault:  # of the syntax, the encoding, or a number of thousands of digits

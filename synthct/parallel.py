@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor, Future, as_completed, wait
 from contextlib import closing
 from pathlib import Path
@@ -44,6 +44,7 @@ def run_cases(
     executor: Executor | None = None,
     progress: Progress = quiet,
     describe: str = "",
+    bad: dict[str, str] | None = None,
 ) -> dict[str, Result]:
     """Call ``function(*arguments[case])`` for every case.
 
@@ -58,9 +59,10 @@ def run_cases(
         executor: used instead of a pool of our own, such as a cluster's; ``workers`` is then without meaning.
         progress: a display like ``tqdm``.
         describe: the display's title.
+        bad: takes the sentence of each case that fails, and the others go on; None raises the first one.
 
     Returns:
-        The results by case, in the order of ``arguments``.
+        The results by case, in the order of ``arguments``; without the bad ones.
 
     Raises:
         SynthctError: the error of the first case that failed, as it is, and work not yet begun is given up; or, after
@@ -83,17 +85,32 @@ def run_cases(
         for outcome in progress(outcomes, total=len(arguments), desc=describe, unit="case"):
             if outcome.lost:
                 lost.append(outcome.case)
+            elif bad is not None and isinstance(outcome.fault, SynthctError):
+                bad[outcome.case] = str(outcome.fault)
             elif outcome.fault is not None:
                 raise outcome.fault
             else:
                 results[outcome.case] = outcome.result
-    if lost:
+    if lost and bad is not None:
+        bad |= dict.fromkeys(lost, "its worker process was ended from outside twice, most likely for lack of memory.")
+    elif lost:
         raise SynthctError(
             f"{', '.join(lost)}: the worker process was ended from outside both times that it took up this case, the "
             "second time alone, most likely for lack of memory; end other programs or use a machine with more memory, "
             f"and run the command again. The other {len(results)} cases are done."
         )
-    return {case: results[case] for case in arguments}
+    return {case: results[case] for case in arguments if case in results}
+
+
+def left_out_sentences(bad: Mapping[str, str] | None) -> list[str]:
+    """What is said of the cases that were left out, a line each."""
+    return [f"{case} is left out: {sentence}" for case, sentence in (bad or {}).items()]
+
+
+def check_anybody_left(cases: Collection[str], bad: Mapping[str, str] | None) -> None:
+    """Raise SynthctError where all cases turned out to be bad; with none of them there is nothing to go on with."""
+    if bad and not cases:
+        raise SynthctError("\n  - ".join(["No patient is left:", *left_out_sentences(bad)]))
 
 
 def _on_executor(

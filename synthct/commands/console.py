@@ -10,7 +10,7 @@ import signal
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -20,10 +20,10 @@ from typing import Any
 from synthct import __version__, locks
 from synthct.errors import DatasetError, SynthctError, os_error_sentence
 from synthct.files import remove_leftovers
-from synthct.parallel import available_cores
+from synthct.parallel import available_cores, left_out_sentences
 from synthct.paths import root_folder
 
-OK, BUG, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+OK, BUG, BAD_INPUT, LEFT_OUT, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def make_parser(command: str, summary: str, example: str) -> argparse.ArgumentParser:
@@ -50,6 +50,21 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="worker processes (default: %(default)s)",
     )
+
+
+def add_skip_bad(parser: argparse.ArgumentParser) -> None:
+    """The ``--skip_bad`` option; ``bad_cases`` is what it means."""
+    parser.add_argument(
+        "--skip_bad",
+        action="store_true",
+        help="leave out patients whose files cannot be used, and go on with the others; they are listed at the end, "
+        f"and the exit status is {LEFT_OUT}",
+    )
+
+
+def bad_cases(arguments: argparse.Namespace) -> dict[str, str] | None:
+    """What takes the patients to be left out, and why; None, so that the first one ends the command."""
+    return {} if arguments.skip_bad else None
 
 
 def add_scheduler(parser: argparse.ArgumentParser, note: str = "") -> None:
@@ -120,12 +135,14 @@ def positive_number(text: str) -> float:
 
 
 def run(
-    parser: argparse.ArgumentParser, action: Callable[[argparse.Namespace], None], argv: Sequence[str] | None
+    parser: argparse.ArgumentParser,
+    action: Callable[[argparse.Namespace], Mapping[str, str] | None],
+    argv: Sequence[str] | None,
 ) -> int:
     """Parse, act, and turn errors into exit statuses.
 
-    2 and one sentence for what the user can mend, 130 for Ctrl-C and SIGTERM, 1 and two lines for a bug; ``--debug``
-    shows the traceback of an error.
+    2 and one sentence for what the user can mend, 3 where ``action`` returns patients whom it left out (and why), 130
+    for Ctrl-C and SIGTERM, 1 and two lines for a bug; ``--debug`` shows the traceback of an error.
     """
     arguments = parser.parse_args(argv)
     arguments.command = parser.prog
@@ -133,7 +150,7 @@ def run(
     try:
         with _ended_by_signals() as stopped:
             try:
-                action(arguments)
+                left_out = action(arguments)
             except Exception as fault:
                 if stopped:  # what an import that is broken off makes of it
                     raise KeyboardInterrupt from fault
@@ -150,6 +167,10 @@ def run(
         status, told = _told(fault)
         print(f"{parser.prog}: {told}", file=sys.stderr)
         return status
+    if left_out:
+        for sentence in left_out_sentences(left_out):
+            print(f"{parser.prog}: {sentence}", file=sys.stderr)
+        return LEFT_OUT
     return OK
 
 

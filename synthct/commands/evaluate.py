@@ -61,11 +61,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "each beside the seed's, or all, which adds tissues, Dice, bias, histogram, slice jumps and WEPL "
         "(default: %(default)s)",
     )
+    console.add_skip_bad(parser)
     console.add_workers(parser)
     return console.run(parser, _run, argv)
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> dict[str, str] | None:
     from synthct.errors import DatasetError
     from synthct.evaluation.evaluate import evaluate_folders
 
@@ -74,6 +75,9 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.predictions:
         if arguments.dataset:
             raise DatasetError("-d does not go with -p and -r; leave it out.")
+        if not arguments.predictions.is_dir():  # before the folder of the output is made in it
+            raise DatasetError(f"{arguments.predictions} is not a folder; give a folder of synthetic CTs with -p.")
+        bad = console.bad_cases(arguments)
         output = arguments.output or arguments.predictions / "evaluation"
         with locks.writing(output, arguments.command):
             evaluation = evaluate_folders(
@@ -85,15 +89,16 @@ def _run(arguments: argparse.Namespace) -> None:
                 protocol=arguments.protocol,
                 workers=arguments.workers,
                 progress=console.progress_bar,
+                bad=bad,
             )
         _show(evaluation)
-        return
+        return bad
     if arguments.mrs or arguments.masks or arguments.output:
         raise DatasetError("-i, -m and -o go with -p and -r only.")
-    _evaluate_datasets(arguments)
+    return _evaluate_datasets(arguments)
 
 
-def _evaluate_datasets(arguments: argparse.Namespace) -> None:
+def _evaluate_datasets(arguments: argparse.Namespace) -> dict[str, str]:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
     from synthct.errors import DatasetError, FolderError, ImageError, ModelError, PlanError
     from synthct.evaluation.evaluate import evaluate_dataset
@@ -110,8 +115,9 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> None:
         preprocessed = root_folder("synthct_preprocessed")
     except FolderError:  # it is needed for registered pairs alone
         preprocessed = None
-    scored = False
+    scored, left_out = False, {}
     for folder in folders:
+        bad = console.bad_cases(arguments)
         try:
             raw = RawDataset.open(find_dataset_folder(raw_root, folder.name))
             print(raw.name)
@@ -123,6 +129,7 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> None:
                     protocol=arguments.protocol,
                     workers=arguments.workers,
                     progress=console.progress_bar,
+                    bad=bad,
                 )
         except (DatasetError, ImageError, ModelError, PlanError) as fault:
             if not scored and folder == folders[-1]:
@@ -131,6 +138,9 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> None:
         else:
             scored = True
             _show(evaluation)
+            several = f"{folder.name}, " if len(folders) > 1 else ""
+            left_out |= {several + patient: sentence for patient, sentence in (bad or {}).items()}
+    return left_out
 
 
 def _show(evaluation: Evaluation) -> None:

@@ -64,17 +64,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="PATH",
         help="also write a CSV that says which patient is which; it identifies patients, keep it apart",
     )
-    parser.add_argument("--skip_bad", action="store_true", help="leave out patients that cannot be imported")
+    console.add_skip_bad(parser)
     console.add_workers(parser)
     return console.run(parser, _run, argv)
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> dict[str, str] | None:
     with nullcontext() if arguments.list else console.new_dataset(arguments) as folder:
-        _import(arguments, folder)
+        return _import(arguments, folder)
 
 
-def _import(arguments: argparse.Namespace, folder: Path | None) -> None:
+def _import(arguments: argparse.Namespace, folder: Path | None) -> dict[str, str] | None:
     """Into ``folder``; None only lists."""
     from synthct.dataset.importers import import_dataset, list_folder
     from synthct.dataset.importers.importing import check_number_is_free
@@ -98,7 +98,7 @@ def _import(arguments: argparse.Namespace, folder: Path | None) -> None:
     if arguments.key_file is not None:
         _write_key(listing, arguments.key_file)
     if folder is None:
-        return
+        return None
     for remark in listing.remarks:
         print(remark)
     imported = import_dataset(
@@ -110,8 +110,6 @@ def _import(arguments: argparse.Namespace, folder: Path | None) -> None:
         workers=arguments.workers,
         progress=console.progress_bar,
     )
-    for problem in imported.left_out:
-        print(f"Left out: {problem}", file=sys.stderr)
     if imported.other_frames:
         print(
             f"MR and CT of {len(imported.other_frames)} of the patients lie in different frames of reference: nothing "
@@ -122,6 +120,7 @@ def _import(arguments: argparse.Namespace, folder: Path | None) -> None:
     print(f"Wrote {n_all} patient{'s' * (n_all != 1)} ({parts}) to {imported.folder}")
     register = " --register auto" if imported.other_frames else ""
     print(f"Next: synthct_plan_and_preprocess -d {arguments.dataset}{register}")
+    return imported.left_out
 
 
 def _show(listing: Listing) -> None:

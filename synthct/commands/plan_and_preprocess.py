@@ -45,12 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--clean", action="store_true", help="throw away what an earlier run left, edited plans and splits included"
     )
+    console.add_skip_bad(parser)
     console.add_workers(parser)
     console.add_scheduler(parser, "-np is then without meaning. ")
     return console.run(parser, _run, argv)
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> dict[str, str]:
+    left_out: dict[str, str] = {}
     raw_root = root_folder("synthct_raw")
     preprocessed_root = None if arguments.verify_only else root_folder("synthct_preprocessed")
     if arguments.scheduler is not None:  # a relative path means something else on another machine
@@ -58,7 +60,11 @@ def _run(arguments: argparse.Namespace) -> None:
     writes = [preprocessed_root] if preprocessed_root else []
     with console.cluster(arguments, reads=[raw_root], writes=writes) as executor:
         for dataset in arguments.datasets:
-            _plan_and_preprocess(arguments, raw_root, preprocessed_root, dataset, executor)
+            bad = console.bad_cases(arguments)
+            _plan_and_preprocess(arguments, raw_root, preprocessed_root, dataset, executor, bad)
+            several = f"{dataset}, " if len(arguments.datasets) > 1 else ""
+            left_out |= {several + patient: sentence for patient, sentence in (bad or {}).items()}
+    return left_out
 
 
 def _plan_and_preprocess(
@@ -67,6 +73,7 @@ def _plan_and_preprocess(
     preprocessed_root: Path | None,
     dataset: str,
     executor: Executor | None,
+    bad: dict[str, str] | None,
 ) -> None:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
     from synthct.preprocessing.plan_and_preprocess import plan_and_preprocess
@@ -85,6 +92,7 @@ def _plan_and_preprocess(
             clean=arguments.clean,
             verify_only=arguments.verify_only,
             progress=console.progress_bar,
+            bad=bad,
         )
     if plan is not None:
         number = raw.name[7:10].lstrip("0") or "0"

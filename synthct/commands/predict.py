@@ -97,11 +97,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--series_description", metavar="TEXT", help="DICOM out (default: Synthetic CT, not for clinical use)"
     )
+    console.add_skip_bad(parser)
     console.add_scheduler(parser)
     return console.run(parser, _run, argv)
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> dict[str, str] | None:
     _check_what_to_predict(arguments)
     console.use_large_pages()
     from synthct.inference import Predictor
@@ -121,8 +122,8 @@ def _run(arguments: argparse.Namespace) -> None:
     where = here if alone else f"the cluster at {arguments.scheduler}"
     print(f"Model: {folder}, fold {', '.join(folds)}, on {where}")
     if arguments.test_set:
-        _predict_test_set(predictor, folder, folds, arguments)
-        return
+        return _predict_test_set(predictor, folder, folds, arguments)
+    bad = console.bad_cases(arguments)
     model = ModelFiles.of(folder, folds, device=arguments.device, **how)
     with (
         locks.writing(arguments.output, arguments.command),
@@ -139,6 +140,7 @@ def _run(arguments: argparse.Namespace) -> None:
             executor=executor,
             model=model,
             progress=console.progress_bar,
+            bad=bad,
         )
     print(f"Wrote {len(written)} synthetic CTs to {arguments.output}")
     if arguments.qa != "off":
@@ -149,8 +151,9 @@ def _run(arguments: argparse.Namespace) -> None:
             "They are not for clinical use."
         )
         print("Next: read the series into the planning system, and see documentation/how_to.md for its HU table.")
-        return
+        return bad
     print(f"Next, with reference CTs at hand: synthct_evaluate -p {arguments.output} -r REFERENCE_CTS")
+    return bad
 
 
 def _check_what_to_predict(arguments: argparse.Namespace) -> None:
@@ -171,17 +174,20 @@ def _check_what_to_predict(arguments: argparse.Namespace) -> None:
         raise DatasetError(f"{given[0]} does not go with --test_set, which takes MRs from imagesTs; leave it out.")
 
 
-def _predict_test_set(predictor: Predictor, folder: Path, folds: list[str], arguments: argparse.Namespace) -> None:
+def _predict_test_set(
+    predictor: Predictor, folder: Path, folds: list[str], arguments: argparse.Namespace
+) -> dict[str, str] | None:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
     from synthct.inference.predicted_test_set import TEST_FOLDER, predict_test_set
 
     raw = RawDataset.open(find_dataset_folder(root_folder("synthct_raw"), predictor.plan.dataset_name))
+    bad = console.bad_cases(arguments)
+    how = {"checkpoint": arguments.checkpoint, "progress": console.progress_bar, "bad": bad}
     with locks.writing(folder / TEST_FOLDER, arguments.command):
-        written = predict_test_set(
-            raw, predictor, folder, folds, checkpoint=arguments.checkpoint, progress=console.progress_bar
-        )
+        written = predict_test_set(raw, predictor, folder, folds, **how)
     print(f"Wrote {len(written)} synthetic CTs of test patients to {written[0].parent}")
     print(f"Next: synthct_evaluate -d {int(raw.name[7:10])}")
+    return bad
 
 
 def _summarise(written: Sequence[Path]) -> None:

@@ -70,7 +70,7 @@ def _run(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
     """Train and validate a fold; its folder is locked until ``held`` ends, the slices until the training does."""
     from synthct.dataset.raw import find_dataset_folder
-    from synthct.errors import ModelError
+    from synthct.errors import ModelError, TrainingError
     from synthct.files import write_json
     from synthct.planning.fingerprint import Fingerprint
     from synthct.planning.plan import Plan
@@ -84,7 +84,9 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
     from synthct.training.registry import find_trainer
     from synthct.training.step_times import measure_steps
 
-    find_trainer(arguments.trainer)  # a wrong name is told before anything else is done
+    trainer = find_trainer(arguments.trainer)  # a wrong name is told before anything else is done
+    if trainer.paired and arguments.disjoint:
+        raise TrainingError(f"{arguments.trainer} needs MR and CT of the same patients; leave out --disjoint.")
     preprocessed = find_dataset_folder(root_folder("synthct_preprocessed"), arguments.dataset)
     ranks = Ranks.from_environment()  # the first process speaks for all, and locks for all
     slices_held = held.enter_context(ExitStack())
@@ -123,10 +125,13 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
     if ranks.leads:
         held.enter_context(locks.writing(fold_folder, arguments.command))
     if not arguments.val:
-        with locks.section(model_folder) if ranks.leads else nullcontext():  # other folds may be trained at once
-            check_one_plan(preprocessed, model_folder, arguments.configuration, arguments.fold)
-            if ranks.leads and not (fold_folder / CHECKPOINT).exists():  # else it still describes the earlier model
-                describe_model(preprocessed, model_folder)
+
+        def describe() -> None:
+            with locks.section(model_folder) if ranks.leads else nullcontext():  # other folds may be trained at once
+                check_one_plan(preprocessed, model_folder, arguments.configuration, arguments.fold)
+                if ranks.leads and not (fold_folder / CHECKPOINT).exists():  # else it still describes the earlier model
+                    describe_model(preprocessed, model_folder)
+
         say(f"Training {where}")
         train(
             *what,
@@ -135,6 +140,7 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
             iterations=arguments.iterations,
             resume=arguments.resume,
             checkpoint_minutes=arguments.checkpoint_minutes,
+            describe=describe,
             **how,
         )
     if not ranks.leads:

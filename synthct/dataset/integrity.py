@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from synthct.dataset.raw import CaseFiles, RawDataset
+from synthct.dataset.raw import CaseFiles, Problem, RawDataset
 from synthct.errors import DatasetError, ImageError
 from synthct.imaging.geometry import Grid
 from synthct.imaging.io import read_image
@@ -30,6 +30,7 @@ def check_dataset(
     workers: int = 1,
     executor: Executor | None = None,
     progress: Progress = quiet,
+    bad: dict[str, str] | None = None,
 ) -> None:
     """Read every image of a dataset once and check what the pipeline relies on.
 
@@ -40,42 +41,45 @@ def check_dataset(
         workers: processes.
         executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
         progress: a display like ``tqdm``.
+        bad: takes the patients with problems, and what they are; None raises.
 
     Raises:
-        DatasetError: listing every problem: the file, what is wrong, how to mend it.
+        DatasetError: listing every problem: the file, what is wrong, how to mend it. With ``bad``, those of the whole
+            dataset alone.
     """
     problems = list(raw.problems)
     if not raw.training:
-        problems.append(
-            f"{raw.folder} holds no training patient: put MRs into imagesTr (PATIENT_0000{raw.file_ending}) "
-            f"and CTs into targetsTr (PATIENT{raw.file_ending})."
-        )
+        mr, ct = f"PATIENT_0000{raw.file_ending}", f"PATIENT{raw.file_ending}"
+        told = f"put MRs into imagesTr ({mr}) and CTs into targetsTr ({ct})"
+        problems.append(Problem(None, f"{raw.folder} holds no training patient: {told}."))
     for patient in sorted(set(raw.training) & set(raw.test)):
-        problems.append(f"{raw.folder}: patient '{patient}' is in the training and in the test set; remove one.")
+        told = f"patient '{patient}' is in the training and in the test set; remove one"
+        problems.append(Problem(patient, f"{raw.folder}: {told}."))
     to_check = {f"training:{patient}": case for patient, case in raw.training.items() if patient not in checked}
     to_check |= {f"test:{patient}": case for patient, case in raw.test.items()}
     cases = {name: (case, may_lie_apart) for name, case in to_check.items()}
-    found = run_cases(check_case, cases, workers=workers, executor=executor, progress=progress, describe="Checking")
-    problems += [problem for case_problems in found.values() for problem in case_problems]
-    if problems:
-        title = f"{raw.name} has {len(problems)} problem{'s' * (len(problems) > 1)}:"
-        raise DatasetError("\n  - ".join([title, *problems]))
+    how = {"workers": workers, "executor": executor, "progress": progress}
+    lost: dict[str, str] | None = None if bad is None else {}
+    found = run_cases(check_case, cases, **how, describe="Checking", bad=lost)
+    problems += [Problem(to_check[name].patient, one) for name, sentences in found.items() for one in sentences]
+    if bad is not None:
+        problems += [Problem(to_check[name].patient, sentence) for name, sentence in lost.items()]
+        for patient, sentence in problems:
+            if patient is not None:
+                bad[patient] = f"{bad[patient]} {sentence}" if patient in bad else sentence
+        problems = [problem for problem in problems if problem.patient is None]
+    if sentences := dict.fromkeys(problem.sentence for problem in problems):
+        title = f"{raw.name} has {len(sentences)} problem{'s' * (len(sentences) > 1)}:"
+        raise DatasetError("\n  - ".join([title, *sentences]))
 
 
 def check_case(case: CaseFiles, may_lie_apart: bool = False) -> list[str]:
     """The problems of one patient's files."""
     problems: list[str] = []
     channels = [_read(path, problems) for path in case.mr]
-    for path, image in zip(case.mr, channels):
-        if image is not None:
-            problems += _problems_of_any(image, str(path))
     first = channels[0] if channels else None
-    for path, image in zip(case.mr[1:], channels[1:]):
-        if first is not None and image is not None and not Grid.of(first).matches(Grid.of(image)):
-            problems.append(
-                f"{path} lies on another grid than {case.mr[0].name} "
-                f"({_grid_text(image)} against {_grid_text(first)}); resample it to the first channel."
-            )
+    read = [(str(path), image) for path, image in zip(case.mr, channels) if image is not None]
+    problems += _problems_of_channels(*zip(*read)) if first is not None else []
     ct = _read(case.ct, problems) if case.ct else None
     exchanged = [path for path, image in zip(case.mr, channels) if image is not None and _is_in_hu(image)]
     ct_problems = _problems_of_any(ct, str(case.ct)) if ct is not None else []
@@ -83,7 +87,7 @@ def check_case(case: CaseFiles, may_lie_apart: bool = False) -> list[str]:
         problems.append(f"{exchanged[0]} looks like a CT in HU and {case.ct} does not; exchange MR and CT.")
     else:
         for path in exchanged:
-            problems.append(f"{path} looks like a CT in HU, not like an MR; are MR and CT exchanged?")
+            problems.append(_exchanged_sentence(str(path)))
         if ct is not None:
             problems += ct_problems or _problems_of_ct(ct, str(case.ct))
     if not may_lie_apart and first is not None and ct is not None and not _overlap(first, ct):
@@ -94,6 +98,44 @@ def check_case(case: CaseFiles, may_lie_apart: bool = False) -> list[str]:
     mask = _read(case.mask, problems) if case.mask else None
     if mask is not None and not sitk.GetArrayViewFromImage(mask).any():
         problems.append(f"{case.mask} is empty; draw the head in it, or remove it to have the head found.")
+    elif (
+        mask is not None
+        and (scans := [scan for scan in (first, ct) if scan is not None])
+        and not any(_overlap(mask, scan) for scan in scans)
+    ):
+        problems.append(f"{case.mask} lies beside the patient's scans; draw it on the MR or the CT, or remove it.")
+    return problems
+
+
+def check_mr(channels: Sequence[sitk.Image], names: Sequence[str]) -> None:
+    """Whether images that have been read are the channels of an MR that a network can be shown.
+
+    Args:
+        channels: on one grid.
+        names: what each is called in the message.
+
+    Raises:
+        ImageError: the first problem, and how to mend it.
+    """
+    problems = _problems_of_channels(names, channels)
+    problems += [_exchanged_sentence(name) for name, image in zip(names, channels) if _is_in_hu(image)]
+    if problems:
+        raise ImageError(problems[0])
+
+
+def _exchanged_sentence(name: str) -> str:
+    return f"{name} looks like a CT in HU, not like an MR; if MR and CT are exchanged, exchange them again."
+
+
+def _problems_of_channels(names: Sequence[str], channels: Sequence[sitk.Image]) -> list[str]:
+    problems = [problem for name, image in zip(names, channels) for problem in _problems_of_any(image, name)]
+    first = channels[0]
+    for name, image in zip(names[1:], channels[1:]):
+        if not Grid.of(first).matches(Grid.of(image)):
+            problems.append(
+                f"{name} lies on another grid than {Path(names[0]).name} "
+                f"({_grid_text(image)} against {_grid_text(first)}); resample it to the first channel."
+            )
     return problems
 
 

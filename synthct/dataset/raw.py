@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from synthct.dataset.registration import Registration
 from synthct.errors import DatasetError
@@ -13,6 +15,10 @@ from synthct.files import read_json
 from synthct.imaging.io import FILE_ENDINGS
 from synthct.records import shown
 
+# Those that synthct reads and writes, and those that nnU-Net's datasets have.
+DESCRIPTION_KEYS = ("channel_names", "file_ending", "name", "description", "reference", "licence", "license", "release",
+                    "version", "citation", "url", "date", "labels", "regions_class_order", "numTraining", "numTest",
+                    "tensorImageSize", "modality", "overwrite_image_reader_writer")  # fmt: skip
 MHD_DATA = (".raw", ".zraw")  # endings of the data file beside an .mhd header
 _FOLDER_NAME = re.compile(r"Dataset(\d{3})_(.+)")
 
@@ -57,6 +63,13 @@ class CaseFiles:
         return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
+class Problem(NamedTuple):
+    """What is wrong with files of one patient, or of the whole dataset where ``patient`` is None; a sentence."""
+
+    patient: str | None
+    sentence: str
+
+
 @dataclass(frozen=True)
 class RawDataset:
     """What a dataset folder holds; nothing is read but ``dataset.json`` and the file names."""
@@ -66,7 +79,7 @@ class RawDataset:
     file_ending: str
     training: dict[str, CaseFiles]
     test: dict[str, CaseFiles]
-    problems: tuple[str, ...]  # names that do not fit the layout, a sentence each; the integrity check reports them
+    problems: tuple[Problem, ...]  # names that do not fit the layout; the integrity check reports them
 
     @property
     def name(self) -> str:
@@ -83,9 +96,19 @@ class RawDataset:
         folder = Path(folder)
         description = folder / "dataset.json"
         channel_names, file_ending = _read_description(description)
-        problems: list[str] = []
+        problems: list[Problem] = []
         sets = {part: _list_cases(folder, part, len(channel_names), file_ending, problems) for part in ("Tr", "Ts")}
         return RawDataset(folder, channel_names, file_ending, sets["Tr"], sets["Ts"], tuple(problems))
+
+    def without(self, patients: Collection[str]) -> RawDataset:
+        """The dataset as if it did not hold these patients, neither to train on nor to test."""
+        if not patients:
+            return self
+        training, test = (
+            {name: case for name, case in cases.items() if name not in patients} for cases in (self.training, self.test)
+        )
+        problems = tuple(problem for problem in self.problems if problem.patient not in patients)
+        return replace(self, training=training, test=test, problems=problems)
 
 
 def find_dataset_folder(root: Path, dataset: str) -> Path:
@@ -123,9 +146,16 @@ def _known(root: Path) -> str:
 
 
 def _read_description(path: Path) -> tuple[tuple[str, ...], str]:
-    content = read_json(path, DatasetError)
+    content = read_json(
+        path, DatasetError, missing='write one such as {"channel_names": {"0": "T1"}, "file_ending": ".nii.gz"}'
+    )
     if not isinstance(content, dict):
         raise DatasetError(f'{path} must hold a table such as {{"channel_names": {{"0": "T1"}}, "file_ending": ...}}.')
+    if unknown := sorted(content.keys() - set(DESCRIPTION_KEYS)):  # a misspelt key would be passed over in silence
+        raise DatasetError(
+            f'{path}: the key {shown(unknown[0])} is unknown; remove it, or put what it says under "description". '
+            f"Known keys are {', '.join(DESCRIPTION_KEYS)}."
+        )
     channels = content.get("channel_names")
     if (
         not isinstance(channels, dict)
@@ -142,34 +172,35 @@ def _read_description(path: Path) -> tuple[tuple[str, ...], str]:
     return tuple(channels[str(i)] for i in range(len(channels))), ending
 
 
-def _list_cases(folder: Path, part: str, n_channels: int, ending: str, problems: list[str]) -> dict[str, CaseFiles]:
+def _list_cases(folder: Path, part: str, n_channels: int, ending: str, problems: list[Problem]) -> dict[str, CaseFiles]:
     """Cases of one part (``Tr`` or ``Ts``); what does not fit is told in ``problems``."""
     mr: dict[str, dict[int, Path]] = {}
     for path, stem in _image_files(folder / f"images{part}", ending, problems):
         match = re.fullmatch(r"(.+)_(\d{4})", stem)
         if match is None:
+            told = f"rename it to {stem}_0000{ending}"
             problems.append(
-                f"{path}: an MR is named PATIENT_0000{ending} with the channel's number; "
-                f"rename it to {stem}_0000{ending}."
+                Problem(stem, f"{path}: an MR is named PATIENT_0000{ending} with the channel's number; {told}.")
             )
         elif int(match[2]) >= n_channels:
-            problems.append(
-                f"{path}: channel {match[2]} is not in dataset.json, which names {n_channels} channel(s); "
-                "add it there or remove the file."
-            )
+            told = f"channel {match[2]} is not in dataset.json, which names {n_channels} channel(s)"
+            problems.append(Problem(match[1], f"{path}: {told}; add it there or remove the file."))
         else:
             mr.setdefault(match[1], {})[int(match[2])] = path
     for patient, channels in mr.items():
         for channel in sorted(set(range(n_channels)) - set(channels)):
             wanted = folder / f"images{part}" / f"{patient}_{channel:04d}{ending}"
-            problems.append(f"{wanted} is missing: every patient needs all {n_channels} MR channel(s).")
+            told = f"every patient needs all {n_channels} MR channel(s); add the file, or remove the patient's others"
+            problems.append(Problem(patient, f"{wanted} is missing: {told}."))
     ct = {stem: path for path, stem in _image_files(folder / f"targets{part}", ending, problems)}
     for patient, path in ct.items():
         if re.fullmatch(r".+_0000", patient) and patient[:-5] in mr:
-            problems.append(f"{path}: a CT has no channel number; rename it to {patient[:-5]}{ending}.")
+            told = f"a CT has no channel number; rename it to {patient[:-5]}{ending}"
+            problems += [Problem(name, f"{path}: {told}.") for name in (patient, patient[:-5])]
     masks = {stem: path for path, stem in _image_files(folder / f"masks{part}", ending, problems)}
     for patient in sorted(set(masks) - set(mr) - set(ct)):
-        problems.append(f"{masks[patient]}: there is neither an MR nor a CT of '{patient}'; rename or remove the mask.")
+        told = f"there is neither an MR nor a CT of '{patient}'; rename or remove the mask"
+        problems.append(Problem(patient, f"{masks[patient]}: {told}."))
     return {
         patient: CaseFiles(
             patient,
@@ -181,17 +212,18 @@ def _list_cases(folder: Path, part: str, n_channels: int, ending: str, problems:
     }
 
 
-def _image_files(folder: Path, ending: str, problems: list[str]) -> list[tuple[Path, str]]:
+def _image_files(folder: Path, ending: str, problems: list[Problem]) -> list[tuple[Path, str]]:
     """(path, name without ending) of the images in a folder; other endings are problems, hidden files are not."""
     found = []
+    if folder.exists() and not folder.is_dir():
+        problems.append(Problem(None, f"{folder} is a file; make it a folder, or remove it."))
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.name.startswith("."):
             continue
         if path.name.endswith(ending):
             found.append((path, path.name[: -len(ending)]))
         elif not (ending == ".mhd" and path.suffix in MHD_DATA):
-            problems.append(
-                f"{path}: dataset.json says that files end in {ending}; convert or remove the file, "
-                'or change "file_ending".'
-            )
+            patient = re.sub(r"_\d{4}$", "", path.name.partition(".")[0])
+            told = f"dataset.json says that files end in {ending}; convert or remove the file"
+            problems.append(Problem(patient, f'{path}: {told}, or change "file_ending".'))
     return found

@@ -42,6 +42,7 @@ def register_dataset(
     workers: int = 1,
     executor: Executor | None = None,
     progress: Progress = quiet,
+    bad: dict[str, str] | None = None,
 ) -> RawDataset:
     """Register every patient who has both scans; what was done before and is unchanged is not done again.
 
@@ -52,6 +53,7 @@ def register_dataset(
         workers: processes.
         executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
         progress: a display like ``tqdm``.
+        bad: takes the patients who cannot be registered at all, and why, and the others go on; None raises.
 
     Returns:
         The dataset whose cases carry their registrations. A warning names every patient whose registration failed: his
@@ -66,8 +68,9 @@ def register_dataset(
         for case in (*known.training.values(), *known.test.values())
         if mode != "off" and case.mr and case.ct is not None and case.registration is None
     }
-    run_cases(register_case, todo, workers=workers, executor=executor, progress=progress, describe="Registering")
-    return with_registrations(raw, folder, mode)
+    how = {"workers": workers, "executor": executor, "progress": progress}
+    run_cases(register_case, todo, **how, describe="Registering", bad=bad)
+    return with_registrations(raw.without(bad or ()), folder, mode)
 
 
 def with_registrations(raw: RawDataset, folder: Path, mode: RegisterMode) -> RawDataset:

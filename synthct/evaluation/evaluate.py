@@ -23,7 +23,7 @@ from synthct.evaluation.score import Candidate, Reference, Row
 from synthct.evaluation.scored_set import ScoredSet, score_models, score_set
 from synthct.evaluation.statistics import Comparison, Summary
 from synthct.evaluation.tables import terminal_table, write_tables
-from synthct.parallel import Progress, quiet
+from synthct.parallel import Progress, left_out_sentences, quiet
 from synthct.planning.plan import Plan
 
 log = logging.getLogger("synthct")
@@ -75,6 +75,7 @@ def evaluate_dataset(
     protocol: Protocol = "all",
     workers: int = 1,
     progress: Progress = quiet,
+    bad: dict[str, str] | None = None,
 ) -> Evaluation:
     """Score every trained model of a dataset on the patients that its folds held out, and on a predicted test set.
 
@@ -89,6 +90,8 @@ def evaluate_dataset(
             that were trained on registered pairs.
         protocol: which metrics; the seed's are always among them.
         workers: processes, over patients.
+        progress: a display like ``tqdm``.
+        bad: takes the patients who cannot be scored, and why, and the others go on; None raises.
 
     Raises:
         DatasetError: no patient has both an MR and a CT, or an sCT and its reference cannot be compared.
@@ -114,7 +117,7 @@ def evaluate_dataset(
         )
     window_hu = _common_window(models)
     scored = [
-        score_models(kind, paired[kind], models, window_hu, protocol, workers=workers, progress=progress)
+        score_models(kind, paired[kind], models, window_hu, protocol, workers=workers, progress=progress, bad=bad)
         for kind in paired
     ]
     sets = [one for one in scored if one is not None]
@@ -140,7 +143,7 @@ def evaluate_dataset(
         folder,
         f"{raw.name}: synthetic CTs of {'held-out' if shown.patients == 'cross_validation' else 'test'} patients",
         sets,
-        warnings=warnings,
+        warnings=(*left_out_sentences(bad), *warnings),  # the command tells the former at its end
         figures=figures,
         window_hu=window_hu,
         commands=commands_of_models(raw.name, models),
@@ -161,6 +164,7 @@ def evaluate_folders(
     protocol: Protocol = "all",
     workers: int = 1,
     progress: Progress = quiet,
+    bad: dict[str, str] | None = None,
 ) -> Evaluation:
     """Score the sCTs of one folder against the reference CTs of another, matched by patient name.
 
@@ -174,6 +178,9 @@ def evaluate_folders(
             every scored patient needs one.
         masks: a folder of head masks; every scored patient needs one.
         protocol: which metrics; the seed's are always among them.
+        workers: processes, over patients.
+        progress: a display like ``tqdm``.
+        bad: takes the patients who cannot be scored, and why, and the others go on; None raises.
 
     Raises:
         DatasetError: a folder is missing, no names match, or two images cannot be compared.
@@ -201,7 +208,15 @@ def evaluate_folders(
     references_of = {p: Reference(p, cts[p], mr_of.get(p), given[p] if given is not None else None) for p in matched}
     candidates = {patient: {label: Candidate(scts[patient])} for patient in matched}
     scored = score_set(
-        "folders", references_of, candidates, [label], SEED_WINDOW_HU, protocol, workers=workers, progress=progress
+        "folders",
+        references_of,
+        candidates,
+        [label],
+        SEED_WINDOW_HU,
+        protocol,
+        workers=workers,
+        progress=progress,
+        bad=bad,
     )
     slices = {patient: score.slice for patient, score in scored.scores.items()}
     output = Path(output)
@@ -220,7 +235,7 @@ def evaluate_folders(
         output,
         f"{label}: synthetic CTs against reference CTs",
         [scored],
-        warnings=warnings,
+        warnings=(*left_out_sentences(bad), *warnings),  # the command tells the former at its end
         figures=figures,
         window_hu=SEED_WINDOW_HU,
         commands=[f"synthct_evaluate {given_options}"],

@@ -11,7 +11,7 @@ from synthct.evaluation.metrics import Protocol
 from synthct.evaluation.models import TrainedModel
 from synthct.evaluation.score import Candidate, PatientScore, PatientSet, Reference, Row, score_patient
 from synthct.evaluation.statistics import Comparison, Summary, compare_models, summarise
-from synthct.parallel import Progress, quiet, run_cases
+from synthct.parallel import Progress, check_anybody_left, quiet, run_cases
 from synthct.planning.plan import Plan
 
 
@@ -60,6 +60,7 @@ def score_models(
     *,
     workers: int = 1,
     progress: Progress = quiet,
+    bad: dict[str, str] | None = None,
 ) -> ScoredSet | None:
     """Score every model on the patients of a set whom it did not train on, beside the trivial baselines.
 
@@ -67,6 +68,7 @@ def score_models(
         patients: ``cross_validation`` or ``test``.
         cases: of this set, those with an MR and a CT that are aligned.
         models: those without a prediction in this set are passed over.
+        bad: takes the patients who cannot be scored, and why, and the others go on; None raises.
 
     Returns:
         None where no model has predicted a patient of this set.
@@ -94,6 +96,7 @@ def score_models(
         baselines=baseline.LABELS,
         workers=workers,
         progress=progress,
+        bad=bad,
     )
 
 
@@ -108,12 +111,14 @@ def score_set(
     baselines: Sequence[str] = (),
     workers: int = 1,
     progress: Progress = quiet,
+    bad: dict[str, str] | None = None,
 ) -> ScoredSet:
     """Score all candidates; patients without any are passed over.
 
     Args:
         labels: of the models, each with at least one candidate.
         baselines: further labels, which are not compared.
+        bad: takes the patients who cannot be scored, and why, and the others go on; None raises.
     """
     jobs = {
         patient: (references[patient], of_patient, window_hu, protocol)
@@ -121,7 +126,9 @@ def score_set(
         if of_patient
     }
     describe = "Scoring the test set" if patients == "test" else "Scoring"
-    scores = run_cases(score_patient, jobs, workers=workers, progress=progress, describe=describe)
+    scores = run_cases(score_patient, jobs, workers=workers, progress=progress, describe=describe, bad=bad)
+    check_anybody_left(scores, bad)
+    labels = [label for label in labels if any(label in score.rows for score in scores.values())]
     rows = {label: tuple(s.rows[label] for s in scores.values() if label in s.rows) for label in (*labels, *baselines)}
     rows = {label: of_label for label, of_label in rows.items() if of_label}
     return ScoredSet(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 FILE_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
 PLAUSIBLE_SPACING_MM = (0.05, 20.0)
+SKEW = 1e-2  # largest cosine between two axes: rounding of directions
 FARTHEST_MM = 1e5  # an origin beyond it is a damaged header, and large numbers in directions make ITK hang
 MOST_VOXELS = 2**30  # 1024 along each axis: finer than any scanner sees a head
 MOST_AXES = 5  # x, y, z, and those of length 1 or of vectors, which are refused by name later

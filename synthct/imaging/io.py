@@ -12,7 +12,14 @@ import SimpleITK as sitk
 
 from synthct.errors import ImageError, os_error_sentence
 from synthct.files import temporary_folder_beside, written_whole
-from synthct.imaging.image_header import FARTHEST_MM, FILE_ENDINGS, PLAUSIBLE_SPACING_MM, Declared, HeaderError
+from synthct.imaging.image_header import (
+    FARTHEST_MM,
+    FILE_ENDINGS,
+    PLAUSIBLE_SPACING_MM,
+    SKEW,
+    Declared,
+    HeaderError,
+)
 from synthct.imaging.metaimage import metaimage_header
 from synthct.imaging.nifti import ends_early, nifti_flaw, nifti_header
 from synthct.imaging.nrrd import nrrd_header
@@ -25,7 +32,6 @@ _FORMATS: dict[str, tuple[Callable[[Path], Declared], str]] = {
     ".mhd": (metaimage_header, "MetaImageIO"),
     ".nrrd": (nrrd_header, "NrrdImageIO"),
 }
-_SKEW = 1e-2  # largest cosine between two axes: rounding of directions
 
 
 def image_name(path: Path) -> str | None:
@@ -50,8 +56,10 @@ def read_image(path: Path) -> sitk.Image:
     path = Path(path)
     if image_name(path) is None:
         raise ImageError(f"{path} does not end in one of {', '.join(FILE_ENDINGS)}; convert it to one of them.")
+    if not path.exists():
+        raise ImageError(f"{path} is missing; put the image there.")
     if not path.is_file():
-        raise ImageError(f"{path} is missing or is not a file.")
+        raise ImageError(f"{path} is not a file; put the image there in its place.")
     read_header, itk_reader = _FORMATS[path.name[len(image_name(path)) :]]
     try:
         read_header(path).check()
@@ -59,7 +67,7 @@ def read_image(path: Path) -> sitk.Image:
     except HeaderError as fault:
         raise ImageError(f"{path} cannot be read as an image: it {fault}.") from None
     except OSError as fault:
-        raise ImageError(f"{path} cannot be read: {fault.strerror}.") from None
+        raise ImageError(os_error_sentence(fault)) from None
     except RuntimeError as fault:
         raise ImageError(f"{path} cannot be read as an image; replace the file ({_essence(fault)}).") from None
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:
@@ -111,7 +119,7 @@ def _geometry_flaw(image: sitk.Image) -> str | None:
         origin = ", ".join(f"{value:g}" for value in image.GetOrigin())
         return f"has its origin at ({origin}) mm, which is nowhere in a scanner; mend its header"
     axes = np.reshape(image.GetDirection(), (3, 3))
-    if not np.allclose(axes.T @ axes, np.eye(3), rtol=0, atol=_SKEW):
+    if not np.allclose(axes.T @ axes, np.eye(3), rtol=0, atol=SKEW):
         return "has axes that are not perpendicular; resample it to a grid whose axes are"
     return None
 

@@ -15,13 +15,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from synthct.imaging.image_header import Declared, HeaderError, check_possible, check_spacing
+from synthct.imaging.image_header import SKEW, Declared, HeaderError, check_possible, check_spacing
 
 _HEADER_BYTES, _NIFTI_2_BYTES = 348, 540
 _FLOATS = {16: "f4", 64: "f8"}  # data type codes
 _BITS = {2: 8, 4: 16, 8: 32, 16: 32, 32: 64, 64: 64, 128: 24, 256: 8, 512: 16, 768: 32, 1024: 64, 1280: 64,
          1792: 128, 2304: 32}  # fmt: skip
 _CHUNK_BYTES = 2**24
+AGREEMENT_MM = 1.0  # of qform and sform: rounding of both, and no shift that matters to a plan
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,58 @@ def _read_header(file: BinaryIO) -> _Header:
         n_axes -= 1
     if _BITS.get(datatype) != bits:
         raise HeaderError(f"has voxels of the unknown type {datatype} of {bits} bits; replace the file")
-    check_spacing(values("8f", 76)[1 : 1 + min(n_axes, 3)])
+    handedness, *spacing = values("8f", 76)
+    spacing = spacing[: min(n_axes, 3)]
+    check_spacing(spacing)
+    if min(spacing) < 0:
+        raise HeaderError(f"has a voxel spacing of {' x '.join(f'{v:g}' for v in spacing)} mm; mend its header")
     qform_code, sform_code = values("2h", 252)
     if qform_code > 0:
         check_possible(values("6f", 256), "qform")
     if sform_code > 0:
         check_possible(values("12f", 280), "sform")
+    if n_axes >= 3 and sform_code > 0:
+        sform = np.reshape(values("12f", 280), (3, 4))
+        if qform_code > 0:
+            _check_agreement(_qform(values("6f", 256), spacing, handedness), sform, sizes[:3])
+        _check_square(sform)
     if not (math.isfinite(start) and (start == 0 or start >= _HEADER_BYTES) and start < 2**31):
         raise HeaderError(f"begins its voxels at byte {start:g}; replace the file")
     return _Header(order, tuple(sizes[:n_axes]), datatype, bits, int(start) or _HEADER_BYTES + 4)
+
+
+def _qform(numbers: tuple[float, ...], spacing_mm: list[float], handedness: float) -> np.ndarray:
+    """The matrix (3, 4) of a quaternion (b, c, d) and an offset; nifti1.h, method 2."""
+    b, c, d, *offset = numbers
+    a = math.sqrt(max(0.0, 1 - b * b - c * c - d * d))
+    rotation = np.array(
+        [
+            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+        ]
+    )
+    axes = rotation * spacing_mm * (1, 1, -1 if handedness < 0 else 1)
+    return np.column_stack([axes, offset])
+
+
+def _check_agreement(qform: np.ndarray, sform: np.ndarray, sizes: list[int]) -> None:
+    """Raise :class:`HeaderError` where qform and sform put a corner of the volume at places that differ.
+
+    Programs choose one or the other, so an MR and a CT that one of them shows on each other would lie apart here.
+    """
+    corners = np.array([(*np.multiply(pick, np.subtract(sizes, 1)), 1) for pick in np.ndindex(2, 2, 2)])
+    apart_mm = float(np.linalg.norm(corners @ (qform - sform).T, axis=1).max())
+    if not apart_mm <= AGREEMENT_MM:
+        raise HeaderError(
+            f"says in its qform and its sform two places that are {apart_mm:.3g} mm apart; find out which is right and "
+            "copy it over the other, such as with fslorient -copyqform2sform"
+        )
+
+
+def _check_square(sform: np.ndarray) -> None:
+    """Raise :class:`HeaderError` where the axes are not perpendicular, as in a scan with a tilted gantry."""
+    lengths = np.linalg.norm(sform[:, :3], axis=0)
+    axes = sform[:, :3] / np.where(lengths > 0, lengths, 1)
+    if not np.allclose(axes.T @ axes, np.eye(3), rtol=0, atol=SKEW):
+        raise HeaderError("has axes that are not perpendicular; resample it to a grid whose axes are")

@@ -53,7 +53,12 @@ class DicomMr:
 
 
 def list_dicom_mrs(
-    folder: Path, n_channels: int, mr_series: Sequence[str] = (), *, progress: Progress = quiet
+    folder: Path,
+    n_channels: int,
+    mr_series: Sequence[str] = (),
+    *,
+    progress: Progress = quiet,
+    bad: dict[str, str] | None = None,
 ) -> dict[str, DicomMr]:
     """The MR of every patient below a folder, by output name.
 
@@ -67,6 +72,7 @@ def list_dicom_mrs(
             first of the texts that means any series of the patient chooses; for a model of several they are one a
             channel. Without, the one volume that a patient has is taken; of several the only one with thin slices.
         progress: a display like ``tqdm``.
+        bad: takes the patients for whom no MR can be chosen, and why; None raises.
 
     Raises:
         ImageError: there is no MR, or none can be chosen for a patient; no message names a patient or a path below
@@ -84,17 +90,19 @@ def list_dicom_mrs(
             by_patient.setdefault(series.patient_id, []).append(series)
     if not by_patient:
         raise ImageError(f"{folder} holds DICOM files but no MR images among them; give the folder of the MRs with -i.")
-    found, problems = {}, []
+    found, problems = {}, {}
     for key, patient in numbered("Patient", by_patient).items():
         try:
             chosen = tuple(_chosen(by_patient[key], of_channel) for of_channel in texts)
         except ImageError as fault:
-            problems.append(f"{folder}, {patient}: {fault}")
+            problems[patient] = f"{folder}, {patient}: {fault}"
             continue
         name = output_name(chosen)
         found[name] = DicomMr(name, chosen)
-    if problems:
-        raise ImageError("\n".join(problems))
+    if bad is not None:
+        bad |= problems
+    elif problems:
+        raise ImageError("\n".join(problems.values()))
     return dict(sorted(found.items()))
 
 

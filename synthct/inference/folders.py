@@ -14,9 +14,9 @@ from synthct.errors import ImageError, ModelError
 from synthct.imaging.io import FILE_ENDINGS, image_name
 from synthct.inference.loading import CHECKPOINT, trained_folds
 from synthct.inference.predictor import Predictor
-from synthct.inference.task import ModelFiles, QaSettings, predict_file, predict_task
+from synthct.inference.task import ModelFiles, QaSettings, check_mrs, predict_file, predict_task
 from synthct.inference.writers import CtSeriesWriter, ImageFileWriter
-from synthct.parallel import Progress, quiet, run_cases
+from synthct.parallel import Progress, check_anybody_left, quiet, run_cases
 
 if TYPE_CHECKING:
     from synthct.imaging.dicom.ct_series import CtSeriesSettings
@@ -49,16 +49,22 @@ def newest_model_folder(results: Path, pattern: str = "Dataset*/*", checkpoint: 
     found = sorted(Path(results).glob(f"{pattern}/fold_*/{checkpoint}"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise ModelError(
-            f"{results} holds no trained model ({pattern}/fold_*/{checkpoint}); train one: synthct_train 1 cyclegan."
+            f"{results} holds no trained model ({pattern}/fold_*/{checkpoint}); train one (synthct_train 1 cyclegan), "
+            "or choose another."
         )
     return found[-1].parent.parent
 
 
-def list_mrs(folder: Path, n_channels: int) -> dict[str, tuple[Path, ...]]:
+def list_mrs(folder: Path, n_channels: int, bad: dict[str, str] | None = None) -> dict[str, tuple[Path, ...]]:
     """The MRs of a folder by patient, a file a channel.
 
     Files are named PATIENT_0000, PATIENT_0001, ... as in a raw dataset. For a model of one channel the number may be
     left out, and another number than 0000 belongs to the patient's name unless PATIENT_0000 lies beside it.
+
+    Args:
+        folder: of the files.
+        n_channels: of the model.
+        bad: takes the patients whose channels are not complete, and why; None raises.
 
     Raises:
         ImageError: there is no MR, a channel is missing, or two files claim the same place.
@@ -86,11 +92,13 @@ def list_mrs(folder: Path, n_channels: int) -> dict[str, tuple[Path, ...]]:
         extra = sorted(set(channels) - set(range(n_channels)))
         if missing or extra:
             what = f"lacks channel {missing[0]:04d}" if missing else f"has a channel {extra[0]:04d} too many"
-            raise ImageError(
-                f"{folder}: '{patient}' {what}; the model needs {n_channels} channel(s), "
-                f"named {patient}_0000 to {patient}_{n_channels - 1:04d}."
-            )
-    return {patient: tuple(channels[i] for i in range(n_channels)) for patient, channels in found.items()}
+            told = f"the model needs {n_channels} channel(s), named {patient}_0000 to {patient}_{n_channels - 1:04d}"
+            fault = ImageError(f"{folder}: '{patient}' {what}; {told}.")
+            if bad is None:
+                raise fault
+            bad[patient] = str(fault)
+    good = {patient: channels for patient, channels in found.items() if patient not in (bad or ())}
+    return {patient: tuple(channels[i] for i in range(n_channels)) for patient, channels in good.items()}
 
 
 def predict_folder(
@@ -105,6 +113,7 @@ def predict_folder(
     executor: Executor | None = None,
     model: ModelFiles | None = None,
     progress: Progress = quiet,
+    bad: dict[str, str] | None = None,
 ) -> list[Path]:
     """Write an sCT for every MR of a folder, named after the patient; see ``list_dicom_mrs`` for names of DICOM MRs.
 
@@ -120,9 +129,11 @@ def predict_folder(
         executor: does the work in place of this process, a case a task, such as a cluster's.
         model: with ``executor``, the files of the same model, which each of its workers loads once.
         progress: a display like ``tqdm``.
+        bad: takes the patients whose MR cannot be used, and why, and the others go on; None raises, before any network
+            runs where it can be told from the MR.
 
     Returns:
-        The files written, or the folders of the series.
+        The files written, or the folders of the series; without those of bad patients.
 
     Raises:
         ImageError: naming the file or series that cannot be used, or an option without meaning here.
@@ -132,7 +143,8 @@ def predict_folder(
     if output_format not in (None, *OUTPUT_FORMATS):
         raise ImageError(f"'{output_format}' is no output format; there are {', '.join(OUTPUT_FORMATS)}.")
     output, writer = Path(output), ImageFileWriter()
-    cases = _list_cases(Path(mrs), predictor.configuration.network.mr_channels, mr_series, progress)
+    cases = _list_cases(Path(mrs), predictor.configuration.network.mr_channels, mr_series, progress, bad)
+    check_anybody_left(cases, bad)
     if output.resolve() == Path(mrs).resolve():
         raise ImageError(f"{output} is the folder of the MRs; give another folder with -o.")
     from_dicom = not isinstance(next(iter(cases.values())), CaseFiles)
@@ -146,20 +158,28 @@ def predict_folder(
             raise ImageError("Tube voltage, manufacturer and description are for DICOM; add --output_format dicom.")
         endings = {patient: f".{output_format}" if output_format else _ending(case) for patient, case in cases.items()}
         written = {patient: output / f"{patient}{ending}" for patient, ending in endings.items()}
+    if output.exists() and not output.is_dir():
+        raise ImageError(f"{output} is a file; give another folder with -o.")
+    absolute = {patient: _absolute(case) for patient, case in cases.items()}
+    if len(cases) > 1:  # a single bad MR is told before anything is written anyway
+        check_mrs(absolute if executor else cases, executor=executor, progress=progress, bad=bad)
+    cases = {patient: case for patient, case in cases.items() if patient not in (bad or ())}
+    check_anybody_left(cases, bad)
     if executor is not None:
         if model is None:
             raise ValueError("An executor needs the files of the model, so that its workers can load it.")
         tasks = {
-            patient: (model, _absolute(case), written[patient].absolute(), writer, settings)
-            for patient, case in cases.items()
+            patient: (model, absolute[patient], written[patient].absolute(), writer, settings) for patient in cases
         }
-        warnings = run_cases(predict_task, tasks, executor=executor, progress=progress, describe="Predicting")
+        warnings = run_cases(predict_task, tasks, executor=executor, progress=progress, describe="Predicting", bad=bad)
         for warning in (one for of_case in warnings.values() for one in of_case):
             logger.warning(warning)
-        return list(written.values())
-    for patient, case in progress(cases.items(), total=len(cases), desc="Predicting", unit="case"):
-        predict_file(predictor, case, written[patient], writer, settings)
-    return list(written.values())
+        done = list(warnings)
+    else:
+        jobs = {patient: (predictor, case, written[patient], writer, settings) for patient, case in cases.items()}
+        done = list(run_cases(predict_file, jobs, progress=progress, describe="Predicting", bad=bad))
+    check_anybody_left(done, bad)
+    return [written[patient] for patient in done]
 
 
 def _check_maps(predictor: Predictor, settings: QaSettings) -> None:
@@ -176,18 +196,18 @@ def _check_maps(predictor: Predictor, settings: QaSettings) -> None:
 
 
 def _list_cases(
-    folder: Path, n_channels: int, mr_series: Sequence[str], progress: Progress
+    folder: Path, n_channels: int, mr_series: Sequence[str], progress: Progress, bad: dict[str, str] | None
 ) -> Mapping[str, CaseFiles | DicomMr]:
     """Image files where the folder holds any, else DICOM."""
     if folder.is_dir() and not any(map(image_name, folder.iterdir())):
         from synthct.inference.dicom_mrs import holds_dicom, list_dicom_mrs  # loads pydicom
 
         if holds_dicom(folder):
-            found = list_dicom_mrs(folder, n_channels, mr_series, progress=progress)
+            found = list_dicom_mrs(folder, n_channels, mr_series, progress=progress, bad=bad)
             for mr in found.values():
                 logger.info(f"{mr.name}: {len(mr.files)} files")
             return found
-    files = {name: CaseFiles(name, paths, None, None) for name, paths in list_mrs(folder, n_channels).items()}
+    files = {name: CaseFiles(name, paths, None, None) for name, paths in list_mrs(folder, n_channels, bad).items()}
     if mr_series:
         raise ImageError(f"{folder} holds image files, and --mr_series chooses among DICOM series; leave it out.")
     return files

@@ -20,7 +20,7 @@ from synthct.inference.qa.measure import BONE_HU, HuFacts, Measurements, mean_in
 from synthct.inference.qa.mr_facts import MrFacts, measure_mr
 from synthct.inference.qa.reference import PatientRecord, Reference
 from synthct.inference.qa.report import QaReport
-from synthct.inference.task import QaSettings, predict_file
+from synthct.inference.task import QaSettings, check_mrs, predict_file
 from synthct.parallel import Progress, quiet
 from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.case import slices_of_case
@@ -44,12 +44,14 @@ def predict_held_out(
 
     Raises:
         ModelError: the raw dataset no longer has a patient.
+        ImageError: naming an MR that cannot be used; what is there stays as it was.
     """
     missing = sorted(set(patients) - set(raw.training))
     if missing:
         raise ModelError(
             f"{raw.folder} no longer has {', '.join(missing)}, whom this fold holds out; restore the files."
         )
+    check_mrs({patient: raw.training[patient] for patient in patients}, progress=progress)
     _clear(output)
     measured = {}
     for patient in progress(patients, total=len(patients), desc="Held-out patients", unit="case"):

@@ -11,8 +11,8 @@ from synthct.dataset.raw import RawDataset
 from synthct.errors import DatasetError, ModelError
 from synthct.files import read_json, write_json
 from synthct.inference.predictor import CHECKPOINT, Predictor
-from synthct.inference.task import predict_file
-from synthct.parallel import Progress, quiet
+from synthct.inference.task import check_mrs, predict_file
+from synthct.parallel import Progress, check_anybody_left, quiet, run_cases
 from synthct.records import from_plain, to_plain
 
 TEST_FOLDER = "test"  # in a model folder
@@ -61,6 +61,7 @@ def predict_test_set(
     *,
     checkpoint: str = CHECKPOINT,
     progress: Progress = quiet,
+    bad: dict[str, str] | None = None,
 ) -> list[Path]:
     """Write the sCT of every test patient with an MR to ``MODEL_FOLDER/test``, exactly as for a new patient.
 
@@ -70,6 +71,8 @@ def predict_test_set(
         predictor: the model of ``folds``.
         folds: of ``model_folder``, whose sCTs are combined.
         checkpoint: the file of each fold that the predictor has read.
+        progress: a display like ``tqdm``.
+        bad: takes the patients whose MR cannot be used, and why, and the others go on; None raises.
 
     Raises:
         DatasetError: the dataset has no test patient with an MR.
@@ -78,19 +81,20 @@ def predict_test_set(
     cases = {patient: case for patient, case in raw.test.items() if case.mr}
     if not cases:
         raise DatasetError(f"{raw.folder} has no test patients; put MRs into imagesTs, and their CTs into targetsTs.")
+    check_mrs(cases, progress=progress, bad=bad)
+    cases = {patient: case for patient, case in cases.items() if patient not in (bad or ())}
+    check_anybody_left(cases, bad)
     folder = Path(model_folder) / TEST_FOLDER
     for leftover in folder.glob("*") if folder.is_dir() else ():
         if leftover.is_file():
             leftover.unlink()  # of an earlier model
     shutil.rmtree(folder / "qa", ignore_errors=True)
     keys = {fold: _content_key(Path(model_folder) / f"fold_{fold}" / checkpoint) for fold in folds}
-    written = []
-    for patient, case in progress(cases.items(), total=len(cases), desc="Test patients", unit="case"):
-        path = folder / f"{patient}{raw.file_ending}"
-        predict_file(predictor, case, path)
-        written.append(path)
-    write_json(to_plain(TestSetRecord(_FORMAT_VERSION, checkpoint, keys, tuple(cases))), folder / _RECORD)
-    return written
+    jobs = {patient: (predictor, case, folder / f"{patient}{raw.file_ending}") for patient, case in cases.items()}
+    done = run_cases(predict_file, jobs, progress=progress, describe="Test patients", bad=bad)
+    check_anybody_left(done, bad)
+    write_json(to_plain(TestSetRecord(_FORMAT_VERSION, checkpoint, keys, tuple(done))), folder / _RECORD)
+    return [jobs[patient][-1] for patient in done]
 
 
 def _content_key(path: Path) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from synthct.dataset.images import read_case
+from synthct.dataset.integrity import check_mr
 from synthct.dataset.raw import CaseFiles
 from synthct.errors import ImageError, os_error_sentence
 from synthct.imaging.io import image_name, write_image
@@ -19,9 +21,12 @@ from synthct.inference.loading import CHECKPOINT, trained_folds
 from synthct.inference.predictor import CYCLE_EVERY, Predictor
 from synthct.inference.qa.report import QaReport, qa_path
 from synthct.inference.writers import ImageFileWriter, Writer
+from synthct.parallel import Progress, quiet, run_cases
 from synthct.training.device import select_device
 
 if TYPE_CHECKING:
+    import SimpleITK as sitk
+
     from synthct.inference.dicom_mrs import DicomMr
 
 QaLevel = Literal["off", "fast", "full"]
@@ -116,11 +121,7 @@ def predict_file(
     Raises:
         ImageError: naming the file or series that cannot be used.
     """
-    if isinstance(case, CaseFiles):
-        images = read_case(CaseFiles(case.patient, case.mr, None, case.mask))
-        mr, mask, name = images.mr, images.given_mask, str(case.mr[0])
-    else:
-        mr, mask, name = case.read(), None, case.name
+    mr, mask, name = read_mr(case)
     prediction = predictor.predict_with_qa(
         mr,
         head_mask=mask,
@@ -148,6 +149,48 @@ def predict_file(
                 others = f" And {len(more)} more reasons in {report.name}." if more else ""
                 _logger.warning(f"{report.stem}: {prediction.qa.verdict}. {first}{others}")
     return prediction.qa
+
+
+def read_mr(case: CaseFiles | DicomMr) -> tuple[tuple[sitk.Image, ...], sitk.Image | None, str]:
+    """The channels of an MR that a network can be shown, the head mask that the user gave, and what messages call it.
+
+    Raises:
+        ImageError: naming the file or series that cannot be used.
+    """
+    if isinstance(case, CaseFiles):
+        images = read_case(CaseFiles(case.patient, case.mr, None, case.mask))
+        mr, mask, names = images.mr, images.given_mask, [str(path) for path in case.mr]
+    else:
+        mr, mask = case.read(), None
+        names = [case.name] * len(mr)
+    check_mr(mr, names)
+    return mr, mask, names[0]
+
+
+def check_mrs(
+    cases: Mapping[str, CaseFiles | DicomMr],
+    *,
+    executor: Executor | None = None,
+    progress: Progress = quiet,
+    bad: dict[str, str] | None = None,
+) -> None:
+    """Read all MRs before a network sees the first, so that a bad one is told at once and not after hours.
+
+    Args:
+        cases: by patient.
+        executor: does the work in place of this process.
+        progress: a display like ``tqdm``.
+        bad: takes the patients whose MR cannot be used, and why; None raises.
+
+    Raises:
+        ImageError: naming the file or series that cannot be used.
+    """
+    jobs = {patient: (case,) for patient, case in cases.items()}
+    run_cases(_check_one, jobs, executor=executor, progress=progress, describe="Checking", bad=bad)
+
+
+def _check_one(case: CaseFiles | DicomMr) -> None:
+    read_mr(case)
 
 
 def predict_task(

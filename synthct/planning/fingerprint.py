@@ -95,7 +95,7 @@ class Fingerprint:
         Raises:
             PlanError: naming the file and the offending key.
         """
-        return from_plain(Fingerprint, read_json(path, PlanError), str(path))
+        return from_plain(Fingerprint, read_json(path, PlanError, missing="run synthct_plan_and_preprocess"), str(path))
 
     def save(self, path: Path) -> None:
         """Write ``dataset_fingerprint.json``."""

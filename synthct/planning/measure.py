@@ -25,6 +25,7 @@ def measure_dataset(
     workers: int = 1,
     executor: Executor | None = None,
     progress: Progress = quiet,
+    bad: dict[str, str] | None = None,
 ) -> Fingerprint:
     """The fingerprint of the training cases; the facts of the ``unchanged`` ones are taken over.
 
@@ -34,16 +35,16 @@ def measure_dataset(
         workers: processes.
         executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
         progress: a display like ``tqdm``.
+        bad: takes the patients who cannot be measured, and why, and the others go on; None raises.
 
     Raises:
         DatasetError: no head can be found in an image.
     """
     unchanged = unchanged or {}
     arguments = {patient: (case,) for patient, case in raw.training.items() if patient not in unchanged}
-    measured = run_cases(
-        measure_case, arguments, workers=workers, executor=executor, progress=progress, describe="Fingerprint"
-    )
-    cases = {patient: unchanged.get(patient) or measured[patient] for patient in raw.training}
+    how = {"workers": workers, "executor": executor, "progress": progress}
+    known = {**unchanged, **run_cases(measure_case, arguments, **how, describe="Fingerprint", bad=bad)}
+    cases = {patient: known[patient] for patient in raw.training if patient in known}
     return Fingerprint(FORMAT_VERSION, __version__, raw.name, cases)
 
 

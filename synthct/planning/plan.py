@@ -203,7 +203,7 @@ class Plan:
         if self.format_version != FORMAT_VERSION:
             raise ValueError(
                 f"format_version is {shown(self.format_version)} but this synthct reads {FORMAT_VERSION}; "
-                "plan the dataset again with this version"
+                "update synthct, or plan the dataset again with this version"
             )
         if not 1 <= self.n_folds <= 1000:
             raise ValueError(f"n_folds must lie between 1 and 1000, not {shown(self.n_folds)}")
@@ -244,7 +244,7 @@ class Plan:
         Raises:
             PlanError: naming the file and the key that is missing, unknown or out of range.
         """
-        return from_plain(Plan, read_json(path, PlanError), str(path))
+        return from_plain(Plan, read_json(path, PlanError, missing="run synthct_plan_and_preprocess"), str(path))
 
     def save(self, path: Path) -> None:
         """Write ``plans.json``."""

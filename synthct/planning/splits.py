@@ -46,7 +46,8 @@ def load_splits(path: Path, patients: Collection[str]) -> tuple[Split, ...]:
         PlanError: there is no fold, or one names a patient who is unknown, listed twice, or both in training and
             held out.
     """
-    splits = from_plain(tuple[Split, ...], read_json(path, PlanError), str(path), key="folds")
+    plain = read_json(path, PlanError, missing="run synthct_plan_and_preprocess")
+    splits = from_plain(tuple[Split, ...], plain, str(path), key="folds")
     if not splits:
         raise PlanError(f"{path} holds no fold; delete it and run synthct_plan_and_preprocess again.")
     for number, split in enumerate(splits):
@@ -54,11 +55,13 @@ def load_splits(path: Path, patients: Collection[str]) -> tuple[Split, ...]:
         unknown = sorted(times.keys() - set(patients))
         twice = sorted(patient for patient, n in times.items() if n > 1)
         if unknown:
-            raise PlanError(f"{path}: fold {number} names {_few(unknown)}, whom the dataset does not have.")
+            raise PlanError(
+                f"{path}: fold {number} names {_few(unknown)}, whom the dataset does not have; remove or correct that."
+            )
         if twice:
-            raise PlanError(f"{path}: fold {number} lists {_few(twice)} more than once.")
+            raise PlanError(f"{path}: fold {number} lists {_few(twice)} more than once; remove all but one.")
         if not split.train:
-            raise PlanError(f"{path}: fold {number} has no training patient.")
+            raise PlanError(f'{path}: fold {number} has no training patient; add some to its "train".')
     return splits
 
 

@@ -47,6 +47,7 @@ def preprocess_dataset(
     workers: int = 1,
     executor: Executor | None = None,
     progress: Progress = quiet,
+    bad: dict[str, str] | None = None,
 ) -> tuple[int, int]:
     """Write ``<folder>/<configuration>/<patient>.npz`` for all that is new or changed; drop patients who are gone.
 
@@ -60,6 +61,7 @@ def preprocess_dataset(
         workers: processes.
         executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
         progress: a display like ``tqdm``.
+        bad: takes the patients who cannot be preprocessed, and why, and the others go on; None raises.
 
     Returns:
         How many cached files were written, and how many were there already and unchanged.
@@ -75,7 +77,8 @@ def preprocess_dataset(
             if _key_of(path) != entry.key:
                 stale.setdefault(patient, (case, []))[1].append(entry)
     jobs = _with_report(stale, raw, next(iter(configurations.values())).preprocessing, Path(folder))
-    run_cases(_preprocess_case, jobs, workers=workers, executor=executor, progress=progress, describe="Preprocessing")
+    how = {"workers": workers, "executor": executor, "progress": progress}
+    run_cases(_preprocess_case, jobs, **how, describe="Preprocessing", bad=bad)
     written = sum(len(entries) for _, entries in stale.values())
     return written, len(raw.training) * len(configurations) - written
 

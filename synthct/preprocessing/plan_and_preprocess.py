@@ -16,7 +16,7 @@ from synthct.dataset.register import register_dataset, with_registrations
 from synthct.dataset.registration import REGISTRATIONS, RegisterMode
 from synthct.errors import PlanError
 from synthct.files import read_json, write_text
-from synthct.parallel import Progress, available_memory, quiet
+from synthct.parallel import Progress, available_memory, check_anybody_left, left_out_sentences, quiet
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.measure import measure_dataset, unchanged_cases
 from synthct.planning.plan import Plan
@@ -44,6 +44,7 @@ def plan_and_preprocess(
     clean: bool = False,
     verify_only: bool = False,
     progress: Progress = quiet,
+    bad: dict[str, str] | None = None,
 ) -> Plan | None:
     """Check, measure, plan and preprocess a dataset; what was done before and is unchanged is not done again.
 
@@ -59,6 +60,8 @@ def plan_and_preprocess(
         clean: throw away what an earlier run left, edits of ``plans.json`` and ``splits_final.json`` included.
         verify_only: stop after the integrity check and write nothing.
         progress: a display like ``tqdm``.
+        bad: takes the patients who cannot be used, and why; the others are planned and preprocessed as if these were
+            not there. None raises.
 
     Returns:
         The plan, or None with ``verify_only``.
@@ -75,16 +78,20 @@ def plan_and_preprocess(
     if not clean:
         raw = with_registrations(raw, folder / REGISTRATIONS, register)
     checked = {} if verify_only else unchanged_cases(raw, known)
-    check_dataset(raw, checked=checked, may_lie_apart=register != "off", **how)
+    check_dataset(raw, checked=checked, may_lie_apart=register != "off", **how, bad=bad)
+    raw = raw.without(bad or ())
+    check_anybody_left(raw.training, bad)
     n_patients = f"{len(raw.training)} training and {len(raw.test)} test patients"
     logger.info(f"{raw.name}: {n_patients}, no problem found.")
     if verify_only:
         return None
     if clean and (folder / REGISTRATIONS).exists():
         shutil.rmtree(folder / REGISTRATIONS)
-    raw = register_dataset(raw, folder / REGISTRATIONS, register, **how)
+    raw = register_dataset(raw, folder / REGISTRATIONS, register, **how, bad=bad)
     _tell_registrations(raw, folder / REGISTRATIONS)
-    fingerprint = measure_dataset(raw, unchanged=unchanged_cases(raw, known), **how)
+    fingerprint = measure_dataset(raw, unchanged=unchanged_cases(raw, known), **how, bad=bad)
+    raw = raw.without(bad or ())
+    check_anybody_left(raw.training, bad)
     plan = make_plan(planner or (present.planner if present else "default"), raw, fingerprint)
     plan = replace(plan, register=register)
     if present is not None:
@@ -105,16 +112,28 @@ def plan_and_preprocess(
     else:
         logger.info(f"Preprocessing on the cluster; a case takes up to {bytes_each / 2**30:.1f} GiB of memory.")
     chosen = {name: plan.configurations[name] for name in wanted}
-    written, unchanged = preprocess_dataset(raw, chosen, folder, **how)
+    written, unchanged = preprocess_dataset(raw, chosen, folder, **how, bad=bad)
+    if bad and not raw.training.keys().isdisjoint(bad):  # then fingerprint, plan and splits must not name them either
+        options = {"planner": planner, "register": register, "configurations": configurations, "workers": workers}
+        rest = raw.without(bad)
+        check_anybody_left(rest.training, bad)
+        return plan_and_preprocess(rest, folder, **options, executor=executor, progress=progress, bad=bad)
     logger.info(f"{', '.join(chosen)}: {written} cached cases written, {unchanged} unchanged, in {folder}")
-    _report(raw, fingerprint, next(iter(chosen.values())).preprocessing.spacing_mm, folder)
+    _report(raw, fingerprint, next(iter(chosen.values())).preprocessing.spacing_mm, folder, bad)
     return plan
 
 
-def _report(raw: RawDataset, fingerprint: Fingerprint, spacing_mm: tuple[float, float, float], folder: Path) -> None:
+def _report(
+    raw: RawDataset,
+    fingerprint: Fingerprint,
+    spacing_mm: tuple[float, float, float],
+    folder: Path,
+    bad: dict[str, str] | None,
+) -> None:
     """Write the page that shows every case, and tell the flagged ones."""
     findings = load_all_findings(folder, raw.training)
-    path = write_report(folder, raw.name, findings, spacing_mm=spacing_mm, hints=hints_of_dataset(fingerprint))
+    hints = [*left_out_sentences(bad), *hints_of_dataset(fingerprint)]
+    path = write_report(folder, raw.name, findings, spacing_mm=spacing_mm, hints=hints)
     flagged = [one for one in findings.values() if one.flags]
     untold = [one for one in flagged if raw.training[one.patient].aligned]  # failed registrations have been told
     for one in untold[:MOST_WARNINGS]:

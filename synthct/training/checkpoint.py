@@ -56,7 +56,7 @@ def load_checkpoint(
     """
     path = Path(path)
     if not path.is_file():
-        raise ModelError(f"The checkpoint {path} is missing.")
+        raise ModelError(f"The checkpoint {path} is missing; train that fold, or choose another fold or checkpoint.")
     try:
         content = torch.load(path, map_location=map_location, weights_only=True)
     except torch.cuda.OutOfMemoryError:
@@ -66,7 +66,7 @@ def load_checkpoint(
             f"{path} is damaged or is no checkpoint of synthct ({_first_line(fault)}); {remedy}."
         ) from fault
     if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
-        raise ModelError(f"{path} is no checkpoint of synthct.")
+        raise ModelError(f"{path} is no checkpoint of synthct; {remedy}.")
     if content["format_version"] > FORMAT_VERSION:
         raise ModelError(
             f"{path} was written by synthct {content.get('synthct_version', 'of a later version')} in format "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -37,6 +38,7 @@ def train(
     resume: bool = False,
     checkpoint_minutes: float = 10.0,
     memory_budget: int = MEMORY_BUDGET,
+    describe: Callable[[], None] | None = None,
     ranks: Ranks = ALONE,
     progress: Progress = quiet,
 ) -> Path:
@@ -61,6 +63,7 @@ def train(
             the training starts.
         checkpoint_minutes: longest time without a checkpoint.
         memory_budget: bytes of slices held in memory.
+        describe: called when all is found to be in order, before the first file is written.
         ranks: this process among those that train together; each calls this function, the first one writes.
         progress: a display like ``tqdm``.
 
@@ -90,7 +93,8 @@ def train(
             ranks,
         )
         log.info("synthct with torch %s on %s (%s)", torch.__version__, device, device_reason)
-        loader = run.on_train_start(Path(preprocessed_folder) / configuration_name, workers, memory_budget, progress)
+        stacks = Path(preprocessed_folder) / configuration_name
+        loader = run.on_train_start(stacks, workers, memory_budget, describe, progress)
         if run.epoch >= run.training.epochs:
             log.info("%d epochs are done already; give more than that to go on.", run.epoch)
             return run.on_done_already()

@@ -33,7 +33,8 @@ def find_checkpoint(fold_folder: Path) -> dict[str, Any] | None:
             checkpoint = load_checkpoint(fold_folder / name, remedy=remedy)
             if any(key not in checkpoint for key in KEYS_TO_RESUME):
                 raise TrainingError(
-                    f"{fold_folder / name} holds a model to predict with only; it cannot be trained on."
+                    f"{fold_folder / name} holds a model to predict with only, which cannot be trained on; "
+                    "train without --continue to start over."
                 )
             return checkpoint
     return None
@@ -65,7 +66,9 @@ def check_resumable(checkpoint: dict[str, Any], content: dict[str, Any], fold_fo
     advice = "train without --continue to start over, or choose another fold or dataset"
     for key in ("trainer", "configuration"):
         if checkpoint[key] != content[key]:
-            raise TrainingError(f"Cannot continue {kept}: its {key} is '{checkpoint[key]}', not '{content[key]}'.")
+            raise TrainingError(
+                f"Cannot continue {kept}: its {key} is '{checkpoint[key]}', not '{content[key]}'; {advice}."
+            )
     name = content["configuration"]
     for part in ("preprocessing", "network"):
         before = checkpoint["plan"]["configurations"].get(name, {}).get(part, {})
@@ -80,7 +83,7 @@ def check_resumable(checkpoint: dict[str, Any], content: dict[str, Any], fold_fo
             )
     if checkpoint.get("disjoint", False) != content["disjoint"]:
         word = "with" if checkpoint.get("disjoint", False) else "without"
-        raise TrainingError(f"Cannot continue {kept}: it was started {word} --disjoint.")
+        raise TrainingError(f"Cannot continue {kept}: it was started {word} --disjoint; {advice}.")
     processes = checkpoint.get("world_size", 1)
     if processes != content["world_size"]:
         raise TrainingError(

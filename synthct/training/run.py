@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,9 @@ class TrainingRun:
 
     # -- hooks -------------------------------------------------------------------------------------------------------
 
-    def on_train_start(self, stacks: Path, workers: int, memory_budget: int, progress: Progress) -> SliceLoader:
+    def on_train_start(
+        self, stacks: Path, workers: int, memory_budget: int, describe: Callable[[], None] | None, progress: Progress
+    ) -> SliceLoader:
         """Read the slices, restore or write the first checkpoint, say what is trained on what."""
         training, paired = self.training, self.trainer.paired
         slices = TrainingSlices(
@@ -140,6 +143,8 @@ class TrainingRun:
         log.info("steps: %d epochs of %d", training.epochs, self.iterations)
         torch.manual_seed(training.seed)
         torch.backends.cudnn.benchmark = self.device.type == "cuda"  # all crops have one size
+        if describe is not None:
+            describe()
         if self.ranks.leads:
             remove_leftovers(self.fold_folder)
         if self.checkpoint:

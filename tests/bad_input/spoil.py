@@ -263,13 +263,10 @@ def pickled(where: Where) -> Spoil:
     return spoil
 
 
-def without_any(kind: str) -> Spoil:
-    """Everybody's MRs or CTs gone from the raw dataset, and the dataset preprocessed again."""
+def without_pairs(place: Place) -> None:
+    """Of each patient one scan only, and the dataset preprocessed again."""
+    from synthct.commands import plan_and_preprocess
 
-    def spoil(place: Place) -> None:
-        from synthct.commands import plan_and_preprocess
-
-        shutil.rmtree(place.raw / kind)
-        assert plan_and_preprocess.main(["-d", "1", "-c", "2d_lowres", "-np", "1", "--clean"]) == 0
-
-    return spoil
+    for path in (place.ct("P1"), place.mr("P2"), place.ct("P3")):
+        path.unlink()
+    assert plan_and_preprocess.main(["-d", "1", "-c", "2d_lowres", "-np", "1", "--clean"]) == 0

@@ -16,10 +16,9 @@ def test_bad_input_is_told_and_nothing_is_written(bad: Bad, place, capsys):
     capsys.readouterr()
     module, *arguments = shlex.split(bad.command)
     status = importlib.import_module(f"synthct.commands.{module}").main(arguments)
-    command, told = "synthct_" + module.removesuffix("_data"), capsys.readouterr()
-    _, said, sentence = told.err.partition(f"{command}: ")
-    print(sentence)
-    assert status == 2 and said, told.err
-    assert "Traceback" not in told.err and sentence.endswith(".\n")
+    command, told = "synthct_" + module.removesuffix("_data"), capsys.readouterr().err
+    sentence = told.partition(f"{command}: ")[2]
+    assert status == 2, told
     assert bad.names in sentence and bad.remedy in sentence
+    assert "Traceback" not in told and sentence.endswith(".\n")
     assert place.contents() == before

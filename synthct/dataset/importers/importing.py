@@ -32,7 +32,7 @@ class Imported:
     folder: Path
     training: tuple[str, ...]
     test: tuple[str, ...]
-    left_out: tuple[str, ...]  # a problem each
+    left_out: dict[str, str]  # patients and why
     other_frames: tuple[str, ...]  # patients whose MR and CT lie in different frames of reference
 
 
@@ -88,8 +88,9 @@ def import_dataset(
         provenance = {"format_version": 1, "synthct_version": __version__, "layout": listing.format, "cases": facts}
         write_json(provenance, making / "import.json")
         check_number_is_free(dataset_folder)  # another program may have taken it meanwhile
+    left_out = {patient: problem.removeprefix(f"{patient}: ") for patient, problem in sorted(problems.items())}
     others = tuple(case.patient for case in listing.cases if case.patient in facts and case.same_frame is False)
-    return Imported(dataset_folder, training, tuple(p for p in facts if p in test), tuple(_told(problems)), others)
+    return Imported(dataset_folder, training, tuple(p for p in facts if p in test), left_out, others)
 
 
 def check_number_is_free(dataset_folder: Path) -> None:
