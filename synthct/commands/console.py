@@ -139,6 +139,7 @@ def run(
                     raise KeyboardInterrupt from fault
                 raise
     except KeyboardInterrupt:
+        _end_progress_bars()
         print(f"\n{parser.prog}: interrupted.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, such as head, has gone
@@ -148,9 +149,17 @@ def run(
         if arguments.debug:
             raise
         status, told = _told(fault)
+        _end_progress_bars()
         print(f"{parser.prog}: {told}", file=sys.stderr)
         return status
     return OK
+
+
+def _end_progress_bars() -> None:
+    """So that what is said next has a line of its own, and none is drawn after it."""
+    if "tqdm" in sys.modules:
+        for bar in list(getattr(sys.modules["tqdm"].tqdm, "_instances", ())):
+            bar.close()
 
 
 def _told(fault: Exception) -> tuple[int, str]:

@@ -11,7 +11,6 @@ import pytest
 from synthct.commands import console
 from synthct.errors import DatasetError
 
-
 NO_SPACE = "No space left on device; free space on the disk, and run the command again."
 
 
