@@ -21,6 +21,10 @@ class ImageError(SynthctError):
     """An image file cannot be read, or is not the kind of image that is needed."""
 
 
+class DiskError(SynthctError):
+    """The system refuses to read or write a file, such as for lack of space: no image is at fault."""
+
+
 class PlanError(SynthctError):
     """A fingerprint, plan or split file is missing, malformed or does not fit the dataset."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import io
 import json
 import math
 import os
@@ -46,6 +47,15 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def bytes_written_whole(path: Path) -> Iterator[io.BytesIO]:
+    """As ``written_whole``, for libraries that say nothing of a full disk where they write themselves, as Pillow."""
+    content = io.BytesIO()
+    yield content
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content.getvalue())
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from synthct.errors import SynthctError, os_error_sentence
+from synthct.errors import DiskError, SynthctError, os_error_sentence
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def call_named(function: Callable[..., Any], case: str, values: tuple[Any, ...])
     except SynthctError:
         raise
     except OSError as fault:
-        raise SynthctError(f"{case}: {os_error_sentence(fault)}") from fault
+        raise DiskError(f"{case}: {os_error_sentence(fault)}") from fault
     except MemoryError as fault:
         raise SynthctError(f"{case}: there is not enough memory; use fewer workers (-np).") from fault
     except Exception as fault:

@@ -156,6 +156,7 @@ def run(
                     raise KeyboardInterrupt from fault
                 raise
     except KeyboardInterrupt:
+        _end_progress_bars()
         print(f"\n{parser.prog}: interrupted.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe, such as head, has gone
@@ -165,6 +166,7 @@ def run(
         if arguments.debug:
             raise
         status, told = _told(fault)
+        _end_progress_bars()
         print(f"{parser.prog}: {told}", file=sys.stderr)
         return status
     if left_out:
@@ -172,6 +174,13 @@ def run(
             print(f"{parser.prog}: {sentence}", file=sys.stderr)
         return LEFT_OUT
     return OK
+
+
+def _end_progress_bars() -> None:
+    """So that what is said next has a line of its own, and none is drawn after it."""
+    if "tqdm" in sys.modules:
+        for bar in list(getattr(sys.modules["tqdm"].tqdm, "_instances", ())):
+            bar.close()
 
 
 def _told(fault: Exception) -> tuple[int, str]:

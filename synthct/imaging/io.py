@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from synthct.errors import ImageError, os_error_sentence
+from synthct.errors import DiskError, ImageError, os_error_sentence
 from synthct.files import temporary_folder_beside, written_whole
 from synthct.imaging.image_header import (
     FARTHEST_MM,
@@ -131,7 +131,7 @@ def write_image(image: sitk.Image, path: Path) -> None:
     are no image.
 
     Raises:
-        ImageError: the folder cannot be written to, or the disk is full; an earlier image is as it was.
+        DiskError: the folder cannot be written to, or the disk is full; an earlier image is as it was.
     """
     path = Path(path)
     try:
@@ -143,9 +143,9 @@ def write_image(image: sitk.Image, path: Path) -> None:
             if path.name.endswith((".nii", ".nii.gz")) and ends_early(temporary, _n_bytes(image)):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
     except OSError as fault:
-        raise ImageError(os_error_sentence(fault)) from None
+        raise DiskError(os_error_sentence(fault)) from None
     except RuntimeError as fault:
-        raise ImageError(
+        raise DiskError(
             f"{path} cannot be written ({_essence(fault)}); make sure that its folder may be written to, and free "
             "space on the disk."
         ) from None

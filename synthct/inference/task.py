@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from synthct.dataset.images import read_case
 from synthct.dataset.integrity import check_mr
 from synthct.dataset.raw import CaseFiles
-from synthct.errors import ImageError, os_error_sentence
+from synthct.errors import DiskError, os_error_sentence
 from synthct.imaging.io import image_name, write_image
 from synthct.inference.ensemble import Combination
 from synthct.inference.loading import CHECKPOINT, trained_folds
@@ -215,7 +215,7 @@ def predict_task(
         with _one_at_a_time:  # the threads of a worker share one model
             predict_file(_load(model), case, path, writer, settings)
     except OSError as fault:
-        raise ImageError(os_error_sentence(fault)) from None
+        raise DiskError(os_error_sentence(fault)) from None
     finally:
         _logger.removeHandler(warnings)
     return warnings.messages

@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 from scipy import ndimage
 
 from synthct.dataset.images import CaseImages, HeadMasks
-from synthct.files import written_whole
+from synthct.files import bytes_written_whole
 from synthct.imaging.geometry import Grid, extent_along, reorient, resample
 from synthct.imaging.intensity import to_grey_levels
 
@@ -209,5 +209,5 @@ def _write(rows: Sequence[tuple[str, Sequence[np.ndarray]]], pixel_mm: float, pa
     canvas[HEIGHT_PX - 9 : HEIGHT_PX - 6, width - 8 - round(bar_px) : width - 8] = 255
     say(f"{SCALE_BAR_MM:.0f} mm", width - 8 - bar_px / 2, HEIGHT_PX - 12, 10, ha="center", va="bottom")
     figure.figimage(canvas, origin="upper")
-    with written_whole(path) as temporary:
-        figure.savefig(temporary, format="jpg", dpi=_DPI, pil_kwargs=_JPEG)
+    with bytes_written_whole(path) as file:
+        figure.savefig(file, format="jpg", dpi=_DPI, pil_kwargs=_JPEG)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from synthct.files import written_whole
+from synthct.files import bytes_written_whole
 from synthct.training.log import TrainingLog
 from synthct.training.trainer import Trainer
 from synthct.training.validation import Validation
@@ -38,8 +38,8 @@ class ProgressFigure:
         curves, images = figure.subfigures(2, 1, height_ratios=(1, 1))
         self._draw_curves(curves.subplots(1, 3), rows)
         self._draw_images(images.subplots(1, 3), trainer, validation)
-        with written_whole(self.path) as temporary:
-            figure.savefig(temporary, dpi=80)
+        with bytes_written_whole(self.path) as file:
+            figure.savefig(file, dpi=80)
 
     @staticmethod
     def _draw_curves(axes, rows: TrainingLog) -> None:

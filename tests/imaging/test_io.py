@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from synthetic_heads import make_grid
 
-from synthct.errors import ImageError
+from synthct.errors import DiskError, ImageError
 from synthct.imaging.geometry import Grid
 from synthct.imaging.io import FILE_ENDINGS, check_volume, image_name, read_image, write_image
 
@@ -133,7 +133,7 @@ def test_a_volume_in_memory_is_told_by_its_name(image):
 @pytest.mark.parametrize("ending", [".nii.gz", ".mhd"])
 def test_a_place_that_cannot_be_written_to_is_told(image, tmp_path, ending):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ImageError, match=r"(P.nii.gz|file): (Not a directory|File exists)"):
+    with pytest.raises(DiskError, match=r"(P.nii.gz|file): (Not a directory|File exists)"):
         write_image(image, tmp_path / "file" / f"P{ending}")
 
 

@@ -14,7 +14,7 @@ from synthct import __version__
 from synthct.dataset.importers.cases import ImportCase, Listing, Source
 from synthct.dataset.integrity import check_case
 from synthct.dataset.raw import CaseFiles
-from synthct.errors import DatasetError, SynthctError
+from synthct.errors import DatasetError, DiskError, SynthctError
 from synthct.files import folder_written_whole, remove_leftovers, write_json
 from synthct.imaging.dicom import DicomSeries, read_series
 from synthct.imaging.dicom.stacking import stack_slices
@@ -127,6 +127,8 @@ def _write_case(case: ImportCase, folder: Path, part: str, masks: bool) -> dict[
         called = {str(path): _called(source) for path, source in zip(files.files, _sources(case, files))}
         problems = [_in_the_users_words(problem, called) for problem in problems]
         problems = [f"{case.patient}: {problem}" for problem in problems]
+    except DiskError:
+        raise  # which is no patient's fault, and must not leave him out
     except SynthctError as fault:
         problems = [f"{case.patient}: {fault}"]
     if problems:

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from synthct.evaluation.figures.panels import DPI, MM, WIDTH_MM
-from synthct.files import written_whole
+from synthct.files import bytes_written_whole
 
 # Okabe and Ito's colours, which colour-blind people tell apart; the order is from dark to light, and every model has a
 # marker and a line of its own besides, so that a grey print can be read.
@@ -82,8 +82,8 @@ def draw_chart(
         figure.suptitle(_wrapped(title, 105), x=2 / WIDTH_MM, ha="left")
         if note:
             figure.supxlabel(_wrapped(note, 150), x=2 / WIDTH_MM, ha="left", fontsize=6.5, color="0.25")
-        with written_whole(path) as temporary:
-            figure.savefig(temporary, dpi=DPI, format="png")
+        with bytes_written_whole(path) as file:
+            figure.savefig(file, dpi=DPI, format="png")
     return path
 
 

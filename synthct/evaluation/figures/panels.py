@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
-from synthct.files import written_whole
+from synthct.files import bytes_written_whole
 
 MM = 1 / 25.4  # inches
 WIDTH_MM = 180.0  # two columns of a journal
@@ -125,8 +125,8 @@ def draw_panels(
     write(title, _MARGIN_MM, above, WIDTH_MM - 2 * _MARGIN_MM, fontsize=9, weight="bold", ha="left", va="bottom")
     if note:
         write(note, _MARGIN_MM, 1.2, WIDTH_MM - 2 * _MARGIN_MM, fontsize=6.5, color="0.25", ha="left", va="bottom")
-    with written_whole(path) as temporary:
-        figure.savefig(temporary, dpi=DPI, format="png")
+    with bytes_written_whole(path) as file:
+        figure.savefig(file, dpi=DPI, format="png")
     return path
 
 

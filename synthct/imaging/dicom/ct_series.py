@@ -18,7 +18,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import format_number_as_ds
 
 from synthct import __version__
-from synthct.errors import ImageError, os_error_sentence
+from synthct.errors import DiskError, ImageError, os_error_sentence
 from synthct.files import folder_written_whole
 from synthct.imaging.axial import ALONG_BODY, on_axial_grid
 from synthct.imaging.dicom.identity import Identity, identity_of_mr, new_identity, new_uid
@@ -88,7 +88,8 @@ def write_ct_series(
         The files, from the lowest slice upwards.
 
     Raises:
-        ImageError: the MR's headers cannot be read, or the folder holds other files or cannot be written to.
+        ImageError: the MR's headers cannot be read, or the folder holds other files.
+        DiskError: the folder cannot be written to.
     """
     folder, settings, now = Path(folder), settings or CtSeriesSettings(), datetime.now()
     if folder.exists() and not (folder.is_dir() and all(_FILE.fullmatch(path.name) for path in folder.iterdir())):
@@ -110,7 +111,7 @@ def write_ct_series(
                 _add_slice(series, Grid.of(axial), index, plane)
                 pydicom.dcmwrite(temporary / name, series, enforce_file_format=True)
     except OSError as fault:
-        raise ImageError(os_error_sentence(fault)) from None
+        raise DiskError(os_error_sentence(fault)) from None
     return [folder / name for name in names]
 
 

@@ -15,7 +15,7 @@ from pydicom.uid import UID
 from synthetic_dicom import BIRTH_DATE, NAME, PATIENT_ID, write_mr, write_multi_frame
 from synthetic_heads import head_ct, head_mr, make_grid, points_mm
 
-from synthct.errors import ImageError
+from synthct.errors import DiskError, ImageError
 from synthct.imaging.axial import on_axial_grid
 from synthct.imaging.dicom import find_series, read_series
 from synthct.imaging.dicom.ct_series import CtSeriesSettings, write_ct_series
@@ -326,7 +326,7 @@ def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch):
         write_one(*arguments, **options)
 
     monkeypatch.setattr(pydicom, "dcmwrite", full_disk)
-    with pytest.raises(ImageError, match="ct: No space left on device; free space"):
+    with pytest.raises(DiskError, match="ct: No space left on device; free space"):
         write_ct_series(SMALL.place(np.zeros(SMALL.array_shape, np.int16)), tmp_path / "deeper" / "ct", "P")
     assert list((tmp_path / "deeper").iterdir()) == []
 
