@@ -51,9 +51,10 @@ def folder_written_whole(folder: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        for path in temporary.iterdir():
-            with open(path, "rb+") as file:
-                os.fsync(file.fileno())
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                with open(path, "rb+") as file:
+                    os.fsync(file.fileno())
         if folder.exists():
             os.replace(folder, former)
         os.replace(temporary, folder)
