@@ -112,7 +112,7 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> None:
     scored = False
     for folder in folders:
         try:
-            raw = RawDataset.open(find_dataset_folder(raw_root, folder.name))
+            raw = RawDataset.open(_raw_folder(raw_root, folder.name))
             print(raw.name)
             evaluation = evaluate_dataset(
                 raw,
@@ -129,6 +129,17 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> None:
         else:
             scored = True
             _show(evaluation)
+
+
+def _raw_folder(raw_root: Path, name: str) -> Path:
+    from synthct.errors import DatasetError
+
+    if not (raw_root / name).is_dir():
+        raise DatasetError(
+            f"{raw_root} has no dataset {name}, whose models are to be scored; bring its images back. A model that was "
+            "installed is scored on patients of yours: synthct_predict, then synthct_evaluate -p CTS -r REFERENCE_CTS."
+        )
+    return raw_root / name
 
 
 def _show(evaluation: Evaluation) -> None:

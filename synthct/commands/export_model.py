@@ -65,9 +65,9 @@ def _run(arguments: argparse.Namespace) -> None:
         else "Case ids go with it as they are (--anonymous replaces them), and the"
     )
     closing = (
-        f"{ids} file holds measurements of every training patient, but no image. Read its model_card.md, with all limits "
-        "and the privacy section, before you hand it on. Tell the SHA-256 by another way than the file's: it alone shows "
-        "that the file is yours."
+        f"{ids} file holds measurements of every training patient, but no image. Read the limits and the privacy "
+        "section of its model_card.md before you hand it on. Tell the SHA-256 by another way than the file's: it alone "
+        "shows that the file is yours."
     )
     print(textwrap.fill(closing, WIDTH))
     print(f"Next, on the other machine: synthct_install_model {exported.path.name}")

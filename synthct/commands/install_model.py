@@ -18,8 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = console.make_parser(
         "synthct_install_model",
-        "Check a model file of synthct_export_model to the last byte, and make a model folder of it that predicts as it "
-        "did where it was exported. Nothing in the file is executed.",
+        "Check a model file of synthct_export_model to the last byte, and make a model folder of it that predicts as "
+        "it did where it was exported. Nothing in the file is executed.",
         "synthct_install_model brain_cyclegan.zip\nsynthct_install_model brain_cyclegan.zip --verify\n"
         "synthct_install_model brain_cyclegan.zip -o models/brain",
     )

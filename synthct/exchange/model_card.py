@@ -10,6 +10,7 @@ from typing import Any
 
 from synthct import __version__
 from synthct.exchange.contents import Manifest
+from synthct.exchange.limits import limits_of
 from synthct.exchange.model_texts import ModelTexts
 from synthct.exchange.results import Figure, figure
 from synthct.exchange.weights import expected_shapes
@@ -23,7 +24,6 @@ INTENDED_USE = (
 AXES = ("left-right", "front-back", "foot-head")
 TISSUE_COLUMNS = ("me_hu", "mae_air_hu", "mae_soft_hu", "mae_bone_hu", "dice_bone_250", "wepl_median_mm")
 SHOWN_COLUMNS = ("mae_hu", "psnr_db", "mae_hu_windowed", "psnr_db_windowed", *TISSUE_COLUMNS)
-FEW_PATIENTS = 20  # the seed had 24
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,6 @@ def make_card(texts: ModelTexts, manifest: Manifest, *, has_cycle: bool, why_no_
     mrs = [
         _scans(name, (case.mr[i] for case in cases if len(case.mr) > i)) for i, name in enumerate(plan.channel_names)
     ]
-    figures, test_figures = _figures(held_out), _figures(test)
     return ModelCard(
         format_version=FORMAT_VERSION,
         synthct_version=__version__,
@@ -179,15 +178,15 @@ def make_card(texts: ModelTexts, manifest: Manifest, *, has_cycle: bool, why_no_
         has_cycle=has_cycle,
         has_qa_reference=texts.reference is not None,
         evaluation=_evaluation(held_out, test, why_no_results),
-        figures=figures,
-        test_figures=test_figures,
+        figures=_figures(held_out),
+        test_figures=_figures(test),
         baselines={
             row["model"]: row["mae_hu_mean"]
             for row in (results.baselines if results else ())
             if isinstance(row.get("mae_hu_mean"), float)
         },
         intended_use=INTENDED_USE,
-        limits=_limits(texts, manifest, scored=bool(figures or test_figures)),
+        limits=limits_of(texts, manifest),
     )
 
 
@@ -257,56 +256,6 @@ def _evaluation(held_out: Sequence[dict[str, Any]], test: Sequence[dict[str, Any
     parts = [f"{len(held_out)} patients, each predicted by the fold that held him out"] if held_out else []
     parts += [f"{len(test)} patients of the test set, predicted by all folds together"] if test else []
     return f"{'; '.join(parts)}. Compared inside {inside}, HU not clipped unless a metric says so."
-
-
-def _limits(texts: ModelTexts, manifest: Manifest, *, scored: bool) -> tuple[str, ...]:
-    plan, fingerprint = texts.plan, texts.fingerprint
-    preprocessing = plan.configuration(manifest.configuration).preprocessing
-    low, high = preprocessing.ct_window_hu
-    pixel = " x ".join(f"{mm:.2g}" for mm in preprocessing.network_spacing_mm)
-    n, channels = len(fingerprint.cases), ", ".join(plan.channel_names)
-    limits = [
-        f"Trained on {n} patients of one dataset{', which is few' * (n < FEW_PATIENTS)}. Nobody knows how it does on "
-        "other scanners, field strengths and hospitals before it is tried there on patients with a CT.",
-        f"Takes MRs of the same kind alone: {channels}. Scanner, field strength, contrast agent, sequence parameters, and "
-        "age, sex and disease of the patients are not recorded by synthct; ask whoever exported it.",
-        "HU mean what they meant on the CT scanners of the training patients, whose tube voltage is not recorded either.",
-        f"The network works on pixels of {pixel} mm ({preprocessing.slice_plane} slices): finer detail is not in the sCT.",
-        f"HU lie within {low:g} to {high:g}: air cavities read {low:g} HU and not -1000, metal and dense teeth "
-        f"at most {high:g}.",
-        "Head alone; outside it -1000 HU: no couch, no mask, no head rest. Quality assurance does not recognise metal, "
-        "tumours or missing bone; look at each sCT.",
-    ]
-    if scored:
-        limits.append(
-            "The results are of patients of the same dataset, not of another hospital. No dose was calculated."
-        )
-    if scored and len(manifest.folds) > 1 and not texts.results.test:
-        limits.append(
-            "The results are of single folds; how all folds together do, as a new patient gets them, was not scored."
-        )
-    if texts.results is not None and len(texts.results.held_out) + len(texts.results.test) < FEW_PATIENTS:
-        limits.append(
-            "Few patients were scored: the intervals are wide, and a rare failure would hardly be among them."
-        )
-    if manifest.trainer.startswith("cyclegan"):
-        limits.append(
-            "Trained on unpaired slices: nothing but the cycle ties the sCT's anatomy to the MR's, so that it can look "
-            "right and lie elsewhere."
-        )
-    if plan.register == "off":
-        limits.append("CTs were not registered to MRs by synthct; pairs are as well aligned as the dataset had them.")
-    if texts.reference is None:
-        limits.append(
-            "It has no qa_reference.json: quality assurance holds new patients against the fingerprint alone."
-        )
-    if len(manifest.folds) == 1:
-        limits.append("One fold: there is no uncertainty over folds.")
-    if manifest.anonymous:
-        limits.append(
-            "Case ids were replaced: that a patient of yours was among the training patients cannot be noticed."
-        )
-    return tuple(limits)
 
 
 def _is_text(texts: ModelTexts, key: str) -> bool:
