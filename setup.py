@@ -22,7 +22,7 @@ setup(
     package_data={"synthct.evaluation.report": ["*.html", "*.css", "*.js"]},
     python_requires=">=3.10",
     install_requires=[
-        "torch>=2.5",
+        "torch>=2.6",
         "numpy>=1.26",
         "scipy>=1.11",
         "SimpleITK>=2.4",

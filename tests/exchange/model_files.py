@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,20 @@ from synthct.records import to_plain
 DATASET = "Dataset001_Heads"
 SPLITS = {"0": {"train": ["P1", "P2"], "val": ["P3"]}, "1": {"train": ["P2", "P3"], "val": ["P1"]}}
 MODEL = Path(DATASET) / "cyclegan__plans__small"
+
+
+class Payload:
+    """What a pickle would execute: it makes a file in the current folder."""
+
+    def __reduce__(self):
+        return open, ("executed", "w")
+
+
+def check_refused(path: Path, words: str, here: Path, refused: Callable[..., str]) -> None:
+    """That installing a file tells these words, and that nothing was written or executed."""
+    told = refused("install_model", path)
+    assert words in told and path.name in told, told
+    assert {file.name for file in here.rglob("*")} == {"synthct_results", path.name}
 
 
 def write_trained_model(
