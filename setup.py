@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+?)"', (here / "synthct" / "__init__.py").read_text(encoding="utf-8"))[1]
 cluster = ["distributed>=2024.1"]
-commands = ("plan_and_preprocess", "train", "predict", "evaluate", "make_example")
+commands = ("plan_and_preprocess", "train", "predict", "evaluate", "make_example", "export_model", "install_model")
 modules = {command: command for command in commands} | {"import": "import_data"}  # import is a keyword
 
 setup(
@@ -22,7 +22,7 @@ setup(
     package_data={"synthct.evaluation.report": ["*.html", "*.css", "*.js"]},
     python_requires=">=3.10",
     install_requires=[
-        "torch>=2.5",
+        "torch>=2.6",
         "numpy>=1.26",
         "scipy>=1.11",
         "SimpleITK>=2.4",

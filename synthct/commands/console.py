@@ -107,6 +107,33 @@ def new_dataset(arguments: argparse.Namespace) -> Iterator[Path]:
         yield raw / f"{number}_{arguments.name}"
 
 
+def add_model_choice(parser: argparse.ArgumentParser) -> None:
+    """The options by which a trained model and its folds are chosen; see ``chosen_model_folder``."""
+    parser.add_argument("-m", dest="model_folder", type=Path, metavar="MODEL_FOLDER", help="a model folder, anywhere")
+    parser.add_argument("-d", dest="dataset", metavar="ID", help="dataset that the model was trained on")
+    parser.add_argument("-tr", dest="trainer", metavar="NAME", help="trainer: cyclegan or pix2pix")
+    parser.add_argument("-c", dest="configuration", metavar="NAME", help="configuration, such as 2d")
+    parser.add_argument("-f", dest="folds", nargs="+", metavar="FOLD", help="folds (default: all trained)")
+    parser.add_argument("-chk", dest="checkpoint", default="checkpoint_final.pth", metavar="FILE", help="%(default)s")
+
+
+def chosen_model_folder(arguments: argparse.Namespace) -> Path:
+    """The model that the options choose; what they leave open is settled by the training that ended last.
+
+    Raises:
+        FolderError, DatasetError, ModelError: there is no such model.
+    """
+    from synthct.dataset.raw import find_dataset_folder
+    from synthct.inference.folders import newest_model_folder
+
+    if arguments.model_folder is not None:
+        return arguments.model_folder
+    results = root_folder("synthct_results")
+    dataset = find_dataset_folder(results, arguments.dataset).name if arguments.dataset else "Dataset*"
+    pattern = f"{arguments.trainer or '*'}__plans__{arguments.configuration or '*'}"
+    return newest_model_folder(results, f"{dataset}/{pattern}", arguments.checkpoint)
+
+
 def use_large_pages() -> None:
     """Ask torch, before its first tensor, for pages of 2 MB under large ones; a variable that is set stays as it is.
 

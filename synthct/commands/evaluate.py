@@ -119,7 +119,7 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> dict[str, str]:
     for folder in folders:
         bad = console.bad_cases(arguments)
         try:
-            raw = RawDataset.open(find_dataset_folder(raw_root, folder.name))
+            raw = RawDataset.open(_raw_folder(raw_root, folder.name))
             print(raw.name)
             with locks.writing(folder / "evaluation", arguments.command):
                 evaluation = evaluate_dataset(
@@ -141,6 +141,17 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> dict[str, str]:
             several = f"{folder.name}, " if len(folders) > 1 else ""
             left_out |= {several + patient: sentence for patient, sentence in (bad or {}).items()}
     return left_out
+
+
+def _raw_folder(raw_root: Path, name: str) -> Path:
+    from synthct.errors import DatasetError
+
+    if not (raw_root / name).is_dir():
+        raise DatasetError(
+            f"{raw_root} has no dataset {name}, whose models are to be scored; bring its images back. A model that was "
+            "installed is scored on patients of yours: synthct_predict, then synthct_evaluate -p CTS -r REFERENCE_CTS."
+        )
+    return raw_root / name
 
 
 def _show(evaluation: Evaluation) -> None:

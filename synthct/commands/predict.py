@@ -45,11 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="in place of -i and -o: the test patients of the model's dataset (imagesTs), into the model folder, where "
         "synthct_evaluate finds them",
     )
-    parser.add_argument("-m", dest="model_folder", type=Path, metavar="MODEL_FOLDER", help="a model folder, anywhere")
-    parser.add_argument("-d", dest="dataset", metavar="ID", help="dataset that the model was trained on")
-    parser.add_argument("-tr", dest="trainer", metavar="NAME", help="trainer: cyclegan or pix2pix")
-    parser.add_argument("-c", dest="configuration", metavar="NAME", help="configuration, such as 2d")
-    parser.add_argument("-f", dest="folds", nargs="+", metavar="FOLD", help="folds to combine (default: all trained)")
+    console.add_model_choice(parser)
     parser.add_argument(
         "--combine", choices=["mean", "median"], default="mean", help="of the folds (default: %(default)s)"
     )
@@ -69,7 +65,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="cyclegan: write the error of MR -> CT -> MR, percent of the MR window, as qa/PATIENT_cycle_error; "
         "takes twice the time",
     )
-    parser.add_argument("-chk", dest="checkpoint", default="checkpoint_final.pth", metavar="FILE", help="%(default)s")
     parser.add_argument("-device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     parser.add_argument(
         "--precision",
@@ -114,7 +109,7 @@ def _run(arguments: argparse.Namespace) -> dict[str, str] | None:
     # The workers of a cluster choose the device each for itself; here the model is then only checked.
     alone = arguments.scheduler is None
     device, reason = select_device(arguments.device if alone else "cpu")
-    folder = _model_folder(arguments)
+    folder = console.chosen_model_folder(arguments)
     how = {"checkpoint": arguments.checkpoint, "precision": arguments.precision, "combine": arguments.combine}
     predictor = Predictor.from_model_folder(folder, arguments.folds, device=device, **how)
     folds = list(dict.fromkeys(arguments.folds or trained_folds(folder, arguments.checkpoint)))
@@ -208,19 +203,6 @@ def _ct_settings(arguments: argparse.Namespace) -> CtSeriesSettings | None:
     from synthct.imaging.dicom.ct_series import CtSeriesSettings
 
     return CtSeriesSettings(**given)
-
-
-def _model_folder(arguments: argparse.Namespace) -> Path:
-    """The model that the options choose; what they leave open is settled by the training that ended last."""
-    from synthct.dataset.raw import find_dataset_folder
-    from synthct.inference.folders import newest_model_folder
-
-    if arguments.model_folder is not None:
-        return arguments.model_folder
-    results = root_folder("synthct_results")
-    dataset = find_dataset_folder(results, arguments.dataset).name if arguments.dataset else "Dataset*"
-    pattern = f"{arguments.trainer or '*'}__plans__{arguments.configuration or '*'}"
-    return newest_model_folder(results, f"{dataset}/{pattern}", arguments.checkpoint)
 
 
 if __name__ == "__main__":

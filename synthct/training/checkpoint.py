@@ -63,7 +63,7 @@ def load_checkpoint(
         raise
     except Exception as fault:  # torch raises half a dozen kinds for damaged files
         raise ModelError(
-            f"{path} is damaged or is no checkpoint of synthct ({_first_line(fault)}); {remedy}."
+            f"{path} is damaged or is no checkpoint of synthct ({_why_refused(fault)}); {remedy}."
         ) from fault
     if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
         raise ModelError(f"{path} is no checkpoint of synthct; {remedy}.")
@@ -77,6 +77,13 @@ def load_checkpoint(
     if missing:
         raise ModelError(f"{path} lacks {', '.join(missing)}; {remedy}.")
     return content
+
+
+def _why_refused(fault: Exception) -> str:
+    # What torch says of a refused pickle tells how to load it all the same, which would execute it.
+    if type(fault).__name__ == "UnpicklingError" or "weights_only" in str(fault):
+        return "it does not read as tensors and plain values, and anything else is not loaded, as it could be harmful"
+    return _first_line(fault)
 
 
 def _first_line(fault: Exception) -> str:

@@ -17,6 +17,8 @@ COMMANDS = {
     "evaluate": [],
     "make_example": [],
     "import_data": ["-i", "scans", "-d", "3", "--name", "Brain"],
+    "export_model": [],
+    "install_model": ["model.zip"],
 }
 PACKAGE = Path(synthct.__file__).parent
 
@@ -62,7 +64,7 @@ def test_an_unset_folder_is_told_with_the_variable_and_the_remedy(command, refus
     assert list(here.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["plan_and_preprocess", "train", "predict", "evaluate"])
+@pytest.mark.parametrize("command", ["plan_and_preprocess", "train", "predict", "evaluate", "export_model"])
 def test_empty_folders_are_told_with_what_to_do(command, refused, checkout):
     told = refused(command, *COMMANDS[command])
     assert "synthct_make_example" in told or "synthct_train 1 cyclegan" in told

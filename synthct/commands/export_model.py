@@ -1,0 +1,77 @@
+"""``synthct_export_model``: a trained model as one zip file to hand on."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from synthct.commands import console
+
+WIDTH = 100
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    parser = console.make_parser(
+        "synthct_export_model",
+        "Write a trained model to a zip file that a colleague installs with synthct_install_model: weights "
+        "(safetensors), plan, fingerprint, dataset.json, metrics and a model card. No image goes with it, and nothing "
+        "that could be executed. Without -d, -tr, -c or -m the model that was trained last is taken.",
+        "synthct_export_model\nsynthct_export_model -d 1 -tr cyclegan -c 2d -o brain_cyclegan.zip\n"
+        "synthct_export_model -m synthct_results/Dataset001_Brain/pix2pix__plans__2d -f 0 1 --anonymous",
+    )
+    console.add_model_choice(parser)
+    parser.add_argument(
+        "-o",
+        dest="output",
+        type=Path,
+        metavar="FILE.zip",
+        help="default: DATASET__TRAINER__CONFIGURATION__HASH.zip in the current folder",
+    )
+    parser.add_argument(
+        "--anonymous",
+        action="store_true",
+        help="CASE_001, ... in place of the case ids, in random order; whoever installs it can then not notice that a "
+        "patient of his was trained on",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    return console.run(parser, _run, argv)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    folder = console.chosen_model_folder(arguments)
+    from synthct.exchange.card_text import main_points
+    from synthct.exchange.export import export_model
+
+    print(f"Exporting {folder}")
+    exported = export_model(
+        folder,
+        arguments.output,
+        arguments.folds,
+        checkpoint=arguments.checkpoint,
+        anonymous=arguments.anonymous,
+        overwrite=arguments.overwrite,
+        progress=console.progress_bar,
+    )
+    for point in main_points(exported.card):
+        print(textwrap.fill(point, WIDTH, subsequent_indent="  "))
+    print(f"Wrote {exported.path} ({exported.path.stat().st_size / 1e6:.1f} MB), SHA-256 {exported.sha256}")
+    ids = (
+        "Case ids were replaced. The"
+        if exported.card.anonymous
+        else "Case ids go with it as they are (--anonymous replaces them), and the"
+    )
+    closing = (
+        f"{ids} file holds measurements of every training patient, but no image. Read the limits and the privacy "
+        "section of its model_card.md before you hand it on. Tell the SHA-256 by another way than the file's: it alone "
+        "shows that the file is yours."
+    )
+    print(textwrap.fill(closing, WIDTH))
+    print(f"Next, on the other machine: synthct_install_model {exported.path.name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,230 @@
+"""A model folder -> one zip file to hand on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from synthct import __version__
+from synthct.errors import ModelError
+from synthct.exchange import contents
+from synthct.exchange.archive import write_archive
+from synthct.exchange.card_text import to_markdown
+from synthct.exchange.contents import FORMAT_VERSION, FileRecord, Manifest, of_fold
+from synthct.exchange.model_card import ModelCard, make_card
+from synthct.exchange.model_texts import FoldTraining, ModelTexts, is_case_id
+from synthct.exchange.results import collect_results
+from synthct.exchange.weights import Networks, check_network, to_safetensors
+from synthct.files import read_json
+from synthct.inference.loading import CHECKPOINT, trained_folds
+from synthct.inference.predictor import Predictor
+from synthct.inference.qa.reference import Reference
+from synthct.parallel import Progress, quiet
+from synthct.planning.fingerprint import Fingerprint
+from synthct.planning.plan import Plan, TrainingPlan
+from synthct.planning.splits import Split
+from synthct.records import from_plain, to_plain
+from synthct.training.checkpoint import load_checkpoint
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written.
+
+    Attributes:
+        sha256: of the whole file, 64 hexadecimal digits, to compare by another way than the file's.
+    """
+
+    path: Path
+    card: ModelCard
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """What is taken of a checkpoint."""
+
+    networks: Networks
+    trainer: str
+    configuration: str
+    disjoint: bool
+    split: Split
+    training: FoldTraining
+
+
+def export_model(
+    model_folder: Path,
+    output: Path | None = None,
+    folds: Sequence[str] | None = None,
+    *,
+    checkpoint: str = CHECKPOINT,
+    anonymous: bool = False,
+    overwrite: bool = False,
+    today: str | None = None,
+    progress: Progress = quiet,
+) -> Exported:
+    """Write weights, plan, fingerprint, dataset.json, metrics and a model card to a zip file; nothing of it is pickled.
+
+    Args:
+        model_folder: such as ``synthct_results/Dataset001_Brain/cyclegan__plans__2d``.
+        output: the zip file; one that tells which model it is, in the current folder, by default.
+        folds: those to export; every trained one by default.
+        checkpoint: the checkpoint's file name in each fold.
+        anonymous: replace case ids by numbers.
+        overwrite: whether a file that is there may be replaced.
+        today: the card's date, YYYY-MM-DD; today's by default.
+
+    Raises:
+        ModelError: something is missing, damaged or does not fit, or the output is there already.
+        PlanError: plan or fingerprint are missing or malformed.
+    """
+    folder = Path(model_folder).absolute()
+    if not (folder / contents.PLANS).is_file():
+        raise ModelError(f"{folder} is not a model folder: it has no plans.json; give the folder that holds fold_0.")
+    if output is not None:
+        _check_output(Path(output), overwrite)
+    plan = Plan.load(folder / contents.PLANS)
+    names = list(dict.fromkeys(folds or trained_folds(folder, checkpoint)))
+    if not names:
+        raise ModelError(f"{folder} holds no {checkpoint} in any fold; train it, or choose another with -chk.")
+    read = {name: _read_fold(folder / f"fold_{name}" / checkpoint, plan) for name in progress(names, desc="Reading")}
+    first = read[names[0]]
+    for name, fold in read.items():
+        if (fold.trainer, fold.configuration, fold.disjoint) != (first.trainer, first.configuration, first.disjoint):
+            raise ModelError(f"{folder}: fold {name} is of another trainer or configuration than fold {names[0]}.")
+        if not contents.is_known(of_fold(name, contents.WEIGHTS)):
+            raise ModelError(f"{folder}: there is no fold '{name[:40]}'; folds are 0 to 99 and all.")
+    network = plan.configuration(first.configuration).network
+    check_network(network, str(folder / contents.PLANS), "such a model cannot be exported")
+    predictor = Predictor(plan, first.configuration, [fold.networks for fold in read.values()], "cpu", "float32")
+    splits = {name: fold.split for name, fold in read.items()}
+    results, why_not = collect_results(folder, splits, predictor.model_hash, checkpoint)
+    texts = ModelTexts(
+        plan,
+        _dataset(folder / contents.DATASET),
+        Fingerprint.load(folder / contents.FINGERPRINT),
+        Reference.load(folder),
+        results,
+        splits,
+        {name: fold.training for name, fold in read.items()},
+    )
+    _check_names(texts, first, folder)
+    texts = texts.anonymous() if anonymous else texts
+    manifest = Manifest(
+        FORMAT_VERSION,
+        __version__,
+        plan.dataset_name,
+        first.trainer,
+        first.configuration,
+        first.disjoint,
+        tuple(names),
+        predictor.model_hash,
+        anonymous or _is_anonymous(texts),
+        {},
+    )
+    card = make_card(
+        texts,
+        manifest,
+        has_cycle=predictor.has_cycle,
+        why_no_results=why_not,
+        today=today or date.today().isoformat(),
+    )
+    members = {name: _to_bytes(text) for name, text in (texts.members() | {contents.CARD: to_plain(card)}).items()}
+    members[contents.CARD_TEXT] = to_markdown(card).encode()
+    for name, fold in read.items():
+        where = str(folder / f"fold_{name}" / checkpoint)
+        members[of_fold(name, contents.WEIGHTS)] = to_safetensors(fold.networks, network, where)
+    path = Path(output) if output is not None else Path(default_name(manifest))
+    _check_output(path, overwrite)
+    _write(path, members, manifest)
+    return Exported(path, card, _sha256(path))
+
+
+def default_name(manifest: Manifest) -> str:
+    """Such as ``Dataset001_Brain__cyclegan__2d__0123456789ab.zip``."""
+    trainer = manifest.trainer + "_disjoint" * manifest.disjoint
+    return f"{manifest.dataset_name}__{trainer}__{manifest.configuration}__{manifest.model_hash}.zip"
+
+
+def _write(path: Path, members: dict[str, bytes], manifest: Manifest) -> None:
+    for name, data in members.items():
+        if len(data) > contents.most_bytes(name):
+            raise ModelError(f"{path} cannot be written: {name} would have {len(data):,} bytes, too many to be read.")
+    if sum(map(len, members.values())) > contents.MOST_BYTES:
+        raise ModelError(f"{path} cannot be written: it would have more than 3 GiB; export fewer folds with -f.")
+    listed = {name: FileRecord(len(data), hashlib.sha256(data).hexdigest()) for name, data in sorted(members.items())}
+    of_manifest = to_plain(manifest) | {"files": to_plain(listed)}
+    write_archive(path, {contents.MANIFEST: _to_bytes(of_manifest), **members})
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(contents.MIB):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _check_output(path: Path, overwrite: bool) -> None:
+    if path.is_dir():
+        raise ModelError(f"{path} is a folder; name a zip file with -o.")
+    if path.exists() and not overwrite:
+        raise ModelError(f"{path} is there already; name another file with -o, or add --overwrite.")
+
+
+def _read_fold(path: Path, plan: Plan) -> _Fold:
+    content = load_checkpoint(path)
+    networks = content["networks"]
+    if not isinstance(networks, dict) or not isinstance(networks.get("syn_ct"), dict):
+        raise ModelError(f"{path} holds no network syn_ct; restore it or train again.")
+    if content["configuration"] not in plan.configurations:
+        raise ModelError(
+            f"plans.json has no configuration '{content['configuration']}', with which {path} was trained; "
+            "restore the plans.json that it was trained with."
+        )
+    precision = content.get("precision")
+    return _Fold(
+        networks,
+        content["trainer"],
+        content["configuration"],
+        bool(content.get("disjoint", False)),
+        from_plain(Split, content["split"], f"{path}: split", error=ModelError),
+        FoldTraining(
+            content["epoch"],
+            content["step"],
+            str(content.get("synthct_version", "unknown")),
+            str(content.get("torch_version", "unknown")),
+            precision.get("chosen") if isinstance(precision, dict) else None,
+            from_plain(TrainingPlan, content["training"], f"{path}: training", error=ModelError),
+        ),
+    )
+
+
+def _dataset(path: Path) -> dict[str, Any]:
+    dataset = read_json(path, ModelError)
+    if not isinstance(dataset, dict) or not isinstance(dataset.get("channel_names"), dict):
+        raise ModelError(f"{path} has no table of channel_names; restore it from the preprocessed dataset.")
+    return dataset
+
+
+def _check_names(texts: ModelTexts, fold: _Fold, folder: Path) -> None:
+    """What could not be installed is not exported."""
+    for name in (texts.plan.dataset_name, fold.trainer, fold.configuration):
+        if not contents.is_safe_name(name):
+            raise ModelError(f"{folder}: {name!r} cannot be a folder's name on every system; rename it in plans.json.")
+    if bad := [patient for patient in sorted(texts.patients) if not is_case_id(patient)]:
+        raise ModelError(f"{folder}: the case id {bad[0]!r} cannot be a file's name on every system.")
+
+
+def _is_anonymous(texts: ModelTexts) -> bool:
+    """Whether a model that was installed came without case ids."""
+    return all(patient.startswith("CASE_") and patient[5:].isdecimal() for patient in texts.patients)
+
+
+def _to_bytes(value: Any) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()

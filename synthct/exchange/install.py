@@ -1,0 +1,179 @@
+"""A zip file from a colleague -> a model folder; checked to the last byte before anything of it is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthct.errors import ModelError
+from synthct.exchange import contents
+from synthct.exchange.archive import REMEDY, ModelArchive, open_archive
+from synthct.exchange.checked_json import read_checked_json
+from synthct.exchange.contents import Manifest, of_fold
+from synthct.exchange.model_card import FORMAT_VERSION, ModelCard
+from synthct.exchange.model_texts import ModelTexts, texts_from_plain
+from synthct.exchange.weights import Networks, check_network, from_safetensors, most_bytes
+from synthct.files import folder_written_whole, write_json
+from synthct.inference.predictor import Predictor
+from synthct.parallel import Progress, quiet
+from synthct.records import from_plain, to_plain
+from synthct.training.checkpoint import save_checkpoint
+from synthct.training.model_folder import CHECKPOINT, model_folder_name
+
+KEPT = (contents.PLANS, contents.DATASET, contents.FINGERPRINT, contents.CARD, contents.CARD_TEXT, *contents.OPTIONAL)
+_MODEL_FOLDER_SIGN = contents.PLANS  # without it a folder is none of ours, and never replaced
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file that has passed every check."""
+
+    manifest: Manifest
+    card: ModelCard
+    texts: ModelTexts
+    networks: dict[str, Networks]  # by fold
+    kept: dict[str, bytes]  # members that go into the model folder as they are
+
+
+def check_model_file(path: Path, *, progress: Progress = quiet) -> ModelFile:
+    """Read a model file; nothing is written, and nothing in it is executed.
+
+    Raises:
+        ModelError: in one sentence, naming the file and the member, what is wrong.
+    """
+    with _told_plainly(), open_archive(path) as archive:
+        return _read(archive, progress)
+
+
+def install_model(
+    path: Path,
+    results: Path | None = None,
+    folder: Path | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = quiet,
+) -> tuple[Path, ModelFile]:
+    """Make a model folder of a model file, whole or not at all.
+
+    Args:
+        path: the zip file.
+        results: the folder ``synthct_results``; the model's place in it is told by its manifest.
+        folder: the model folder itself, in place of ``results``.
+        overwrite: whether a model folder that is there may be replaced.
+
+    Returns:
+        The model folder, and what it was made of.
+
+    Raises:
+        ModelError: the file is refused, or the folder is there already.
+    """
+    with _told_plainly(), open_archive(path) as archive:
+        target = Path(folder) if folder is not None else _place_of(archive.manifest, results)
+        _check_target(target, overwrite)
+        model = _read(archive, progress)
+    with folder_written_whole(target) as making:
+        for name, data in model.kept.items():
+            (making / name).write_bytes(data)
+        for fold, networks in model.networks.items():
+            (making / f"fold_{fold}").mkdir()
+            split = to_plain(model.texts.splits[fold])
+            write_json(split, making / f"fold_{fold}" / contents.SPLIT)
+            save_checkpoint(making / f"fold_{fold}" / CHECKPOINT, _checkpoint(model, fold, networks))
+    return target, model
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    """Refusals quote the file; what it holds shall neither flood a terminal nor rewrite it."""
+    try:
+        yield
+    except ModelError as fault:
+        text = "".join(letter if letter.isprintable() else "?" for letter in str(fault))
+        short = text if len(text) <= 600 else f"{text[:300]} ... {text[-200:]}"
+        raise ModelError(short) from None
+
+
+def _read(archive: ModelArchive, progress: Progress) -> ModelFile:
+    manifest = archive.manifest
+    data = {name: archive.read(name) for name in KEPT if name in archive}
+    texts = texts_from_plain(_reader(archive, data), manifest.folds, archive.where)
+    card = _read_card(archive, data[contents.CARD])
+    configuration = texts.plan.configurations.get(manifest.configuration)
+    if configuration is None or texts.plan.dataset_name != manifest.dataset_name:
+        raise ModelError(f"{archive.where(contents.PLANS)} is not of the model that the manifest names; {REMEDY}.")
+    check_network(configuration.network, archive.where(contents.PLANS), REMEDY)
+    networks = {}
+    for fold in progress(manifest.folds, desc="Checking"):
+        name = of_fold(fold, contents.WEIGHTS)
+        if archive.size(name) > most_bytes(configuration.network):
+            size = f"{archive.size(name):,} bytes"
+            raise ModelError(f"{archive.where(name)} has {size}, more than the network of plans.json; {REMEDY}.")
+        networks[fold] = from_safetensors(archive.read(name), configuration.network, archive.where(name), REMEDY)
+    predictor = Predictor(texts.plan, manifest.configuration, list(networks.values()), "cpu", "float32")
+    if not manifest.model_hash == card.model_hash == predictor.model_hash:
+        raise ModelError(
+            f"{archive.path}: weights and plan have the hash {predictor.model_hash} and not {manifest.model_hash}, as "
+            f"the manifest tells, or the model card is of another model; {REMEDY}."
+        )
+    return ModelFile(manifest, card, texts, networks, data)
+
+
+def _reader(archive: ModelArchive, data: dict[str, bytes]) -> Callable[[str], Any]:
+    """What reads a member's JSON; None of one that is not there."""
+
+    def read(name: str) -> Any:
+        if name not in archive:
+            return None
+        return read_checked_json(data.get(name) or archive.read(name), archive.where(name), REMEDY)
+
+    return read
+
+
+def _read_card(archive: ModelArchive, data: bytes) -> ModelCard:
+    where = archive.where(contents.CARD)
+    plain = read_checked_json(data, where, REMEDY)
+    if isinstance(plain, dict) and plain.get("format_version") != FORMAT_VERSION:
+        raise ModelError(f"{where} is of a format that this synthct does not read; update synthct.")
+    return from_plain(ModelCard, plain, where, error=ModelError)
+
+
+def _place_of(manifest: Manifest, results: Path | None) -> Path:
+    if results is None:
+        raise ValueError("either results or folder must be given")
+    name = model_folder_name(manifest.trainer, manifest.configuration, disjoint=manifest.disjoint)
+    return Path(results) / manifest.dataset_name / name
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise ModelError(f"{target} is no folder; remove it, or name another with -o.")
+    if not target.exists() or not any(target.iterdir()):
+        return
+    if not (target / _MODEL_FOLDER_SIGN).is_file():
+        raise ModelError(f"{target} is there already and is no model folder; name another with -o.")
+    if not overwrite:
+        trained = any(target.glob("fold_*/checkpoint_latest.pth"))
+        what = "a model that was trained here" if trained else "a model"
+        raise ModelError(
+            f"{target} holds {what} already; install to another folder with -o, or replace it, its folds and all, "
+            "with --overwrite."
+        )
+
+
+def _checkpoint(model: ModelFile, fold: str, networks: Networks) -> dict[str, Any]:
+    """What a prediction, and ``synthct_train --val``, read of a checkpoint; without it no training goes on."""
+    training = model.texts.trainings[fold]
+    return {
+        "trainer": model.manifest.trainer,
+        "configuration": model.manifest.configuration,
+        "plan": to_plain(model.texts.plan),
+        "training": to_plain(training.training),
+        "split": to_plain(model.texts.splits[fold]),
+        "disjoint": model.manifest.disjoint,
+        "epoch": training.epoch,
+        "step": training.step,
+        "networks": networks,
+    }

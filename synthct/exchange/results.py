@@ -1,0 +1,158 @@
+"""What the evaluation measured of a model: ``metrics.json`` in a model file."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthct.errors import ModelError
+from synthct.evaluation.baseline import LABELS
+from synthct.evaluation.intervals import bootstrap_interval
+from synthct.evaluation.models import find_models
+from synthct.files import read_json
+from synthct.inference.predicted_test_set import TestSetRecord
+from synthct.planning.splits import Split
+from synthct.records import from_plain
+
+METRICS = "metrics.json"  # in a model folder that was installed
+NOT_EVALUATED = "it was not evaluated (synthct_evaluate) before it was exported"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Rows of the evaluation's tables, with their columns as in ``metrics_<model>.csv`` and ``summary.csv``.
+
+    Attributes:
+        model_hash: of the model, with these folds, that they were measured with.
+        held_out: a row a patient, predicted by the fold that held him out.
+        test: a row a patient of the test set.
+        baselines: a row each of CTs of one HU everywhere, on the patients held out.
+        columns: what each column is.
+    """
+
+    model_hash: str
+    held_out: tuple[dict[str, Any], ...]
+    test: tuple[dict[str, Any], ...]
+    baselines: tuple[dict[str, Any], ...]
+    columns: tuple[dict[str, Any], ...]
+
+    def __post_init__(self) -> None:
+        for row in (*self.held_out, *self.test):
+            if not isinstance(row.get("patient"), str) or not _is_number(row.get("mae_hu")):
+                raise ValueError("every row must have a patient and a mae_hu")
+
+    @property
+    def patients(self) -> set[str]:
+        """Who was scored."""
+        return {row["patient"] for row in (*self.held_out, *self.test)}
+
+    def renamed(self, new: Mapping[str, str]) -> Results:
+        """The same with other case ids, in their order."""
+        rows = {
+            name: tuple(
+                sorted(
+                    (row | {"patient": new[row["patient"]]} for row in getattr(self, name)), key=lambda r: r["patient"]
+                )
+            )
+            for name in ("held_out", "test")
+        }
+        return replace(self, **rows)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric over ``n`` patients: mean, sample SD (None of one), 95 % interval of the mean (bootstrap)."""
+
+    n: int
+    mean: float
+    sd: float | None
+    interval: tuple[float, float] | None
+
+
+def figure(rows: Sequence[Mapping[str, Any]], column: str) -> Figure | None:
+    """A column over the rows that have it; None where none has."""
+    values = [float(row[column]) for row in rows if _is_number(row.get(column))]
+    if not values:
+        return None
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    interval = bootstrap_interval(np.array(values))  # NaN of fewer than three
+    return Figure(len(values), statistics.fmean(values), sd, None if math.isnan(interval[0]) else interval)
+
+
+def collect_results(
+    model_folder: Path, splits: Mapping[str, Split], model_hash: str, checkpoint: str
+) -> tuple[Results | None, str]:
+    """The evaluation of a model folder, or None and why not.
+
+    Only rows are taken that were measured with these weights: of a fold that is exported and held the patient out, in
+    tables written after the fold's training ended.
+
+    Args:
+        model_folder: in ``synthct_results/<Dataset>``, or one that was installed.
+        splits: of the folds that are exported.
+        model_hash: of these folds together.
+        checkpoint: the file of each fold that is exported.
+
+    Raises:
+        ModelError: a table is malformed.
+    """
+    model_folder = Path(model_folder)
+    if (model_folder / METRICS).is_file():
+        path = model_folder / METRICS
+        kept = from_plain(Results, read_json(path, ModelError), str(path), error=ModelError)
+        if kept.model_hash == model_hash:
+            return kept, ""
+    evaluation = model_folder.parent / "evaluation"
+    label = next((one.label for one in find_models(model_folder.parent) if one.folder == model_folder), None)
+    tables = {name: evaluation / f"{name}.json" for name in (f"metrics_{label}", f"metrics_{label}_test", "columns")}
+    if label is None or not any(path.is_file() for name, path in tables.items() if name != "columns"):
+        return None, NOT_EVALUATED
+    if checkpoint != "checkpoint_final.pth":
+        return None, f"the evaluation is of checkpoint_final.pth and not of {checkpoint}"
+    trained = max((model_folder / f"fold_{fold}" / checkpoint).stat().st_mtime for fold in splits)
+    if any(path.is_file() and path.stat().st_mtime < trained for path in tables.values()):
+        return None, "the evaluation in synthct_results is older than a training; run synthct_evaluate and export again"
+    rows = [row | {"fold": str(row.get("fold"))} for row in _rows(tables[f"metrics_{label}"])]
+    held_out = tuple(row for row in rows if row["fold"] in splits and row["patient"] in splits[row["fold"]].val)
+    test = tuple(_rows(tables[f"metrics_{label}_test"])) if _tested_by(model_folder, splits) else ()
+    if not held_out and not test:
+        return None, "no patient was scored with the folds that are exported"
+    return Results(model_hash, held_out, test, _baselines(evaluation), tuple(_rows(tables["columns"]))), ""
+
+
+def _tested_by(model_folder: Path, folds: Mapping[str, Split]) -> bool:
+    """Whether exactly these folds, as they are now, predicted the test set."""
+    try:
+        record = TestSetRecord.load(model_folder)
+    except ModelError:
+        return False
+    return set(record.folds) == set(folds) and not record.changed_folds(model_folder)
+
+
+def _baselines(evaluation: Path) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        row
+        for row in _rows(evaluation / "summary.json", key="model")
+        if row["model"] in LABELS and row.get("set", "cross_validation") == "cross_validation"
+    )
+
+
+def _rows(path: Path, key: str | None = None) -> list[dict[str, Any]]:
+    """A JSON table of the evaluation; empty where it is missing."""
+    if not path.is_file():
+        return []
+    key = key or ("column" if path.stem == "columns" else "patient")
+    rows = read_json(path, ModelError)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and isinstance(row.get(key), str) for row in rows):
+        raise ModelError(f"{path} is no table of an evaluation; run synthct_evaluate again.")
+    return rows
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e12

@@ -1,0 +1,146 @@
+"""What the two commands say, refuse and leave alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from model_files import DATASET, MODEL, write_trained_model
+
+from synthct.commands import evaluate
+
+
+@pytest.fixture
+def model(here):
+    return write_trained_model(here / "synthct_results")
+
+
+def test_the_newest_model_is_exported_and_the_closing_words_tell_what_goes_with_it(model, here, run):
+    told = " ".join(run("export_model").split())
+    assert f"Exporting {model}" in told
+    assert "Case ids go with it as they are" in told and "no image" in told and "SHA-256" in told
+    assert "MAE 80.0 ± 14.1 HU on 2 patients held out" in told
+    assert "Next, on the other machine: synthct_install_model Dataset001_Heads__cyclegan__small__" in told
+
+
+def test_models_are_chosen_as_for_predictions(model, refused, here):
+    assert "pix2pix__plans__*" in refused("export_model", "-tr", "pix2pix")
+    assert "no dataset with number 007" in refused("export_model", "-d", "7")
+    assert "fold_9" in refused("export_model", "-f", "9")
+    assert "is not a model folder" in refused("export_model", "-m", here)
+    assert not list(here.glob("*.zip"))
+
+
+def test_a_file_that_is_there_is_kept_unless_told_otherwise(model, here, refused, run):
+    (here / "model.zip").write_text("mine")
+    assert "--overwrite" in refused("export_model", "-o", "model.zip")
+    assert (here / "model.zip").read_text() == "mine"
+    run("export_model", "-o", "model.zip", "--overwrite")
+    assert (here / "model.zip").read_bytes().startswith(b"PK")
+    assert "is a folder" in refused("export_model", "-o", here)
+
+
+def test_nan_weights_are_not_exported(model, here, refused):
+    from tiny_models import tiny_networks, write_checkpoint
+
+    from synthct.planning.plan import Plan
+
+    plan = Plan.load(model / "plans.json")
+    networks = tiny_networks(plan)
+    networks["syn_ct"]["layers.1.weight"][0, 0, 0, 0] = float("nan")
+    training = json.loads((model / "plans.json").read_text())["configurations"]["small"]["training"]
+    write_checkpoint(model / "fold_0", networks, training=training)
+    assert "syn_ct.layers.1.weight holds NaN" in refused("export_model")
+    assert not list(here.glob("*.zip"))
+
+
+def test_verify_writes_nothing(shared_file, here, run):
+    told = run("install_model", shared_file, "--verify")
+    assert "is whole and can be installed" in told and "not for clinical use" in told
+    assert not any((here / "synthct_results").iterdir())
+
+
+def test_installation_tells_patients_error_and_limits(shared_file, here, run):
+    told = " ".join(run("install_model", shared_file).split())
+    assert "Trained on 4 patients (3 with MR and CT of one space), MR: MR0" in told
+    assert "MAE 80.0 ± 14.1 HU" in told
+    assert "not for clinical use" in told and "air cavities read -600 HU" in told
+    assert "name: Heads of X" in told
+
+
+def test_a_model_that_is_there_is_kept_unless_told_otherwise(model, shared_file, here, run, refused):
+    before = {path: path.stat().st_mtime_ns for path in model.rglob("*")}
+    assert "--overwrite" in refused("install_model", shared_file)
+    assert {path: path.stat().st_mtime_ns for path in model.rglob("*")} == before
+    run("install_model", shared_file, "--overwrite")
+    assert (model / "model_card.md").is_file() and not (model / "fold_0" / "validation").exists()
+    assert [path.name for path in model.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_overwrite_replaces_nothing_but_a_model(shared_file, here, refused):
+    (here / "thesis").mkdir()
+    (here / "thesis" / "chapter1.tex").write_text("mine")
+    assert "no model folder" in refused("install_model", shared_file, "-o", "thesis", "--overwrite")
+    assert (here / "thesis" / "chapter1.tex").read_text() == "mine"
+    assert "is no folder" in refused("install_model", shared_file, "-o", "thesis/chapter1.tex", "--overwrite")
+
+
+def test_an_interrupted_installation_leaves_nothing(shared_file, here, monkeypatch):
+    from synthct.commands import install_model
+    from synthct.exchange import install
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(install, "save_checkpoint", interrupted)
+    assert install_model.main([str(shared_file)]) == 130
+    assert [path.name for path in (here / "synthct_results").rglob("*")] == [DATASET]
+
+
+def test_an_interrupted_export_leaves_nothing(model, here, monkeypatch):
+    from synthct.commands import export_model
+    from synthct.exchange import archive
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(archive.zipfile.ZipFile, "writestr", interrupted)
+    assert export_model.main([]) == 130
+    assert [path.name for path in here.iterdir()] == ["synthct_results"]
+
+
+def test_evaluation_of_installed_models_alone_says_what_to_do(shared_file, here, run, capsys):
+    run("install_model", shared_file)
+    (here / "synthct_raw").mkdir()
+    assert evaluate.main(["-np", "1"]) == 2
+    assert "synthct_evaluate -p CTS -r REFERENCE_CTS" in capsys.readouterr().err
+
+
+def test_no_training_goes_on_from_an_installed_model(shared_file, here, run):
+    from synthct.errors import TrainingError
+    from synthct.training.resume import find_checkpoint
+
+    run("install_model", shared_file)
+    with pytest.raises(TrainingError, match="to predict with only"):
+        find_checkpoint(here / "synthct_results" / MODEL / "fold_0")
+
+
+def test_the_card_is_readable_and_complete(shared_file, here, run):
+    run("install_model", shared_file, "-o", "model")
+    card = (here / "model" / "model_card.md").read_text()
+    for words in (
+        "# Model card: Dataset001_Heads, cyclegan, small",
+        "## Intended use",
+        "not for clinical use",
+        "## Limits",
+        "| 0 | 2 | 1 | 90.0 (n = 1) | 28.0 (n = 1) |",
+        "| 1 | 2 | 1 | 70.0 (n = 1) | - |",
+        "| MAE, HU | 80.0 ± 14.1 (n = 2) |",
+        "median HU: 163.0 HU",
+        "4 patients: 4 with MR, 3 with CT, 3 with both",
+        "| voxel foot-head, mm | 0.8 / 0.87 / 0.87 | 0.87 |",  # P4's is the second axis of his file
+        "| voxel left-right, mm | 1 / 1 / 2 | 1 |",
+        "CT window: -600 to 1400 HU",
+        "## Privacy",
+    ):
+        assert words in card, words

@@ -1,0 +1,144 @@
+"""From one machine's results folder to another's: the same HU, the same hash, and what goes with the weights."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from model_files import DATASET, MODEL, SPLITS, head, read_members, write_evaluation, write_trained_model
+from synthetic_datasets import write_image
+
+from synthct.exchange import export_model
+from synthct.inference import Predictor
+
+
+@pytest.fixture
+def model(tmp_path):
+    return write_trained_model(tmp_path / "theirs" / "synthct_results")
+
+
+def predict(model_folder, **how):
+    return sitk.GetArrayFromImage(Predictor.from_model_folder(model_folder, device="cpu", **how).predict(head()))
+
+
+def test_through_the_commands_an_installed_model_predicts_the_same_hu(model, here, run):
+    run("export_model", "-m", model, "-o", "model.zip")
+    told = run("install_model", "model.zip")
+    installed = here / "synthct_results" / MODEL
+    assert f"Next: synthct_predict -m {installed}" in told
+    write_image(head(), here / "mrs" / "X_0000.nii.gz")
+    run("predict", "-i", "mrs", "-o", "theirs_cts", "-m", model, "--precision", "float32")
+    run("predict", "-i", "mrs", "-o", "ours_cts", "--precision", "float32")  # the newest model is the installed one
+    theirs, ours = (sitk.ReadImage(str(here / of / "X.nii.gz")) for of in ("theirs_cts", "ours_cts"))
+    assert theirs.GetPixelID() == ours.GetPixelID() == sitk.sitkInt16
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(ours), sitk.GetArrayFromImage(theirs))
+    assert np.ptp(sitk.GetArrayFromImage(ours)) > 100  # a picture, not one number
+    verdicts = [json.loads((here / of / "qa" / "X.json").read_text()) for of in ("theirs_cts", "ours_cts")]
+    assert verdicts[0] == verdicts[1]  # model hash, cycle error, reference and all
+
+
+def test_every_fold_is_what_it_was(model, here, run):
+    run("export_model", "-m", model, "-o", "model.zip")
+    run("install_model", "model.zip")
+    for fold in SPLITS:
+        theirs, ours = (predict(folder, folds=[fold]) for folder in (model, here / "synthct_results" / MODEL))
+        np.testing.assert_array_equal(ours, theirs)
+        split = json.loads((here / "synthct_results" / MODEL / f"fold_{fold}" / "split.json").read_text())
+        assert split == SPLITS[fold]
+
+
+def test_the_hash_is_that_of_the_exporting_machine(model, here, run):
+    expected = Predictor.from_model_folder(model, device="cpu").model_hash
+    assert expected in run("export_model", "-m", model)
+    (file,) = here.glob("*.zip")
+    assert file.name == f"{DATASET}__cyclegan__small__{expected}.zip"
+    assert expected in run("install_model", file)
+    assert Predictor.from_model_folder(here / "synthct_results" / MODEL, device="cpu").model_hash == expected
+
+
+def test_one_fold_of_a_model_without_a_way_back_to_mr(tmp_path, here, run):
+    model = write_trained_model(tmp_path / "theirs", networks=("syn_ct",))
+    run("export_model", "-m", model, "-f", "1", "-o", "model.zip")
+    run("install_model", "model.zip", "-o", "anywhere/brain")
+    assert {path.name for path in (here / "anywhere" / "brain").glob("fold_*")} == {"fold_1"}
+    assert not Predictor.from_model_folder(here / "anywhere" / "brain", device="cpu").has_cycle
+    np.testing.assert_array_equal(predict(here / "anywhere" / "brain"), predict(model, folds=["1"]))
+    assert not any((here / "synthct_results").iterdir())
+
+
+def test_the_same_model_makes_the_same_file(model, tmp_path):
+    files = [export_model(model, tmp_path / name, today="2026-11-25") for name in ("a.zip", "b.zip")]
+    assert files[0].path.read_bytes() == files[1].path.read_bytes()
+    assert files[0].sha256 == files[1].sha256
+
+
+def test_the_file_holds_what_predicts_and_nothing_of_the_training(shared_file):
+    members = read_members(shared_file)
+    of_folds = {
+        f"fold_{fold}/{name}" for fold in SPLITS for name in ("weights.safetensors", "split.json", "training.json")
+    }
+    assert members.keys() == of_folds | {
+        "manifest.json", "plans.json", "dataset.json", "dataset_fingerprint.json", "qa_reference.json", "metrics.json",
+        "model_card.json", "model_card.md"}  # fmt: skip
+    assert b"dis_ct" not in b"".join(members.values()) and b"optimisers" not in b"".join(members.values())
+
+
+def test_metrics_are_those_of_the_exported_folds(shared_file):
+    metrics = json.loads(read_members(shared_file)["metrics.json"])
+    assert [(row["patient"], row["fold"]) for row in metrics["held_out"]] == [("P3", "0"), ("P1", "1")]
+    assert [row["model"] for row in metrics["baselines"]] == ["median_ct"]
+
+
+def test_an_evaluation_older_than_the_training_is_not_this_models(model, tmp_path):
+    write_evaluation(tmp_path / "theirs" / "synthct_results", age_s=60)
+    card = export_model(model, tmp_path / "model.zip").card
+    assert not card.figures and "older than a training" in card.evaluation
+
+
+def test_a_model_that_was_not_evaluated_says_so(tmp_path, here, run):
+    model = write_trained_model(tmp_path / "theirs", evaluated=False)
+    assert "not evaluated" in run("export_model", "-m", model, "-o", "model.zip")
+    assert "not evaluated" in run("install_model", "model.zip")
+    assert "metrics.json" not in read_members(here / "model.zip")
+
+
+def test_an_installed_model_keeps_its_results_when_it_is_handed_on_again(shared_file, here, run):
+    run("install_model", shared_file)
+    run("export_model", "-o", "again.zip")
+    first, again = read_members(shared_file), read_members(here / "again.zip")
+    assert json.loads(again["metrics.json"]) == json.loads(first["metrics.json"])
+    for name in ("plans.json", "fold_0/weights.safetensors", "fold_1/split.json", "dataset_fingerprint.json"):
+        assert again[name] == first[name]
+
+
+def test_anonymous_renames_every_case_id_alike(model, here, run):
+    told = run("export_model", "-m", model, "--anonymous", "-o", "model.zip")
+    assert "Case ids were replaced" in told
+    members = read_members(here / "model.zip")
+    everything = b"".join(members.values()).decode("utf-8", "replace")
+    assert not any(f'"{patient}"' in everything for patient in ("P1", "P2", "P3", "P4"))
+    assert "Heads of X" not in everything and "contact" not in everything
+    fingerprint = json.loads(members["dataset_fingerprint.json"])["cases"]
+    assert sorted(fingerprint) == ["CASE_001", "CASE_002", "CASE_003", "CASE_004"]
+    assert {case["files_key"] for case in fingerprint.values()} == {""}
+    (held_out,) = json.loads(members["fold_0/split.json"])["val"]
+    scored = {row["patient"]: row["mae_hu"] for row in json.loads(members["metrics.json"])["held_out"]}
+    assert scored[held_out] == 90.0  # P3's
+    (only_mr,) = json.loads(members["qa_reference.json"])["patients"]
+    assert fingerprint[only_mr]["ct"] is None  # P4
+    card = json.loads(members["model_card.json"])
+    assert card["anonymous"] and any("cannot be noticed" in limit for limit in card["limits"])
+    run("install_model", "model.zip")
+    np.testing.assert_array_equal(predict(here / "synthct_results" / MODEL), predict(model))
+
+
+def test_anonymous_is_refused_where_a_text_names_a_patient(model, refused):
+    fingerprint = json.loads((model / "dataset_fingerprint.json").read_text())
+    fingerprint["cases"]["MUELLER"] = fingerprint["cases"].pop("P4")
+    (model / "dataset_fingerprint.json").write_text(json.dumps(fingerprint))
+    plan = json.loads((model / "plans.json").read_text())
+    plan["reasons"] = {"n_folds": {"rule": "one, as MUELLER has no CT", "measured": 1}}
+    (model / "plans.json").write_text(json.dumps(plan))
+    assert "plans.json still names the patient 'MUELLER'" in refused("export_model", "-m", model, "--anonymous")
