@@ -122,6 +122,13 @@ def test_a_folder_takes_the_place_of_the_former_one(tmp_path):
     assert [path.name for path in (tmp_path / "deeper").rglob("*")] == ["ct", "new"]
 
 
+def test_folders_in_a_folder_come_with_it(tmp_path):
+    with folder_written_whole(tmp_path / "model") as temporary:
+        (temporary / "fold_0").mkdir()
+        (temporary / "fold_0" / "weights").write_text("7")
+    assert (tmp_path / "model" / "fold_0" / "weights").read_text() == "7"
+
+
 def test_a_failure_while_writing_a_folder_keeps_the_old_one_and_leaves_nothing_else(tmp_path):
     (tmp_path / "ct").mkdir()
     (tmp_path / "ct" / "old").write_text("old")

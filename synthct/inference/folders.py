@@ -46,7 +46,9 @@ def newest_model_folder(results: Path, pattern: str = "Dataset*/*", checkpoint: 
     Raises:
         ModelError: there is none.
     """
-    found = sorted(Path(results).glob(f"{pattern}/fold_*/{checkpoint}"), key=lambda path: path.stat().st_mtime)
+    files = Path(results).glob(f"{pattern}/fold_*/{checkpoint}")
+    files = (path for path in files if not path.parent.parent.name.startswith("."))  # left by a killed installation
+    found = sorted(files, key=lambda path: path.stat().st_mtime)
     if not found:
         raise ModelError(
             f"{results} holds no trained model ({pattern}/fold_*/{checkpoint}); train one (synthct_train 1 cyclegan), "

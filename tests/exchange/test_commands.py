@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from model_files import DATASET, MODEL, write_trained_model
@@ -95,6 +96,13 @@ def test_an_interrupted_installation_leaves_nothing(shared_file, here, monkeypat
     monkeypatch.setattr(install, "save_checkpoint", interrupted)
     assert install_model.main([str(shared_file)]) == 130
     assert [path.name for path in (here / "synthct_results").rglob("*")] == [DATASET]
+
+
+def test_what_a_killed_installation_left_is_no_model(model, here, run):
+    leftover = model.with_name(f".0123abcd.partial.{model.name}")
+    shutil.copytree(model, leftover)
+    (leftover / "fold_0" / "checkpoint_final.pth").touch()  # the newest
+    assert f"Exporting {model}" in " ".join(run("export_model").split())
 
 
 def test_an_interrupted_export_leaves_nothing(model, here, monkeypatch):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import pickle
+import random
 import stat
 import struct
 import zipfile
 
 import pytest
 from model_files import Payload, check_refused, pack
+
+from synthct.errors import ModelError
+from synthct.exchange import check_model_file
 
 
 def added(name, data=b"x", **info):
@@ -151,6 +155,25 @@ ZIPS = {
 def test_a_bad_zip_is_refused(case, members, here, refused):
     make, words = ZIPS[case]
     check_refused(make(here / "model.zip", members), words, here, refused)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_damage_is_refused_or_changes_nothing(seed, shared_file, here):
+    proper, whole = check_model_file(shared_file), shared_file.read_bytes()
+    generator, refusals = random.Random(seed), 0
+    for _ in range(20):
+        damaged = bytearray(whole)
+        for _ in range(generator.choice([1, 2, 8])):
+            place = generator.choice([generator.randrange(len(whole)), len(whole) - 1 - generator.randrange(900)])
+            damaged[place] = generator.randrange(256)
+        (here / "model.zip").write_bytes(damaged)
+        try:
+            found = check_model_file(here / "model.zip")
+        except ModelError:
+            refusals += 1
+        else:  # the damage is where a zip holds dates and the like
+            assert (found.manifest, found.kept) == (proper.manifest, proper.kept)
+    assert refusals > 5
 
 
 def test_a_file_that_is_missing_or_a_folder_is_told(here, refused):

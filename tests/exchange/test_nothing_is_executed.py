@@ -38,6 +38,8 @@ def scripted_by_torch(path, content):
         archive.writestr("archive/version", "3")
 
 
+# torch warns of what it then refuses.
+pytestmark = pytest.mark.filterwarnings("ignore:.*(pickle protocol|TorchScript archive)")
 CHECKPOINTS = [bare_pickle, pickled_by_torch, old_format_of_torch, scripted_by_torch]
 
 

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 from model_files import DATASET, MODEL, SPLITS, head, read_members, write_evaluation, write_trained_model
 from synthetic_datasets import write_image
 
@@ -37,6 +38,32 @@ def test_through_the_commands_an_installed_model_predicts_the_same_hu(model, her
     assert np.ptp(sitk.GetArrayFromImage(ours)) > 100  # a picture, not one number
     verdicts = [json.loads((here / of / "qa" / "X.json").read_text()) for of in ("theirs_cts", "ours_cts")]
     assert verdicts[0] == verdicts[1]  # model hash, cycle error, reference and all
+
+
+def test_the_number_of_threads_changes_no_hu_by_more_than_one(shared_file, here, run):
+    run("install_model", shared_file, "-o", "model")
+    alone, threads = predict("model").astype(int), torch.get_num_threads()
+    torch.set_num_threads(2 if threads == 1 else 1)
+    try:
+        assert np.abs(predict("model") - alone).max() <= 1
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="there is no CUDA device: HU of CPU and GPU were not compared"
+)
+def test_a_gpu_predicts_what_the_cpu_does(shared_file, here, run):
+    run("install_model", shared_file, "-o", "model")
+    of = {
+        device: sitk.GetArrayFromImage(
+            Predictor.from_model_folder("model", device=device, precision="float32").predict(head())
+        ).astype(int)
+        for device in ("cpu", "cuda")
+    }
+    inside = of["cpu"] > -1000
+    difference = np.abs(of["cuda"] - of["cpu"])
+    assert difference[inside].mean() < 1 and not difference[~inside].any()
 
 
 def test_every_fold_is_what_it_was(model, here, run):
