@@ -24,6 +24,18 @@ def image_name(path: Path) -> str | None:
     return None
 
 
+def itk_path(path: Path) -> str:
+    """A path as ITK takes it, whatever the encoding of file names is here; it would end the process at another.
+
+    Raises:
+        ImageError: the path is not UTF-8, such as a name from an old system.
+    """
+    try:
+        return os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise ImageError(f"{path}: its name, or that of a folder above it, is not UTF-8; rename it.") from None
+
+
 def read_image(path: Path) -> sitk.Image:
     """Read a scalar 3-D image with at least two voxels an axis and only finite values.
 
@@ -39,7 +51,7 @@ def read_image(path: Path) -> sitk.Image:
     if not path.is_file():
         raise ImageError(f"{path} is missing or is not a file.")
     try:
-        image = sitk.ReadImage(os.fspath(path))
+        image = sitk.ReadImage(itk_path(path))
     except RuntimeError as fault:
         raise ImageError(f"{path} cannot be read as an image; replace the file ({_essence(fault)}).") from None
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:
@@ -93,7 +105,7 @@ def write_image(image: sitk.Image, path: Path) -> None:
             _write_header_and_data(image, path)
             return
         with written_whole(path) as temporary:
-            sitk.WriteImage(image, os.fspath(temporary), useCompression=True)
+            sitk.WriteImage(image, itk_path(temporary), useCompression=True)
             if path.name.endswith((".nii", ".nii.gz")) and ends_early(temporary, _n_bytes(image)):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
     except OSError as fault:
@@ -108,7 +120,7 @@ def write_image(image: sitk.Image, path: Path) -> None:
 def _write_header_and_data(image: sitk.Image, path: Path) -> None:
     """The header names the data file, so both are written under their names, in a folder of their own."""
     with temporary_folder_beside(path) as temporary:
-        sitk.WriteImage(image, os.fspath(temporary / path.name), useCompression=True)
+        sitk.WriteImage(image, itk_path(temporary / path.name), useCompression=True)
         path.unlink(missing_ok=True)  # it must not be taken for the header of other data
         for part in sorted(temporary.iterdir(), key=lambda part: part.name == path.name):
             os.replace(part, path.with_name(part.name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from scipy import ndimage
 from synthct.errors import ImageError
 from synthct.imaging.dicom.series import DicomSeries, DicomSlice
 from synthct.imaging.dicom.stacking import Stacking, stack_slices
+from synthct.imaging.io import itk_path
 
 AIR_HU = -1024.0  # what a CT holds outside its field of view; lower values are padding and no HU
 INT16 = np.iinfo(np.int16)
@@ -110,7 +110,11 @@ class _Decoder:
 
     def _decode(self, image: DicomSlice) -> np.ndarray:
         try:
-            decoded = sitk.ReadImage(os.fspath(image.path), imageIO="GDCMImageIO")
+            path = itk_path(image.path)
+        except ImageError:
+            raise ImageError(f"{self._told(image)} lies under a path that is not UTF-8; rename its folders.") from None
+        try:
+            decoded = sitk.ReadImage(path, imageIO="GDCMImageIO")
         except RuntimeError:  # its text holds the path, which may hold a name
             raise ImageError(f"{self._told(image)} cannot be decoded; export the series again.") from None
         values = sitk.GetArrayFromImage(decoded)
