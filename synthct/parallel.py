@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from synthct.errors import SynthctError
+from synthct.errors import DiskError, SynthctError
 from synthct.outcome import Outcome, call_named, outcome_of
 from synthct.worker_processes import in_pools
 
@@ -85,7 +85,7 @@ def run_cases(
         for outcome in progress(outcomes, total=len(arguments), desc=describe, unit="case"):
             if outcome.lost:
                 lost.append(outcome.case)
-            elif bad is not None and isinstance(outcome.fault, SynthctError):
+            elif bad is not None and _is_of_case(outcome.fault):
                 bad[outcome.case] = str(outcome.fault)
             elif outcome.fault is not None:
                 raise outcome.fault
@@ -100,6 +100,11 @@ def run_cases(
             f"and run the command again. The other {len(results)} cases are done."
         )
     return {case: results[case] for case in arguments if case in results}
+
+
+def _is_of_case(fault: BaseException | None) -> bool:
+    """Whether the case is at fault, and not a disk that is full for all."""
+    return isinstance(fault, SynthctError) and not isinstance(fault, DiskError)
 
 
 def left_out_sentences(bad: Mapping[str, str] | None) -> list[str]:

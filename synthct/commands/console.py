@@ -267,6 +267,9 @@ class _TerminalHandler(logging.Handler):
 
 
 def _log_to_terminal() -> None:
+    for stream in (sys.stdout, sys.stderr):  # a name or a sign that the terminal lacks must not end the command
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     logger = logging.getLogger("synthct")
     logger.handlers = [_TerminalHandler()]
     logger.setLevel(logging.INFO)

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from synthct.errors import DatasetError
 from synthct.files import read_json, write_json, written_whole
 from synthct.imaging.alignment import Alignment
+from synthct.imaging.io import itk_path
 from synthct.records import from_plain, shown, to_plain
 
 FORMAT_VERSION = 1
@@ -103,14 +104,14 @@ class RegistrationRecord:
         write_json(to_plain(self), path)
         if status in ("registered", "aligned"):
             with written_whole(transform_path) as temporary:
-                sitk.WriteTransform(self.registration.mr_to_ct(), os.fspath(temporary))
+                sitk.WriteTransform(self.registration.mr_to_ct(), itk_path(temporary))
                 if not _holds(temporary, self.registration):  # ITK says nothing of a full disk
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(transform_path))
 
 
 def _holds(path: Path, registration: Registration) -> bool:
     try:
-        return registration.moves_as(sitk.ReadTransform(os.fspath(path)))
+        return registration.moves_as(sitk.ReadTransform(itk_path(path)))
     except RuntimeError:
         return False
 
@@ -122,7 +123,7 @@ def load_transform(path: Path) -> sitk.Transform:
         DatasetError: it cannot be read, or is not rigid.
     """
     try:
-        transform = sitk.ReadTransform(os.fspath(path))
+        transform = sitk.ReadTransform(itk_path(path))
     except RuntimeError:
         raise DatasetError(f"{path} is no transform that ITK reads; mend it, or remove it to register anew.") from None
     found = Registration.of(transform, "given")

@@ -42,6 +42,18 @@ def image_name(path: Path) -> str | None:
     return None
 
 
+def itk_path(path: Path) -> str:
+    """A path as ITK takes it, whatever the encoding of file names is here; it would end the process at another.
+
+    Raises:
+        ImageError: the path is not UTF-8, such as a name from an old system.
+    """
+    try:
+        return os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise ImageError(f"{path}: its name, or that of a folder above it, is not UTF-8; rename it.") from None
+
+
 def read_image(path: Path) -> sitk.Image:
     """Read a scalar 3-D image with at least two voxels an axis, a possible geometry and only finite values.
 
@@ -63,7 +75,7 @@ def read_image(path: Path) -> sitk.Image:
     read_header, itk_reader = _FORMATS[path.name[len(image_name(path)) :]]
     try:
         read_header(path).check()
-        image = sitk.ReadImage(os.fspath(path), imageIO=itk_reader)
+        image = sitk.ReadImage(itk_path(path), imageIO=itk_reader)
     except HeaderError as fault:
         raise ImageError(f"{path} cannot be read as an image: it {fault}.") from None
     except OSError as fault:
@@ -139,7 +151,7 @@ def write_image(image: sitk.Image, path: Path) -> None:
             _write_header_and_data(image, path)
             return
         with written_whole(path) as temporary:
-            sitk.WriteImage(image, os.fspath(temporary), useCompression=True)
+            sitk.WriteImage(image, itk_path(temporary), useCompression=True)
             if path.name.endswith((".nii", ".nii.gz")) and ends_early(temporary, _n_bytes(image)):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
     except OSError as fault:
@@ -154,7 +166,7 @@ def write_image(image: sitk.Image, path: Path) -> None:
 def _write_header_and_data(image: sitk.Image, path: Path) -> None:
     """The header names the data file, so both are written under their names, in a folder of their own."""
     with temporary_folder_beside(path) as temporary:
-        sitk.WriteImage(image, os.fspath(temporary / path.name), useCompression=True)
+        sitk.WriteImage(image, itk_path(temporary / path.name), useCompression=True)
         path.unlink(missing_ok=True)  # it must not be taken for the header of other data
         for part in sorted(temporary.iterdir(), key=lambda part: part.name == path.name):
             os.replace(part, path.with_name(part.name))

@@ -145,7 +145,7 @@ def test_a_ct_cropped_to_the_head_passes(folder):
 
 def test_a_ct_in_place_of_an_mr_is_told(folder):
     write_image(head_ct(GRID), mr_path(folder))
-    assert f"{mr_path(folder)} looks like a CT in HU, not like an MR; are MR and CT exchanged?" == only_problem(folder)
+    assert f"{mr_path(folder)} looks like a CT in HU, not like an MR;" in only_problem(folder)
     ct_path(folder).unlink()
     assert "P_0000.nii.gz looks like a CT in HU" in only_problem(folder)
 

@@ -116,9 +116,9 @@ def test_hidden_files_and_empty_folders_are_nothing(folder):
 )
 def test_a_name_that_does_not_fit_is_one_problem_with_its_remedy(folder, names, words):
     describe(folder)
-    (problem,) = put(folder, *names).problems
-    assert problem.startswith(str(folder))
-    assert re.search(words, problem)
+    sentences = {problem.sentence for problem in put(folder, *names).problems}
+    assert len(sentences) == 1
+    assert re.search(f"^{re.escape(str(folder))}.*{words}", sentences.pop())
 
 
 def test_every_missing_channel_is_told(folder):
@@ -126,7 +126,7 @@ def test_every_missing_channel_is_told(folder):
     problems = put(folder, "imagesTr/P_0000.nii.gz", "imagesTr/Q_0001.nii.gz", "imagesTs/R_0000.nii.gz").problems
     assert len(problems) == 3
     for problem, name in zip(problems, ("Tr/P_0001.nii.gz", "Tr/Q_0000.nii.gz", "Ts/R_0001.nii.gz")):
-        assert f"{name} is missing: every patient needs all 2 MR channel(s)" in problem
+        assert f"{name} is missing: every patient needs all 2 MR channel(s)" in problem.sentence
 
 
 def test_the_data_file_beside_an_mhd_header_is_no_problem(folder):

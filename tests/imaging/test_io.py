@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import resource
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -135,6 +138,33 @@ def test_a_place_that_cannot_be_written_to_is_told(image, tmp_path, ending):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DiskError, match=r"(P.nii.gz|file): (Not a directory|File exists)"):
         write_image(image, tmp_path / "file" / f"P{ending}")
+
+
+@pytest.mark.parametrize("ending", FILE_ENDINGS)
+def test_a_full_disk_is_told_and_leaves_the_earlier_image(image, tmp_path, ending):
+    write_image(image, tmp_path / f"P{ending}")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    noise = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 1000, (30, 30, 30)).astype(np.int16))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for largest in (20, 10_000):  # within the header, and within the voxels
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, limit[1]))
+        try:
+            with pytest.raises(DiskError, match=f"P{ending}.* free space"):
+                write_image(noise, tmp_path / f"P{ending}")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    write_image(noise, tmp_path / f"P{ending}")
+    assert read_image(tmp_path / f"P{ending}")[3, 2, 1] == noise[3, 2, 1]
+
+
+@pytest.mark.parametrize("ending", FILE_ENDINGS)
+def test_a_name_in_another_encoding_is_told(image, tmp_path, ending):
+    path = tmp_path / os.fsdecode(b"M\xfcller" + ending.encode())
+    path.touch()
+    for work in (lambda: read_image(path), lambda: write_image(image, path)):
+        with pytest.raises(ImageError, match="is not UTF-8; rename it"):
+            work()
 
 
 def test_an_image_that_is_written_again_replaces_the_old_one(image, tmp_path):

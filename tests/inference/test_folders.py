@@ -108,7 +108,7 @@ def test_several_channels_make_one_sct(mrs, tmp_path):
 
 def test_an_mr_that_cannot_be_used_is_told_by_file_and_leaves_nothing(mrs, tmp_path):
     write_image(GRID.place(np.zeros(GRID.array_shape, np.int16)), mrs / "P.nii.gz")
-    with pytest.raises(ImageError, match="P.nii.gz: .*no head was found"):
+    with pytest.raises(ImageError, match="P.nii.gz is empty: every voxel is 0"):
         predict_folder(predictor_of(), mrs, tmp_path / "cts")
     assert not (tmp_path / "cts").exists() or not list((tmp_path / "cts").iterdir())
 
