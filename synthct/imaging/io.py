@@ -74,8 +74,9 @@ def read_image(path: Path) -> sitk.Image:
         raise ImageError(f"{path} is not a file; put the image there in its place.")
     read_header, itk_reader = _FORMATS[path.name[len(image_name(path)) :]]
     try:
+        name_for_itk = itk_path(path)
         read_header(path).check()
-        image = sitk.ReadImage(itk_path(path), imageIO=itk_reader)
+        image = sitk.ReadImage(name_for_itk, imageIO=itk_reader)
     except HeaderError as fault:
         raise ImageError(f"{path} cannot be read as an image: it {fault}.") from None
     except OSError as fault:

@@ -181,9 +181,9 @@ def test_a_patient_with_missing_slices_stops_the_import_before_it_begins_or_is_l
     told = refused("import_data", *IMPORT)
     assert "CT series 3 'Head 5mm': slices are missing" in told and "--skip_bad" in told
     assert "1 patient;" in told and not list((checkout / "synthct_raw").iterdir())
-    assert import_data.main([*IMPORT, "--skip_bad"]) == 0
+    assert import_data.main([*IMPORT, "--skip_bad"]) == 3
     said = capsys.readouterr()
-    assert "Left out: Brain_00" in said.err and "Wrote 1 patient (" in said.out
+    assert "Brain_00" in said.err and "is left out: CT series 3" in said.err and "Wrote 1 patient (" in said.out
     assert_no_secret(checkout, told, said.out, said.err)
     assert len(raw_dataset(checkout).training) == 1
 

@@ -77,7 +77,7 @@ def test_an_mr_that_cannot_be_used_is_told_by_file(checkout, scheduler, refused)
     grid = make_grid()
     write_image(grid.place(np.zeros(grid.array_shape, np.int16)), checkout / "mrs" / "P.nii.gz")
     told = refused("predict", "-i", "mrs", "-o", "cts", "-device", "cpu", "--scheduler", scheduler)
-    assert f"{checkout / 'mrs' / 'P.nii.gz'}: no head was found" in told
+    assert f"{checkout / 'mrs' / 'P.nii.gz'} is empty: every voxel is 0" in told
 
 
 def test_a_device_that_the_workers_do_not_have_is_told(raw, checkout, scheduler, refused):
