@@ -40,7 +40,7 @@ class VolumeFacts:
         sides = [next((axis for axis in _BODY_AXES if side in axis), side) for side in self.orientation]
         if sorted(sides) != sorted(_BODY_AXES):
             raise ValueError(f"orientation must be three sides such as LPS, not {shown(self.orientation)}")
-        wanted = [f"{HEAD_PERCENTILES[end]:g}" for end in (0, -1)]  # by which the rules decide
+        wanted = [f"{percent:g}" for percent in HEAD_PERCENTILES]
         if missing := [percent for percent in wanted if percent not in self.head_percentiles]:
             raise ValueError(f"head_percentiles lacks {', '.join(missing)}")
         intensities = {"minimum": self.minimum, "maximum": self.maximum, "head_mean": self.head_mean}

@@ -110,7 +110,8 @@ def make_tested(model: Path, errors_hu: dict[str, float], *, folds: tuple[int | 
 
 def _cases(ct_means: dict[str, tuple[float, ...]]) -> dict[str, CaseFacts]:
     def facts(mean: float, litres: float, median: float | None = None) -> VolumeFacts:
-        percentiles = {"0.5": -1000.0, "50": mean if median is None else median, "99.5": 1400.0}
+        middle = mean if median is None else median
+        percentiles = {"0.5": middle, "5": middle, "50": middle, "95": middle, "99.5": middle}
         return VolumeFacts(
             SHAPE[::-1], SPACING_MM, "LPS", 0.0, -1000.0, 40.0, litres, (1.0, 1.0, 1.0), mean, percentiles
         )

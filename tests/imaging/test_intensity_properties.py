@@ -35,7 +35,7 @@ def test_a_value_in_the_window_comes_back_within_half_a_grey_level(window, level
     assert np.abs(back.astype(float) - values).max() <= half_level * 1.001 + rounding
 
 
-@given(windows(), levels, st.lists(st.floats(-1e30, 1e30), min_size=2))
+@given(windows(), levels, st.lists(st.floats(-1e20, 1e20), min_size=2))
 def test_grey_levels_keep_the_order_of_any_values_and_stay_in_range(window, levels, values):
     ordered = np.sort(np.array(values))
     grey = to_grey_levels(ordered, window, levels).astype(int)

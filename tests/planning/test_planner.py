@@ -14,7 +14,10 @@ from synthct.planning.plan import MrWindow, Plan
 from synthct.planning.planner import PLANNERS, make_plan
 from synthct.records import to_plain
 
-ODD = {"spacing_mm_xyz": (3.0, 2.0, 6.0), "head_percentiles": {"0.5": -3.0, "99.5": 40.0}}
+ODD = {
+    "spacing_mm_xyz": (3.0, 2.0, 6.0),
+    "head_percentiles": {"0.5": -3.0, "5": 0.0, "50": 20.0, "95": 35.0, "99.5": 40.0},
+}
 
 
 def raw(*channels: str) -> RawDataset:

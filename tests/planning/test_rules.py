@@ -9,11 +9,14 @@ from synthct.planning import rules
 from synthct.planning.plan import MrWindow
 
 
+def percentiles(low: float, high: float) -> dict[str, float]:
+    """Intensities in a head whose 0.5th and 99.5th percentile are given."""
+    return {"0.5": low, "5": low, "50": (low + high) / 2, "95": high, "99.5": high}
+
+
 def windows(*tops: float, lows: float = 0.0) -> rules.Decision:
     """The window for MRs whose 99.5th percentiles are ``tops``."""
-    facts = {
-        f"P{i}": case_facts(volume_facts(head_percentiles={"0.5": lows, "99.5": top})) for i, top in enumerate(tops)
-    }
+    facts = {f"P{i}": case_facts(volume_facts(head_percentiles=percentiles(lows, top))) for i, top in enumerate(tops)}
     return rules.mr_window(fingerprint(facts), 0)
 
 
@@ -79,7 +82,7 @@ def test_scanners_that_disagree_get_a_window_a_case(tops):
 
 
 def test_a_window_knows_its_channel_and_its_measurement():
-    t1, t2 = (volume_facts(head_percentiles={"0.5": 0.0, "99.5": top}) for top in (1000.0, 200.0))
+    t1, t2 = (volume_facts(head_percentiles=percentiles(0.0, top)) for top in (1000.0, 200.0))
     facts = fingerprint({"P": type(case_facts())(mr=(t1, t2), ct=None, files_key="")})
     assert [rules.mr_window(facts, channel).value.high for channel in (0, 1)] == [1000, 200]
     assert rules.mr_window(facts, 1).reason.measured == {
