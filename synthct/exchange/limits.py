@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from synthct.exchange.contents import Manifest
 from synthct.exchange.model_texts import ModelTexts
+from synthct.exchange.results import figure
 
 FEW_PATIENTS = 20  # the seed had 24
+HARDLY_BETTER = 0.8  # of the MAE of a CT of one HU everywhere; a choice, no measurement
 
 
 def limits_of(texts: ModelTexts, manifest: Manifest) -> tuple[str, ...]:
@@ -47,11 +49,17 @@ def _of_results(texts: ModelTexts, manifest: Manifest) -> list[str]:
     results = texts.results
     if results is None:
         return []
-    limits = ["The results are of patients of the same dataset, not of another hospital. No dose was calculated."]
-    if len(results.held_out) + len(results.test) < FEW_PATIENTS:
+    limits = []
+    constant = [row["mae_hu_mean"] for row in results.baselines if isinstance(row.get("mae_hu_mean"), float)]
+    own = figure(results.held_out, "mae_hu")
+    if own and constant and own.mean > HARDLY_BETTER * min(constant):
         limits.append(
-            "Few patients were scored: the intervals are wide, and a rare failure would hardly be among them."
+            f"Its MAE of {own.mean:.1f} HU is hardly better than the {min(constant):.1f} HU of a CT of one HU "
+            "everywhere; it has learnt little."
         )
+    limits += ["The results are of patients of the same dataset, not of another hospital. No dose was calculated."]
+    if len(results.held_out) + len(results.test) < FEW_PATIENTS:
+        limits.append("Few patients were scored: intervals are rough, and a rare failure would hardly be among them.")
     if len(manifest.folds) > 1 and not results.test:
         limits.append(
             "The results are of single folds; how all folds together do, which a new patient gets, was not scored."

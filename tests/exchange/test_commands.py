@@ -9,6 +9,7 @@ import pytest
 from model_files import DATASET, MODEL, write_trained_model
 
 from synthct.commands import evaluate
+from synthct.exchange import export_model
 
 
 @pytest.fixture
@@ -131,6 +132,14 @@ def test_no_training_goes_on_from_an_installed_model(shared_file, here, run):
     run("install_model", shared_file)
     with pytest.raises(TrainingError, match="to predict with only"):
         find_checkpoint(here / "synthct_results" / MODEL / "fold_0")
+
+
+@pytest.mark.parametrize(("constant", "told"), [(163.0, False), (95.0, True)])
+def test_the_card_says_where_a_model_is_hardly_better_than_one_number(constant, told, model, here):
+    summary = [{"model": "median_ct", "set": "cross_validation", "n": 2, "mae_hu_mean": constant}]
+    (here / "synthct_results" / DATASET / "evaluation" / "summary.json").write_text(json.dumps(summary))
+    limits = export_model(model, here / "model.zip").card.limits
+    assert any("it has learnt little" in limit for limit in limits) == told
 
 
 def test_the_card_is_readable_and_complete(shared_file, here, run):
