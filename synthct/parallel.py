@@ -97,7 +97,7 @@ def run_cases(
         raise SynthctError(
             f"{', '.join(lost)}: the worker process was ended from outside both times that it took up this case, the "
             "second time alone, most likely for lack of memory; end other programs or use a machine with more memory, "
-            f"and run the command again. The other {len(results)} cases are done."
+            f"and run the command again. The other {len(results)} cases went well."
         )
     return {case: results[case] for case in arguments if case in results}
 

@@ -86,7 +86,7 @@ def _in_a_pool(
             while waiting and not broken and len(in_work) < workers:
                 try:
                     with _sigint_held_back():
-                        in_work[pool.submit(call_named, function, waiting[0], arguments[waiting[0]])] = waiting[0]
+                        in_work[pool.submit(_work, function, waiting[0], arguments[waiting[0]])] = waiting[0]
                 except BrokenExecutor:
                     broken = True
                 else:
@@ -121,11 +121,19 @@ def _sigint_held_back() -> Iterator[None]:
 def _begin_worker(threads: int) -> None:
     """A worker ends with its parent, and has its share of the cores: not each a thread a core."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that half-written files are removed on the way out
     end_with_parent()
     import SimpleITK as sitk
 
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+
+
+def _work(function: Callable[..., Any], case: str, values: tuple[Any, ...]) -> Any:
+    """A case in a worker. Asked to end, it removes what it has half written; at other times there is nothing to do."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        return call_named(function, case, values)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:

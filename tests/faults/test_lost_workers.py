@@ -30,6 +30,7 @@ def workers(running: Running) -> list[int]:
     return found
 
 
+@pytest.mark.long
 def test_a_worker_that_is_ended_once_changes_nothing_in_the_result(commands, worlds: Worlds, tmp_path):
     whole, folder = worlds.copy("raw", tmp_path / "whole"), worlds.copy("raw", tmp_path / "disturbed")
     commands.run("make_example", *TWO, "-np", "1", folder=whole)

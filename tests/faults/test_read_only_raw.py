@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from worlds import RAW, ROWS, Worlds
+from worlds import RAW, Worlds, mostly_long
 
 
 def listing(folder: Path) -> dict[str, tuple[int, int, bytes]]:
@@ -51,7 +51,7 @@ def read_only() -> Iterator:
             subprocess.run(["umount", "-l", folder], check=True)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("row", mostly_long("plan_and_preprocess", "predict", "import_data"), ids=str)
 def test_every_command_works(row, commands, worlds: Worlds, read_only, tmp_path):
     folder = worlds.copy(row.stage, tmp_path)
     read_only(folder / RAW)

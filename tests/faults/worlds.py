@@ -6,7 +6,9 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pytest
 from commands_apart import Commands
 from synthetic_datasets import PAIRED, write_dataset
 
@@ -57,6 +59,11 @@ ROWS = (
     ),
     Row("import_data", ("-i", str(RAW), "-d", "3", "--name", "B", "-np", "1"), "raw", Path("synthct_raw/Dataset003_B")),
 )
+
+
+def mostly_long(*short: str) -> list[Any]:
+    """The rows, for ``parametrize``: those commands in the short suite, the others in the long one alone."""
+    return [row if row.command in short else pytest.param(row, marks=pytest.mark.long) for row in ROWS]
 
 
 class Worlds:
