@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -230,11 +231,7 @@ class Plan:
         Raises:
             PlanError: naming those that there are.
         """
-        if name not in self.configurations:
-            raise PlanError(
-                f"The plan of {self.dataset_name} has no configuration '{name}'; "
-                f"it has {', '.join(self.configurations)}."
-            )
+        check_configuration(name, self.configurations, self.dataset_name)
         return self.configurations[name]
 
     @staticmethod
@@ -249,3 +246,9 @@ class Plan:
     def save(self, path: Path) -> None:
         """Write ``plans.json``."""
         write_json(to_plain(self), path)
+
+
+def check_configuration(name: str, known: Collection[str], dataset_name: str) -> None:
+    """Raise PlanError where no configuration has that name, naming those that there are."""
+    if name not in known:
+        raise PlanError(f"The plan of {dataset_name} has no configuration '{name}'; it has {', '.join(known)}.")

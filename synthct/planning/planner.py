@@ -21,6 +21,7 @@ from synthct.planning.plan import (
 )
 
 LOWRES = "2d_lowres"
+CONFIGURATIONS = ("2d", LOWRES)  # that every planner plans
 
 
 def plan_as_seed(raw: RawDataset, fingerprint: Fingerprint) -> Plan:
@@ -169,6 +170,6 @@ def _plan(raw: RawDataset, planner: str, folds: int, full: Configuration, reason
         channel_names=raw.channel_names,
         file_ending=raw.file_ending,
         n_folds=folds,
-        configurations={"2d": full, LOWRES: low_resolution(full)},
+        configurations=dict(zip(CONFIGURATIONS, (full, low_resolution(full)))),
         reasons={**reasons, f"configurations.{LOWRES}": Reason(low_resolution.__doc__.split(":")[0], "2d")},
     )

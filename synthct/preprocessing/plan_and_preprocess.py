@@ -19,8 +19,8 @@ from synthct.files import read_json, write_text
 from synthct.parallel import Progress, available_memory, check_anybody_left, left_out_sentences, quiet
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.measure import measure_dataset, unchanged_cases
-from synthct.planning.plan import Plan
-from synthct.planning.planner import make_plan
+from synthct.planning.plan import Plan, check_configuration
+from synthct.planning.planner import CONFIGURATIONS, make_plan
 from synthct.planning.splits import load_splits, make_splits, save_splits
 from synthct.preprocessing.case_report import load_all_findings
 from synthct.preprocessing.dataset import memory_per_worker, preprocess_dataset
@@ -74,6 +74,8 @@ def plan_and_preprocess(
     known = None if clean else _load_known(fingerprint_path)
     present = Plan.load(plan_path) if plan_path.is_file() and not clean else None
     register = register or (present.register if present else "off")
+    for name in configurations or ():  # before any work is done, or thrown away
+        check_configuration(name, present.configurations if present else CONFIGURATIONS, raw.name)
     how = {"workers": workers, "executor": executor, "progress": progress}
     if not clean:
         raw = with_registrations(raw, folder / REGISTRATIONS, register)
@@ -99,7 +101,7 @@ def plan_and_preprocess(
         plan = _settled_plan(plan, present, raw, known, plan_path)
     wanted = configurations or tuple(plan.configurations)
     for name in wanted:
-        plan.configuration(name)  # an unknown name is told before anything is written or thrown away
+        plan.configuration(name)  # of an edited plan that is replaced
     if clean and folder.exists():
         _remove_all_but(folder, REGISTRATIONS)
     write_text((raw.folder / "dataset.json").read_text(encoding="utf-8-sig"), folder / "dataset.json")

@@ -270,3 +270,10 @@ def without_pairs(place: Place) -> None:
     for path in (place.ct("P1"), place.mr("P2"), place.ct("P3")):
         path.unlink()
     assert plan_and_preprocess.main(["-d", "1", "-c", "2d_lowres", "-np", "1", "--clean"]) == 0
+
+
+def exported(place: Place) -> None:
+    """The trained model as ``model.zip``."""
+    from synthct.commands import export_model
+
+    assert export_model.main(["-o", "model.zip"]) == 0
