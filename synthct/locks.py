@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -50,13 +51,26 @@ def writing(folder: Path, who: str) -> Iterator[None]:
 
     Raises:
         FolderInUseError: another process holds it: which one, and since when.
+        OSError: nothing can be written there; its file name is that of the folder.
     """
+    check_writable(folder)
     with _locked(Path(folder), who, shared=False, patience_s=PATIENCE_S):
         remove_leftovers(folder, deep=True)
         try:
             yield
         finally:
             remove_leftovers(folder, deep=True)  # of workers that were killed meanwhile
+
+
+def check_writable(folder: Path) -> None:
+    """Raise OSError of a folder, existing or to be made, into which this process cannot write."""
+    folder = Path(folder).absolute()
+    existing = next(one for one in (folder, *folder.parents) if one.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as fault:
+        raise OSError(fault.errno, fault.strerror, str(folder if existing == folder else existing)) from None
 
 
 @contextmanager

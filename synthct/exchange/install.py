@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from synthct import locks
 from synthct.errors import ModelError
 from synthct.exchange import contents
 from synthct.exchange.archive import REMEDY, ModelArchive, open_archive
@@ -74,7 +75,10 @@ def install_model(
         target = Path(folder) if folder is not None else _place_of(archive.manifest, results)
         _check_target(target, overwrite)
         model = _read(archive, progress)
-    with folder_written_whole(target) as making:
+    with ExitStack() as held:
+        for one in (target, *sorted(target.glob("fold_*"))):  # none of its folds is being trained
+            held.enter_context(locks.writing(one, "synthct_install_model"))
+        making = held.enter_context(folder_written_whole(target))
         for name, data in model.kept.items():
             (making / name).write_bytes(data)
         for fold, networks in model.networks.items():

@@ -6,7 +6,8 @@ import importlib
 import shlex
 
 import pytest
-from catalogue import CATALOGUE, Bad
+from bad import Bad
+from catalogue import CATALOGUE
 
 
 @pytest.mark.parametrize("bad", CATALOGUE, ids=[bad.name for bad in CATALOGUE])
