@@ -84,7 +84,7 @@ def test_a_failure_carries_the_case(scheduler):
 def test_an_error_that_the_user_can_mend_comes_as_it_is(scheduler, tmp_path):
     with cluster_executor(scheduler) as executor, pytest.raises(PlanError) as fault:
         run_cases(read_json, {"P1": (tmp_path / "P1.json", PlanError)}, executor=executor)
-    assert str(fault.value) == f"{tmp_path / 'P1.json'} is missing."
+    assert str(fault.value) == f"{tmp_path / 'P1.json'} is missing; restore the file."
 
 
 @pytest.mark.parametrize("kind", [kind for kind in vars(errors).values() if isinstance(kind, type)])

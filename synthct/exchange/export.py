@@ -19,7 +19,7 @@ from synthct.exchange.contents import FORMAT_VERSION, FileRecord, Manifest, of_f
 from synthct.exchange.model_card import ModelCard, make_card
 from synthct.exchange.model_texts import FoldTraining, ModelTexts, is_case_id
 from synthct.exchange.results import collect_results
-from synthct.exchange.weights import Networks, check_network, to_safetensors
+from synthct.exchange.weights import Networks, to_safetensors
 from synthct.files import read_json
 from synthct.inference.loading import CHECKPOINT, trained_folds
 from synthct.inference.predictor import Predictor
@@ -100,7 +100,6 @@ def export_model(
         if not contents.is_known(of_fold(name, contents.WEIGHTS)):
             raise ModelError(f"{folder}: there is no fold '{name[:40]}'; folds are 0 to 99 and all.")
     network = plan.configuration(first.configuration).network
-    check_network(network, str(folder / contents.PLANS), "such a model cannot be exported")
     predictor = Predictor(plan, first.configuration, [fold.networks for fold in read.values()], "cpu", "float32")
     splits = {name: fold.split for name, fold in read.items()}
     results, why_not = collect_results(folder, splits, predictor.model_hash, checkpoint)

@@ -16,7 +16,7 @@ from synthct.exchange.checked_json import read_checked_json
 from synthct.exchange.contents import Manifest, of_fold
 from synthct.exchange.model_card import FORMAT_VERSION, ModelCard
 from synthct.exchange.model_texts import ModelTexts, texts_from_plain
-from synthct.exchange.weights import Networks, check_network, from_safetensors, most_bytes
+from synthct.exchange.weights import Networks, from_safetensors, most_bytes
 from synthct.files import folder_written_whole, write_json
 from synthct.inference.predictor import Predictor
 from synthct.parallel import Progress, quiet
@@ -108,7 +108,6 @@ def _read(archive: ModelArchive, progress: Progress) -> ModelFile:
     configuration = texts.plan.configurations.get(manifest.configuration)
     if configuration is None or texts.plan.dataset_name != manifest.dataset_name:
         raise ModelError(f"{archive.where(contents.PLANS)} is not of the model that the manifest names; {REMEDY}.")
-    check_network(configuration.network, archive.where(contents.PLANS), REMEDY)
     networks = {}
     for fold in progress(manifest.folds, desc="Checking"):
         name = of_fold(fold, contents.WEIGHTS)

@@ -23,8 +23,6 @@ Networks = dict[str, dict[str, torch.Tensor]]
 
 TO_PREDICT = ("syn_ct", "syn_mr")  # MR -> CT, and back where the model has it; the discriminators stay behind
 MOST_HEADER_BYTES = 1 << 20
-# Far above anything that trains on one GPU; a plan that asks for more would only be made to fill memory.
-_MOST = {"mr_channels": 64, "base_channels": 512, "n_blocks": 64}
 _BYTES = 4  # of a float32
 _LENGTH = 8  # bytes that tell the header's length
 
@@ -88,17 +86,6 @@ def most_bytes(plan: NetworkPlan) -> int:
     """The greatest size of a file of both generators."""
     shapes = expected_shapes(plan, with_mr=True)
     return _LENGTH + MOST_HEADER_BYTES + _BYTES * sum(map(math.prod, shapes.values()))
-
-
-def check_network(plan: NetworkPlan, where: str, remedy: str) -> None:
-    """Refuse a network that nobody can have trained, before it is built even without memory.
-
-    Raises:
-        ModelError: naming the key of the plan.
-    """
-    for name, most in _MOST.items():
-        if getattr(plan, name) > most:
-            raise ModelError(f"{where}: network.{name} is {getattr(plan, name):,}, above {most}; {remedy}.")
 
 
 def expected_shapes(plan: NetworkPlan, *, with_mr: bool) -> dict[str, tuple[int, ...]]:

@@ -94,7 +94,7 @@ class NetworkPlan:
 
     def __post_init__(self) -> None:
         for name, most in (
-            ("mr_channels", 1000), ("base_channels", 1024), ("n_blocks", 100), ("discriminator_base_channels", 1024),
+            ("mr_channels", 64), ("base_channels", 512), ("n_blocks", 64), ("discriminator_base_channels", 512),
         ):  # fmt: skip
             if not 1 <= getattr(self, name) <= most:
                 raise ValueError(f"{name} must lie between 1 and {most}, not {shown(getattr(self, name))}")

@@ -73,7 +73,8 @@ def measure_steps(
         as_planned = {"training": None, "length": (None, None), "disjoint": disjoint}
         where = {"fold_folder": Path(folder) / "timing", "device": device, "ranks": ranks}
         run = TrainingRun(trainer_name, plan, configuration_name, split=split, resume=False, **as_planned, **where)
-        loader = run.on_train_start(Path(preprocessed_folder) / configuration_name, workers, MEMORY_BUDGET, progress)
+        stacks = Path(preprocessed_folder) / configuration_name
+        loader = run.on_train_start(stacks, workers, MEMORY_BUDGET, None, progress)
         with batches(loader, workers) as drawn:
             run.on_epoch_start()
             for _ in range(WARM_UP_STEPS):
