@@ -20,3 +20,12 @@ import pytest
 def test_options_that_make_no_dataset_are_told(checkout, refused, arguments, words):
     assert words in refused("make_example", *arguments)
     assert not list((checkout / "synthct_raw").iterdir())
+
+
+def test_a_folder_of_other_files_is_not_touched(checkout, refused):
+    folder = checkout / "synthct_raw" / "Dataset001_HeadPhantom"
+    (folder / "imagesTr").mkdir(parents=True)
+    (folder / "imagesTr" / "P1_0000.nii.gz").write_text("somebody is preparing a dataset")
+    for options in ([], ["--overwrite"]):
+        assert "is there already and is no dataset" in refused("make_example", *options)
+    assert [path.name for path in folder.rglob("*.gz")] == ["P1_0000.nii.gz"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from synthetic_datasets import describe, write_image
+from synthetic_datasets import describe, keep_registration, write_image
 
 from synthct.dataset.images import read_case
 from synthct.dataset.phantom import make_phantom_patient
@@ -145,3 +145,19 @@ def test_a_damaged_verdict_is_told_and_made_again(raw, kept, tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="synthct"):
         assert with_registrations(raw, tmp_path, "auto").training["P2"].registration is None
     assert "P2.json is not valid JSON" in caplog.text
+
+
+def test_a_transform_that_a_full_disk_cuts_off_is_not_kept(raw, tmp_path, monkeypatch):
+    """ITK says nothing of it."""
+    case = next(case for case in raw.training.values() if case.paired)
+    write, seen = sitk.WriteTransform, []
+
+    def cut_off(transform: sitk.Transform, path: str) -> None:
+        write(transform, path)
+        seen.append(path)
+        os.truncate(path, os.path.getsize(path) // 2)
+
+    monkeypatch.setattr(sitk, "WriteTransform", cut_off)
+    with pytest.raises(OSError, match="No space left"):
+        keep_registration(case, tmp_path / "kept")
+    assert seen and [path.name for path in (tmp_path / "kept").iterdir()] == [f"{case.patient}.json"]

@@ -85,6 +85,13 @@ def test_what_was_there_before_is_unharmed(commands, worlds, whole_of, tmp_path)
     assert sct.read_bytes() == (whole_of(row) / sct.name).read_bytes()
 
 
+def test_a_full_disk_is_no_patients_fault(commands, worlds, tmp_path):
+    row, folder = next(row for row in ROWS if row.command == "import_data"), worlds.copy("raw", tmp_path)
+    running = commands.start(row.command, *row.arguments, "--skip_bad", folder=folder, largest_file=3000)
+    assert running.wait() == 2 and "free space" in running.told, running.told
+    assert not (folder / row.makes).exists()
+
+
 @pytest.mark.parametrize("ending", ["dicom", "nii", "mha", "mhd", "nrrd"])
 def test_an_sct_in_any_format_is_whole_or_not_there(ending, commands, worlds, tmp_path):
     folder = worlds.copy("trained", tmp_path)

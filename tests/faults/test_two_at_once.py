@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from commands_apart import Running, assert_same, contents
-from worlds import MODEL, PREPROCESSED, RESULTS, ROWS, TRAINING, Row, Worlds
+from worlds import MODEL, PREPROCESSED, RESULTS, ROWS, TRAINING, Row, Worlds, mostly_long
 
 from synthct.locks import reading, section, writing
 
@@ -33,7 +33,7 @@ def assert_refused(status: int, told: str, held: Path) -> None:
     ), told
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("row", mostly_long("predict", "import_data"), ids=str)
 def test_who_comes_second_is_told_who_works_there(row, commands, worlds: Worlds, tmp_path):
     folder = worlds.copy(row.stage, tmp_path)
     held = HELD[row.command]
@@ -44,7 +44,7 @@ def test_who_comes_second_is_told_who_works_there(row, commands, worlds: Worlds,
         assert contents(folder) == before
 
 
-@pytest.mark.parametrize("clean", [(), ("--clean",)])
+@pytest.mark.parametrize("clean", [pytest.param((), marks=pytest.mark.long), ("--clean",)])
 def test_slices_that_are_trained_on_are_not_replaced(clean, commands, worlds, tmp_path):
     folder = worlds.copy("preprocessed", tmp_path)
     before = contents(folder)
