@@ -194,7 +194,7 @@ def _content(path: Path) -> Any:
         return path.read_bytes()
     if path.suffix == ".pth":
         content = load_checkpoint(path)
-        del content["epoch_so_far"]["seconds"]
+        content.get("epoch_so_far", {}).pop("seconds", None)  # an installed one has no state of a training
         return Checkpoint(content)
     if path.suffix == ".npz":
         with np.load(path) as arrays:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from commands_apart import Commands, assert_same, contents
-from worlds import RAW, ROWS, Row, Worlds, mostly_long
+from worlds import OF_MODELS, RAW, ROWS, Row, Worlds, mostly_long
 
 KILLS_EACH = 12  # of the long variant, a command
 
@@ -78,7 +78,9 @@ def assert_nothing_half_written_has_a_name(row: Row, folder: Path, whole: Path) 
             assert content == there[name], f"{name} of a killed {row} is not whole"
 
 
-@pytest.mark.parametrize("row", mostly_long("plan_and_preprocess", "train", "predict", "import_data"), ids=str)
+@pytest.mark.parametrize(
+    "row", mostly_long("plan_and_preprocess", "train", "predict", "import_data", rows=(*ROWS, *OF_MODELS)), ids=str
+)
 def test_killed_once_and_started_again(row, commands, worlds, undisturbed, tmp_path):
     moments = random.Random(f"{row} 1")
     kill_and_start_again(row, moments, 1, worlds.copy(row.stage, tmp_path), commands, undisturbed)
@@ -86,7 +88,7 @@ def test_killed_once_and_started_again(row, commands, worlds, undisturbed, tmp_p
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", range(KILLS_EACH // 2))
-@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("row", (*ROWS, *OF_MODELS), ids=str)
 def test_killed_again_and_again(row, number, commands, worlds, undisturbed, tmp_path):
     moments = random.Random(f"{row} {number} again and again")
     kill_and_start_again(row, moments, 2, worlds.copy(row.stage, tmp_path), commands, undisturbed)

@@ -25,7 +25,7 @@ class Row:
     Attributes:
         command: a module of ``synthct.commands``.
         arguments: of it.
-        stage: what is there before: ``raw``, ``preprocessed`` or ``trained``.
+        stage: what is there before: ``raw``, ``preprocessed``, ``trained`` or ``exported``.
         makes: the folder that it writes.
         again: further arguments of the second start.
     """
@@ -60,10 +60,16 @@ ROWS = (
     Row("import_data", ("-i", str(RAW), "-d", "3", "--name", "B", "-np", "1"), "raw", Path("synthct_raw/Dataset003_B")),
 )
 
+# They take moments, and what they write takes its place in one move.
+OF_MODELS = (
+    Row("export_model", ("-o", "exported/model.zip", "--overwrite"), "trained", Path("exported")),
+    Row("install_model", ("model.zip", "-o", "installed", "--overwrite"), "exported", Path("installed")),
+)
 
-def mostly_long(*short: str) -> list[Any]:
-    """The rows, for ``parametrize``: those commands in the short suite, the others in the long one alone."""
-    return [row if row.command in short else pytest.param(row, marks=pytest.mark.long) for row in ROWS]
+
+def mostly_long(*short: str, rows: tuple[Row, ...] = ROWS) -> list[Any]:
+    """Rows, for ``parametrize``: those commands in the short suite, the others in the long one alone."""
+    return [row if row.command in short else pytest.param(row, marks=pytest.mark.long) for row in rows]
 
 
 class Worlds:
@@ -91,9 +97,12 @@ class Worlds:
             self.copy("raw", folder)
             self._commands.run("plan_and_preprocess", "-d", "1", "-c", "2d_lowres", "-np", "1", folder=folder)
             make_network_tiny(folder / PREPROCESSED / "plans.json")
-        else:
+        elif stage == "trained":
             self.copy("preprocessed", folder)
             self._commands.run("train", *TRAINING, folder=folder)
+        else:
+            self.copy("trained", folder)
+            self._commands.run("export_model", "-o", "model.zip", folder=folder)
         return folder
 
 
