@@ -207,7 +207,8 @@ def predict_task(
 
     Raises:
         ModelError, TrainingError: the model or its device cannot be used there.
-        ImageError: naming the file that cannot be read or written.
+        ImageError: naming the file that cannot be read.
+        DiskError: naming the file that cannot be written.
     """
     warnings = _Warnings()
     _logger.addHandler(warnings)

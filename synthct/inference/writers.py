@@ -41,7 +41,7 @@ class ImageFileWriter:
         """Write the file.
 
         Raises:
-            ImageError: it cannot be written.
+            DiskError: it cannot be written.
         """
         write_image(sct, path)
 
@@ -60,7 +60,8 @@ class CtSeriesWriter:
         """Write the series.
 
         Raises:
-            ImageError: the MR's headers cannot be read or the folder cannot be written.
+            ImageError: the headers of the MR cannot be read.
+            DiskError: the folder cannot be written.
         """
         from synthct.imaging.dicom.ct_series import write_ct_series
 

@@ -11,6 +11,7 @@ import pytest
 from commands_apart import Commands, assert_same, contents
 from worlds import OF_MODELS, RAW, ROWS, Row, Worlds, mostly_long
 
+KILLED_IN_SHORT = ("plan_and_preprocess", "train", "predict", "import_data")
 KILLS_EACH = 12  # of the long variant, a command
 
 
