@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from synthct import __version__
+from synthct import __version__, locks
 from synthct.errors import ModelError
 from synthct.exchange import contents
 from synthct.exchange.archive import write_archive
@@ -20,7 +20,7 @@ from synthct.exchange.model_card import ModelCard, make_card
 from synthct.exchange.model_texts import FoldTraining, ModelTexts, is_case_id
 from synthct.exchange.results import collect_results
 from synthct.exchange.weights import Networks, to_safetensors
-from synthct.files import read_json
+from synthct.files import read_json, remove_leftovers
 from synthct.inference.loading import CHECKPOINT, trained_folds
 from synthct.inference.predictor import Predictor
 from synthct.inference.qa.reference import Reference
@@ -139,8 +139,10 @@ def export_model(
         where = str(folder / f"fold_{name}" / checkpoint)
         members[of_fold(name, contents.WEIGHTS)] = to_safetensors(fold.networks, network, where)
     path = Path(output) if output is not None else Path(default_name(manifest))
-    _check_output(path, overwrite)
-    _write(path, members, manifest)
+    with locks.section(path, "synthct_export_model"):
+        _check_output(path, overwrite)
+        remove_leftovers(path.parent, of=path.name)  # of a killed export
+        _write(path, members, manifest)
     return Exported(path, card, _sha256(path))
 
 
