@@ -66,6 +66,8 @@ def check_writable(folder: Path) -> None:
     """Raise OSError of a folder, existing or to be made, into which this process cannot write."""
     folder = Path(folder).absolute()
     existing = next(one for one in (folder, *folder.parents) if one.exists())
+    if not existing.is_dir():
+        raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), str(existing))
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass

@@ -131,3 +131,11 @@ def fingerprint(cases: Mapping[str, CaseFacts]) -> Fingerprint:
 def paired_fingerprint(n_patients: int, **mr) -> Fingerprint:
     """Patients P00, P01, ... who all have the same MR and CT."""
     return fingerprint({f"P{i:02d}": case_facts(volume_facts(**mr), volume_facts()) for i in range(n_patients)})
+
+
+def make_network_tiny(path: Path) -> None:
+    """Edit the configuration ``2d_lowres`` of a ``plans.json``."""
+    plan = json.loads(path.read_text(encoding="utf-8"))
+    plan["configurations"]["2d_lowres"]["network"] |= {
+        "base_channels": 2, "n_blocks": 1, "discriminator_base_channels": 2}  # fmt: skip
+    path.write_text(json.dumps(plan), encoding="utf-8")

@@ -21,7 +21,7 @@ from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.measure import measure_dataset, unchanged_cases
 from synthct.planning.plan import Plan, check_configuration
 from synthct.planning.planner import CONFIGURATIONS, make_plan
-from synthct.planning.splits import load_splits, make_splits, save_splits
+from synthct.planning.splits import Split, load_splits, make_splits, save_splits
 from synthct.preprocessing.case_report import load_all_findings
 from synthct.preprocessing.dataset import memory_per_worker, preprocess_dataset
 from synthct.preprocessing.findings import hints_of_dataset
@@ -102,12 +102,15 @@ def plan_and_preprocess(
     wanted = configurations or tuple(plan.configurations)
     for name in wanted:
         plan.configuration(name)  # of an edited plan that is replaced
+    splits_path = folder / "splits_final.json"
+    splits = make_splits(fingerprint, plan.n_folds) if clean else _new_splits(known, fingerprint, plan, splits_path)
     if clean and folder.exists():
         _remove_all_but(folder, REGISTRATIONS)
     write_text((raw.folder / "dataset.json").read_text(encoding="utf-8-sig"), folder / "dataset.json")
     fingerprint.save(fingerprint_path)
     plan.save(plan_path)
-    _settle_splits(known, fingerprint, plan, folder / "splits_final.json")
+    if splits is not None:
+        save_splits(splits, splits_path)
     bytes_each = memory_per_worker(fingerprint)
     if executor is None:
         how["workers"] = _workers_that_fit(workers, bytes_each)
@@ -218,13 +221,13 @@ def _without_version(plan: Plan) -> Plan:
     return replace(plan, synthct_version="")
 
 
-def _settle_splits(known: Fingerprint | None, now: Fingerprint, plan: Plan, path: Path) -> None:
-    """New splits, unless somebody has edited those that are there: edits are kept, and checked."""
+def _new_splits(known: Fingerprint | None, now: Fingerprint, plan: Plan, path: Path) -> tuple[Split, ...] | None:
+    """The splits to write; None where somebody has edited those that are there: edits are checked, and kept."""
     present = read_json(path, PlanError) if path.is_file() else None
     # As many folds as there were then: n_folds may have been edited since.
     untouched = known is not None and bool(present) and present == to_plain(make_splits(known, len(present)))
-    if present is not None and not untouched:
-        load_splits(path, now.cases)
-        logger.info(f"{path} was there already and is kept as it is.")
-    else:
-        save_splits(make_splits(now, plan.n_folds), path)
+    if present is None or untouched:
+        return make_splits(now, plan.n_folds)
+    load_splits(path, now.cases)
+    logger.info(f"{path} was there already and is kept as it is.")
+    return None

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from synthetic_datasets import PAIRED, write_dataset
+from synthetic_datasets import PAIRED, make_network_tiny, write_dataset
 
 from synthct.commands import plan_and_preprocess, train
 
@@ -67,6 +67,7 @@ def make_place(root: Path) -> Place:
     place = Place(root)
     write_dataset(place.raw, dict.fromkeys(PATIENTS, PAIRED))
     assert plan_and_preprocess.main(["-d", "1", "-c", "2d_lowres", "-np", "1"]) == 0
+    make_network_tiny(place.preprocessed / "plans.json")
     length = ["--epochs", "1", "--iterations", "1"]
     assert train.main(["1", "cyclegan", "-c", "2d_lowres", *length, "-device", "cpu", "--loaders", "0"]) == 0
     (root / "mrs").mkdir()

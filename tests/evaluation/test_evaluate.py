@@ -248,6 +248,7 @@ def test_missing_folders_and_double_names_are_errors(folders, tmp_path):
         evaluate_folders(*folders, tmp_path / "out")
 
 
+@pytest.mark.long  # pools are tested in tests/test_parallel.py
 def test_a_pool_of_processes_gives_the_same_rows(folders, tmp_path):
     write_image(image(head_ct(90)), folders[0] / "P2.mha")
     write_image(image(head_ct(40)), folders[1] / "P2.nii.gz")

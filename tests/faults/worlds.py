@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 from commands_apart import Commands
-from synthetic_datasets import PAIRED, write_dataset
+from synthetic_datasets import PAIRED, make_network_tiny, write_dataset
 
 NAME = "Dataset001_Heads"
 RAW, PREPROCESSED, RESULTS = (Path(root) / NAME for root in ("synthct_raw", "synthct_preprocessed", "synthct_results"))
@@ -104,11 +103,3 @@ class Worlds:
             self.copy("trained", folder)
             self._commands.run("export_model", "-o", "model.zip", folder=folder)
         return folder
-
-
-def make_network_tiny(path: Path) -> None:
-    """Edit a plan."""
-    plan = json.loads(path.read_text(encoding="utf-8"))
-    plan["configurations"]["2d_lowres"]["network"] |= {
-        "base_channels": 2, "n_blocks": 1, "discriminator_base_channels": 2}  # fmt: skip
-    path.write_text(json.dumps(plan), encoding="utf-8")

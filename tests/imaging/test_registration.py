@@ -56,6 +56,7 @@ def test_thick_axial_slices_and_a_ct_of_half_the_head_are_registered(patient):
     assert error.max() < 3.0
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_transform(patient):
     pair = pair_of(block_means(patient.mr, 4.0), block_means(patient.ct, 4.0))
     once, again = (refine_registration(pair, patient.rigid, seed=5) for _ in range(2))

@@ -39,7 +39,7 @@ def checkpoint(fold_folder: Path) -> dict:
     return load_checkpoint(fold_folder / "checkpoint_final.pth")
 
 
-@pytest.mark.parametrize("trainer", ["cyclegan", "pix2pix"])
+@pytest.mark.parametrize("trainer", ["cyclegan", pytest.param("pix2pix", marks=pytest.mark.long)])
 def test_two_processes_learn_what_one_learns_from_both_their_images(trainer, preprocessed_folder, tmp_path):
     # While the pools fill, each image is handed out as it comes, however many pools there are.
     length, training = {"epochs": 1, "iterations": 4}, {"pool_size": 50}
