@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
-from synthct.errors import DiskError, SynthctError
+from synthct.errors import DatasetError, DiskError, SynthctError
 from synthct.outcome import Outcome, call_named, outcome_of
 from synthct.worker_processes import in_pools
 
@@ -113,9 +113,9 @@ def left_out_sentences(bad: Mapping[str, str] | None) -> list[str]:
 
 
 def check_anybody_left(cases: Collection[str], bad: Mapping[str, str] | None) -> None:
-    """Raise SynthctError where all cases turned out to be bad; with none of them there is nothing to go on with."""
+    """Raise DatasetError where all cases turned out to be bad; with none of them there is nothing to go on with."""
     if bad and not cases:
-        raise SynthctError("\n  - ".join(["No patient is left:", *left_out_sentences(bad)]))
+        raise DatasetError("\n  - ".join(["No patient is left:", *left_out_sentences(bad)]))
 
 
 def _on_executor(

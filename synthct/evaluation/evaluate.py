@@ -23,7 +23,7 @@ from synthct.evaluation.score import Candidate, Reference, Row
 from synthct.evaluation.scored_set import ScoredSet, score_models, score_set
 from synthct.evaluation.statistics import Comparison, Summary
 from synthct.evaluation.tables import terminal_table, write_tables
-from synthct.parallel import Progress, left_out_sentences, quiet
+from synthct.parallel import Progress, check_anybody_left, left_out_sentences, quiet
 from synthct.planning.plan import Plan
 
 log = logging.getLogger("synthct")
@@ -120,7 +120,8 @@ def evaluate_dataset(
         score_models(kind, paired[kind], models, window_hu, protocol, workers=workers, progress=progress, bad=bad)
         for kind in paired
     ]
-    sets = [one for one in scored if one is not None]
+    sets = [one for one in scored if one is not None and one.scores]
+    check_anybody_left(sets, bad)
     shown = sets[0]
     models = [model for model in models if model.label in shown.labels]
     slices = {patient: score.slice for patient, score in shown.scores.items()}
@@ -218,6 +219,7 @@ def evaluate_folders(
         progress=progress,
         bad=bad,
     )
+    check_anybody_left(scored.scores, bad)
     slices = {patient: score.slice for patient, score in scored.scores.items()}
     output = Path(output)
     tables = write_tables([scored], SEED_WINDOW_HU, output)

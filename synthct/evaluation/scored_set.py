@@ -11,7 +11,7 @@ from synthct.evaluation.metrics import Protocol
 from synthct.evaluation.models import TrainedModel
 from synthct.evaluation.score import Candidate, PatientScore, PatientSet, Reference, Row, score_patient
 from synthct.evaluation.statistics import Comparison, Summary, compare_models, summarise
-from synthct.parallel import Progress, check_anybody_left, quiet, run_cases
+from synthct.parallel import Progress, quiet, run_cases
 from synthct.planning.plan import Plan
 
 
@@ -127,7 +127,6 @@ def score_set(
     }
     describe = "Scoring the test set" if patients == "test" else "Scoring"
     scores = run_cases(score_patient, jobs, workers=workers, progress=progress, describe=describe, bad=bad)
-    check_anybody_left(scores, bad)
     labels = [label for label in labels if any(label in score.rows for score in scores.values())]
     rows = {label: tuple(s.rows[label] for s in scores.values() if label in s.rows) for label in (*labels, *baselines)}
     rows = {label: of_label for label, of_label in rows.items() if of_label}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -119,6 +120,25 @@ def test_models_whose_only_patient_is_bad_cannot_be_scored(place: Place, capsys)
     cut_off(HELD_OUT)(place)
     assert evaluate.main(["-np", "1", "--skip_bad"]) == 2
     assert "P3" in capsys.readouterr().err
+
+
+def test_a_dataset_of_which_nobody_is_left_does_not_keep_the_others_back(place: Place, capsys):
+    for root in ("synthct_raw", "synthct_results"):
+        shutil.copytree(place.root / root / "Dataset001_Heads", place.root / root / "Dataset002_Heads")
+    cut_off(HELD_OUT)(place)
+    assert evaluate.main(["-np", "1", "--protocol", "seed", "--skip_bad"]) == 0
+    assert "Dataset001_Heads is left out: No patient is left" in capsys.readouterr().err
+    assert (place.root / "synthct_results" / "Dataset002_Heads" / "evaluation" / "report.html").is_file()
+
+
+def test_a_bad_test_set_does_not_keep_the_held_out_patients_back(place: Place, capsys):
+    for where, folder in ((MR, "imagesTs"), (CT, "targetsTs")):
+        ending = "_0000" * (folder == "imagesTs")
+        copied(where, "synthct_raw", "Dataset001_Heads", folder, f"T1{ending}.nii.gz")(place)
+    assert predict.main(["-d", "1", "--test_set", "-device", "cpu"]) == 0
+    cut_off(lambda place: place.model / "test" / "T1.nii.gz")(place)
+    assert evaluate.main(["-np", "1", "--protocol", "seed", "--skip_bad"]) == 3
+    assert "T1 is left out" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_importing_goes_on_without_a_bad_patient(place: Place, capsys):
