@@ -42,21 +42,23 @@ class Pix2Pix(Trainer):
     def training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         mr, ct, known = batch["mr"], batch["ct"], batch["known"]
 
-        # First SynCT: the discriminator judges, but does not learn.
-        with frozen(self.dis_ct):
-            with self.autocast():
-                sct = self.syn_ct(mr)
-                # Where the head lies outside a scan's field of view that scan shows air. Neither loss may ask for
-                # it: the voxel-wise loss leaves it out, the discriminator is shown the same in both.
-                shown = torch.where(known > 0, sct.float(), ct)
-                adversarial = synthesis_loss(self.dis_ct(torch.cat((mr, shown), dim=1)))  # eq. 1, SynCT's side
-                l1 = masked_l1_loss(sct, ct, known)
-            self.update(self.synthesis, adversarial + self.lambda_l1 * l1)
+        with self.autocast():
+            sct = self.syn_ct(mr)
+        # Where the head lies outside a scan's field of view that scan shows air. Neither loss may ask for it: the
+        # voxel-wise loss leaves it out, the discriminator is shown the same in both.
+        shown = torch.where(known > 0, sct.float(), ct)
 
-        # Then the discriminator, on the real and the synthetic pair.
+        # First the discriminator, on the real and the synthetic pair (the order of Isola et al.'s implementation).
         with self.autocast():
             real, synthetic = torch.cat((mr, ct), dim=1), torch.cat((mr, shown.detach()), dim=1)
             dis_ct = 0.5 * discriminator_loss(self.dis_ct, real, synthetic)  # eq. 1
         self.update(self.discrimination, dis_ct)
+
+        # Then SynCT: the discriminator judges, but does not learn.
+        with frozen(self.dis_ct):
+            with self.autocast():
+                adversarial = synthesis_loss(self.dis_ct(torch.cat((mr, shown), dim=1)))  # eq. 1, SynCT's side
+                l1 = masked_l1_loss(sct, ct, known)
+            self.update(self.synthesis, adversarial + self.lambda_l1 * l1)
 
         return {"syn_ct": adversarial.detach(), "l1": l1.detach(), "dis_ct": dis_ct.detach()}
