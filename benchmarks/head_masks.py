@@ -20,10 +20,10 @@ import numpy as np
 import SimpleITK as sitk
 
 from benchmarks.rounds import peak_memory_gib
-from synthct.dataset.phantom import FLAIR, PROTON_DENSITY, T1_INVERSION, T2, PhantomPatient, make_phantom_patient
 from synthct.imaging.geometry import bounding_box, reorient
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr, mask_flags
 from synthct.imaging.morphology import dilated, eroded
+from synthct.phantom import FLAIR, PROTON_DENSITY, T1_INVERSION, T2, PhantomPatient, make_phantom_patient
 
 STRONG_BIAS = 0.35  # a factor of four between places, and a quarter of the signal at the neck
 SCANS: dict[tuple[str, str], dict] = {

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.rounds import Measured, compare, show
 from synthct.dataset.images import CaseImages
-from synthct.dataset.phantom import make_phantom_patient
+from synthct.phantom import make_phantom_patient
 from synthct.planning.plan import TrainingPlan
 from synthct.planning.planner import seed_configuration
 from synthct.preprocessing.case import slices_of_case

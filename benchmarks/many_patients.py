@@ -22,15 +22,15 @@ import numpy as np
 
 from benchmarks.rounds import peak_memory_so_far_gib
 from synthct.dataset.images import CaseImages
-from synthct.dataset.phantom import make_phantom_patient
 from synthct.dataset.raw import RawDataset
 from synthct.files import write_json
+from synthct.phantom import make_phantom_patient
 from synthct.planning.fingerprint import FORMAT_VERSION, HEAD_PERCENTILES, CaseFacts, Fingerprint, VolumeFacts
 from synthct.planning.planner import make_plan, seed_configuration
 from synthct.planning.splits import load_splits, make_splits, save_splits
 from synthct.preprocessing.case import slices_of_case
-from synthct.preprocessing.dataset import cache_key
 from synthct.preprocessing.plan_and_preprocess import plan_and_preprocess
+from synthct.preprocessing.preprocess_dataset import cache_key
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
 
 CONFIGURATION = "2d"

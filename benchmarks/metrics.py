@@ -20,7 +20,6 @@ from scipy import ndimage
 from skimage.metrics import structural_similarity
 
 from benchmarks.rounds import Action, Measured, compare, peak_memory_gib, show
-from synthct.dataset.phantom import make_phantom_patient
 from synthct.evaluation.metrics import VolumePair, measure
 from synthct.evaluation.metrics.similarity import ssim
 from synthct.evaluation.metrics.wepl import N_DIRECTIONS, STEP_MM, density, wepl_median
@@ -28,6 +27,7 @@ from synthct.evaluation.score import Candidate, Reference, score_patient
 from synthct.imaging.geometry import Grid, reorient, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import write_image
+from synthct.phantom import make_phantom_patient
 
 WINDOW_HU = (-600.0, 1400.0)
 

@@ -18,7 +18,7 @@ from synthct.dataset.raw import RawDataset
 from synthct.evaluation.score import Candidate, Reference, score_patient
 from synthct.files import read_json, write_json
 from synthct.inference import Predictor
-from synthct.inference.held_out import predict_held_out
+from synthct.inference.predict_held_out import predict_held_out
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import Plan
 from synthct.planning.splits import load_splits, split_of_fold

@@ -17,9 +17,9 @@ from skimage.transform import resize
 
 from benchmarks.rounds import compare, show
 from synthct.dataset.images import CaseImages, head_masks
-from synthct.dataset.phantom import make_phantom_patient
 from synthct.imaging.geometry import Grid, reorient, resample
 from synthct.imaging.intensity import to_grey_levels
+from synthct.phantom import make_phantom_patient
 from synthct.planning.planner import seed_configuration
 from synthct.preprocessing.case import slices_of_case
 

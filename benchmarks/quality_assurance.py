@@ -29,11 +29,11 @@ from benchmarks.untrustworthy import (
     rescaled,
     thicker,
 )
-from synthct.dataset.phantom.patient import PhantomPatient, make_phantom_patient
-from synthct.dataset.phantom.sequences import FLAIR, PROTON_DENSITY, T1_INVERSION, T2
 from synthct.errors import SynthctError
 from synthct.inference import Predictor
 from synthct.parallel import run_cases
+from synthct.phantom.patient import PhantomPatient, make_phantom_patient
+from synthct.phantom.sequences import FLAIR, PROTON_DENSITY, T1_INVERSION, T2
 
 CONTRASTS = {
     "T2-weighted": T2,

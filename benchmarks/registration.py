@@ -20,7 +20,6 @@ import pandas as pd
 import SimpleITK as sitk
 
 from synthct.commands.console import progress_bar
-from synthct.dataset.phantom import make_phantom_patient
 from synthct.files import read_json, write_json
 from synthct.imaging.alignment import alignment_of
 from synthct.imaging.geometry import Grid, bounding_box, resample
@@ -28,6 +27,7 @@ from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import read_image, write_image
 from synthct.imaging.registration import HeadPair, register_ct_to_mr
 from synthct.parallel import run_cases
+from synthct.phantom import make_phantom_patient
 
 SEED = 7
 N_POINTS = 10  # the first of the phantom's landmarks; the others move with jaw and neck

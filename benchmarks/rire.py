@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 
+from benchmarks.rire_transform import EightPoints
 from synthct.commands.console import progress_bar
 from synthct.errors import ImageError
 from synthct.imaging.alignment import alignment_of
@@ -24,7 +25,6 @@ from synthct.imaging.geometry import block_means, mask_points
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import image_name, read_image
 from synthct.imaging.registration import HeadPair, register_ct_to_mr
-from synthct.imaging.rire import EightPoints
 
 POINTS_APART_MM = 20.0
 

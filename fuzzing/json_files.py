@@ -12,13 +12,13 @@ import atheris
 
 with atheris.instrument_imports(include=["synthct", "json"]):
     from synthct.dataset.raw import RawDataset
-    from synthct.dataset.registration import RegistrationRecord
-    from synthct.inference.qa.report import read_verdict
+    from synthct.dataset.registration_record import RegistrationRecord
+    from synthct.json_dataclasses import to_plain
     from synthct.planning.fingerprint import Fingerprint
     from synthct.planning.plan import Plan
     from synthct.planning.planner import make_plan
     from synthct.planning.splits import load_splits, make_splits
-    from synthct.records import to_plain
+    from synthct.qa.qa_report import read_verdict
 
 from fuzzing.harness import fuzz, refused
 

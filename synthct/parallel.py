@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from synthct.case_outcome import Outcome, call_named, outcome_of
 from synthct.errors import DatasetError, DiskError, SynthctError
-from synthct.outcome import Outcome, call_named, outcome_of
 from synthct.worker_processes import in_pools
 
 Result = TypeVar("Result")

@@ -16,8 +16,8 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessP
 from contextlib import contextmanager
 from typing import Any
 
+from synthct.case_outcome import Outcome, call_named, outcome_of
 from synthct.errors import SynthctError
-from synthct.outcome import Outcome, call_named, outcome_of
 
 log = logging.getLogger("synthct")
 

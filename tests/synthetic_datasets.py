@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from synthetic_heads import head_ct, head_mr, make_grid
 
 from synthct.dataset.raw import CaseFiles, RawDataset
-from synthct.dataset.registration import FORMAT_VERSION, RegisterMode, Registration, RegistrationRecord
+from synthct.dataset.registration_record import FORMAT_VERSION, RegisterMode, Registration, RegistrationRecord
 from synthct.imaging.alignment import Alignment
 from synthct.planning.fingerprint import CaseFacts, Fingerprint, VolumeFacts
 from synthct.planning.plan import Configuration, MrWindow, NetworkPlan, Plan

@@ -124,7 +124,7 @@ def chosen_model_folder(arguments: argparse.Namespace) -> Path:
         FolderError, DatasetError, ModelError: there is no such model.
     """
     from synthct.dataset.raw import find_dataset_folder
-    from synthct.inference.folders import newest_model_folder
+    from synthct.inference.predict_folder import newest_model_folder
 
     if arguments.model_folder is not None:
         return arguments.model_folder

@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from synthct.dataset.phantom import make_example_dataset
     from synthct.errors import DatasetError
+    from synthct.phantom import make_example_dataset
 
     if not 0.5 <= arguments.voxel_scale <= 8 or arguments.misalignment_mm < 0 or arguments.test < 0:
         raise DatasetError("--voxel_scale must lie in 0.5..8, --misalignment_mm and --test must not be negative.")

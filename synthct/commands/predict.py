@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from synthct.imaging.dicom.ct_series import CtSeriesSettings
     from synthct.inference import Predictor
 
-FORMATS = ("dicom", "nii.gz", "nii", "mha", "mhd", "nrrd")  # as in synthct.inference.folders, which loads slowly
+FORMATS = ("dicom", "nii.gz", "nii", "mha", "mhd", "nrrd")  # as in synthct.inference.predict_folder, which loads slowly
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,8 +101,8 @@ def _run(arguments: argparse.Namespace) -> dict[str, str] | None:
     _check_what_to_predict(arguments)
     console.use_large_pages()
     from synthct.inference import Predictor
-    from synthct.inference.folders import predict_folder, trained_folds
-    from synthct.inference.task import ModelFiles, QaSettings
+    from synthct.inference.predict_file import ModelFiles, QaSettings
+    from synthct.inference.predict_folder import predict_folder, trained_folds
     from synthct.training.device import select_device
 
     ct_settings = _ct_settings(arguments)
@@ -173,7 +173,7 @@ def _predict_test_set(
     predictor: Predictor, folder: Path, folds: list[str], arguments: argparse.Namespace
 ) -> dict[str, str] | None:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
-    from synthct.inference.predicted_test_set import TEST_FOLDER, predict_test_set
+    from synthct.inference.predict_test_set import TEST_FOLDER, predict_test_set
 
     raw = RawDataset.open(find_dataset_folder(root_folder("synthct_raw"), predictor.plan.dataset_name))
     bad = console.bad_cases(arguments)
@@ -187,7 +187,7 @@ def _predict_test_set(
 
 def _summarise(written: Sequence[Path]) -> None:
     """How many sCTs passed, and which did not."""
-    from synthct.inference.qa.report import qa_path, read_verdict
+    from synthct.qa.qa_report import qa_path, read_verdict
 
     verdicts = [read_verdict(qa_path(path))[0] for path in written]
     counts = ", ".join(f"{verdicts.count(one)} {one}" for one in ("pass", "check", "fail"))

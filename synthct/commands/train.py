@@ -75,7 +75,7 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
     from synthct.planning.fingerprint import Fingerprint
     from synthct.planning.plan import Plan
     from synthct.planning.splits import load_splits, split_of_fold
-    from synthct.preprocessing.dataset import check_cached
+    from synthct.preprocessing.preprocess_dataset import check_cached
     from synthct.training.checkpoint import load_checkpoint
     from synthct.training.device import select_device
     from synthct.training.distributed import Ranks
@@ -161,7 +161,7 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
 def _predict_held_out(dataset: str, model_folder: Path, fold: str, split: dict[str, list[str]], device: object) -> None:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
     from synthct.inference import Predictor
-    from synthct.inference.held_out import predict_held_out, record_fold
+    from synthct.inference.predict_held_out import predict_held_out, record_fold
 
     raw = RawDataset.open(find_dataset_folder(root_folder("synthct_raw"), dataset))
     predictor = Predictor.from_model_folder(model_folder, [fold], device=device)

@@ -9,7 +9,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from synthct.dataset.raw import CaseFiles
-from synthct.dataset.registration import Registration
+from synthct.dataset.registration_record import Registration
 from synthct.imaging.field_of_view import CT_TISSUE_HU, scanned_region
 from synthct.imaging.geometry import Grid, moved_rigidly, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from synthct.dataset.registration import Registration
+from synthct.dataset.registration_record import Registration
 from synthct.errors import DatasetError
 from synthct.files import read_json
 from synthct.imaging.io import FILE_ENDINGS
-from synthct.records import shown
+from synthct.json_dataclasses import shown
 
 # Those that synthct reads and writes, and those that nnU-Net's datasets have.
 DESCRIPTION_KEYS = ("channel_names", "file_ending", "name", "description", "reference", "licence", "license", "release",

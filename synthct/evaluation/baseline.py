@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import fmean, median
 
 from synthct.errors import PlanError
-from synthct.evaluation.models import TrainedModel
 from synthct.evaluation.score import Candidate, PatientSet, Row
+from synthct.evaluation.trained_models import TrainedModel
 from synthct.planning.fingerprint import Fingerprint, VolumeFacts
 
 log = logging.getLogger("synthct")

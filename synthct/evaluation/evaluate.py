@@ -9,20 +9,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from synthct.dataset.raw import RawDataset
-from synthct.dataset.register import with_registrations
-from synthct.dataset.registration import REGISTRATIONS
+from synthct.dataset.register_dataset import with_registrations
+from synthct.dataset.registration_record import REGISTRATIONS
 from synthct.errors import DatasetError, ModelError
 from synthct.evaluation import baseline
+from synthct.evaluation.csv_tables import terminal_table, write_tables
 from synthct.evaluation.figures import draw
-from synthct.evaluation.matching import images_by_patient, mrs_of, some
+from synthct.evaluation.images_by_patient import images_by_patient, mrs_of, some
 from synthct.evaluation.metrics import Protocol
-from synthct.evaluation.models import TrainedModel, find_models
 from synthct.evaluation.report.collect import report_evaluation
 from synthct.evaluation.report.provenance import commands_of_models
 from synthct.evaluation.score import Candidate, Reference, Row
 from synthct.evaluation.scored_set import ScoredSet, score_models, score_set
 from synthct.evaluation.statistics import Comparison, Summary
-from synthct.evaluation.tables import terminal_table, write_tables
+from synthct.evaluation.trained_models import TrainedModel, find_models
 from synthct.parallel import Progress, check_anybody_left, left_out_sentences, quiet
 from synthct.planning.plan import Plan
 

@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from synthct.dataset.images import read_ct
-from synthct.dataset.registration import Registration
+from synthct.dataset.registration_record import Registration
 from synthct.errors import DatasetError
 from synthct.evaluation.metrics import Protocol, VolumePair, measure, metrics_of
 from synthct.evaluation.sagittal import SagittalSlice, cut_sagittal

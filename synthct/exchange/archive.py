@@ -18,11 +18,11 @@ from pathlib import Path
 
 from synthct import __version__
 from synthct.errors import ModelError
-from synthct.exchange import contents
+from synthct.exchange import file_format
 from synthct.exchange.checked_json import read_checked_json
-from synthct.exchange.contents import FORMAT_VERSION, MANIFEST, Manifest
+from synthct.exchange.file_format import FORMAT_VERSION, MANIFEST, Manifest
 from synthct.files import written_whole
-from synthct.records import from_plain
+from synthct.json_dataclasses import from_plain
 
 REMEDY = "get the file again from whoever exported it"
 _GREATEST_RATIO = 200  # of the text of fingerprints, the most even of our members, deflate makes a twentieth
@@ -108,15 +108,15 @@ def _check_ends(path: Path) -> None:
         raise ModelError(f"{path} is a web page and no model, as a failed download leaves it; {REMEDY}.")
     if not start.startswith(b"PK\x03\x04"):
         raise ModelError(f"{path} is no zip file of synthct_export_model; {REMEDY}.")
-    if size > contents.MOST_BYTES:
-        raise ModelError(f"{path} has {size:,} bytes, more than any model file ({contents.MOST_BYTES:,}); {REMEDY}.")
+    if size > file_format.MOST_BYTES:
+        raise ModelError(f"{path} has {size:,} bytes, more than any model file ({file_format.MOST_BYTES:,}); {REMEDY}.")
     if size < _END.size or not end[-_END.size :].startswith(b"PK\x05\x06"):
         raise ModelError(f"{path} is cut off, or something was added to its end; {REMEDY}.")
     _, disk, first_disk, here, members, listed_bytes, start_of_list, comment = _END.unpack(end[-_END.size :])
     zip64 = end[: -_END.size].startswith(b"PK\x06\x07") or 0xFFFFFFFF in (listed_bytes, start_of_list)
     if disk or first_disk or comment or here != members or zip64:
         raise ModelError(f"{path} is a kind of zip file that synthct_export_model does not write; {REMEDY}.")
-    if members > contents.MOST_MEMBERS or listed_bytes > contents.MIB:
+    if members > file_format.MOST_MEMBERS or listed_bytes > file_format.MIB:
         raise ModelError(f"{path} claims to hold {members} files, more than any model file; {REMEDY}.")
     if start_of_list + listed_bytes + _END.size != size:
         raise ModelError(f"{path} is a damaged zip file (its list of members is not at its end); {REMEDY}.")
@@ -138,7 +138,7 @@ def _check_entries(path: Path, archive: zipfile.ZipFile) -> None:
         seen.add(name.casefold())
         end = info.header_offset + 30 + len(name.encode("utf-8", "replace")) + info.compress_size
     total = sum(info.file_size for info in archive.infolist())
-    if total > contents.MOST_BYTES or end > archive.start_dir:
+    if total > file_format.MOST_BYTES or end > archive.start_dir:
         raise ModelError(f"{path} claims to hold {total:,} bytes, more than there can be; {REMEDY}.")
 
 
@@ -156,9 +156,9 @@ def _problem_of_entry(info: zipfile.ZipInfo) -> str | None:
         return "is encrypted"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "is compressed in an unusual way"
-    if info.file_size > contents.most_bytes(info.orig_filename):
+    if info.file_size > file_format.most_bytes(info.orig_filename):
         return f"claims {info.file_size:,} bytes, more than such a file can have"
-    if info.file_size > contents.MIB and info.file_size > _GREATEST_RATIO * info.compress_size:
+    if info.file_size > file_format.MIB and info.file_size > _GREATEST_RATIO * info.compress_size:
         return f"would grow from {info.compress_size:,} to {info.file_size:,} bytes"
     return None
 
@@ -178,7 +178,7 @@ def _read_manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
         )
     manifest = from_plain(Manifest, plain, where, error=ModelError)
     names = (manifest.dataset_name, manifest.trainer, manifest.configuration)
-    if not all(map(contents.is_safe_name, names)) or not re.fullmatch(r"Dataset\d{3}_.+", manifest.dataset_name):
+    if not all(map(file_format.is_safe_name, names)) or not re.fullmatch(r"Dataset\d{3}_.+", manifest.dataset_name):
         raise ModelError(f"{where} names a dataset, trainer or configuration that is no name of a folder; {REMEDY}.")
     if not re.fullmatch(r"[0-9a-f]{12}", manifest.model_hash):
         raise ModelError(f"{where} has no proper model_hash; {REMEDY}.")
@@ -190,15 +190,18 @@ def _read_manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
 def _check_listed(path: Path, archive: zipfile.ZipFile, manifest: Manifest) -> None:
     there = {info.filename: info.file_size for info in archive.infolist() if info.filename != MANIFEST}
     for name in sorted(there):
-        if not contents.is_known(name):
+        if not file_format.is_known(name):
             raise ModelError(f"{path}: {name[:80]!r} is not among the files of a model; {REMEDY}.")
     for name in sorted(there.keys() ^ manifest.files.keys()):
         what = "is not listed in the manifest" if name in there else "is listed in the manifest but missing"
         raise ModelError(f"{path}: {name[:80]!r} {what}; {REMEDY}.")
-    wanted = {*contents.REQUIRED, *(contents.of_fold(fold, n) for fold in manifest.folds for n in contents.OF_A_FOLD)}
+    wanted = {
+        *file_format.REQUIRED,
+        *(file_format.of_fold(fold, n) for fold in manifest.folds for n in file_format.OF_A_FOLD),
+    }
     if missing := sorted(wanted - there.keys()):
         raise ModelError(f"{path}: {missing[0][:80]!r} is missing; {REMEDY}.")
-    if extra := sorted(there.keys() - wanted - set(contents.OPTIONAL)):
+    if extra := sorted(there.keys() - wanted - set(file_format.OPTIONAL)):
         raise ModelError(f"{path}: {extra[0]!r} belongs to no fold that the manifest names; {REMEDY}.")
     for name, record in manifest.files.items():
         if record.bytes != there[name]:
@@ -211,7 +214,7 @@ def _read(path: Path, archive: zipfile.ZipFile, member: str) -> bytes:
     """A member's bytes; zipfile stops at the size that the list of members tells and compares the CRC."""
     try:
         with archive.open(member) as file:
-            return file.read(contents.most_bytes(member) + 1)
+            return file.read(file_format.most_bytes(member) + 1)
     except _DAMAGE as fault:
         raise ModelError(f"{path}: {member} is damaged ({_short(fault)}); {REMEDY}.") from None
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from synthct import __version__, locks
 from synthct.errors import ModelError
-from synthct.exchange import contents
+from synthct.exchange import file_format
 from synthct.exchange.archive import write_archive
 from synthct.exchange.card_text import to_markdown
-from synthct.exchange.contents import FORMAT_VERSION, FileRecord, Manifest, of_fold
+from synthct.exchange.file_format import FORMAT_VERSION, FileRecord, Manifest, of_fold
 from synthct.exchange.model_card import ModelCard, make_card
 from synthct.exchange.model_texts import FoldTraining, ModelTexts, is_case_id
 from synthct.exchange.results import collect_results
@@ -23,12 +23,12 @@ from synthct.exchange.weights import Networks, to_safetensors
 from synthct.files import read_json, remove_leftovers
 from synthct.inference.loading import CHECKPOINT, trained_folds
 from synthct.inference.predictor import Predictor
-from synthct.inference.qa.reference import Reference
+from synthct.json_dataclasses import from_plain, to_plain
 from synthct.parallel import Progress, quiet
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import Plan, TrainingPlan
 from synthct.planning.splits import Split
-from synthct.records import from_plain, to_plain
+from synthct.qa.qa_reference import Reference
 from synthct.training.checkpoint import load_checkpoint
 
 
@@ -84,11 +84,11 @@ def export_model(
         PlanError: plan or fingerprint are missing or malformed.
     """
     folder = Path(model_folder).absolute()
-    if not (folder / contents.PLANS).is_file():
+    if not (folder / file_format.PLANS).is_file():
         raise ModelError(f"{folder} is not a model folder: it has no plans.json; give the folder that holds fold_0.")
     if output is not None:
         _check_output(Path(output), overwrite)
-    plan = Plan.load(folder / contents.PLANS)
+    plan = Plan.load(folder / file_format.PLANS)
     names = list(dict.fromkeys(folds or trained_folds(folder, checkpoint)))
     if not names:
         raise ModelError(f"{folder} holds no {checkpoint} in any fold; train it, or choose another with -chk.")
@@ -97,7 +97,7 @@ def export_model(
     for name, fold in read.items():
         if (fold.trainer, fold.configuration, fold.disjoint) != (first.trainer, first.configuration, first.disjoint):
             raise ModelError(f"{folder}: fold {name} is of another trainer or configuration than fold {names[0]}.")
-        if not contents.is_known(of_fold(name, contents.WEIGHTS)):
+        if not file_format.is_known(of_fold(name, file_format.WEIGHTS)):
             raise ModelError(f"{folder}: there is no fold '{name[:40]}'; folds are 0 to 99 and all.")
     network = plan.configuration(first.configuration).network
     predictor = Predictor(plan, first.configuration, [fold.networks for fold in read.values()], "cpu", "float32")
@@ -105,8 +105,8 @@ def export_model(
     results, why_not = collect_results(folder, splits, predictor.model_hash, checkpoint)
     texts = ModelTexts(
         plan,
-        _dataset(folder / contents.DATASET),
-        Fingerprint.load(folder / contents.FINGERPRINT),
+        _dataset(folder / file_format.DATASET),
+        Fingerprint.load(folder / file_format.FINGERPRINT),
         Reference.load(folder),
         results,
         splits,
@@ -133,11 +133,11 @@ def export_model(
         why_no_results=why_not,
         today=today or date.today().isoformat(),
     )
-    members = {name: _to_bytes(text) for name, text in (texts.members() | {contents.CARD: to_plain(card)}).items()}
-    members[contents.CARD_TEXT] = to_markdown(card).encode()
+    members = {name: _to_bytes(text) for name, text in (texts.members() | {file_format.CARD: to_plain(card)}).items()}
+    members[file_format.CARD_TEXT] = to_markdown(card).encode()
     for name, fold in read.items():
         where = str(folder / f"fold_{name}" / checkpoint)
-        members[of_fold(name, contents.WEIGHTS)] = to_safetensors(fold.networks, network, where)
+        members[of_fold(name, file_format.WEIGHTS)] = to_safetensors(fold.networks, network, where)
     path = Path(output) if output is not None else Path(default_name(manifest))
     with locks.section(path, "synthct_export_model"):
         _check_output(path, overwrite)
@@ -154,19 +154,19 @@ def default_name(manifest: Manifest) -> str:
 
 def _write(path: Path, members: dict[str, bytes], manifest: Manifest) -> None:
     for name, data in members.items():
-        if len(data) > contents.most_bytes(name):
+        if len(data) > file_format.most_bytes(name):
             raise ModelError(f"{path} cannot be written: {name} would have {len(data):,} bytes, too many to be read.")
-    if sum(map(len, members.values())) > contents.MOST_BYTES:
+    if sum(map(len, members.values())) > file_format.MOST_BYTES:
         raise ModelError(f"{path} cannot be written: it would have more than 3 GiB; export fewer folds with -f.")
     listed = {name: FileRecord(len(data), hashlib.sha256(data).hexdigest()) for name, data in sorted(members.items())}
     of_manifest = to_plain(manifest) | {"files": to_plain(listed)}
-    write_archive(path, {contents.MANIFEST: _to_bytes(of_manifest), **members})
+    write_archive(path, {file_format.MANIFEST: _to_bytes(of_manifest), **members})
 
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while part := file.read(contents.MIB):
+        while part := file.read(file_format.MIB):
             digest.update(part)
     return digest.hexdigest()
 
@@ -216,7 +216,7 @@ def _dataset(path: Path) -> dict[str, Any]:
 def _check_names(texts: ModelTexts, fold: _Fold, folder: Path) -> None:
     """What could not be installed is not exported."""
     for name in (texts.plan.dataset_name, fold.trainer, fold.configuration):
-        if not contents.is_safe_name(name):
+        if not file_format.is_safe_name(name):
             raise ModelError(f"{folder}: {name!r} cannot be a folder's name on every system; rename it in plans.json.")
     if bad := [patient for patient in sorted(texts.patients) if not is_case_id(patient)]:
         raise ModelError(f"{folder}: the case id {bad[0]!r} cannot be a file's name on every system.")

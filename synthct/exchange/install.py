@@ -10,22 +10,29 @@ from typing import Any
 
 from synthct import locks
 from synthct.errors import ModelError
-from synthct.exchange import contents
+from synthct.exchange import file_format
 from synthct.exchange.archive import REMEDY, ModelArchive, open_archive
 from synthct.exchange.checked_json import read_checked_json
-from synthct.exchange.contents import Manifest, of_fold
+from synthct.exchange.file_format import Manifest, of_fold
 from synthct.exchange.model_card import FORMAT_VERSION, ModelCard
 from synthct.exchange.model_texts import ModelTexts, texts_from_plain
 from synthct.exchange.weights import Networks, from_safetensors, most_bytes
 from synthct.files import folder_written_whole, write_json
 from synthct.inference.predictor import Predictor
+from synthct.json_dataclasses import from_plain, to_plain
 from synthct.parallel import Progress, quiet
-from synthct.records import from_plain, to_plain
 from synthct.training.checkpoint import save_checkpoint
 from synthct.training.model_folder import CHECKPOINT, model_folder_name
 
-KEPT = (contents.PLANS, contents.DATASET, contents.FINGERPRINT, contents.CARD, contents.CARD_TEXT, *contents.OPTIONAL)
-_MODEL_FOLDER_SIGN = contents.PLANS  # without it a folder is none of ours, and never replaced
+KEPT = (
+    file_format.PLANS,
+    file_format.DATASET,
+    file_format.FINGERPRINT,
+    file_format.CARD,
+    file_format.CARD_TEXT,
+    *file_format.OPTIONAL,
+)
+_MODEL_FOLDER_SIGN = file_format.PLANS  # without it a folder is none of ours, and never replaced
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def install_model(
         for fold, networks in model.networks.items():
             (making / f"fold_{fold}").mkdir()
             split = to_plain(model.texts.splits[fold])
-            write_json(split, making / f"fold_{fold}" / contents.SPLIT)
+            write_json(split, making / f"fold_{fold}" / file_format.SPLIT)
             save_checkpoint(making / f"fold_{fold}" / CHECKPOINT, _checkpoint(model, fold, networks))
     return target, model
 
@@ -104,13 +111,13 @@ def _read(archive: ModelArchive, progress: Progress) -> ModelFile:
     manifest = archive.manifest
     data = {name: archive.read(name) for name in KEPT if name in archive}
     texts = texts_from_plain(_reader(archive, data), manifest.folds, archive.where)
-    card = _read_card(archive, data[contents.CARD])
+    card = _read_card(archive, data[file_format.CARD])
     configuration = texts.plan.configurations.get(manifest.configuration)
     if configuration is None or texts.plan.dataset_name != manifest.dataset_name:
-        raise ModelError(f"{archive.where(contents.PLANS)} is not of the model that the manifest names; {REMEDY}.")
+        raise ModelError(f"{archive.where(file_format.PLANS)} is not of the model that the manifest names; {REMEDY}.")
     networks = {}
     for fold in progress(manifest.folds, desc="Checking"):
-        name = of_fold(fold, contents.WEIGHTS)
+        name = of_fold(fold, file_format.WEIGHTS)
         if archive.size(name) > most_bytes(configuration.network):
             size = f"{archive.size(name):,} bytes"
             raise ModelError(f"{archive.where(name)} has {size}, more than the network of plans.json; {REMEDY}.")
@@ -136,7 +143,7 @@ def _reader(archive: ModelArchive, data: dict[str, bytes]) -> Callable[[str], An
 
 
 def _read_card(archive: ModelArchive, data: bytes) -> ModelCard:
-    where = archive.where(contents.CARD)
+    where = archive.where(file_format.CARD)
     plain = read_checked_json(data, where, REMEDY)
     if isinstance(plain, dict) and plain.get("format_version") != FORMAT_VERSION:
         raise ModelError(f"{where} is of a format that this synthct does not read; update synthct.")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from synthct import __version__
-from synthct.exchange.contents import Manifest
-from synthct.exchange.limits import limits_of
+from synthct.exchange.file_format import Manifest
+from synthct.exchange.limitations import limits_of
 from synthct.exchange.model_texts import ModelTexts
 from synthct.exchange.results import Figure, figure
 from synthct.exchange.weights import expected_shapes

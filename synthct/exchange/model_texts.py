@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from synthct.errors import ModelError
-from synthct.exchange import contents
-from synthct.exchange.contents import FINGERPRINT, PLANS, REFERENCE, SPLIT, TRAINING, of_fold
+from synthct.exchange import file_format
+from synthct.exchange.file_format import FINGERPRINT, PLANS, REFERENCE, SPLIT, TRAINING, of_fold
 from synthct.exchange.results import Results
-from synthct.inference.qa.reference import Reference
+from synthct.json_dataclasses import from_plain, to_plain
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import Plan, TrainingPlan
 from synthct.planning.splits import Split
-from synthct.records import from_plain, to_plain
+from synthct.qa.qa_reference import Reference
 
 KEPT_OF_DATASET = ("channel_names", "file_ending")  # what synthct reads; the rest of dataset.json is its author's
 
@@ -61,13 +61,13 @@ class ModelTexts:
         """What JSON can hold, by the member's name."""
         texts = {
             PLANS: to_plain(self.plan),
-            contents.DATASET: self.dataset,
+            file_format.DATASET: self.dataset,
             FINGERPRINT: to_plain(self.fingerprint),
         }
         if self.reference is not None:
             texts[REFERENCE] = to_plain(self.reference)
         if self.results is not None:
-            texts[contents.METRICS] = to_plain(self.results)
+            texts[file_format.METRICS] = to_plain(self.results)
         texts |= {of_fold(fold, SPLIT): to_plain(split) for fold, split in self.splits.items()}
         return texts | {of_fold(fold, TRAINING): to_plain(one) for fold, one in self.trainings.items()}
 
@@ -119,14 +119,14 @@ def texts_from_plain(read: Callable[[str], Any], folds: tuple[str, ...], where: 
 
     optional = {
         name: None if read(name) is None else one(kind, name)
-        for name, kind in ((REFERENCE, Reference), (contents.METRICS, Results))
+        for name, kind in ((REFERENCE, Reference), (file_format.METRICS, Results))
     }
     texts = ModelTexts(
         one(Plan, PLANS),
-        _checked_dataset(read(contents.DATASET), where(contents.DATASET)),
+        _checked_dataset(read(file_format.DATASET), where(file_format.DATASET)),
         one(Fingerprint, FINGERPRINT),
         optional[REFERENCE],
-        optional[contents.METRICS],
+        optional[file_format.METRICS],
         {fold: one(Split, of_fold(fold, SPLIT)) for fold in folds},
         {fold: one(FoldTraining, of_fold(fold, TRAINING)) for fold in folds},
     )

@@ -14,11 +14,11 @@ import numpy as np
 from synthct.errors import ModelError
 from synthct.evaluation.baseline import LABELS
 from synthct.evaluation.intervals import bootstrap_interval
-from synthct.evaluation.models import find_models
+from synthct.evaluation.trained_models import find_models
 from synthct.files import read_json
-from synthct.inference.predicted_test_set import TestSetRecord
+from synthct.inference.predict_test_set import TestSetRecord
+from synthct.json_dataclasses import from_plain
 from synthct.planning.splits import Split
-from synthct.records import from_plain
 
 METRICS = "metrics.json"  # in a model folder that was installed
 NOT_EVALUATED = "it was not evaluated (synthct_evaluate) before it was exported"

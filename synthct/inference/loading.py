@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from synthct.errors import ModelError, PlanError
-from synthct.inference.qa.reference import Reference
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import Plan
+from synthct.qa.qa_reference import Reference
 from synthct.training.checkpoint import load_checkpoint
 
 CHECKPOINT = "checkpoint_final.pth"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from synthct.inference.qa.report import QaReport
+from synthct.qa.qa_report import QaReport
 
 
 @dataclass(frozen=True)

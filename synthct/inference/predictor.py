@@ -21,18 +21,18 @@ from synthct.imaging.io import check_volume
 from synthct.inference.ensemble import COMBINATIONS, Combination, NetworkOutput, run_networks
 from synthct.inference.loading import CHECKPOINT, read_model
 from synthct.inference.prediction import CycleSlice, Prediction
-from synthct.inference.qa.judge import judge
-from synthct.inference.qa.measure import Measurements, measure_output
-from synthct.inference.qa.mr_facts import measure_mr
-from synthct.inference.qa.reference import Reference
-from synthct.inference.qa.report import QaReport
+from synthct.json_dataclasses import to_plain
 from synthct.networks import ResnetGenerator
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import Configuration, Plan
 from synthct.preprocessing.case import check_channels, slices_of_case
 from synthct.preprocessing.inverse import map_from_slices, slices_to_hu, slices_to_hu_spread, volume_from_slices
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
-from synthct.records import to_plain
+from synthct.qa.judge import judge
+from synthct.qa.measure_sct import Measurements, measure_output
+from synthct.qa.mr_facts import measure_mr
+from synthct.qa.qa_reference import Reference
+from synthct.qa.qa_report import QaReport
 from synthct.training.device import select_device
 from synthct.training.precision import choose_prediction_precision
 

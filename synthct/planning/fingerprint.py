@@ -8,7 +8,7 @@ from pathlib import Path
 from synthct.errors import PlanError
 from synthct.files import read_json, write_json
 from synthct.imaging.image_header import PLAUSIBLE_SPACING_MM
-from synthct.records import from_plain, is_name, shown, to_plain
+from synthct.json_dataclasses import from_plain, is_name, shown, to_plain
 
 FORMAT_VERSION = 1
 HEAD_PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from synthct.errors import PlanError
 from synthct.files import read_json, write_json
 from synthct.imaging.image_header import FILE_ENDINGS
-from synthct.records import from_plain, is_name, shown, to_plain
+from synthct.json_dataclasses import from_plain, is_name, shown, to_plain
 
 FORMAT_VERSION = 1
 HU_LIMITS = (-32768.0, 32767.0)  # of int16, in which HU are kept

@@ -11,8 +11,8 @@ import numpy as np
 
 from synthct.errors import PlanError
 from synthct.files import read_json, write_json
+from synthct.json_dataclasses import from_plain, shown_key, to_plain
 from synthct.planning.fingerprint import Fingerprint
-from synthct.records import from_plain, shown_key, to_plain
 
 
 @dataclass(frozen=True)

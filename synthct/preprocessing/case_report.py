@@ -11,11 +11,11 @@ from pathlib import Path
 
 from synthct.dataset.images import CaseImages, HeadMasks
 from synthct.dataset.raw import CaseFiles
-from synthct.dataset.registration import Registration
+from synthct.dataset.registration_record import Registration
+from synthct.json_dataclasses import to_plain
 from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.case_picture import draw_case
 from synthct.preprocessing.findings import Findings, findings_of_case, load_findings, save_findings
-from synthct.records import to_plain
 
 REPORT_FOLDER = "report"
 # Part of the key of every case's part: raise it when the same plan and images give another picture or other findings.

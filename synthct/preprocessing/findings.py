@@ -12,14 +12,14 @@ import numpy as np
 import SimpleITK as sitk
 
 from synthct.dataset.images import CaseImages, HeadMasks
-from synthct.dataset.registration import Registration
+from synthct.dataset.registration_record import Registration
 from synthct.files import write_json
 from synthct.imaging.geometry import Grid, known_region, oblique_degrees, orientation_code, resample
 from synthct.imaging.head_mask import mask_flags, volume_litres
+from synthct.json_dataclasses import to_plain
 from synthct.planning.fingerprint import Fingerprint, VolumeFacts
 from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.case import window_in_force
-from synthct.records import to_plain
 
 LEAST_DICE = 0.85  # of the heads of a registered pair
 LEAST_CT_SHARE = 0.75  # of the head in the MR, within the CT's field of view

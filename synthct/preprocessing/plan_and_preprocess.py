@@ -12,21 +12,21 @@ from pathlib import Path
 
 from synthct.dataset.integrity import check_dataset
 from synthct.dataset.raw import RawDataset
-from synthct.dataset.register import register_dataset, with_registrations
-from synthct.dataset.registration import REGISTRATIONS, RegisterMode
+from synthct.dataset.register_dataset import register_dataset, with_registrations
+from synthct.dataset.registration_record import REGISTRATIONS, RegisterMode
 from synthct.errors import PlanError
 from synthct.files import read_json, write_text
+from synthct.json_dataclasses import to_plain
 from synthct.parallel import Progress, available_memory, check_anybody_left, left_out_sentences, quiet
 from synthct.planning.fingerprint import Fingerprint
-from synthct.planning.measure import measure_dataset, unchanged_cases
+from synthct.planning.measure_dataset import measure_dataset, unchanged_cases
 from synthct.planning.plan import Plan, check_configuration
 from synthct.planning.planner import CONFIGURATIONS, make_plan
 from synthct.planning.splits import Split, load_splits, make_splits, save_splits
 from synthct.preprocessing.case_report import load_all_findings
-from synthct.preprocessing.dataset import memory_per_worker, preprocess_dataset
 from synthct.preprocessing.findings import hints_of_dataset
-from synthct.preprocessing.report import write_report
-from synthct.records import to_plain
+from synthct.preprocessing.preprocess_dataset import memory_per_worker, preprocess_dataset
+from synthct.preprocessing.preprocessing_report import write_report
 
 logger = logging.getLogger("synthct")
 MOST_WARNINGS = 10  # of flagged cases; the report has them all

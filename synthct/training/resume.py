@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from synthct.errors import ModelError, TrainingError
+from synthct.json_dataclasses import from_plain, to_plain
 from synthct.planning.plan import TrainingPlan
-from synthct.records import from_plain, to_plain
 from synthct.training.checkpoint import KEYS_TO_RESUME, load_checkpoint
 
 LATEST, FINAL = "checkpoint_latest.pth", "checkpoint_final.pth"

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from synthct.errors import TrainingError
 from synthct.files import remove_leftovers, write_json
+from synthct.json_dataclasses import to_plain
 from synthct.networks.discriminator import SMALLEST_IMAGE
 from synthct.parallel import Progress
 from synthct.planning.plan import Plan, TrainingPlan
-from synthct.records import to_plain
 from synthct.training.checkpoint import save_checkpoint
 from synthct.training.distributed import Ranks, agreed, gathered, mean_over_ranks
 from synthct.training.loader import Batch, SliceLoader, to_device

@@ -44,7 +44,7 @@ def test_planning_goes_on_without_a_bad_patient(place: Place, capsys, spoil, why
 
 def test_a_patient_whom_preprocessing_cannot_do_leaves_fingerprint_and_splits(place: Place, monkeypatch):
     from synthct.errors import ImageError
-    from synthct.preprocessing import dataset
+    from synthct.preprocessing import preprocess_dataset as dataset
 
     slices_of_case = dataset.slices_of_case
 

@@ -13,7 +13,7 @@ from synthetic_heads import head_mr, make_grid
 from tiny_models import write_model
 
 from synthct.commands import plan_and_preprocess, predict
-from synthct.inference.qa.report import read_verdict
+from synthct.qa.qa_report import read_verdict
 
 NAME = "Dataset001_Heads"
 

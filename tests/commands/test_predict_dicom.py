@@ -21,7 +21,7 @@ from synthct.imaging.axial import axial_grid
 from synthct.imaging.dicom import find_series, read_series
 from synthct.imaging.geometry import Grid, known_region
 from synthct.imaging.io import write_image
-from synthct.inference.folders import OUTPUT_FORMATS
+from synthct.inference.predict_folder import OUTPUT_FORMATS
 
 CENTRE = {"centre_mm": (20.0, -30.0, 440.0)}
 GRIDS = {

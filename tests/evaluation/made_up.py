@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.imaging.io import write_image
-from synthct.inference.predicted_test_set import predict_test_set
+from synthct.inference.predict_test_set import predict_test_set
 from synthct.inference.prediction import Prediction
 from synthct.planning.fingerprint import CaseFacts, Fingerprint, VolumeFacts
 from synthct.planning.plan import Configuration, MrWindow, NetworkPlan, Plan, PreprocessingPlan, TrainingPlan

@@ -14,8 +14,8 @@ from synthct.evaluation.figures.by_patient import draw_by_patient
 from synthct.evaluation.figures.by_tissue import draw_by_tissue
 from synthct.evaluation.figures.joint_histogram import draw_joint_histogram
 from synthct.evaluation.figures.training_curves import draw_training
-from synthct.evaluation.models import TrainedModel
 from synthct.evaluation.score import Row
+from synthct.evaluation.trained_models import TrainedModel
 from synthct.evaluation.voxel_histogram import VoxelHistogram
 
 NAMES = ("cyclegan", "pix2pix", "cyclegan__2d_lowres", "my_own_trainer__2d_lowres_in_three_planes", "a", "b", "c")

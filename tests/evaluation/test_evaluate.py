@@ -8,7 +8,7 @@ from made_up import SHAPE, head_ct, head_mr, image, make_model, make_raw, make_t
 from synthetic_datasets import keep_registration, small_plan
 
 from synthct.dataset.raw import RawDataset
-from synthct.dataset.registration import REGISTRATIONS
+from synthct.dataset.registration_record import REGISTRATIONS
 from synthct.errors import DatasetError, ModelError
 from synthct.evaluation.evaluate import evaluate_dataset, evaluate_folders
 from synthct.evaluation.metrics import METRICS, metrics_of

@@ -9,9 +9,9 @@ from synthct.evaluation.figures.draw import best_median_worst, panel_titles
 from synthct.evaluation.figures.figure4 import draw_figure4
 from synthct.evaluation.figures.figure5 import draw_figure5
 from synthct.evaluation.figures.panels import Panel, Scale, draw_panels
-from synthct.evaluation.models import HeldOut, TrainedModel, find_models
 from synthct.evaluation.sagittal import SagittalSlice
 from synthct.evaluation.score import Row
+from synthct.evaluation.trained_models import HeldOut, TrainedModel, find_models
 from synthct.networks import ResnetGenerator
 from synthct.training.checkpoint import KEYS, save_checkpoint
 

@@ -14,9 +14,9 @@ from synthetic_datasets import case_facts, small_plan, volume_facts
 from synthetic_heads import head_mr, make_grid
 from tiny_models import tiny_networks, write_checkpoint
 
-from synthct.inference.qa.reference import PatientRecord, Reference
+from synthct.json_dataclasses import to_plain
 from synthct.planning.fingerprint import Fingerprint
-from synthct.records import to_plain
+from synthct.qa.qa_reference import PatientRecord, Reference
 
 DATASET = "Dataset001_Heads"
 SPLITS = {"0": {"train": ["P1", "P2"], "val": ["P3"]}, "1": {"train": ["P2", "P3"], "val": ["P1"]}}

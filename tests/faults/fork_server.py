@@ -12,13 +12,13 @@ from pathlib import Path
 
 LOADED = (
     "torch._dynamo",  # which the first optimiser of a process imports
-    "synthct.inference.folders",
-    "synthct.inference.held_out",
+    "synthct.inference.predict_folder",
+    "synthct.inference.predict_held_out",
     "synthct.evaluation.evaluate",
     "synthct.preprocessing.plan_and_preprocess",
     "synthct.training.loop",
     "synthct.dataset.importers",
-    "synthct.dataset.phantom",
+    "synthct.phantom",
 )
 
 

@@ -12,7 +12,7 @@ from commands_apart import Running, assert_same
 from worlds import NAME, RAW, Worlds
 
 from synthct.commands import plan_and_preprocess
-from synthct.preprocessing import dataset as preprocessing
+from synthct.preprocessing import preprocess_dataset as preprocessing
 
 TWO = ("-d", "2", "--train", "2", "--test", "1", "--voxel_scale", "8")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from synthct.dataset.phantom import make_phantom_patient
 from synthct.imaging.alignment import Alignment, alignment_of, largest_motion_mm
 from synthct.imaging.registration import HeadPair
+from synthct.phantom import make_phantom_patient
 
 GOOD = Alignment(shift_mm=3.0, rotation_deg=2.0, overlap=0.95, head_dice=0.97, bone_darkness=0.9)
 

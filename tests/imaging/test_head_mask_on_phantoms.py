@@ -12,7 +12,9 @@ import pytest
 import SimpleITK as sitk
 from synthetic_heads import dice
 
-from synthct.dataset.phantom import (
+from synthct.imaging.geometry import bounding_box, reorient
+from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr, mask_flags
+from synthct.phantom import (
     FLAIR,
     PROTON_DENSITY,
     T1_INVERSION,
@@ -21,8 +23,6 @@ from synthct.dataset.phantom import (
     PhantomPatient,
     make_phantom_patient,
 )
-from synthct.imaging.geometry import bounding_box, reorient
-from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr, mask_flags
 
 SCANS = {
     "pressed mask, fillings": {"contrast": T1_INVERSION, "mask_lift_mm": 0.0, "fillings": 4},

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from synthct.dataset.phantom import make_phantom_patient
+from benchmarks.rire_transform import EightPoints
 from synthct.imaging.geometry import Grid, block_means, moved_rigidly, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.registration import HeadPair, refine_registration, register_ct_to_mr
-from synthct.imaging.rire import EightPoints
+from synthct.phantom import make_phantom_patient
 
 SCANS = Path(__file__).parents[3] / "shared" / "data"
 real = pytest.mark.skipif(not SCANS.is_dir(), reason="the real scans are not beside the checkout")

@@ -12,12 +12,12 @@ from json_values import places, read_or_told, values, with_value, without, writt
 from synthetic_datasets import case_facts, fingerprint, small_plan, volume_facts
 
 from synthct.dataset.raw import RawDataset
-from synthct.dataset.registration import RegistrationRecord
+from synthct.dataset.registration_record import RegistrationRecord
+from synthct.json_dataclasses import to_plain
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import MrWindow, Plan, Reason
 from synthct.planning.planner import make_plan
 from synthct.planning.splits import Split, load_splits, make_splits, save_splits
-from synthct.records import to_plain
 
 PLAN = to_plain(Plan(**(vars(small_plan(2)) | {"reasons": {"n_folds": Reason("rule", {"measured": [1, None]})}})))
 FACTS = fingerprint({"P1": case_facts(volume_facts(), volume_facts()), "P2": case_facts(ct=volume_facts())})

@@ -10,9 +10,9 @@ from synthetic_datasets import case_facts, fingerprint, paired_fingerprint, volu
 
 from synthct.dataset.raw import RawDataset
 from synthct.errors import PlanError
+from synthct.json_dataclasses import to_plain
 from synthct.planning.plan import MrWindow, Plan
 from synthct.planning.planner import PLANNERS, make_plan
-from synthct.records import to_plain
 
 ODD = {
     "spacing_mm_xyz": (3.0, 2.0, 6.0),

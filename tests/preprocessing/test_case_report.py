@@ -8,7 +8,7 @@ import pytest
 from synthetic_datasets import PAIRED, small_configuration, write_dataset
 
 from synthct.dataset.images import head_masks, read_case
-from synthct.dataset.registration import Registration
+from synthct.dataset.registration_record import Registration
 from synthct.preprocessing.case_report import (
     findings_path,
     load_all_findings,

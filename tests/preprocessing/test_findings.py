@@ -11,7 +11,7 @@ from synthetic_datasets import case_facts, fingerprint, paired_fingerprint, smal
 from synthetic_heads import head_ct, head_mr, head_truth, make_grid
 
 from synthct.dataset.images import CaseImages, HeadMasks
-from synthct.dataset.registration import Registration
+from synthct.dataset.registration_record import Registration
 from synthct.imaging.alignment import Alignment
 from synthct.planning.plan import MrWindow
 from synthct.preprocessing.findings import (

@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from synthetic_datasets import PAIRED, keep_registration, write_dataset
 
 from synthct.dataset.raw import RawDataset
-from synthct.dataset.registration import REGISTRATIONS
+from synthct.dataset.registration_record import REGISTRATIONS
 from synthct.errors import DatasetError, PlanError
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import Plan

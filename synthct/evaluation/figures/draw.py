@@ -16,9 +16,9 @@ from synthct.evaluation.figures.figure5 import draw_figure5
 from synthct.evaluation.figures.figure6 import draw_figure6
 from synthct.evaluation.figures.joint_histogram import draw_joint_histogram
 from synthct.evaluation.figures.training_curves import draw_training
-from synthct.evaluation.models import TrainedModel
 from synthct.evaluation.sagittal import SagittalSlice
 from synthct.evaluation.score import PatientScore, Row
+from synthct.evaluation.trained_models import TrainedModel
 from synthct.evaluation.voxel_histogram import VoxelHistogram
 from synthct.parallel import Progress, quiet, run_cases
 

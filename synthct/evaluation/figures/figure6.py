@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from synthct.evaluation.figures.panels import Panel, Scale, ct_scale, draw_panels
-from synthct.evaluation.models import TrainedModel
 from synthct.evaluation.sagittal import SLICE_POSITION, box_around
+from synthct.evaluation.trained_models import TrainedModel
 from synthct.imaging.geometry import PLANE_ORIENTATION
 from synthct.imaging.io import read_image
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from synthct.evaluation.figures.charts import draw_chart, marks
-from synthct.evaluation.models import TrainedModel
+from synthct.evaluation.trained_models import TrainedModel
 from synthct.training.log import TrainingLog
 
 _ALL_EPOCHS = 10**9

@@ -17,7 +17,7 @@ from synthct.evaluation.metrics.metric import Metric
 from synthct.evaluation.metrics.psnr import psnr, psnr_synthrad2023
 from synthct.evaluation.metrics.similarity import RANGE_2023_HU, RANGE_2025_HU, ms_ssim, ssim
 from synthct.evaluation.metrics.slice_jumps import slice_discontinuity
-from synthct.evaluation.metrics.tissues import tissue_mae, tissue_mean_error
+from synthct.evaluation.metrics.tissue_classes import tissue_mae, tissue_mean_error
 from synthct.evaluation.metrics.volume_pair import VolumePair
 from synthct.evaluation.metrics.wepl import wepl_median, wepl_p95
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from string import Template
 
 from synthct import __version__
-from synthct.evaluation.models import TrainedModel
-from synthct.evaluation.report import provenance, tables
-from synthct.evaluation.report.parts import page_part
+from synthct.evaluation.report import html_tables, provenance
+from synthct.evaluation.report.page_files import page_part
 from synthct.evaluation.report.pictures import figures_section
-from synthct.evaluation.report.qa import WORDS, Verdict
+from synthct.evaluation.report.qa_status import WORDS, Verdict
 from synthct.evaluation.report.viewer_data import Volumes, within
 from synthct.evaluation.report.viewer_section import viewer_section
 from synthct.evaluation.score import Row
 from synthct.evaluation.statistics import Comparison, Summary
+from synthct.evaluation.trained_models import TrainedModel
 from synthct.files import write_text
 
 log = logging.getLogger("synthct")
@@ -73,12 +73,12 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
         The page's path.
     """
     results, figures, made = _results(content), figures_section(content.figures), _made(content)
-    rows = tables.patient_table(content.rows, content.verdicts, _viewable(content.volumes))
+    rows = html_tables.patient_table(content.rows, content.verdicts, _viewable(content.volumes))
     room = MOST_CHARACTERS - _FRAME_CHARACTERS - sum(map(len, (results, rows, figures, made)))
     shown = within(content.volumes, room)
     sections = {
         "Results": results,
-        "Patients": tables.patient_table(content.rows, content.verdicts, _viewable(shown)),
+        "Patients": html_tables.patient_table(content.rows, content.verdicts, _viewable(shown)),
         "Viewer": viewer_section(content.rows, shown, content.reasons, content.window_hu) if shown else "",
         "Figures": figures,
         "How it was made": made,
@@ -143,10 +143,10 @@ def _results(content: ReportContent) -> str:
         given = [verdict.word for verdict in content.verdicts.values()]
         counted = ", ".join(f'<span class="{word}">{given.count(word)} {word}</span>' for word in WORDS)
         parts.append(f"<p>Quality assurance of {len(given)} sCTs: {counted} (reasons in the table of patients).</p>")
-    parts.append(tables.summary_table(content.summaries))
-    parts.append(f"<h3>Comparisons</h3>\n{tables.comparisons_in_words(content.comparisons)}")
-    parts.append(tables.other_metrics(content.summaries))
-    parts.append(tables.metric_notes(content.rows))
+    parts.append(html_tables.summary_table(content.summaries))
+    parts.append(f"<h3>Comparisons</h3>\n{html_tables.comparisons_in_words(content.comparisons)}")
+    parts.append(html_tables.other_metrics(content.summaries))
+    parts.append(html_tables.metric_notes(content.rows))
     return "\n".join(parts)
 
 

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from synthct import __version__
-from synthct.evaluation.models import TrainedModel
+from synthct.evaluation.trained_models import TrainedModel
 from synthct.planning.plan import Plan
 from synthct.training.log import TrainingLog
 

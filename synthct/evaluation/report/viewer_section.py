@@ -10,7 +10,7 @@ from string import Template
 import matplotlib
 import numpy as np
 
-from synthct.evaluation.report.parts import page_part
+from synthct.evaluation.report.page_files import page_part
 from synthct.evaluation.report.viewer_data import SPACING_MM, STEP_HU, Volumes
 from synthct.evaluation.score import Row
 

@@ -14,7 +14,7 @@ from synthct.evaluation.metrics.histogram import histogram_distance
 from synthct.evaluation.metrics.mae import mae
 from synthct.evaluation.metrics.psnr import psnr, psnr_synthrad2023
 from synthct.evaluation.metrics.slice_jumps import slice_discontinuity
-from synthct.evaluation.metrics.tissues import tissue_mae, tissue_mean_error
+from synthct.evaluation.metrics.tissue_classes import tissue_mae, tissue_mean_error
 
 CT = np.random.default_rng(0).normal(0, 400, (6, 7, 8))
 SCT = CT + np.random.default_rng(1).normal(0, 80, CT.shape)

@@ -1,0 +1,227 @@
+"""The page's tables: a row a model, the comparisons in words, and a row a patient and model, worst first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from html import escape
+
+from synthct.evaluation.metrics import METRICS, Metric
+from synthct.evaluation.report.qa_status import Verdict
+from synthct.evaluation.score import Row
+from synthct.evaluation.statistics import Comparison, Summary
+
+SHOWN_COLUMNS = (
+    "mae_hu",
+    "psnr_db",
+    "me_hu",
+    "mae_soft_hu",
+    "mae_bone_hu",
+    "dice_bone_250",
+    "wepl_median_mm",
+    "wepl_p95_mm",
+)
+_DIGITS = {"HU": 1, "dB": 1, "mm": 2, "%": 1}
+_DIGITS_WITHOUT_UNIT = 3
+_MASKS = {"ct_and_mr": "CT and MR", "ct": "CT", "given": "given"}
+
+
+def summary_table(summaries: Sequence[Summary], columns: Collection[str] | None = None, name: str = "summary") -> str:
+    """A row a metric, a column a model: mean and SD over the patients.
+
+    Args:
+        summaries: of the models and baselines.
+        columns: the metrics to show; by default :data:`SHOWN_COLUMNS`.
+        name: of the table.
+    """
+    chosen = SHOWN_COLUMNS if columns is None else columns
+    shown = [metric for metric in _present([summary.mean for summary in summaries]) if metric.column in chosen]
+    head = "".join(
+        f'<th scope="col" class="number">{escape(one.model)}<br><span class="quiet">{_patients(one.n)}</span></th>'
+        for one in summaries
+    )
+    rows = []
+    for metric in shown:
+        cells = "".join(_summary_cell(metric, summary) for summary in summaries)
+        rows.append(
+            f'<tr><th scope="row" title="{escape(_explained(metric))}">{escape(_named(metric))}</th>{cells}</tr>'
+        )
+    caption = "Mean ± SD over the patients; below, their median and the 95 % interval of the mean (bootstrap)."
+    return _table(name, caption, f'<th scope="col">metric</th>{head}', rows)
+
+
+def other_metrics(summaries: Sequence[Summary]) -> str:
+    """The rest of the summary, folded away; nothing where there is no rest."""
+    others = {metric.column for metric in _present([one.mean for one in summaries])} - set(SHOWN_COLUMNS)
+    if not others:
+        return ""
+    table = summary_table(summaries, others, "other metrics")
+    return f"<details><summary>All other metrics ({len(others)})</summary>\n{table}\n</details>"
+
+
+def comparisons_in_words(comparisons: Sequence[Comparison]) -> str:
+    """The sentences; those by others than the main metrics are folded away."""
+    if not comparisons:
+        return "<p>There is a single model: nothing to compare it with but the constant CTs in the table.</p>"
+    main = [one.sentence for one in comparisons if one.main]
+    others = [one.sentence for one in comparisons if not one.main]
+    parts = [_list(main)] if main else []
+    if others:
+        parts.append(f"<details><summary>By the other metrics ({len(others)})</summary>\n{_list(others)}\n</details>")
+    return "\n".join(parts)
+
+
+def patient_table(
+    rows: Mapping[str, Sequence[Row]],
+    verdicts: Mapping[tuple[str, str], Verdict],
+    viewable: Collection[tuple[str, str]],
+) -> str:
+    """A row a patient and model, the highest MAE first; every heading sorts.
+
+    Args:
+        rows: of the models.
+        verdicts: of quality assurance, by (model, patient); without any there is no such column.
+        viewable: what the viewer can show, likewise.
+    """
+    every = sorted(
+        ((label, row) for label, of_model in rows.items() for row in of_model),
+        key=lambda one: (-_or_worst(one[1].metrics["mae_hu"]), one[1].patient, one[0]),
+    )
+    shown = _present([row.metrics for _, row in every])
+    folds = any(row.fold is not None for _, row in every)
+    head = [_sorting("patient"), _sorting("model"), _sorting("fold") if folds else ""]
+    head += [
+        _sorting(
+            _named(metric),
+            number=True,
+            more=metric.column not in SHOWN_COLUMNS,
+            falling=metric.lower_is_better is not False,
+        )
+        for metric in shown
+    ]
+    head += [
+        _sorting("QA") if verdicts else "",
+        _sorting("mask", more=True),
+        _sorting("voxels", number=True, more=True),
+    ]
+    if viewable:
+        head.append('<th scope="col">look</th>')
+    body = []
+    for label, row in every:
+        verdict = verdicts.get((label, row.patient))
+        cells = [f'<th scope="row">{escape(row.patient)}</th><td>{escape(label)}</td>']
+        if folds:
+            cells.append(f'<td class="number">{"" if row.fold is None else row.fold}</td>')
+        cells += [_value_cell(metric, row.metrics.get(metric.column, math.nan)) for metric in shown]
+        if verdicts:
+            cells.append(_verdict_cell(verdict))
+        cells.append(f'<td class="more">{_MASKS.get(row.mask, row.mask)}</td><td class="number more">{row.voxels}</td>')
+        if viewable:
+            cells.append(f"<td>{_look(row.patient, label) if (label, row.patient) in viewable else ''}</td>")
+        body.append(f"<tr>{''.join(cells)}</tr>")
+    box = ""
+    if any(metric.column not in SHOWN_COLUMNS for metric in shown):
+        box = '<p><label><input type="checkbox" data-columns-of="table-patients"> all columns</label></p>\n'
+    caption = "Worst MAE first. A heading sorts by its column, and again the other way."
+    return box + _table("patients", caption, "".join(head), body, sortable=True)
+
+
+def metric_notes(rows: Mapping[str, Sequence[Row]]) -> str:
+    """What each metric is, folded away."""
+    shown = _present([row.metrics for of_model in rows.values() for row in of_model])
+    notes = "".join(f"<dt>{escape(metric.title)}</dt><dd>{escape(_explained(metric))}</dd>" for metric in shown)
+    return f"<details><summary>What the metrics are</summary>\n<dl>{notes}</dl>\n</details>"
+
+
+def _present(values: Sequence[Mapping[str, float]]) -> list[Metric]:
+    """The metrics that were computed for somebody."""
+    return [metric for metric in METRICS if any(metric.column in of for of in values)]
+
+
+def _named(metric: Metric) -> str:
+    title = metric.title[0].upper() + metric.title[1:]
+    return f"{title} ({metric.unit})" if metric.unit else title
+
+
+def _explained(metric: Metric) -> str:
+    if metric.clip_hu is None:
+        clipping = "HU not clipped"
+    elif metric.clip_hu == "plan":
+        clipping = "HU clipped to the plan's CT window"
+    else:
+        clipping = f"HU clipped to {metric.clip_hu[0]:g} to {metric.clip_hu[1]:g}"
+    better = {True: "lower is better", False: "higher is better", None: "0 is best"}[metric.lower_is_better]
+    return f"{metric.formula}; over {metric.region}; {clipping}; {better}. Source: {metric.source}."
+
+
+def _patients(n: int) -> str:
+    return f"{n} patient{'s' * (n != 1)}"
+
+
+def _sorting(words: str, *, number: bool = False, more: bool = False, falling: bool = False) -> str:
+    classes = " ".join(name for name, applies in (("number", number), ("more", more)) if applies)
+    initially = ' aria-sort="descending"' if words == "MAE (HU)" else ""
+    first = ' data-first="descending"' if falling else ""
+    return f'<th scope="col" class="{classes}"{first}{initially}><button type="button">{escape(words)}</button></th>'
+
+
+def _summary_cell(metric: Metric, summary: Summary) -> str:
+    column = metric.column
+    if column not in summary.mean or math.isnan(summary.mean[column]):
+        return '<td class="number">–</td>'
+    sd = summary.sd[column]
+    spread = f" ± {_number(metric, sd)}" if math.isfinite(sd) else ""
+    small = f"median {_number(metric, summary.median[column])}"
+    if all(map(math.isfinite, summary.interval[column])):
+        low, high = summary.interval[column]
+        small += f"; {_number(metric, low)} to {_number(metric, high)}"
+    if summary.counted[column] < summary.n:
+        small += f"; of {_patients(summary.counted[column])}"
+    return f'<td class="number">{_number(metric, summary.mean[column])}{spread}<br><small>{small}</small></td>'
+
+
+def _value_cell(metric: Metric, value: float) -> str:
+    more = "" if metric.column in SHOWN_COLUMNS else " more"
+    exact = "" if math.isnan(value) else f"{value:.6g}".replace("inf", "1e999")
+    return f'<td class="number{more}" data-value="{exact}">{_number(metric, value)}</td>'
+
+
+def _verdict_cell(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return '<td data-value="">not checked</td>'
+    order = ("fail", "check", "pass").index(verdict.word)
+    reasons = f"<br>{'<br>'.join(map(escape, verdict.reasons))}" if verdict.reasons else ""
+    wide = "reasons" if verdict.reasons else ""
+    return f'<td class="{wide}" data-value="{order}"><span class="{verdict.word}">{verdict.word}</span>{reasons}</td>'
+
+
+def _look(patient: str, label: str) -> str:
+    return (
+        f'<button type="button" data-view="{escape(patient)}" data-model="{escape(label)}" '
+        f'aria-label="Show {escape(patient)}, {escape(label)}, in the viewer">show</button>'
+    )
+
+
+def _number(metric: Metric, value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞"
+    return f"{value:.{_DIGITS.get(metric.unit, _DIGITS_WITHOUT_UNIT)}f}".replace("-", "−")
+
+
+def _or_worst(mae: float) -> float:
+    return math.inf if math.isnan(mae) else mae
+
+
+def _list(sentences: Sequence[str]) -> str:
+    return "<ul>\n" + "\n".join(f"<li>{escape(one)}</li>" for one in sentences) + "\n</ul>"
+
+
+def _table(name: str, caption: str, head: str, rows: Sequence[str], *, sortable: bool = False) -> str:
+    kind = ' class="sortable"' if sortable else ""
+    body = "\n".join(rows)
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {name}">\n<table id="table-{name}"{kind}>\n'
+        f"<caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
+    )

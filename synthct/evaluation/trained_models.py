@@ -1,0 +1,151 @@
+"""The trained models of a dataset and their predictions of patients whom they did not train on."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from synthct.errors import ModelError
+from synthct.evaluation.score import PatientSet
+from synthct.files import read_json
+from synthct.imaging.io import image_name
+from synthct.inference.predict_test_set import TEST_FOLDER, TestSetRecord
+
+log = logging.getLogger("synthct")
+
+_MODEL_FOLDER = re.compile(r"(?P<trainer>.+?)__plans__(?P<configuration>.+)")
+_FOLD_FOLDER = re.compile(r"fold_(\d+)")  # fold_all holds no patient out
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The sCT of a patient, predicted by the fold that held him out, and the patients that this fold trained on.
+
+    ``fold`` is None for a patient of the test set, whom all folds held out; ``trained_on`` is then of all of them.
+    """
+
+    sct: Path
+    fold: int | None
+    trained_on: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model folder with at least one held-out prediction or one of a test patient.
+
+    ``label`` names it in tables and file names: the trainer, with the configuration where there are several.
+    ``tested`` are the sCTs of test patients, which ``synthct_predict --test_set`` makes.
+    """
+
+    folder: Path
+    trainer: str
+    configuration: str
+    label: str
+    held_out: dict[str, HeldOut] = field(default_factory=dict)  # by patient
+    tested: dict[str, HeldOut] = field(default_factory=dict)
+
+    def predictions(self, patients: PatientSet) -> dict[str, HeldOut]:
+        """The sCTs by patient of a set: held out in turn, or the test set."""
+        return self.tested if patients == "test" else self.held_out
+
+
+def find_models(results_folder: Path) -> tuple[TrainedModel, ...]:
+    """All models with held-out predictions or a predicted test set in the results folder of one dataset, by label.
+
+    Raises:
+        ModelError: a fold's ``split.json`` is malformed.
+    """
+    found = []
+    for folder in sorted(Path(results_folder).iterdir()) if Path(results_folder).is_dir() else []:
+        name = _MODEL_FOLDER.fullmatch(folder.name)
+        if name is None or not folder.is_dir():
+            continue
+        held_out, tested = _held_out(folder), _tested(folder)
+        if held_out or tested:
+            found.append((folder, name["trainer"], name["configuration"], held_out, tested))
+    count = Counter(trainer for _, trainer, *_ in found)
+    models = [
+        TrainedModel(
+            folder,
+            trainer,
+            configuration,
+            trainer if count[trainer] == 1 else f"{trainer}__{configuration}",
+            held_out,
+            tested,
+        )
+        for folder, trainer, configuration, held_out, tested in found
+    ]
+    return tuple(sorted(models, key=lambda model: model.label))
+
+
+def _held_out(model_folder: Path) -> dict[str, HeldOut]:
+    """Predictions by patient, each patient once: from the first fold whose split holds him out."""
+    folds = sorted(
+        (int(match[1]), folder)
+        for folder in model_folder.iterdir()
+        if (match := _FOLD_FOLDER.fullmatch(folder.name)) and folder.is_dir()
+    )
+    held_out: dict[str, HeldOut] = {}
+    for fold, folder in folds:
+        predictions = _images(folder / "validation")
+        if not predictions:
+            continue
+        split = _read_split(folder / "split.json")
+        for patient, path in predictions.items():
+            if patient not in split["val"]:
+                log.warning(f"{path} is left out: fold {fold} did not hold {patient} out (see its split.json).")
+            elif patient in held_out:
+                log.warning(f"{path} is left out: {patient} is scored on fold {held_out[patient].fold} already.")
+            else:
+                held_out[patient] = HeldOut(path, fold, tuple(split["train"]))
+    return dict(sorted(held_out.items()))
+
+
+def _tested(model_folder: Path) -> dict[str, HeldOut]:
+    """Predictions of test patients, whom none of the folds that predicted together has seen in training."""
+    predictions = _images(model_folder / TEST_FOLDER)
+    if not predictions:
+        return {}
+    try:
+        record = TestSetRecord.load(model_folder)
+    except ModelError as fault:  # such as of a prediction that was interrupted
+        log.warning(f"{model_folder / TEST_FOLDER} is left out: {fault}")
+        return {}
+    if changed := record.changed_folds(model_folder):
+        log.warning(
+            f"{model_folder / TEST_FOLDER} is left out: fold {', '.join(changed)} was trained again or removed since; "
+            "predict it again with synthct_predict --test_set."
+        )
+        return {}
+    trained_on: set[str] = set()
+    for fold in record.folds:
+        trained_on.update(_read_split(model_folder / f"fold_{fold}" / "split.json")["train"])
+    tested = {}
+    for patient, path in predictions.items():
+        if patient in trained_on:
+            log.warning(f"{path} is left out: the model was trained on {patient}, who cannot test it.")
+        elif patient not in record.patients:
+            log.warning(f"{path} is left out: it is not of the test set that was predicted last.")
+        else:
+            tested[patient] = HeldOut(path, None, tuple(sorted(trained_on)))
+    return tested
+
+
+def _images(folder: Path) -> dict[str, Path]:
+    """Image files by name without ending; hidden files are half-written ones."""
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {image_name(path): path for path in files if not path.name.startswith(".") and image_name(path) is not None}
+
+
+def _read_split(path: Path) -> Mapping[str, list[str]]:
+    split = read_json(path, ModelError)
+    lists = [split.get(part) for part in ("train", "val")] if isinstance(split, dict) else []
+    if not lists or not all(isinstance(one, list) and all(isinstance(name, str) for name in one) for one in lists):
+        raise ModelError(
+            f'{path} must hold the lists "train" and "val" of patients; restore it or train this fold again.'
+        )
+    return split

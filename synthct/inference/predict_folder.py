@@ -1,0 +1,226 @@
+"""Predictions for folders of MR files."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synthct.dataset.raw import CaseFiles
+from synthct.errors import ImageError, ModelError
+from synthct.imaging.io import FILE_ENDINGS, image_name
+from synthct.inference.loading import CHECKPOINT, trained_folds
+from synthct.inference.predict_file import ModelFiles, QaSettings, check_mrs, predict_file, predict_task
+from synthct.inference.predictor import Predictor
+from synthct.inference.writers import CtSeriesWriter, ImageFileWriter
+from synthct.parallel import Progress, check_anybody_left, quiet, run_cases
+
+if TYPE_CHECKING:
+    from synthct.imaging.dicom.ct_series import CtSeriesSettings
+    from synthct.inference.dicom_mrs import DicomMr
+
+__all__ = [
+    "OUTPUT_FORMATS",
+    "list_mrs",
+    "newest_model_folder",
+    "predict_folder",
+    "trained_folds",
+]
+
+DICOM = "dicom"
+OUTPUT_FORMATS = (DICOM, *(ending[1:] for ending in FILE_ENDINGS))
+logger = logging.getLogger("synthct")
+
+
+def newest_model_folder(results: Path, pattern: str = "Dataset*/*", checkpoint: str = CHECKPOINT) -> Path:
+    """The model folder under ``synthct_results`` whose training ended last.
+
+    Args:
+        results: the folder ``synthct_results``.
+        pattern: of the model folders to choose from.
+        checkpoint: the file that makes a fold count as trained.
+
+    Raises:
+        ModelError: there is none.
+    """
+    files = Path(results).glob(f"{pattern}/fold_*/{checkpoint}")
+    files = (path for path in files if not path.parent.parent.name.startswith("."))  # left by a killed installation
+    found = sorted(files, key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise ModelError(
+            f"{results} holds no trained model ({pattern}/fold_*/{checkpoint}); train one (synthct_train 1 cyclegan), "
+            "or choose another."
+        )
+    return found[-1].parent.parent
+
+
+def list_mrs(folder: Path, n_channels: int, bad: dict[str, str] | None = None) -> dict[str, tuple[Path, ...]]:
+    """The MRs of a folder by patient, a file a channel.
+
+    Files are named PATIENT_0000, PATIENT_0001, ... as in a raw dataset. For a model of one channel the number may be
+    left out, and another number than 0000 belongs to the patient's name unless PATIENT_0000 lies beside it.
+
+    Args:
+        folder: of the files.
+        n_channels: of the model.
+        bad: takes the patients whose channels are not complete, and why; None raises.
+
+    Raises:
+        ImageError: there is no MR, a channel is missing, or two files claim the same place.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ImageError(f"{folder} is not a folder; give a folder of MR files with -i.")
+    names = {path: image_name(path) for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
+    found: dict[str, dict[int, Path]] = {}
+    for path, name in names.items():
+        if name is None:
+            continue
+        match = re.fullmatch(r"(.+)_(\d{4})", name)
+        is_numbered = match and (n_channels > 1 or f"{match[1]}_0000" in names.values())
+        patient, channel = (match[1], int(match[2])) if is_numbered else (name, 0)
+        if channel in found.setdefault(patient, {}):
+            raise ImageError(
+                f"{path} and {found[patient][channel].name} are the same channel of '{patient}'; remove one."
+            )
+        found[patient][channel] = path
+    if not found:
+        raise ImageError(f"{folder} holds no MR: files end in one of {', '.join(FILE_ENDINGS)}, or are DICOM.")
+    for patient, channels in found.items():
+        missing = sorted(set(range(n_channels)) - set(channels))
+        extra = sorted(set(channels) - set(range(n_channels)))
+        if missing or extra:
+            what = f"lacks channel {missing[0]:04d}" if missing else f"has a channel {extra[0]:04d} too many"
+            told = f"the model needs {n_channels} channel(s), named {patient}_0000 to {patient}_{n_channels - 1:04d}"
+            fault = ImageError(f"{folder}: '{patient}' {what}; {told}.")
+            if bad is None:
+                raise fault
+            bad[patient] = str(fault)
+    good = {patient: channels for patient, channels in found.items() if patient not in (bad or ())}
+    return {patient: tuple(channels[i] for i in range(n_channels)) for patient, channels in good.items()}
+
+
+def predict_folder(
+    predictor: Predictor,
+    mrs: Path,
+    output: Path,
+    *,
+    output_format: str | None = None,
+    ct_settings: CtSeriesSettings | None = None,
+    mr_series: Sequence[str] = (),
+    settings: QaSettings = QaSettings(),  # noqa: B008  frozen
+    executor: Executor | None = None,
+    model: ModelFiles | None = None,
+    progress: Progress = quiet,
+    bad: dict[str, str] | None = None,
+) -> list[Path]:
+    """Write an sCT for every MR of a folder, named after the patient; see ``list_dicom_mrs`` for names of DICOM MRs.
+
+    Args:
+        predictor: the model.
+        mrs: the folder of image files; or, where it holds none, of DICOM files in any nesting.
+        output: the folder of sCTs; made where it is missing.
+        output_format: ``dicom``, a folder with a CT series a patient, or an image format such as ``nii.gz``; the MR's
+            by default.
+        ct_settings: of DICOM series, the defaults by default.
+        mr_series: which series of DICOM MRs to take.
+        settings: what is written beside the sCTs, in the folder ``qa`` of the output.
+        executor: does the work in place of this process, a case a task, such as a cluster's.
+        model: with ``executor``, the files of the same model, which each of its workers loads once.
+        progress: a display like ``tqdm``.
+        bad: takes the patients whose MR cannot be used, and why, and the others go on; None raises, before any network
+            runs where it can be told from the MR.
+
+    Returns:
+        The files written, or the folders of the series; without those of bad patients.
+
+    Raises:
+        ImageError: naming the file or series that cannot be used, or an option without meaning here.
+        ModelError: the model cannot give the map that is asked for.
+    """
+    _check_maps(predictor, settings)
+    if output_format not in (None, *OUTPUT_FORMATS):
+        raise ImageError(f"'{output_format}' is no output format; there are {', '.join(OUTPUT_FORMATS)}.")
+    output, writer = Path(output), ImageFileWriter()
+    cases = _list_cases(Path(mrs), predictor.configuration.network.mr_channels, mr_series, progress, bad)
+    check_anybody_left(cases, bad)
+    if output.resolve() == Path(mrs).resolve():
+        raise ImageError(f"{output} is the folder of the MRs; give another folder with -o.")
+    from_dicom = not isinstance(next(iter(cases.values())), CaseFiles)
+    if output_format == DICOM or (output_format is None and from_dicom):
+        from synthct.imaging.dicom.ct_series import CtSeriesSettings  # loads pydicom
+
+        writer = CtSeriesWriter(ct_settings or CtSeriesSettings())
+        written = {patient: output / patient for patient in cases}
+    else:
+        if ct_settings is not None:
+            raise ImageError("Tube voltage, manufacturer and description are for DICOM; add --output_format dicom.")
+        endings = {patient: f".{output_format}" if output_format else _ending(case) for patient, case in cases.items()}
+        written = {patient: output / f"{patient}{ending}" for patient, ending in endings.items()}
+    if output.exists() and not output.is_dir():
+        raise ImageError(f"{output} is a file; give another folder with -o.")
+    absolute = {patient: _absolute(case) for patient, case in cases.items()}
+    if len(cases) > 1:  # a single bad MR is told before anything is written anyway
+        check_mrs(absolute if executor else cases, executor=executor, progress=progress, bad=bad)
+    cases = {patient: case for patient, case in cases.items() if patient not in (bad or ())}
+    check_anybody_left(cases, bad)
+    if executor is not None:
+        if model is None:
+            raise ValueError("An executor needs the files of the model, so that its workers can load it.")
+        tasks = {
+            patient: (model, absolute[patient], written[patient].absolute(), writer, settings) for patient in cases
+        }
+        warnings = run_cases(predict_task, tasks, executor=executor, progress=progress, describe="Predicting", bad=bad)
+        for warning in (one for of_case in warnings.values() for one in of_case):
+            logger.warning(warning)
+        done = list(warnings)
+    else:
+        jobs = {patient: (predictor, case, written[patient], writer, settings) for patient, case in cases.items()}
+        done = list(run_cases(predict_file, jobs, progress=progress, describe="Predicting", bad=bad))
+    check_anybody_left(done, bad)
+    return [written[patient] for patient in done]
+
+
+def _check_maps(predictor: Predictor, settings: QaSettings) -> None:
+    if settings.save_uncertainty and predictor.n_folds < 2:
+        raise ModelError(
+            "There is no uncertainty to save: it is the SD over the folds of a model, and this one predicts with one "
+            "fold; train another, name several with -f, or leave --save_uncertainty out."
+        )
+    if settings.save_cycle_error and not predictor.has_cycle:
+        raise ModelError(
+            "There is no cycle error to save: this model has no network from CT back to MR, only a cyclegan has; "
+            "leave --save_cycle_error out."
+        )
+
+
+def _list_cases(
+    folder: Path, n_channels: int, mr_series: Sequence[str], progress: Progress, bad: dict[str, str] | None
+) -> Mapping[str, CaseFiles | DicomMr]:
+    """Image files where the folder holds any, else DICOM."""
+    if folder.is_dir() and not any(map(image_name, folder.iterdir())):
+        from synthct.inference.dicom_mrs import holds_dicom, list_dicom_mrs  # loads pydicom
+
+        if holds_dicom(folder):
+            found = list_dicom_mrs(folder, n_channels, mr_series, progress=progress, bad=bad)
+            for mr in found.values():
+                logger.info(f"{mr.name}: {len(mr.files)} files")
+            return found
+    files = {name: CaseFiles(name, paths, None, None) for name, paths in list_mrs(folder, n_channels, bad).items()}
+    if mr_series:
+        raise ImageError(f"{folder} holds image files, and --mr_series chooses among DICOM series; leave it out.")
+    return files
+
+
+def _ending(case: CaseFiles | DicomMr) -> str:
+    """The image format of an MR that is not DICOM."""
+    return case.mr[0].name[len(image_name(case.mr[0])) :]
+
+
+def _absolute(case: CaseFiles | DicomMr) -> CaseFiles | DicomMr:
+    if isinstance(case, CaseFiles):  # DICOM series are found by absolute paths
+        return CaseFiles(case.patient, tuple(path.absolute() for path in case.mr), None, None)
+    return case

@@ -1,0 +1,160 @@
+"""A fold's held-out patients: their sCTs, and what is remembered of them to hold new patients against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from synthct import locks
+from synthct.dataset.images import CaseImages, HeadMasks, head_masks, read_case
+from synthct.dataset.raw import CaseFiles, RawDataset
+from synthct.errors import ModelError
+from synthct.imaging.intensity import from_grey_levels
+from synthct.inference.loading import trained_folds
+from synthct.inference.predict_file import QaSettings, check_mrs, predict_file
+from synthct.inference.predictor import Predictor
+from synthct.parallel import Progress, quiet
+from synthct.planning.plan import PreprocessingPlan
+from synthct.preprocessing.case import slices_of_case
+from synthct.preprocessing.inverse import slices_to_hu, slices_to_hu_spread
+from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD
+from synthct.qa.judge import judge
+from synthct.qa.measure_sct import BONE_HU, HuFacts, Measurements, mean_inside, measure_hu
+from synthct.qa.mr_facts import MrFacts, measure_mr
+from synthct.qa.qa_reference import PatientRecord, Reference
+from synthct.qa.qa_report import QaReport
+
+MOST_SCANS = 24  # training patients whose scans are measured: more tell little more of what is usual
+ENSEMBLE_EVERY = 4  # slices; the mean SD over a head needs no more
+MEASURE_ONLY = QaSettings(write=False)
+
+
+def predict_held_out(
+    raw: RawDataset, predictor: Predictor, patients: tuple[str, ...], output: Path, *, progress: Progress = quiet
+) -> dict[str, Measurements]:
+    """Write the sCT of each of a fold's held-out patients from the raw MR, exactly as for a new patient.
+
+    The head is found in the MR alone, or is the mask that the user gave. What an earlier model left there is removed.
+
+    Returns:
+        What was measured, by patient.
+
+    Raises:
+        ModelError: the raw dataset no longer has a patient.
+        ImageError: naming an MR that cannot be used; what is there stays as it was.
+    """
+    missing = sorted(set(patients) - set(raw.training))
+    if missing:
+        raise ModelError(
+            f"{raw.folder} no longer has {', '.join(missing)}, whom this fold holds out; restore the files."
+        )
+    check_mrs({patient: raw.training[patient] for patient in patients}, progress=progress)
+    _clear(output)
+    measured = {}
+    for patient in progress(patients, total=len(patients), desc="Held-out patients", unit="case"):
+        path = Path(output) / f"{patient}{raw.file_ending}"
+        measured[patient] = predict_file(predictor, raw.training[patient], path, settings=MEASURE_ONLY).measured
+    return measured
+
+
+def record_fold(
+    raw: RawDataset,
+    predictor: Predictor,
+    model_folder: Path,
+    fold: str,
+    measured: Mapping[str, Measurements],
+    training: Sequence[str],
+    *,
+    progress: Progress = quiet,
+) -> Reference:
+    """Extend ``qa_reference.json`` of a model folder by a fold, and write ``fold_N/validation_qa/PATIENT.json``.
+
+    Held-out patients leave what was measured in their scans, in their sCTs and, where other folds are trained, in the
+    SD over these folds; of up to ``MOST_SCANS`` training patients the scans alone are measured. Each held-out patient
+    is judged against all but himself.
+
+    Args:
+        raw: the training dataset.
+        predictor: of this fold.
+        model_folder: of the model.
+        fold: such as ``"0"`` or ``"all"``.
+        measured: of its held-out patients.
+        training: the patients that it was trained on.
+        progress: a display like ``tqdm``.
+
+    Raises:
+        ModelError, ImageError: naming the file that cannot be read.
+    """
+    plan, known = predictor.configuration.preprocessing, Reference.load(model_folder) or Reference()
+    ensemble = _ensemble(predictor, model_folder)
+    there = [patient for patient in training if patient in raw.training]
+    chosen = [there[i] for i in np.linspace(0, len(there) - 1, min(MOST_SCANS, len(there))).astype(int)]
+    scans_of = [patient for patient in chosen if patient not in known.patients]
+    records = {}
+    for patient in progress([*measured, *scans_of], total=len(measured) + len(scans_of), desc="Quality", unit="case"):
+        case = raw.training[patient]
+        if patient not in measured:
+            records[patient] = PatientRecord(None, *measure_scans(case, plan), None)
+            continue
+        of_ct = measure_scans(replace(case, mr=()), plan)[1] if case.ct else None
+        record = PatientRecord(fold, measured[patient].mr, of_ct, measured[patient].output)
+        records[patient] = _with_uncertainty(record, ensemble, case) if ensemble else record
+    with locks.section(model_folder):  # another fold may have ended, or end just now
+        reference = (Reference.load(model_folder) or Reference()).with_fold(fold, records)
+        reference.save(model_folder)
+    folder = Path(model_folder) / f"fold_{fold}" / "validation_qa"
+    _clear(folder)
+    for patient, one in measured.items():
+        verdict = judge(one, plan.mr_windows, predictor.fingerprint, reference.without(patient))
+        QaReport(one, verdict, predictor.model_hash, predictor.n_folds).save(folder / f"{patient}.json", patient)
+    return reference
+
+
+def measure_scans(case: CaseFiles, plan: PreprocessingPlan) -> tuple[MrFacts | None, HuFacts | None]:
+    """What there is to know of a patient's MR and CT without a network."""
+    images = read_case(case)
+    masks = head_masks(images)
+    mr = measure_mr(images.mr, masks.mr, images.mr_scanned) if images.mr else None
+    return mr, _ct_facts(images, masks, plan) if images.ct is not None else None
+
+
+def _ct_facts(images: CaseImages, masks: HeadMasks, plan: PreprocessingPlan) -> HuFacts | None:
+    """HU of the CT's own head, on slices as the network sees them."""
+    stack = slices_of_case(replace(images, mr=()), plan, HeadMasks(None, masks.ct))
+    hu = from_grey_levels(stack.ct, plan.ct_window_hu, plan.grey_levels)
+    head = (stack.regions & (HEAD | CT_KNOWN)) == (HEAD | CT_KNOWN)
+    return measure_hu(hu, head, plan) if head.any() else None
+
+
+def _ensemble(predictor: Predictor, model_folder: Path) -> Predictor | None:
+    """All trained folds that hold somebody out; None where there is but one."""
+    folds = [fold for fold in trained_folds(model_folder) if fold != "all"]
+    if len(folds) < 2:
+        return None
+    return Predictor.from_model_folder(model_folder, folds, device=predictor.device, precision=predictor.precision)
+
+
+def _with_uncertainty(record: PatientRecord, ensemble: Predictor, case: CaseFiles) -> PatientRecord:
+    images = read_case(CaseFiles(case.patient, case.mr, None, case.mask))
+    plan = ensemble.configuration.preprocessing
+    stack = slices_of_case(images, plan)
+    few = replace(stack, mr=stack.mr[:, ::ENSEMBLE_EVERY], regions=stack.regions[::ENSEMBLE_EVERY])
+    output = ensemble.run_networks(few)
+    spread, head = slices_to_hu_spread(output.spread, plan), (few.regions & HEAD) > 0
+    bone = head & (slices_to_hu(output.sct, plan) > BONE_HU)
+    return replace(
+        record,
+        ensemble_folds=ensemble.n_folds,
+        uncertainty_head_hu=mean_inside(spread, head),
+        uncertainty_bone_hu=mean_inside(spread, bone),
+    )
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier model left, whose training may have seen the patients held out now."""
+    for leftover in Path(folder).glob("*") if Path(folder).is_dir() else ():
+        if leftover.is_file():
+            leftover.unlink()

@@ -1,0 +1,108 @@
+"""A model's sCTs of the dataset's test patients: ``MODEL_FOLDER/test``, which the evaluation scores by itself."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from synthct.dataset.raw import RawDataset
+from synthct.errors import DatasetError, ModelError
+from synthct.files import read_json, write_json
+from synthct.inference.predict_file import check_mrs, predict_file
+from synthct.inference.predictor import CHECKPOINT, Predictor
+from synthct.json_dataclasses import from_plain, to_plain
+from synthct.parallel import Progress, check_anybody_left, quiet, run_cases
+
+TEST_FOLDER = "test"  # in a model folder
+_RECORD = "predicted_by.json"
+_FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TestSetRecord:
+    """What predicted the test set: a checkpoint a fold, named with its content's hash; and of which patients."""
+
+    format_version: int
+    checkpoint: str
+    folds: dict[str, str]
+    patients: tuple[str, ...]
+
+    __test__ = False  # for pytest, which takes the name for a test
+
+    @staticmethod
+    def load(model_folder: Path) -> TestSetRecord:
+        """Read the record of a model folder.
+
+        Raises:
+            ModelError: it is missing or malformed.
+        """
+        path = Path(model_folder) / TEST_FOLDER / _RECORD
+        record = from_plain(TestSetRecord, read_json(path, ModelError), str(path), error=ModelError)
+        if record.format_version != _FORMAT_VERSION:
+            raise ModelError(f"{path} is of format {record.format_version}; predict the test set again.")
+        return record
+
+    def changed_folds(self, model_folder: Path) -> list[str]:
+        """The folds that are gone, or that were trained again since."""
+        return [
+            fold
+            for fold, written in self.folds.items()
+            if _content_key(Path(model_folder) / f"fold_{fold}" / self.checkpoint) != written
+        ]
+
+
+def predict_test_set(
+    raw: RawDataset,
+    predictor: Predictor,
+    model_folder: Path,
+    folds: list[str],
+    *,
+    checkpoint: str = CHECKPOINT,
+    progress: Progress = quiet,
+    bad: dict[str, str] | None = None,
+) -> list[Path]:
+    """Write the sCT of every test patient with an MR to ``MODEL_FOLDER/test``, exactly as for a new patient.
+
+    The head is found in the MR alone, or is the mask that the user gave. What was predicted there before is removed.
+
+    Args:
+        predictor: the model of ``folds``.
+        folds: of ``model_folder``, whose sCTs are combined.
+        checkpoint: the file of each fold that the predictor has read.
+        progress: a display like ``tqdm``.
+        bad: takes the patients whose MR cannot be used, and why, and the others go on; None raises.
+
+    Raises:
+        DatasetError: the dataset has no test patient with an MR.
+        ImageError: naming the file that cannot be used.
+    """
+    cases = {patient: case for patient, case in raw.test.items() if case.mr}
+    if not cases:
+        raise DatasetError(f"{raw.folder} has no test patients; put MRs into imagesTs, and their CTs into targetsTs.")
+    check_mrs(cases, progress=progress, bad=bad)
+    cases = {patient: case for patient, case in cases.items() if patient not in (bad or ())}
+    check_anybody_left(cases, bad)
+    folder = Path(model_folder) / TEST_FOLDER
+    for leftover in folder.glob("*") if folder.is_dir() else ():
+        if leftover.is_file():
+            leftover.unlink()  # of an earlier model
+    shutil.rmtree(folder / "qa", ignore_errors=True)
+    keys = {fold: _content_key(Path(model_folder) / f"fold_{fold}" / checkpoint) for fold in folds}
+    jobs = {patient: (predictor, case, folder / f"{patient}{raw.file_ending}") for patient, case in cases.items()}
+    done = run_cases(predict_file, jobs, progress=progress, describe="Test patients", bad=bad)
+    check_anybody_left(done, bad)
+    write_json(to_plain(TestSetRecord(_FORMAT_VERSION, checkpoint, keys, tuple(done))), folder / _RECORD)
+    return [jobs[patient][-1] for patient in done]
+
+
+def _content_key(path: Path) -> str:
+    """Of a file's content, wherever it is copied to; empty where it is missing."""
+    if not path.is_file():
+        return ""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,97 @@
+"""The verdict on a prediction: every check, the reasons in words, and what could not be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from synthct.planning.fingerprint import Fingerprint
+from synthct.planning.plan import MrWindow
+from synthct.qa.check import SEVERITY, Check, Verdict
+from synthct.qa.input_checks import (
+    absolute_checks,
+    fingerprint_checks,
+    reference_checks,
+)
+from synthct.qa.measure_sct import Measurements
+from synthct.qa.output_checks import certainty_checks, hu_checks
+from synthct.qa.qa_reference import QA_REFERENCE, Reference
+from synthct.qa.shape_checks import flag_reasons, orientation_checks
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is thought of a prediction.
+
+    Attributes:
+        verdict: the worst of all checks; a doubtful head mask counts as ``check``.
+        reasons: a sentence for each check that is not ``pass``, the worst first.
+        checks: all that were made.
+        notes: what was not judged, and why.
+    """
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...]
+
+
+def judge(
+    measured: Measurements,
+    windows: Sequence[MrWindow],
+    fingerprint: Fingerprint | None = None,
+    reference: Reference | None = None,
+) -> Judgement:
+    """Hold measurements against the training patients'.
+
+    Args:
+        measured: of the patient in question, who is not among the reference.
+        windows: the plan's, one an MR channel.
+        fingerprint: of the training dataset; without it only what holds for every head is checked.
+        reference: of the model folder; without it neither shape, contrast, noise nor the sCT is judged.
+    """
+    mr, output = measured.mr, measured.output
+    records = list(reference.patients.values()) if reference else []
+    known = [record.mr for record in records if record.mr is not None]
+    checks = fingerprint_checks(mr, windows, fingerprint) if fingerprint else []
+    if not checks:
+        checks = absolute_checks(mr, windows)
+    if known:
+        checks += reference_checks(mr, known)
+        checks += orientation_checks(mr, known)
+    if output is not None:
+        checks += hu_checks(output, records) + certainty_checks(output, records)
+    flags = flag_reasons(mr, known)
+    bad = sorted((one for one in checks if one.verdict != "pass"), key=lambda one: -SEVERITY[one.verdict])
+    failing = [one.sentence for one in bad if one.verdict == "fail"]
+    doubtful = [one.sentence for one in bad if one.verdict == "check"]
+    verdict: Verdict = "fail" if failing else "check" if doubtful or flags else "pass"
+    notes = _notes(measured, bool(fingerprint), reference, {one.name for one in checks})
+    return Judgement(verdict, (*failing, *flags, *doubtful), tuple(checks), notes)
+
+
+def _notes(
+    measured: Measurements, has_fingerprint: bool, reference: Reference | None, made: set[str]
+) -> tuple[str, ...]:
+    notes = []
+    if not has_fingerprint:
+        notes.append("The model has no dataset_fingerprint.json: geometry and intensities were not compared.")
+    if reference is not None and "orientation_margin" not in made:
+        notes.append(
+            "How the head lies, front to back and head to foot, was not judged: its side view or the others' differ."
+        )
+    if reference is None:
+        notes.append(
+            f"The model folder has no {QA_REFERENCE}: orientation, contrast, noise and the sCT were not judged. "
+            "synthct_train ... --val writes it."
+        )
+    elif not any(record.output for record in reference.patients.values()):
+        notes.append("No fold of the model held anybody out: the sCT was compared with CTs of the training alone.")
+    output = measured.output
+    if output is not None and output.uncertainty_head_hu is None:
+        notes.append("There is no uncertainty: it is the SD over folds, and one fold predicted alone.")
+    elif output is not None and reference and "uncertainty_head_hu" not in made:
+        notes.append("The uncertainty was measured but not judged: no held-out patient was predicted by several folds.")
+    if output is not None and output.cycle_error_head is None:
+        notes.append("There is no cycle error: the model has no way back to MR, or it was not asked for.")
+    return tuple(notes)

@@ -1,0 +1,136 @@
+"""Verdicts, and reasons that a physicist understands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from facts import SIDE, WINDOWS, channel_facts, measurements, mr_facts, output_facts, reference_of
+from synthetic_datasets import paired_fingerprint
+
+from synthct.planning.plan import MrWindow
+from synthct.qa import Judgement, Measurements, Reference, judge
+
+FINGERPRINT = paired_fingerprint(
+    12, orientation="PIR", size_xyz=(288, 288, 183), spacing_mm_xyz=(0.87, 0.87, 1.0), head_volume_l=4.0,
+    head_percentiles={"0.5": 20.0, "5": 160.0, "50": 800.0, "95": 1600.0, "99.5": 2000.0},
+)  # fmt: skip
+REFERENCE = reference_of(12)
+
+
+def verdict_on(measured: Measurements, reference: Reference | None = REFERENCE, windows=WINDOWS) -> Judgement:
+    return judge(measured, windows, FINGERPRINT, reference)
+
+
+def test_a_patient_like_the_others_passes():
+    judged = verdict_on(measurements())
+    assert judged.verdict == "pass" and not judged.reasons
+    assert len(judged.checks) > 20 and all(one.verdict == "pass" for one in judged.checks)
+
+
+@pytest.mark.parametrize(
+    ("mr", "name"),
+    [
+        (mr_facts(spacing_mm=(1.0, 0.87, 4.0)), "spacing_foot_head_mm"),
+        (mr_facts(field_of_view_mm=(90.0, 250.0, 250.0)), "field_of_view_left_right_mm"),
+        (mr_facts(oblique_deg=40.0), "oblique_deg"),
+        (mr_facts(head_volume_l=1.9), "head_volume_l"),
+        (mr_facts(cranium_size_mm=(260.0, 195.0)), "cranium_left_right_mm"),
+        (mr_facts(silhouette=tuple(reversed(SIDE))), "orientation_margin"),
+        (mr_facts(channel_facts(brain_bright=3.0)), "brain_bright"),
+        (mr_facts(channel_facts(noise=0.2)), "noise"),
+        (mr_facts(channel_facts(background=0.5)), "background"),
+        (mr_facts(channel_facts(shading=5.0)), "shading"),
+        (mr_facts(channel_facts(depth_profile=(0.5, 0.5, 3.0, 1.0, 1.0, 1.0, 1.0))), "depth_profile_distance"),
+        (mr_facts(channel_facts(quantiles=(1.0,) * 23)), "histogram_distance"),
+    ],
+)
+def test_one_thing_that_is_wrong_is_what_is_told(mr, name):
+    judged = verdict_on(measurements(mr))
+    assert judged.verdict == "fail"
+    also = {"dark_ratio", "bright_ratio"} if name == "histogram_distance" else set()
+    assert {one.name for one in judged.checks if one.verdict == "fail"} <= {name} | also
+    assert any(one.sentence in judged.reasons for one in judged.checks if one.name == name)
+
+
+def test_a_reason_says_what_was_measured_and_what_it_is_held_against():
+    (reason,) = verdict_on(measurements(mr_facts(cranium_size_mm=(260.0, 195.0)))).reasons
+    assert reason.startswith("The head's size from left to right above the brows is 260 mm; after 12 patients of the")
+    assert reason.endswith(" mm is expected. Check the voxel size, whether the head is complete, and its mask.")
+
+
+@pytest.mark.parametrize("side", [np.array(SIDE)[:, ::-1], np.array(SIDE)[::-1]], ids=["front-back", "head-foot"])
+def test_a_turned_head_is_named(side):
+    (reason,) = verdict_on(measurements(mr_facts(silhouette=tuple(map(tuple, side.tolist()))))).reasons
+    assert "The head seems to be flipped" in reason and "check the orientation in the file" in reason
+
+
+def test_a_side_view_like_no_other_is_to_be_checked_but_no_orientation_is_guessed():
+    judged = verdict_on(measurements(mr_facts(silhouette=((150, 0, 0), (0, 150, 0), (0, 0, 150)))))
+    assert judged.verdict == "check" and "side view to other patients', whichever way" in judged.reasons[0]
+    assert any("How the head lies, front to back and head to foot, was not judged" in note for note in judged.notes)
+
+
+def test_where_the_others_lie_either_way_the_orientation_is_not_judged():
+    patients = reference_of(12).patients
+    turned = tuple(reversed(SIDE))
+    mixed = {
+        name: replace(one, mr=replace(one.mr, silhouette=turned)) if i % 2 else one
+        for i, (name, one) in enumerate(patients.items())
+    }
+    for side in (SIDE, turned):
+        judged = verdict_on(measurements(mr_facts(silhouette=side)), Reference(patients=mixed))
+        assert "orientation_margin" not in [one.name for one in judged.checks]
+        assert any("was not judged" in note for note in judged.notes)
+
+
+def test_less_noise_a_larger_field_of_view_and_a_smaller_error_are_no_fault():
+    better = mr_facts(channel_facts(noise=0.001, background=0.0, shading=1.0), field_of_view_mm=(400.0, 400.0, 400.0))
+    assert verdict_on(measurements(better, cycle_error_head=1.0)).verdict == "pass"
+
+
+def test_an_sct_with_other_hu_or_a_large_cycle_error_is_told():
+    hu = output_facts().hu
+    assert "share of bone" in verdict_on(measurements(hu=replace(hu, bone=0.6))).reasons[0]
+    shifted = replace(hu, quantiles_hu=tuple(one + 400 for one in hu.quantiles_hu))
+    assert "HU histogram" in verdict_on(measurements(hu=shifted)).reasons[0]
+    assert "MR reconstructed from the sCT" in verdict_on(measurements(cycle_error_head=30.0)).reasons[0]
+
+
+def test_uncertainty_is_held_against_held_out_patients_with_room_for_what_the_folds_have_seen():
+    known = reference_of(12, ensemble_folds=4, uncertainty_head_hu=20.0, uncertainty_bone_hu=50.0)
+    (check,) = (
+        one for one in verdict_on(measurements(uncertainty_head_hu=21.0), known).checks if "uncertainty" in one.name
+    )
+    assert check.verdict == "pass"
+    assert check.limits.high == pytest.approx(20 * 2 * np.exp(4.618 * 0.1), rel=0.01)  # sqrt(4) folds, a floor of 10 %
+    assert verdict_on(measurements(uncertainty_head_hu=300.0), known).verdict == "fail"
+    unjudged = verdict_on(measurements(uncertainty_head_hu=300.0))
+    assert unjudged.verdict == "pass" and any("measured but not judged" in note for note in unjudged.notes)
+
+
+def test_a_doubtful_mask_is_to_be_checked_unless_the_others_are_alike():
+    cut = mr_facts(mask_flags=("the head is cut by the left border of the image: what lies outside is unknown",))
+    judged = verdict_on(measurements(cut))
+    assert judged.verdict == "check" and judged.reasons[0].startswith("The head is cut by the left border")
+    assert verdict_on(measurements(cut), reference_of(12, mr=cut)).verdict != "check"
+
+
+def test_without_a_reference_the_fingerprint_decides_and_the_notes_say_so():
+    judged = verdict_on(measurements(mr_facts(channel_facts(noise=9.0))), None)
+    assert judged.verdict == "pass" and any("has no qa_reference.json" in note for note in judged.notes)
+    assert verdict_on(measurements(mr_facts(head_volume_l=1.0)), None).verdict == "fail"
+
+
+def test_with_nothing_known_only_what_holds_for_every_head_is_checked():
+    assert judge(measurements(), WINDOWS).verdict == "pass"
+    assert judge(measurements(mr_facts(head_volume_l=1.0)), WINDOWS).verdict == "fail"
+    assert any("no dataset_fingerprint.json" in note for note in judge(measurements(), WINDOWS).notes)
+
+
+def test_a_fixed_window_asks_for_the_training_s_scale():
+    fixed = (MrWindow("fixed", 0, 2000),)
+    weak = measurements(mr_facts(channel_facts(brightest=200.0)))
+    assert verdict_on(weak, windows=fixed).verdict == "fail" and verdict_on(weak).verdict == "pass"
+    assert "a fixed window of scanner units" in verdict_on(weak, windows=fixed).reasons[0]
