@@ -85,18 +85,6 @@ class ResnetGenerator(nn.Module):
             )
         return self.layers(image)
 
-    def mostly_in_bfloat16(self, image: Tensor) -> Tensor:
-        """As :meth:`forward`, for synthesis: all but the layers at both ends, which see whole pixels, in bfloat16.
-
-        They are a tenth of the work, and rounded too they would double the error, which so stays below 1 HU on average
-        (documentation/benchmarks.md).
-        """
-        first, middle, last = self.layers[:4], self.layers[4:-6], self.layers[-6:]  # c7s1-64; ...; u64, c7s1-1
-        features = first(image)
-        with torch.autocast(image.device.type, torch.bfloat16):
-            features = middle(features)
-        return last(features.float())
-
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
     """Draw convolution weights from a normal distribution of SD 0.02 and set biases to zero (Zhu et al. 2017, 7.1).
