@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from benchmarks.rounds import Measured, compare, show
 from benchmarks.textbook import TextbookGenerator
+from synthct.accelerate.convolutions import with_fast_convolutions
 from synthct.networks import PatchDiscriminator, ResnetGenerator
 from synthct.planning.plan import Configuration
 from synthct.planning.planner import low_resolution, seed_configuration
@@ -93,7 +94,7 @@ def gradient_errors(configuration: Configuration, image: Tensor) -> str:
     """Relative errors of textbook and product in the precision that trains, against the textbook in float64."""
     plan = configuration.network
     sizes = (1, 1, plan.base_channels, plan.n_blocks)
-    textbook, product = TextbookGenerator(*sizes), ResnetGenerator(*sizes)
+    textbook, product = TextbookGenerator(*sizes), with_fast_convolutions(ResnetGenerator(*sizes))
     product.load_state_dict(textbook.state_dict())
     precise = TextbookGenerator(*sizes).double()
     precise.load_state_dict(textbook.state_dict())

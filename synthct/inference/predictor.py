@@ -14,6 +14,7 @@ import SimpleITK as sitk
 import torch
 
 from synthct.accelerate.bfloat16 import bfloat16_is_measured
+from synthct.accelerate.convolutions import with_fast_convolutions
 from synthct.dataset.images import CaseImages, head_masks
 from synthct.errors import ModelError
 from synthct.imaging.geometry import Grid, resample_mask
@@ -280,4 +281,4 @@ class Predictor:
                 f"The checkpoint does not fit the network in plans.json ({str(fault).splitlines()[-1].strip()}); "
                 "restore the plans.json that it was trained with."
             ) from None
-        return generator.to(self.device).eval()
+        return with_fast_convolutions(generator).to(self.device).eval()

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from synthct.accelerate.convolutions import with_fast_convolutions
 from synthct.networks.generator import initialise
 from synthct.planning.plan import Configuration
 from synthct.training.distributed import ALONE, Ranks, average_gradients
@@ -77,9 +78,9 @@ class Trainer(ABC):
     # -- for subclasses ----------------------------------------------------------------------------------------------
 
     def add_network(self, name: str, network: nn.Module) -> nn.Module:
-        """Initialise a network and move it to the device."""
+        """Initialise a network, make its convolutions fast where they can be, and move it to the device."""
         initialise(network, self.generator)
-        self.networks[name] = network.to(self.device)
+        self.networks[name] = with_fast_convolutions(network).to(self.device)
         return self.networks[name]
 
     def add_optimiser(self, name: str, *networks: nn.Module) -> torch.optim.Optimizer:
