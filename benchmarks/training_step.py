@@ -17,11 +17,12 @@ from torch.nn import functional
 
 from benchmarks.rounds import Measured, compare, show
 from benchmarks.textbook import TextbookGenerator
+from synthct.accelerate.convolutions import with_fast_convolutions
+from synthct.accelerate.cuda_graph import recorded_step
 from synthct.networks import PatchDiscriminator, ResnetGenerator
 from synthct.planning.plan import Configuration
 from synthct.planning.planner import low_resolution, seed_configuration
 from synthct.training.device import select_device
-from synthct.training.recorded_step import fastest_step
 from synthct.training.registry import find_trainer
 
 REAL, SYNTHETIC = 1.0, 0.0
@@ -93,7 +94,7 @@ def gradient_errors(configuration: Configuration, image: Tensor) -> str:
     """Relative errors of textbook and product in the precision that trains, against the textbook in float64."""
     plan = configuration.network
     sizes = (1, 1, plan.base_channels, plan.n_blocks)
-    textbook, product = TextbookGenerator(*sizes), ResnetGenerator(*sizes)
+    textbook, product = TextbookGenerator(*sizes), with_fast_convolutions(ResnetGenerator(*sizes))
     product.load_state_dict(textbook.state_dict())
     precise = TextbookGenerator(*sizes).double()
     precise.load_state_dict(textbook.state_dict())
@@ -117,7 +118,9 @@ def _smooth(network: nn.Module) -> nn.Module:
     return network
 
 
-def measure(trainer_name: str, configuration: Configuration, device: torch.device, rounds: int) -> Measured:
+def measure(
+    trainer_name: str, configuration: Configuration, device: torch.device, rounds: int, cuda_graph: bool = False
+) -> Measured:
     """The product's step beside the textbook's, on random images of the plan's crop size."""
     torch.manual_seed(0)
     shape = (1, 1, *configuration.training.crop_size)
@@ -125,7 +128,7 @@ def measure(trainer_name: str, configuration: Configuration, device: torch.devic
     batch = {"mr": mr, "ct": ct, "known": torch.ones(shape, device=device)}
     textbook = {"cyclegan": TextbookCycleGAN, "pix2pix": TextbookPix2Pix}[trainer_name](configuration, device)
     product = find_trainer(trainer_name)(configuration, device)
-    step = fastest_step(product)
+    step = recorded_step(product) if cuda_graph else product.training_step
     for _ in range(5 if device.type == "cuda" else 1):  # a step that is recorded becomes fast at its fifth
         step(batch)
     size = " x ".join(map(str, shape[2:]))
@@ -144,11 +147,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configuration", choices=["2d", "2d_lowres"], default="2d")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cuda_graph", action="store_true", help="record the product's step as a CUDA graph")
     arguments = parser.parse_args()
     full = seed_configuration(1)
     configuration = full if arguments.configuration == "2d" else low_resolution(full)
     device, _ = select_device()
-    show([measure(name, configuration, device, arguments.rounds) for name in ("cyclegan", "pix2pix")])
+    options = (configuration, device, arguments.rounds, arguments.cuda_graph)
+    show([measure(name, *options) for name in ("cyclegan", "pix2pix")])
 
 
 if __name__ == "__main__":

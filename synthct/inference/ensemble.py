@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import nn
 
+from synthct.accelerate.bfloat16 import synthesis_forward
 from synthct.imaging.intensity import to_network
-from synthct.networks import ResnetGenerator
 
 Combination = Literal["mean", "median"]
 COMBINATIONS: tuple[Combination, ...] = ("mean", "median")
@@ -38,11 +39,11 @@ class NetworkOutput:
 def run_networks(
     mr: np.ndarray,
     levels: int,
-    syn_ct: Sequence[ResnetGenerator],
-    syn_mr: Sequence[ResnetGenerator] = (),
+    syn_ct: Sequence[nn.Module],
+    syn_mr: Sequence[nn.Module] = (),
     *,
     device: torch.device,
-    bfloat16: bool = False,
+    precision: str = "float32",
     combine: Combination = "mean",
     cycle_every: int = 0,
 ) -> NetworkOutput:
@@ -56,14 +57,11 @@ def run_networks(
         syn_ct: MR to CT, one a fold.
         syn_mr: CT to MR, of the same folds.
         device: where the networks are.
-        bfloat16: for the inner layers.
+        precision: ``float32`` or ``bfloat16``, as of :func:`synthct.accelerate.bfloat16.synthesis_forward`.
         combine: how folds become one sCT.
         cycle_every: each fold's sCT of every so many-th slice goes back through its ``syn_mr``; 0: of none.
     """
-
-    def through(network: ResnetGenerator, batch: torch.Tensor) -> torch.Tensor:
-        return network.mostly_in_bfloat16(batch) if bfloat16 else network(batch)
-
+    to_ct, to_mr = ([synthesis_forward(network, precision) for network in networks] for networks in (syn_ct, syn_mr))
     shape = mr.shape[1:]
     sct = np.full(shape, -1, np.float32)
     spread = np.zeros(shape, np.float32) if len(syn_ct) > 1 else None
@@ -75,16 +73,14 @@ def run_networks(
         for start in range(0, len(with_head), at_once):
             chosen = with_head[start : start + at_once]
             batch = torch.from_numpy(to_network(mr[:, chosen].swapaxes(0, 1), levels)).to(device)  # (B, C, H, W)
-            folds = torch.stack([through(network, batch) for network in syn_ct])  # (folds, B, 1, H, W)
+            folds = torch.stack([forward(batch) for forward in to_ct])  # (folds, B, 1, H, W)
             sct[chosen] = combined(folds, combine)[:, 0].cpu().numpy()
             if spread is not None:
                 spread[chosen] = folds[:, :, 0].std(0).cpu().numpy()
             back = np.isin(chosen, cycle_slices)
             if back.any():
                 here = torch.from_numpy(np.flatnonzero(back)).to(device)
-                errors = [
-                    (through(network, fold[here]) - batch[here]).abs().mean(1) for network, fold in zip(syn_mr, folds)
-                ]
+                errors = [(forward(fold[here]) - batch[here]).abs().mean(1) for forward, fold in zip(to_mr, folds)]
                 cycle_error[chosen[back]] = torch.stack(errors).mean(0).cpu().numpy()
     return NetworkOutput(sct, spread, cycle_error, cycle_slices)
 

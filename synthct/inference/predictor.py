@@ -13,6 +13,8 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
+from synthct.accelerate.bfloat16 import bfloat16_is_measured
+from synthct.accelerate.convolutions import with_fast_convolutions
 from synthct.dataset.images import CaseImages, head_masks
 from synthct.errors import ModelError
 from synthct.imaging.geometry import Grid, resample_mask
@@ -76,10 +78,11 @@ class Predictor:
         self.fingerprint, self.reference = fingerprint, reference
         self.configuration: Configuration = plan.configuration(configuration_name)
         self.device = torch.device(device) if device is not None else select_device()[0]
-        self.precision, self.precision_reason = choose_prediction_precision(precision, self.device)
         channels = self.configuration.network.mr_channels
         self._syn_ct = [self._generator(states["syn_ct"], channels, 1) for states in networks]
         self._syn_mr = [self._generator(states["syn_mr"], 1, channels) for states in networks if "syn_mr" in states]
+        measured = all(bfloat16_is_measured(network) for network in (*self._syn_ct, *self._syn_mr))
+        self.precision, self.precision_reason = choose_prediction_precision(precision, self.device, measured)
 
     @staticmethod
     def from_model_folder(
@@ -263,7 +266,7 @@ class Predictor:
             self._syn_ct,
             self._syn_mr if self.has_cycle else (),
             device=self.device,
-            bfloat16=self.precision == "bfloat16",
+            precision=self.precision,
             combine=self.combine,
             cycle_every=cycle_every,
         )
@@ -278,4 +281,4 @@ class Predictor:
                 f"The checkpoint does not fit the network in plans.json ({str(fault).splitlines()[-1].strip()}); "
                 "restore the plans.json that it was trained with."
             ) from None
-        return generator.to(self.device).eval()
+        return with_fast_convolutions(generator).to(self.device).eval()

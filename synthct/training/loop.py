@@ -40,6 +40,7 @@ def train(
     memory_budget: int = MEMORY_BUDGET,
     describe: Callable[[], None] | None = None,
     ranks: Ranks = ALONE,
+    cuda_graph: bool = False,
     progress: Progress = quiet,
 ) -> Path:
     """Train one fold.
@@ -65,6 +66,7 @@ def train(
         memory_budget: bytes of slices held in memory.
         describe: called when all is found to be in order, before the first file is written.
         ranks: this process among those that train together; each calls this function, the first one writes.
+        cuda_graph: record the step as a CUDA graph; not yet measured on a GPU.
         progress: a display like ``tqdm``.
 
     Returns:
@@ -91,6 +93,7 @@ def train(
             device,
             resume,
             ranks,
+            cuda_graph,
         )
         log.info("synthct with torch %s on %s (%s)", torch.__version__, device, device_reason)
         stacks = Path(preprocessed_folder) / configuration_name

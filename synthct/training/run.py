@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from synthct.accelerate.cuda_graph import recorded_step
 from synthct.errors import TrainingError
 from synthct.files import remove_leftovers, write_json
 from synthct.json_dataclasses import to_plain
@@ -23,7 +24,6 @@ from synthct.training.distributed import Ranks, agreed, gathered, mean_over_rank
 from synthct.training.loader import Batch, SliceLoader, to_device
 from synthct.training.log import TrainingLog
 from synthct.training.progress_figure import ProgressFigure
-from synthct.training.recorded_step import fastest_step
 from synthct.training.registry import find_trainer
 from synthct.training.resume import (
     FINAL,
@@ -65,6 +65,7 @@ class TrainingRun:
         device: torch.device,
         resume: bool,
         ranks: Ranks,
+        cuda_graph: bool = False,
     ) -> None:
         trainer_class = find_trainer(trainer_name)
         configuration = plan.configuration(configuration_name)
@@ -94,7 +95,7 @@ class TrainingRun:
             check_resumable(self.checkpoint, self.identity, fold_folder)
         self.device, self.ranks = device, ranks
         self.trainer = trainer_class(dataclasses.replace(configuration, training=training), device, ranks=ranks)
-        self.perform_step = fastest_step(self.trainer)
+        self.perform_step = recorded_step(self.trainer) if cuda_graph else self.trainer.training_step
         self.preprocessing, self.network = configuration.preprocessing, configuration.network
         self.log = TrainingLog(fold_folder / "training_log.csv")
         self.figure = ProgressFigure(fold_folder / "progress.png", self.title)

@@ -64,6 +64,7 @@ def measure_steps(
     device: torch.device,
     workers: int = 1,
     ranks: Ranks = ALONE,
+    cuda_graph: bool = False,
     progress: Progress = quiet,
 ) -> StepTimes:
     """Train that many steps, in a folder that is thrown away; arguments as those of ``train``."""
@@ -71,7 +72,7 @@ def measure_steps(
         raise TrainingError(f"The number of steps to measure must be at least 1, not {steps}.")
     with tempfile.TemporaryDirectory() as folder, joined(ranks, device):
         as_planned = {"training": None, "length": (None, None), "disjoint": disjoint}
-        where = {"fold_folder": Path(folder) / "timing", "device": device, "ranks": ranks}
+        where = {"fold_folder": Path(folder) / "timing", "device": device, "ranks": ranks, "cuda_graph": cuda_graph}
         run = TrainingRun(trainer_name, plan, configuration_name, split=split, resume=False, **as_planned, **where)
         stacks = Path(preprocessed_folder) / configuration_name
         loader = run.on_train_start(stacks, workers, MEMORY_BUDGET, None, progress)

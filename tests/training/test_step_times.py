@@ -11,9 +11,9 @@ from synthct.training.step_times import StepTimes, measure_steps
 def measured(plan, preprocessed_folder, split):
     """``measure_steps`` on the tiny plan."""
 
-    def measure(steps: int, workers: int = 0) -> StepTimes:
+    def measure(steps: int, workers: int = 0, **options) -> StepTimes:
         where = {"preprocessed_folder": preprocessed_folder, "split": split, "device": torch.device("cpu")}
-        return measure_steps("cyclegan", plan, "tiny", steps=steps, workers=workers, **where)
+        return measure_steps("cyclegan", plan, "tiny", steps=steps, workers=workers, **where, **options)
 
     return measure
 
@@ -29,6 +29,12 @@ def test_steps_are_timed_on_the_real_slices_and_nothing_is_kept(workers, measure
     assert "ms a step in float32" in str(times)
     assert "GiB of the process's memory" in str(times)
     assert sorted(preprocessed_folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("cuda_graph", [False, True])
+def test_a_cuda_graph_is_tried_only_where_it_is_asked_for(cuda_graph, measured, caplog):
+    measured(1, cuda_graph=cuda_graph)
+    assert ("not recorded as a CUDA graph" in caplog.text) == cuda_graph
 
 
 def test_no_steps_are_no_measurement(measured):

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-LEAST_CHANNELS = 128  # below, moving data to and from Winograd's domain costs more than the products save
+MIN_CHANNELS = 128  # below, moving data to and from Winograd's domain costs more than the products save
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,15 @@ def tiling(dtype: torch.dtype) -> Tiling:
 
 
 class WinogradConv2d(nn.Conv2d):
-    """A 3 x 3 convolution of stride 1 without padding; where Winograd's way does not pay it is torch's own."""
+    """A 3 x 3 convolution of stride 1 without padding; where Winograd's way does not pay it is torch's own.
+
+    Differentiable once: a gradient of its gradient raises a RuntimeError.
+    """
+
+    _kept: tuple[tuple, Tensor] | None = None  # the filters in Winograd's domain, and what they were made from
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 3)
-        self._kept: tuple[tuple, Tensor] | None = None  # the filters in Winograd's domain, and what they were made from
 
     def forward(self, image: Tensor) -> Tensor:
         """(batch, in_channels, rows + 2, cols + 2) -> (batch, out_channels, rows, cols)."""
@@ -97,15 +103,28 @@ class WinogradConv2d(nn.Conv2d):
         return (
             image.device.type == "cpu"
             and (dtype == torch.float32 or (dtype == torch.bfloat16 and not torch.is_grad_enabled()))
-            and min(self.in_channels, self.out_channels) >= LEAST_CHANNELS
+            and image.dim() == 4
+            and min(image.shape[2:]) >= 3
+            and is_worthwhile(self)
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies make their own filters in Winograd's domain."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_kept"}
 
     def _filters(self, dtype: torch.dtype) -> Tensor:
         """The filters in Winograd's domain, made once for as long as they do not change."""
+        if self.weight.is_inference():  # its changes are not counted
+            return _filters_to_domain(self.weight, dtype)
         made_from = (dtype, self.weight.data_ptr(), self.weight._version)
         if self._kept is None or self._kept[0] != made_from:
             self._kept = made_from, _filters_to_domain(self.weight, dtype)
         return self._kept[1]
+
+
+def is_worthwhile(layer: nn.Conv2d) -> bool:
+    """Whether a convolution of stride 1 without padding is faster in Winograd's way on a CPU."""
+    return layer.kernel_size == (3, 3) and min(layer.in_channels, layer.out_channels) >= MIN_CHANNELS
 
 
 # Shapes: T tiles of all images of the batch, C channels in, K channels out, P places of a tile.
@@ -154,6 +173,7 @@ class _WinogradConvolution(torch.autograd.Function):
         return _convolve(inputs, filters, bias, image.shape)
 
     @staticmethod
+    @once_differentiable  # it is made of intermediate results, whose own dependence on the inputs is not recorded
     def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Each step of :meth:`forward` transposed, in reverse order."""
         inputs, filters = ctx.saved_tensors

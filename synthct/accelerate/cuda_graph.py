@@ -1,15 +1,20 @@
-"""A training step as one CUDA graph: recorded once, then replayed without Python between its thousand kernels."""
+"""A training step as one CUDA graph: recorded once, then replayed without Python between its thousand kernels.
+
+Not yet measured on a GPU, and so only for trainings that ask for it.
+"""
 
 from __future__ import annotations
 
 import copy
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from synthct.training.trainer import Trainer
+if TYPE_CHECKING:
+    from synthct.training.trainer import Trainer
 
 EAGER_STEPS = 3  # before recording: libraries choose their algorithms and optimisers make their state
 AGREEMENT = 0.05  # relative difference of losses, recorded to eager, that low precision may make
@@ -18,17 +23,26 @@ Tensors = dict[str, Tensor]
 log = logging.getLogger("synthct")
 
 
-def fastest_step(trainer: Trainer) -> Callable[[Tensors], Tensors]:
-    """The trainer's step in the fastest way that its device has; called as :meth:`Trainer.training_step` is."""
-    recordable = trainer.device.type == "cuda" and trainer.ranks.world_size == 1
-    return RecordedStep(trainer) if recordable else trainer.training_step
+def recorded_step(trainer: Trainer) -> Callable[[Tensors], Tensors]:
+    """The trainer's step as a CUDA graph; with a warning the step itself on a CPU and with several processes.
+
+    Returns:
+        A function that is called as :meth:`Trainer.training_step` is.
+    """
+    if trainer.device.type == "cuda" and trainer.ranks.world_size == 1:
+        return RecordedStep(trainer)
+    log.warning("The step is not recorded as a CUDA graph: that takes a CUDA GPU and a single process.")
+    return trainer.training_step
 
 
 class RecordedStep:
     """Steps of a trainer on a CUDA GPU; where recording fails they go on one kernel after the other, with a warning.
 
-    Batches must keep their shapes. The recorded step is held against an eager one from the same state before it is
+    Batches must keep their shapes. The recorded step is compared with an eager one from the same state before it is
     trusted.
+
+    Args:
+        trainer: whose ``training_step`` is recorded; its ``state_dict``, ``load_state_dict`` and ``pools`` are used.
     """
 
     def __init__(self, trainer: Trainer) -> None:

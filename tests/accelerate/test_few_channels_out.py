@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from synthct.networks.few_channels_out import FewChannelsOut
+from synthct.accelerate.few_channels_out import FewChannelsOut
 
 
 @pytest.mark.parametrize("out_channels", [1, 2])

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from synthct.networks import winograd
-from synthct.networks.winograd import WinogradConv2d
+from synthct.accelerate import winograd
+from synthct.accelerate.winograd import WinogradConv2d
 
-WIDE = winograd.LEAST_CHANNELS
+WIDE = winograd.MIN_CHANNELS
 
 
 def relative(found: torch.Tensor, exact: torch.Tensor) -> float:
@@ -111,3 +111,10 @@ def test_two_runs_give_the_same_bits():
     image, towards = torch.randn(1, WIDE, 18, 18, requires_grad=True), torch.randn(1, WIDE, 16, 16)
     runs = [with_gradients(lambda x, w, b: layer(x), image, layer.weight, layer.bias, towards) for _ in range(2)]
     assert all(torch.equal(one, other) for one, other in zip(*runs))
+
+
+def test_a_gradient_of_a_gradient_is_refused_rather_than_wrong():
+    layer, image = WinogradConv2d(WIDE, WIDE), torch.rand(1, WIDE, 6, 6, requires_grad=True)
+    (gradient,) = torch.autograd.grad(layer(image).square().sum(), image, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.square().sum().backward()

@@ -9,9 +9,9 @@ import pytest
 import torch
 from tiny_training import make_configuration
 
+from synthct.accelerate.cuda_graph import EAGER_STEPS, RecordedStep, recorded_step
 from synthct.training.cyclegan import CycleGAN
 from synthct.training.distributed import Ranks
-from synthct.training.recorded_step import EAGER_STEPS, RecordedStep, fastest_step
 from synthct.training.registry import TRAINERS
 
 
@@ -104,10 +104,13 @@ def test_a_step_that_cannot_be_recorded_goes_on_eagerly_and_says_so(failure, rec
     assert ("operation not permitted" if failure == "not recordable" else "losses differ by 9") in caplog.text
 
 
-def test_a_cpu_and_several_processes_step_eagerly(monkeypatch):
+def test_a_cpu_and_several_processes_step_eagerly_and_it_is_said(monkeypatch, caplog):
     trainer = CycleGAN(make_configuration(), "cpu")
-    assert fastest_step(trainer) == trainer.training_step
+    assert recorded_step(trainer) == trainer.training_step
+    assert caplog.text.count("not recorded as a CUDA graph") == 1
     monkeypatch.setattr(trainer, "device", torch.device("cuda"))
-    assert isinstance(fastest_step(trainer), RecordedStep)
+    assert isinstance(recorded_step(trainer), RecordedStep)
+    assert caplog.text.count("not recorded as a CUDA graph") == 1
     monkeypatch.setattr(trainer, "ranks", Ranks(0, 2))
-    assert fastest_step(trainer) == trainer.training_step
+    assert recorded_step(trainer) == trainer.training_step
+    assert caplog.text.count("not recorded as a CUDA graph") == 2
