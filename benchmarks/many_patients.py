@@ -29,7 +29,7 @@ from synthct.planning.fingerprint import FORMAT_VERSION, HEAD_PERCENTILES, CaseF
 from synthct.planning.planner import make_plan, seed_configuration
 from synthct.planning.splits import load_splits, make_splits, save_splits
 from synthct.preprocessing.case import slices_of_case
-from synthct.preprocessing.plan_and_preprocess import plan_and_preprocess
+from synthct.preprocessing.plan_and_preprocess import PlanningOptions, plan_and_preprocess
 from synthct.preprocessing.preprocess_dataset import cache_key
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
 
@@ -99,7 +99,7 @@ def planning(folder: Path) -> None:
 def resuming(folder: Path) -> None:
     """A second preprocessing, with nothing left to do."""
     raw = RawDataset.open(folder / "raw" / SIMULATED)
-    plan_and_preprocess(raw, folder / "preprocessed", configurations=(CONFIGURATION,))
+    plan_and_preprocess(raw, folder / "preprocessed", PlanningOptions(configurations=(CONFIGURATION,)))
 
 
 def starting(folder: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from synthct import __version__, locks
 from synthct.errors import DatasetError, SynthctError, os_error_sentence
 from synthct.files import remove_leftovers
-from synthct.parallel import available_cores, left_out_sentences
+from synthct.parallel import CaseRunner, available_cores, left_out_sentences
 from synthct.paths import root_folder
 
 OK, BUG, BAD_INPUT, LEFT_OUT, INTERRUPTED = 0, 1, 2, 3, 130
@@ -53,7 +53,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def add_skip_bad(parser: argparse.ArgumentParser) -> None:
-    """The ``--skip_bad`` option; ``bad_cases`` is what it means."""
+    """The ``--skip_bad`` option."""
     parser.add_argument(
         "--skip_bad",
         action="store_true",
@@ -62,9 +62,22 @@ def add_skip_bad(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def bad_cases(arguments: argparse.Namespace) -> dict[str, str] | None:
-    """What takes the patients to be left out, and why; None, so that the first one ends the command."""
-    return {} if arguments.skip_bad else None
+def case_runner(arguments: argparse.Namespace, executor: Executor | None = None) -> CaseRunner:
+    """How the options want cases worked through: ``-np`` and ``--skip_bad`` where the command has them, a progress bar.
+
+    Args:
+        arguments: of the command.
+        executor: does the work in place of processes of our own.
+
+    Returns:
+        A new one, of which no case is bad yet.
+    """
+    return CaseRunner(
+        workers=getattr(arguments, "workers", 1),
+        executor=executor,
+        progress=progress_bar,
+        bad={} if getattr(arguments, "skip_bad", False) else None,
+    )
 
 
 def add_scheduler(parser: argparse.ArgumentParser, note: str = "") -> None:

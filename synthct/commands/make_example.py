@@ -53,8 +53,7 @@ def _run(arguments: argparse.Namespace) -> None:
             voxel_scale=arguments.voxel_scale,
             misalignment_mm=arguments.misalignment_mm,
             overwrite=arguments.overwrite,
-            workers=arguments.workers,
-            progress=console.progress_bar,
+            runner=console.case_runner(arguments),
         )
     print(f"Wrote {len(cases)} patients ({arguments.train} training, {arguments.test} test) to {folder}")
     print(f"Next: synthct_plan_and_preprocess -d {arguments.dataset}")

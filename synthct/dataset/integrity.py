@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from synthct.dataset.raw import CaseFiles, Problem, RawDataset
 from synthct.errors import DatasetError, ImageError
 from synthct.imaging.geometry import Grid
 from synthct.imaging.io import read_image
-from synthct.parallel import Progress, quiet, run_cases
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 AIR_HU = (-1100.0, -900.0)  # air and a scanner's lowest value, -1024; padding that was never HU lies below
 LEAST_AIR_SHARE = 5e-4  # a CT of a head always shows some air around it
@@ -27,10 +27,7 @@ def check_dataset(
     *,
     checked: Collection[str] = (),
     may_lie_apart: bool = False,
-    workers: int = 1,
-    executor: Executor | None = None,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> None:
     """Read every image of a dataset once and check what the pipeline relies on.
 
@@ -38,14 +35,11 @@ def check_dataset(
         raw: the dataset.
         checked: training patients who passed before and have not changed.
         may_lie_apart: whether MR and CT of a patient need not overlap in space, since they will be registered.
-        workers: processes.
-        executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
-        progress: a display like ``tqdm``.
-        bad: takes the patients with problems, and what they are; None raises.
+        runner: how the patients are worked through; one that skips bad cases takes the patients with problems.
 
     Raises:
-        DatasetError: listing every problem: the file, what is wrong, how to mend it. With ``bad``, those of the whole
-            dataset alone.
+        DatasetError: listing every problem: the file, what is wrong, how to fix it. Where bad patients are skipped,
+            those of the whole dataset alone.
     """
     problems = list(raw.problems)
     if not raw.training:
@@ -58,15 +52,14 @@ def check_dataset(
     to_check = {f"training:{patient}": case for patient, case in raw.training.items() if patient not in checked}
     to_check |= {f"test:{patient}": case for patient, case in raw.test.items()}
     cases = {name: (case, may_lie_apart) for name, case in to_check.items()}
-    how = {"workers": workers, "executor": executor, "progress": progress}
-    lost: dict[str, str] | None = None if bad is None else {}
-    found = run_cases(check_case, cases, **how, describe="Checking", bad=lost)
+    checking = replace(runner, bad={}) if runner.skips_bad else runner  # a patient of both sets is two cases here
+    found = checking.run(check_case, cases, describe="Checking")
     problems += [Problem(to_check[name].patient, one) for name, sentences in found.items() for one in sentences]
-    if bad is not None:
-        problems += [Problem(to_check[name].patient, sentence) for name, sentence in lost.items()]
+    problems += [Problem(to_check[name].patient, sentence) for name, sentence in checking.left_out.items()]
+    if runner.skips_bad:
         for patient, sentence in problems:
             if patient is not None:
-                bad[patient] = f"{bad[patient]} {sentence}" if patient in bad else sentence
+                runner.reject(patient, DatasetError(sentence))
         problems = [problem for problem in problems if problem.patient is None]
     if sentences := dict.fromkeys(problem.sentence for problem in problems):
         title = f"{raw.name} has {len(sentences)} problem{'s' * (len(sentences) > 1)}:"

@@ -23,7 +23,7 @@ from synthct.evaluation.score import Candidate, Reference, Row
 from synthct.evaluation.scored_set import ScoredSet, score_models, score_set
 from synthct.evaluation.statistics import Comparison, Summary
 from synthct.evaluation.trained_models import TrainedModel, find_models
-from synthct.parallel import Progress, check_anybody_left, left_out_sentences, quiet
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner, left_out_sentences
 from synthct.planning.plan import Plan
 
 log = logging.getLogger("synthct")
@@ -73,9 +73,7 @@ def evaluate_dataset(
     preprocessed_folder: Path | None = None,
     *,
     protocol: Protocol = "all",
-    workers: int = 1,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> Evaluation:
     """Score every trained model of a dataset on the patients that its folds held out, and on a predicted test set.
 
@@ -89,9 +87,7 @@ def evaluate_dataset(
         preprocessed_folder: ``synthct_preprocessed/<Dataset>``, where the registrations are; needed only for models
             that were trained on registered pairs.
         protocol: which metrics; the seed's are always among them.
-        workers: processes, over patients.
-        progress: a display like ``tqdm``.
-        bad: takes the patients who cannot be scored, and why, and the others go on; None raises.
+        runner: how the patients are worked through; bad are those who cannot be scored.
 
     Raises:
         DatasetError: no patient has both an MR and a CT, or an sCT and its reference cannot be compared.
@@ -116,12 +112,9 @@ def evaluate_dataset(
             f"'synthct_train {number} cyclegan --val'."
         )
     window_hu = _common_window(models)
-    scored = [
-        score_models(kind, paired[kind], models, window_hu, protocol, workers=workers, progress=progress, bad=bad)
-        for kind in paired
-    ]
+    scored = [score_models(kind, paired[kind], models, window_hu, protocol, runner=runner) for kind in paired]
     sets = [one for one in scored if one is not None and one.scores]
-    check_anybody_left(sets, bad)
+    runner.check_any_left(sets)
     shown = sets[0]
     models = [model for model in models if model.label in shown.labels]
     slices = {patient: score.slice for patient, score in shown.scores.items()}
@@ -130,12 +123,12 @@ def evaluate_dataset(
     baselines = {label: shown.rows[label] for label in baseline.LABELS if label in shown.rows}
     figures = (
         *draw.draw_charts(shown.of_models, shown.scores, folder, models=models, baselines=baselines),
-        *draw.draw_scores(shown.of_models, slices, window_hu, folder, workers=workers, progress=progress),
+        *draw.draw_scores(shown.of_models, slices, window_hu, folder, runner=runner),
         *draw.draw_models_beside_each_other(models, shown.of_models, slices, window_hu, folder),
     )
     if shown.patients == "cross_validation":  # the cycle is that of the fold that held the patient out
         cycles = draw.draw_cycles(
-            models, shown.of_models, paired["cross_validation"], window_hu, folder, progress=progress
+            models, shown.of_models, paired["cross_validation"], window_hu, folder, progress=runner.progress
         )
         figures = (*figures, *cycles)
     _remove_stale(folder, {*tables, *figures})
@@ -144,13 +137,12 @@ def evaluate_dataset(
         folder,
         f"{raw.name}: synthetic CTs of {'held-out' if shown.patients == 'cross_validation' else 'test'} patients",
         sets,
-        warnings=(*left_out_sentences(bad), *warnings),  # the command tells the former at its end
+        warnings=(*left_out_sentences(runner.left_out), *warnings),  # the command prints the former at its end
         figures=figures,
         window_hu=window_hu,
         commands=commands_of_models(raw.name, models),
         models=models,
-        workers=workers,
-        progress=progress,
+        runner=runner,
     )
     return _summed_up(folder, sets, tables, figures, report, warnings)
 
@@ -163,9 +155,7 @@ def evaluate_folders(
     mrs: Path | None = None,
     masks: Path | None = None,
     protocol: Protocol = "all",
-    workers: int = 1,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> Evaluation:
     """Score the sCTs of one folder against the reference CTs of another, matched by patient name.
 
@@ -179,9 +169,7 @@ def evaluate_folders(
             every scored patient needs one.
         masks: a folder of head masks; every scored patient needs one.
         protocol: which metrics; the seed's are always among them.
-        workers: processes, over patients.
-        progress: a display like ``tqdm``.
-        bad: takes the patients who cannot be scored, and why, and the others go on; None raises.
+        runner: how the patients are worked through; bad are those who cannot be scored.
 
     Raises:
         DatasetError: a folder is missing, no names match, or two images cannot be compared.
@@ -208,24 +196,14 @@ def evaluate_folders(
     label = predictions.resolve().name
     references_of = {p: Reference(p, cts[p], mr_of.get(p), given[p] if given is not None else None) for p in matched}
     candidates = {patient: {label: Candidate(scts[patient])} for patient in matched}
-    scored = score_set(
-        "folders",
-        references_of,
-        candidates,
-        [label],
-        SEED_WINDOW_HU,
-        protocol,
-        workers=workers,
-        progress=progress,
-        bad=bad,
-    )
-    check_anybody_left(scored.scores, bad)
+    scored = score_set("folders", references_of, candidates, [label], SEED_WINDOW_HU, protocol, runner=runner)
+    runner.check_any_left(scored.scores)
     slices = {patient: score.slice for patient, score in scored.scores.items()}
     output = Path(output)
     tables = write_tables([scored], SEED_WINDOW_HU, output)
     figures = (
         *draw.draw_charts(scored.rows, scored.scores, output),
-        *draw.draw_scores(scored.rows, slices, SEED_WINDOW_HU, output, workers=workers, progress=progress),
+        *draw.draw_scores(scored.rows, slices, SEED_WINDOW_HU, output, runner=runner),
     )
     warnings = (*unmatched, *scored.warnings)
     # Names alone: where the folders lie may tell more than a report that is passed on should.
@@ -237,12 +215,11 @@ def evaluate_folders(
         output,
         f"{label}: synthetic CTs against reference CTs",
         [scored],
-        warnings=(*left_out_sentences(bad), *warnings),  # the command tells the former at its end
+        warnings=(*left_out_sentences(runner.left_out), *warnings),  # the command prints the former at its end
         figures=figures,
         window_hu=SEED_WINDOW_HU,
         commands=[f"synthct_evaluate {given_options}"],
-        workers=workers,
-        progress=progress,
+        runner=runner,
     )
     return _summed_up(output, [scored], tables, figures, report, warnings)
 

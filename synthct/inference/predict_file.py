@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +19,7 @@ from synthct.inference.ensemble import Combination
 from synthct.inference.loading import CHECKPOINT, trained_folds
 from synthct.inference.predictor import CYCLE_EVERY, Predictor
 from synthct.inference.writers import ImageFileWriter, Writer
-from synthct.parallel import Progress, quiet, run_cases
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 from synthct.qa.qa_report import QaReport, qa_path
 from synthct.training.device import select_device
 
@@ -170,23 +169,18 @@ def read_mr(case: CaseFiles | DicomMr) -> tuple[tuple[sitk.Image, ...], sitk.Ima
 def check_mrs(
     cases: Mapping[str, CaseFiles | DicomMr],
     *,
-    executor: Executor | None = None,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> None:
-    """Read all MRs before a network sees the first, so that a bad one is told at once and not after hours.
+    """Read all MRs before a network sees the first, so that a bad one shows at once and not after hours.
 
     Args:
         cases: by patient.
-        executor: does the work in place of this process.
-        progress: a display like ``tqdm``.
-        bad: takes the patients whose MR cannot be used, and why; None raises.
+        runner: how the patients are worked through; bad are those whose MR cannot be used.
 
     Raises:
         ImageError: naming the file or series that cannot be used.
     """
-    jobs = {patient: (case,) for patient, case in cases.items()}
-    run_cases(_check_one, jobs, executor=executor, progress=progress, describe="Checking", bad=bad)
+    runner.run(_check_one, {patient: (case,) for patient, case in cases.items()}, describe="Checking")
 
 
 def _check_one(case: CaseFiles | DicomMr) -> None:

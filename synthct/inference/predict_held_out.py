@@ -16,7 +16,7 @@ from synthct.imaging.intensity import from_grey_levels
 from synthct.inference.loading import trained_folds
 from synthct.inference.predict_file import QaSettings, check_mrs, predict_file
 from synthct.inference.predictor import Predictor
-from synthct.parallel import Progress, quiet
+from synthct.parallel import CaseRunner, Progress, quiet
 from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.case import slices_of_case
 from synthct.preprocessing.inverse import slices_to_hu, slices_to_hu_spread
@@ -51,7 +51,7 @@ def predict_held_out(
         raise ModelError(
             f"{raw.folder} no longer has {', '.join(missing)}, whom this fold holds out; restore the files."
         )
-    check_mrs({patient: raw.training[patient] for patient in patients}, progress=progress)
+    check_mrs({patient: raw.training[patient] for patient in patients}, runner=CaseRunner(progress=progress))
     _clear(output)
     measured = {}
     for patient in progress(patients, total=len(patients), desc="Held-out patients", unit="case"):

@@ -7,7 +7,7 @@ from pathlib import Path
 from synthct.errors import DatasetError
 from synthct.files import folder_written_whole, read_json, remove_leftovers, write_json
 from synthct.imaging.io import write_image
-from synthct.parallel import Progress, quiet, run_cases
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 from synthct.phantom.patient import make_phantom_patient
 
 DATASET_NAME = "Head phantoms"
@@ -23,8 +23,7 @@ def make_example_dataset(
     misalignment_mm: float = 3.0,
     file_ending: str = ".nii.gz",
     overwrite: bool = False,
-    workers: int = 1,
-    progress: Progress = quiet,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> list[str]:
     """Write ``n_train`` + ``n_test`` patients and then ``dataset.json``; return the case ids.
 
@@ -36,8 +35,7 @@ def make_example_dataset(
         misalignment_mm: largest local shift of throat, jaw and neck between MR and CT.
         file_ending: of the image files.
         overwrite: replace phantoms that are there; other datasets are never touched.
-        workers: processes.
-        progress: a display like ``tqdm``.
+        runner: how the patients are made; a fault raises, whatever it does with bad cases.
 
     Raises:
         DatasetError: there is a dataset in the folder already.
@@ -60,7 +58,7 @@ def make_example_dataset(
             case: (index, case, "Tr" if index < n_train else "Ts", making, file_ending, options)
             for index, case in enumerate(cases)
         }
-        run_cases(_write_patient, arguments, workers=workers, progress=progress, describe="Making phantoms")
+        runner.strict().run(_write_patient, arguments, describe="Making phantoms")
         remove_leftovers(making, deep=True)  # of workers that were killed, whose cases others have done again
         write_json(description, making / "dataset.json")
     return cases

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import Executor
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from synthct.dataset.integrity import check_dataset
@@ -17,7 +16,7 @@ from synthct.dataset.registration_record import REGISTRATIONS, RegisterMode
 from synthct.errors import PlanError
 from synthct.files import read_json, write_text
 from synthct.json_dataclasses import to_plain
-from synthct.parallel import Progress, available_memory, check_anybody_left, left_out_sentences, quiet
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner, available_memory, left_out_sentences
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.measure_dataset import measure_dataset, unchanged_cases
 from synthct.planning.plan import Plan, check_configuration
@@ -32,36 +31,44 @@ logger = logging.getLogger("synthct")
 MOST_WARNINGS = 10  # of flagged cases; the report has them all
 
 
+@dataclass(frozen=True)
+class PlanningOptions:
+    """What a user may wish of planning and preprocessing.
+
+    Attributes:
+        planner: ``default`` or ``wolterink2017``; None takes that of the plan that is there, else ``default``.
+        register: whether CTs are registered to MRs: ``off``, ``auto`` (those that are not aligned) or ``always``; None
+            takes that of the plan that is there, else ``off``.
+        configurations: those to preprocess; all of the plan by default.
+        clean: throw away what an earlier run left, edits of ``plans.json`` and ``splits_final.json`` included.
+        verify_only: stop after the integrity check and write nothing.
+    """
+
+    planner: str | None = None
+    register: RegisterMode | None = None
+    configurations: Sequence[str] | None = None
+    clean: bool = False
+    verify_only: bool = False
+
+
+DEFAULT_OPTIONS = PlanningOptions()
+
+
 def plan_and_preprocess(
     raw: RawDataset,
     folder: Path,
+    options: PlanningOptions = DEFAULT_OPTIONS,
     *,
-    planner: str | None = None,
-    register: RegisterMode | None = None,
-    configurations: Sequence[str] | None = None,
-    workers: int = 1,
-    executor: Executor | None = None,
-    clean: bool = False,
-    verify_only: bool = False,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> Plan | None:
     """Check, measure, plan and preprocess a dataset; what was done before and is unchanged is not done again.
 
     Args:
         raw: the dataset.
         folder: of the preprocessed dataset; made where it is missing.
-        planner: ``default`` or ``wolterink2017``; None takes that of the plan that is there, else ``default``.
-        register: whether CTs are registered to MRs: ``off``, ``auto`` (those that are not aligned) or ``always``; None
-            takes that of the plan that is there, else ``off``.
-        configurations: those to preprocess; all of the plan by default.
-        workers: processes; as many as fit into the memory that is free.
-        executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
-        clean: throw away what an earlier run left, edits of ``plans.json`` and ``splits_final.json`` included.
-        verify_only: stop after the integrity check and write nothing.
-        progress: a display like ``tqdm``.
-        bad: takes the patients who cannot be used, and why; the others are planned and preprocessed as if these were
-            not there. None raises.
+        options: what the user wishes.
+        runner: how the patients are worked through, by fewer processes where the free memory does not hold all; bad
+            are those who cannot be used, and the others are planned and preprocessed as if these were not there.
 
     Returns:
         The plan, or None with ``verify_only``.
@@ -71,40 +78,42 @@ def plan_and_preprocess(
     """
     folder = Path(folder)
     fingerprint_path, plan_path = folder / "dataset_fingerprint.json", folder / "plans.json"
-    known = None if clean else _load_known(fingerprint_path)
-    present = Plan.load(plan_path) if plan_path.is_file() and not clean else None
-    register = register or (present.register if present else "off")
-    for name in configurations or ():  # before any work is done, or thrown away
+    known = None if options.clean else _load_known(fingerprint_path)
+    present = Plan.load(plan_path) if plan_path.is_file() and not options.clean else None
+    register = options.register or (present.register if present else "off")
+    for name in options.configurations or ():  # before any work is done, or thrown away
         check_configuration(name, present.configurations if present else CONFIGURATIONS, raw.name)
-    how = {"workers": workers, "executor": executor, "progress": progress}
-    if not clean:
+    if not options.clean:
         raw = with_registrations(raw, folder / REGISTRATIONS, register)
-    checked = {} if verify_only else unchanged_cases(raw, known)
-    check_dataset(raw, checked=checked, may_lie_apart=register != "off", **how, bad=bad)
-    raw = raw.without(bad or ())
-    check_anybody_left(raw.training, bad)
+    checked = {} if options.verify_only else unchanged_cases(raw, known)
+    check_dataset(raw, checked=checked, may_lie_apart=register != "off", runner=runner)
+    raw = raw.without(runner.left_out)
+    runner.check_any_left(raw.training)
     n_patients = f"{len(raw.training)} training and {len(raw.test)} test patients"
     logger.info(f"{raw.name}: {n_patients}, no problem found.")
-    if verify_only:
+    if options.verify_only:
         return None
-    if clean and (folder / REGISTRATIONS).exists():
+    if options.clean and (folder / REGISTRATIONS).exists():
         shutil.rmtree(folder / REGISTRATIONS)
-    raw = register_dataset(raw, folder / REGISTRATIONS, register, **how, bad=bad)
+    raw = register_dataset(raw, folder / REGISTRATIONS, register, runner=runner)
     _tell_registrations(raw, folder / REGISTRATIONS)
-    fingerprint = measure_dataset(raw, unchanged=unchanged_cases(raw, known), **how, bad=bad)
-    raw = raw.without(bad or ())
-    check_anybody_left(raw.training, bad)
-    plan = make_plan(planner or (present.planner if present else "default"), raw, fingerprint)
+    fingerprint = measure_dataset(raw, unchanged=unchanged_cases(raw, known), runner=runner)
+    raw = raw.without(runner.left_out)
+    runner.check_any_left(raw.training)
+    plan = make_plan(options.planner or (present.planner if present else "default"), raw, fingerprint)
     plan = replace(plan, register=register)
     if present is not None:
         present = replace(present, register=register)  # asked for anew, which is no edit
         plan = _settled_plan(plan, present, raw, known, plan_path)
-    wanted = configurations or tuple(plan.configurations)
+    wanted = options.configurations or tuple(plan.configurations)
     for name in wanted:
         plan.configuration(name)  # of an edited plan that is replaced
     splits_path = folder / "splits_final.json"
-    splits = make_splits(fingerprint, plan.n_folds) if clean else _new_splits(known, fingerprint, plan, splits_path)
-    if clean and folder.exists():
+    if options.clean:
+        splits = make_splits(fingerprint, plan.n_folds)
+    else:
+        splits = _new_splits(known, fingerprint, plan, splits_path)
+    if options.clean and folder.exists():
         _remove_all_but(folder, REGISTRATIONS)
     write_text((raw.folder / "dataset.json").read_text(encoding="utf-8-sig"), folder / "dataset.json")
     fingerprint.save(fingerprint_path)
@@ -112,19 +121,19 @@ def plan_and_preprocess(
     if splits is not None:
         save_splits(splits, splits_path)
     bytes_each = memory_per_worker(fingerprint)
-    if executor is None:
-        how["workers"] = _workers_that_fit(workers, bytes_each)
+    if runner.executor is None:
+        fitting = runner.with_workers(_workers_that_fit(runner.workers, bytes_each))
     else:
+        fitting = runner
         logger.info(f"Preprocessing on the cluster; a case takes up to {bytes_each / 2**30:.1f} GiB of memory.")
     chosen = {name: plan.configurations[name] for name in wanted}
-    written, unchanged = preprocess_dataset(raw, chosen, folder, **how, bad=bad)
-    if bad and not raw.training.keys().isdisjoint(bad):  # then fingerprint, plan and splits must not name them either
-        options = {"planner": planner, "register": register, "configurations": configurations, "workers": workers}
-        rest = raw.without(bad)
-        check_anybody_left(rest.training, bad)
-        return plan_and_preprocess(rest, folder, **options, executor=executor, progress=progress, bad=bad)
+    written, unchanged = preprocess_dataset(raw, chosen, folder, runner=fitting)
+    if not raw.training.keys().isdisjoint(runner.left_out):  # fingerprint, plan and splits must not name them either
+        rest = raw.without(runner.left_out)
+        runner.check_any_left(rest.training)
+        return plan_and_preprocess(rest, folder, replace(options, register=register, clean=False), runner=runner)
     logger.info(f"{', '.join(chosen)}: {written} cached cases written, {unchanged} unchanged, in {folder}")
-    _report(raw, fingerprint, next(iter(chosen.values())).preprocessing.spacing_mm, folder, bad)
+    _report(raw, fingerprint, next(iter(chosen.values())).preprocessing.spacing_mm, folder, runner.left_out)
     return plan
 
 
@@ -133,11 +142,11 @@ def _report(
     fingerprint: Fingerprint,
     spacing_mm: tuple[float, float, float],
     folder: Path,
-    bad: dict[str, str] | None,
+    left_out: Mapping[str, str],
 ) -> None:
-    """Write the page that shows every case, and tell the flagged ones."""
+    """Write the page that shows every case, and warn of the flagged ones."""
     findings = load_all_findings(folder, raw.training)
-    hints = [*left_out_sentences(bad), *hints_of_dataset(fingerprint)]
+    hints = [*left_out_sentences(left_out), *hints_of_dataset(fingerprint)]
     path = write_report(folder, raw.name, findings, spacing_mm=spacing_mm, hints=hints)
     flagged = [one for one in findings.values() if one.flags]
     untold = [one for one in flagged if raw.training[one.patient].aligned]  # failed registrations have been told

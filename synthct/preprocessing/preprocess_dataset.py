@@ -6,7 +6,6 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from synthct.dataset.images import head_masks, read_case
 from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.errors import PlanError
 from synthct.json_dataclasses import to_plain
-from synthct.parallel import Progress, quiet, run_cases
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import Configuration, PreprocessingPlan
 from synthct.preprocessing.case import slices_of_case
@@ -44,10 +43,7 @@ def preprocess_dataset(
     configurations: Mapping[str, Configuration],
     folder: Path,
     *,
-    workers: int = 1,
-    executor: Executor | None = None,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> tuple[int, int]:
     """Write ``<folder>/<configuration>/<patient>.npz`` for all that is new or changed; drop patients who are gone.
 
@@ -58,10 +54,7 @@ def preprocess_dataset(
         raw: the dataset.
         configurations: by name, those to preprocess.
         folder: the preprocessed dataset.
-        workers: processes.
-        executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
-        progress: a display like ``tqdm``.
-        bad: takes the patients who cannot be preprocessed, and why, and the others go on; None raises.
+        runner: how the patients are worked through; bad are those who cannot be preprocessed.
 
     Returns:
         How many cached files were written, and how many were there already and unchanged.
@@ -77,8 +70,7 @@ def preprocess_dataset(
             if _key_of(path) != entry.key:
                 stale.setdefault(patient, (case, []))[1].append(entry)
     jobs = _with_report(stale, raw, next(iter(configurations.values())).preprocessing, Path(folder))
-    how = {"workers": workers, "executor": executor, "progress": progress}
-    run_cases(_preprocess_case, jobs, **how, describe="Preprocessing", bad=bad)
+    runner.run(_preprocess_case, jobs, describe="Preprocessing")
     written = sum(len(entries) for _, entries in stale.values())
     return written, len(raw.training) * len(configurations) - written
 

@@ -18,7 +18,7 @@ from synthct.imaging.geometry import Grid
 from synthct.imaging.io import FILE_ENDINGS
 from synthct.inference import Predictor
 from synthct.inference.predict_file import QaSettings
-from synthct.inference.predict_folder import list_mrs, newest_model_folder, predict_folder, trained_folds
+from synthct.inference.predict_folder import FolderOptions, list_mrs, newest_model_folder, predict_folder, trained_folds
 
 GRID = make_grid((34, 42, 42), (6, 6, 6), "RAI", (10, 0, 0), (20, 30, 40))
 HEAD = {"centre_mm": (20.0, 30.0, 40.0)}
@@ -116,7 +116,7 @@ def test_an_mr_that_cannot_be_used_is_told_by_file_and_leaves_nothing(mrs, tmp_p
 def test_an_unknown_output_format_is_told(mrs, tmp_path):
     touch(mrs, "P.nii")
     with pytest.raises(ImageError, match="'png' is no output format; there are dicom, nii.gz"):
-        predict_folder(predictor_of(), mrs, tmp_path / "cts", output_format="png")
+        predict_folder(predictor_of(), mrs, tmp_path / "cts", FolderOptions(output_format="png"))
 
 
 def test_the_folder_of_the_mrs_is_not_written_to(mrs):
@@ -146,7 +146,7 @@ def test_maps_are_images_in_the_folder_qa(mrs, tmp_path, output_format):
     write_image(mr, mrs / "P.nii.gz")
     predictor = Predictor(small_plan(), "small", [tiny_networks(small_plan(), seed) for seed in (0, 1)], "cpu")
     settings = QaSettings("fast", save_uncertainty=True, save_cycle_error=True)
-    predict_folder(predictor, mrs, tmp_path / "cts", output_format=output_format, settings=settings)
+    predict_folder(predictor, mrs, tmp_path / "cts", FolderOptions(output_format=output_format), settings=settings)
     ending = "mha" if output_format == "mha" else "nii.gz"
     names = {f"P_uncertainty.{ending}", f"P_cycle_error.{ending}", "P.json"}
     assert {path.name for path in (tmp_path / "cts" / "qa").iterdir()} == names

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from synthct.parallel import CaseRunner
 from synthct.phantom import (
     FLAIR,
     PROTON_DENSITY,
@@ -165,7 +166,7 @@ def test_example_dataset_has_the_raw_layout_and_patients_independent_of_their_nu
         return iterable
 
     cases = make_example_dataset(
-        tmp_path, n_train=1, n_test=1, voxel_scale=SCALE, file_ending=".mha", progress=progress
+        tmp_path, n_train=1, n_test=1, voxel_scale=SCALE, file_ending=".mha", runner=CaseRunner(progress=progress)
     )
     assert cases == ["HEAD_001", "HEAD_002"]
     assert seen[0][0] == 2

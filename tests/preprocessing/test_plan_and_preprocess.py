@@ -17,7 +17,7 @@ from synthct.dataset.registration_record import REGISTRATIONS
 from synthct.errors import DatasetError, PlanError
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import Plan
-from synthct.preprocessing.plan_and_preprocess import plan_and_preprocess
+from synthct.preprocessing.plan_and_preprocess import PlanningOptions, plan_and_preprocess
 from synthct.preprocessing.slice_stack import CT_KNOWN, MR_KNOWN, SliceStack
 
 PATIENTS = {"P1": PAIRED, "P2": PAIRED, "P3": PAIRED, "M": {"mr"}, "C": {"ct"}}
@@ -30,7 +30,7 @@ def done_once(tmp_path_factory) -> Path:
     """A raw dataset, and what a first run makes of it."""
     root = tmp_path_factory.mktemp("done_once")
     raw = write_dataset(root / "raw" / "Dataset001_Heads", PATIENTS)
-    plan_and_preprocess(raw, root / "preprocessed" / "Dataset001_Heads", configurations=["2d_lowres"])
+    plan_and_preprocess(raw, root / "preprocessed" / "Dataset001_Heads", PlanningOptions(configurations=["2d_lowres"]))
     return root
 
 
@@ -58,7 +58,7 @@ def run(raw_folder, folder):
 
     def plan(**options) -> Plan | None:
         options = {"configurations": ["2d_lowres"]} | options
-        return plan_and_preprocess(RawDataset.open(raw_folder), folder, **options)
+        return plan_and_preprocess(RawDataset.open(raw_folder), folder, PlanningOptions(**options))
 
     return plan
 

@@ -12,6 +12,7 @@ from synthetic_datasets import PAIRED, paired_fingerprint, small_configuration, 
 
 from synthct.dataset.raw import RawDataset
 from synthct.errors import ImageError
+from synthct.parallel import CaseRunner
 from synthct.preprocessing.preprocess_dataset import cache_key, memory_per_worker, preprocess_dataset
 from synthct.preprocessing.slice_stack import SliceStack
 
@@ -124,7 +125,7 @@ def test_pictures_and_findings_leave_with_their_patients(raw, cache):
 
 def test_several_workers_give_the_same_as_one(raw, cache):
     preprocess_dataset(raw, SMALL, cache / "one")
-    preprocess_dataset(raw, SMALL, cache / "two", workers=2)
+    preprocess_dataset(raw, SMALL, cache / "two", runner=CaseRunner(workers=2))
     for patient in raw.training:
         one, two = (SliceStack.load(cache / n / "small" / f"{patient}.npz") for n in ("one", "two"))
         assert one.info == two.info
