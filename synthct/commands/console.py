@@ -20,6 +20,7 @@ from typing import Any
 from synthct import __version__, locks
 from synthct.errors import DatasetError, SynthctError, os_error_sentence
 from synthct.files import remove_leftovers
+from synthct.model_folder import CHECKPOINT_FINAL
 from synthct.parallel import CaseRunner, available_cores, left_out_sentences
 from synthct.paths import root_folder
 
@@ -124,10 +125,10 @@ def add_model_choice(parser: argparse.ArgumentParser) -> None:
     """The options by which a trained model and its folds are chosen; see ``chosen_model_folder``."""
     parser.add_argument("-m", dest="model_folder", type=Path, metavar="MODEL_FOLDER", help="a model folder, anywhere")
     parser.add_argument("-d", dest="dataset", metavar="ID", help="dataset that the model was trained on")
-    parser.add_argument("-tr", dest="trainer", metavar="NAME", help="trainer: cyclegan or pix2pix")
+    parser.add_argument("-tr", dest="trainer", metavar="NAME", help="trainer, such as cyclegan or pix2pix")
     parser.add_argument("-c", dest="configuration", metavar="NAME", help="configuration, such as 2d")
     parser.add_argument("-f", dest="folds", nargs="+", metavar="FOLD", help="folds (default: all trained)")
-    parser.add_argument("-chk", dest="checkpoint", default="checkpoint_final.pth", metavar="FILE", help="%(default)s")
+    parser.add_argument("-chk", dest="checkpoint", default=CHECKPOINT_FINAL, metavar="FILE", help="%(default)s")
 
 
 def chosen_model_folder(arguments: argparse.Namespace) -> Path:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from synthct import locks
 from synthct.commands import console
+from synthct.model_folder import CHECKPOINT_FINAL
 from synthct.paths import root_folder
 
 if TYPE_CHECKING:  # imported where it is used, so that --help answers at once
@@ -105,7 +106,7 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> dict[str, str]:
     if arguments.dataset:
         folders = [find_dataset_folder(results, arguments.dataset)]
     else:
-        folders = sorted({path.parent.parent.parent for path in results.glob("Dataset*/*/fold_*/checkpoint_final.pth")})
+        folders = sorted({path.parent.parent.parent for path in results.glob(f"Dataset*/*/fold_*/{CHECKPOINT_FINAL}")})
     if not folders:
         raise ModelError(f"{results} holds no trained model; train one: synthct_train 1 cyclegan.")
     raw_root = root_folder("synthct_raw")

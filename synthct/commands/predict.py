@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from synthct import locks
 from synthct.commands import console
+from synthct.model_folder import ModelFolder
 from synthct.paths import root_folder
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _run(arguments: argparse.Namespace) -> Mapping[str, str]:
     console.use_large_pages()
     from synthct.inference import Predictor
     from synthct.inference.predict_file import ModelFiles, QaSettings
-    from synthct.inference.predict_folder import FolderOptions, predict_folder, trained_folds
+    from synthct.inference.predict_folder import FolderOptions, predict_folder
     from synthct.training.device import select_device
 
     options = FolderOptions(arguments.output_format, _ct_settings(arguments), arguments.mr_series)
@@ -112,7 +113,7 @@ def _run(arguments: argparse.Namespace) -> Mapping[str, str]:
     folder = console.chosen_model_folder(arguments)
     how = {"checkpoint": arguments.checkpoint, "precision": arguments.precision, "combine": arguments.combine}
     predictor = Predictor.from_model_folder(folder, arguments.folds, device=device, **how)
-    folds = list(dict.fromkeys(arguments.folds or trained_folds(folder, arguments.checkpoint)))
+    folds = list(dict.fromkeys(arguments.folds or ModelFolder(folder).trained_folds(arguments.checkpoint)))
     here = f"{device} ({reason}) in {predictor.precision} ({predictor.precision_reason})"
     where = here if alone else f"the cluster at {arguments.scheduler}"
     print(f"Model: {folder}, fold {', '.join(folds)}, on {where}")
@@ -169,11 +170,11 @@ def _predict_test_set(
     predictor: Predictor, folder: Path, folds: list[str], arguments: argparse.Namespace
 ) -> Mapping[str, str]:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
-    from synthct.inference.predict_test_set import TEST_FOLDER, predict_test_set
+    from synthct.inference.predict_test_set import predict_test_set
 
     raw = RawDataset.open(find_dataset_folder(root_folder("synthct_raw"), predictor.plan.dataset_name))
     runner = console.case_runner(arguments)
-    with locks.writing(folder / TEST_FOLDER, arguments.command):
+    with locks.writing(ModelFolder(folder).test, arguments.command):
         written = predict_test_set(raw, predictor, folder, folds, checkpoint=arguments.checkpoint, runner=runner)
     print(f"Wrote {len(written)} synthetic CTs of test patients to {written[0].parent}")
     print(f"Next: synthct_evaluate -d {int(raw.name[7:10])}")

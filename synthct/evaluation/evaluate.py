@@ -28,7 +28,7 @@ from synthct.planning.plan import Plan
 
 log = logging.getLogger("synthct")
 
-SEED_WINDOW_HU = (-600.0, 1400.0)  # where no plan says otherwise
+REFERENCE_WINDOW_HU = (-600.0, 1400.0)  # where no plan says otherwise
 _OWN_FILES = re.compile(
     r"(metrics_.+|summary|comparison|columns)\.(csv|json)|figure([456]|_training)_.+\.png|figure_(patients|tissues|joint_histogram|bland_altman)\.png"
 )
@@ -111,7 +111,7 @@ def evaluate_dataset(
             f"'synthct_train {number} cyclegan', or let a trained one predict with "
             f"'synthct_train {number} cyclegan --val'."
         )
-    window_hu = _common_window(models)
+    window_hu = REFERENCE_WINDOW_HU
     scored = [score_models(kind, paired[kind], models, window_hu, protocol, runner=runner) for kind in paired]
     sets = [one for one in scored if one is not None and one.scores]
     runner.check_any_left(sets)
@@ -196,14 +196,14 @@ def evaluate_folders(
     label = predictions.resolve().name
     references_of = {p: Reference(p, cts[p], mr_of.get(p), given[p] if given is not None else None) for p in matched}
     candidates = {patient: {label: Candidate(scts[patient])} for patient in matched}
-    scored = score_set("folders", references_of, candidates, [label], SEED_WINDOW_HU, protocol, runner=runner)
+    scored = score_set("folders", references_of, candidates, [label], REFERENCE_WINDOW_HU, protocol, runner=runner)
     runner.check_any_left(scored.scores)
     slices = {patient: score.slice for patient, score in scored.scores.items()}
     output = Path(output)
-    tables = write_tables([scored], SEED_WINDOW_HU, output)
+    tables = write_tables([scored], REFERENCE_WINDOW_HU, output)
     figures = (
         *draw.draw_charts(scored.rows, scored.scores, output),
-        *draw.draw_scores(scored.rows, slices, SEED_WINDOW_HU, output, runner=runner),
+        *draw.draw_scores(scored.rows, slices, REFERENCE_WINDOW_HU, output, runner=runner),
     )
     warnings = (*unmatched, *scored.warnings)
     # Names alone: where the folders lie may tell more than a report that is passed on should.
@@ -217,7 +217,7 @@ def evaluate_folders(
         [scored],
         warnings=(*left_out_sentences(runner.left_out), *warnings),  # the command prints the former at its end
         figures=figures,
-        window_hu=SEED_WINDOW_HU,
+        window_hu=REFERENCE_WINDOW_HU,
         commands=[f"synthct_evaluate {given_options}"],
         runner=runner,
     )
@@ -234,7 +234,7 @@ def _as_registered(
     """
     plan_path = None if preprocessed_folder is None else Path(preprocessed_folder) / "plans.json"
     if plan_path is None or not plan_path.is_file():
-        registered = [model.folder for model in models if Plan.load(model.folder / "plans.json").register != "off"]
+        registered = [model.folder for model in models if Plan.load(model.files.plans).register != "off"]
         if registered:
             raise DatasetError(
                 f"{registered[0]} was trained on registered pairs, and {plan_path or 'synthct_preprocessed'} is "
@@ -253,20 +253,6 @@ def _as_registered(
                 "run synthct_plan_and_preprocess again."
             )
     return raw, tuple(warnings)
-
-
-def _common_window(models: Sequence[TrainedModel]) -> tuple[float, float]:
-    """The CT window of the plans; one for all models, or their windowed metrics could not be compared."""
-    windows = {
-        model.label: Plan.load(model.folder / "plans.json")
-        .configuration(model.configuration)
-        .preprocessing.ct_window_hu
-        for model in models
-    }
-    label, window_hu = next(iter(windows.items()))
-    if len(set(windows.values())) > 1:
-        log.warning(f"The models' CT windows differ; the windowed metrics of all use that of {label}, {window_hu} HU.")
-    return window_hu
 
 
 def _summed_up(

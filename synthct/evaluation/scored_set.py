@@ -77,10 +77,10 @@ def score_models(
     candidates: dict[str, dict[str, Candidate]] = {patient: {} for patient in cases}
     for model in models:
         predictions = model.predictions(patients)
-        preprocessing = Plan.load(model.folder / "plans.json").configuration(model.configuration).preprocessing
+        plane = Plan.load(model.files.plans).configuration(model.configuration).input.plane
         for patient in cases.keys() & predictions.keys():
             one = predictions[patient]
-            candidates[patient][model.label] = Candidate(one.sct, one.fold, preprocessing.slice_plane)
+            candidates[patient][model.label] = Candidate(one.sct, one.fold, plane)
     baseline.add_baselines(candidates, models, patients)
     references = {p: Reference(p, case.ct, case.mr[0], case.mask, case.registration) for p, case in cases.items()}
     labels = [model.label for model in models]

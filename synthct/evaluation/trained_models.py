@@ -13,11 +13,11 @@ from synthct.errors import ModelError
 from synthct.evaluation.score import PatientSet
 from synthct.files import read_json
 from synthct.imaging.io import image_name
-from synthct.inference.predict_test_set import TEST_FOLDER, TestSetRecord
+from synthct.inference.predict_test_set import TestSetRecord
+from synthct.model_folder import FoldFolder, ModelFolder
 
 log = logging.getLogger("synthct")
 
-_MODEL_FOLDER = re.compile(r"(?P<trainer>.+?)__plans__(?P<configuration>.+)")
 _FOLD_FOLDER = re.compile(r"fold_(\d+)")  # fold_all holds no patient out
 
 
@@ -48,6 +48,11 @@ class TrainedModel:
     held_out: dict[str, HeldOut] = field(default_factory=dict)  # by patient
     tested: dict[str, HeldOut] = field(default_factory=dict)
 
+    @property
+    def files(self) -> ModelFolder:
+        """Every path in the model folder."""
+        return ModelFolder(self.folder)
+
     def predictions(self, patients: PatientSet) -> dict[str, HeldOut]:
         """The sCTs by patient of a set: held out in turn, or the test set."""
         return self.tested if patients == "test" else self.held_out
@@ -61,12 +66,12 @@ def find_models(results_folder: Path) -> tuple[TrainedModel, ...]:
     """
     found = []
     for folder in sorted(Path(results_folder).iterdir()) if Path(results_folder).is_dir() else []:
-        name = _MODEL_FOLDER.fullmatch(folder.name)
+        name = ModelFolder.parts_of(folder.name)
         if name is None or not folder.is_dir():
             continue
         held_out, tested = _held_out(folder), _tested(folder)
         if held_out or tested:
-            found.append((folder, name["trainer"], name["configuration"], held_out, tested))
+            found.append((folder, *name, held_out, tested))
     count = Counter(trainer for _, trainer, *_ in found)
     models = [
         TrainedModel(
@@ -91,10 +96,10 @@ def _held_out(model_folder: Path) -> dict[str, HeldOut]:
     )
     held_out: dict[str, HeldOut] = {}
     for fold, folder in folds:
-        predictions = _images(folder / "validation")
+        predictions = _images(FoldFolder(folder).validation)
         if not predictions:
             continue
-        split = _read_split(folder / "split.json")
+        split = _read_split(FoldFolder(folder).split)
         for patient, path in predictions.items():
             if patient not in split["val"]:
                 log.warning(f"{path} is left out: fold {fold} did not hold {patient} out (see its split.json).")
@@ -107,23 +112,23 @@ def _held_out(model_folder: Path) -> dict[str, HeldOut]:
 
 def _tested(model_folder: Path) -> dict[str, HeldOut]:
     """Predictions of test patients, whom none of the folds that predicted together has seen in training."""
-    predictions = _images(model_folder / TEST_FOLDER)
+    predictions = _images(ModelFolder(model_folder).test)
     if not predictions:
         return {}
     try:
         record = TestSetRecord.load(model_folder)
     except ModelError as fault:  # such as of a prediction that was interrupted
-        log.warning(f"{model_folder / TEST_FOLDER} is left out: {fault}")
+        log.warning(f"{ModelFolder(model_folder).test} is left out: {fault}")
         return {}
     if changed := record.changed_folds(model_folder):
         log.warning(
-            f"{model_folder / TEST_FOLDER} is left out: fold {', '.join(changed)} was trained again or removed since; "
-            "predict it again with synthct_predict --test_set."
+            f"{ModelFolder(model_folder).test} is left out: fold {', '.join(changed)} was trained again or removed "
+            "since; predict it again with synthct_predict --test_set."
         )
         return {}
     trained_on: set[str] = set()
     for fold in record.folds:
-        trained_on.update(_read_split(model_folder / f"fold_{fold}" / "split.json")["train"])
+        trained_on.update(_read_split(ModelFolder(model_folder).fold(fold).split)["train"])
     tested = {}
     for patient, path in predictions.items():
         if patient in trained_on:

@@ -171,6 +171,11 @@ def _read_manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
     version = plain.get("format_version") if isinstance(plain, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ModelError(f"{where} does not tell its format_version; {REMEDY}.")
+    if version < FORMAT_VERSION:
+        raise ModelError(
+            f"{path} is a model file of format {version}, of an earlier synthct; have it exported again with synthct "
+            f"{__version__}, whose format is {FORMAT_VERSION}."
+        )
     if version > FORMAT_VERSION:
         raise ModelError(
             f"{path} is a model file of format {version}, but this synthct {__version__} reads up to {FORMAT_VERSION}; "

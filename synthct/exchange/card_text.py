@@ -126,8 +126,7 @@ def _scan_table(scans: Sequence[ScanCard]) -> list[list[str]]:
 
 def _model(card: ModelCard) -> list[str]:
     plane_mm = " x ".join(f"{value:g}" for value in card.network_spacing_mm)
-    training = "paired slices" if card.trainer.startswith("pix2pix") else "unpaired slices"
-    training = training if card.trainer.startswith(("pix2pix", "cyclegan")) else "a trainer of another package"
+    training = "paired slices" if card.paired else "unpaired slices"
     low, high = card.ct_window_hu
     windows = "; ".join(f"{scan.name}: {window}" for scan, window in zip(card.mr, card.mr_windows))
     rows = [

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from synthct import __version__
 from synthct.exchange.file_format import Manifest
 from synthct.exchange.limitations import limits_of
 from synthct.exchange.model_texts import ModelTexts
 from synthct.exchange.results import Figure, figure
-from synthct.exchange.weights import expected_shapes
+from synthct.inference.read_model import Model, predicting_networks
 from synthct.planning.fingerprint import VolumeFacts
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 INTENDED_USE = (
     "Research on synthetic CT from head MR. Not a medical device; not for clinical use: neither diagnosis nor dose "
     "calculation nor positioning of patients."
@@ -96,6 +97,7 @@ class ModelCard:
     description: dict[str, str]
     trainer: str
     configuration: str
+    paired: bool
     disjoint: bool
     folds: tuple[FoldCard, ...]
     model_hash: str
@@ -128,18 +130,21 @@ class ModelCard:
         return f"{self.dataset_name}, {self.trainer}{' on disjoint patients' * self.disjoint}, {self.configuration}"
 
 
-def make_card(texts: ModelTexts, manifest: Manifest, *, has_cycle: bool, why_no_results: str, today: str) -> ModelCard:
+def make_card(
+    texts: ModelTexts, manifest: Manifest, model: Model, *, has_cycle: bool, why_no_results: str, today: str
+) -> ModelCard:
     """The card of a model.
 
     Args:
         texts: of the model, already anonymous where it shall be.
         manifest: which model it is.
+        model: of all folds.
         has_cycle: whether every fold has a network back to MR.
         why_no_results: where ``texts`` has none.
         today: YYYY-MM-DD.
     """
     plan, fingerprint, results = texts.plan, texts.fingerprint, texts.results
-    configuration = plan.configuration(manifest.configuration)
+    configuration, coding = model.configuration, model.input.coding
     cases = fingerprint.cases.values()
     held_out, test = (results.held_out, results.test) if results else ((), ())
     mrs = [
@@ -153,6 +158,7 @@ def make_card(texts: ModelTexts, manifest: Manifest, *, has_cycle: bool, why_no_
         description={key: texts.dataset[key] for key in ("name", "description", "licence") if _is_text(texts, key)},
         trainer=manifest.trainer,
         configuration=manifest.configuration,
+        paired=model.method.paired,
         disjoint=manifest.disjoint,
         folds=tuple(_fold(texts, fold, held_out) for fold in manifest.folds),
         model_hash=manifest.model_hash,
@@ -165,16 +171,11 @@ def make_card(texts: ModelTexts, manifest: Manifest, *, has_cycle: bool, why_no_
         ct=_scans("CT", (case.ct for case in cases if case.ct is not None)),
         planner=plan.planner,
         register=plan.register,
-        slice_plane=configuration.preprocessing.slice_plane,
+        slice_plane=configuration.input.plane,
         network_spacing_mm=tuple(round(value, 3) for value in configuration.preprocessing.network_spacing_mm),
-        mr_windows=tuple(
-            f"{window.low:g} to {window.high:g} scanner units"
-            if window.kind == "fixed"
-            else f"percentiles {window.low:g} to {window.high:g} of each patient's head"
-            for window in configuration.preprocessing.mr_windows
-        ),
-        ct_window_hu=configuration.preprocessing.ct_window_hu,
-        parameters=sum(map(math.prod, expected_shapes(configuration.network, with_mr=False).values())),
+        mr_windows=tuple(map(str, coding.expected_mr(configuration.input.mr_channels))),
+        ct_window_hu=coding.hu_range,
+        parameters=_parameters(model),
         has_cycle=has_cycle,
         has_qa_reference=texts.reference is not None,
         evaluation=_evaluation(held_out, test, why_no_results),
@@ -186,8 +187,15 @@ def make_card(texts: ModelTexts, manifest: Manifest, *, has_cycle: bool, why_no_
             if isinstance(row.get("mae_hu_mean"), float)
         },
         intended_use=INTENDED_USE,
-        limits=limits_of(texts, manifest),
+        limits=limits_of(texts, manifest, model),
     )
+
+
+def _parameters(model: Model) -> int:
+    """Of the networks that make an sCT; a way back to MR is not counted."""
+    with torch.device("meta"):
+        networks = predicting_networks(model.method, model.configuration, model.settings)
+    return sum(weight.numel() for weight in networks[model.method.to_predict[0]].parameters())
 
 
 def _scans(name: str, volumes: Iterable[VolumeFacts]) -> ScanCard | None:

@@ -15,10 +15,10 @@ from synthct.dataset.integrity import check_mr
 from synthct.dataset.raw import CaseFiles
 from synthct.errors import DiskError, os_error_sentence
 from synthct.imaging.io import image_name, write_image
-from synthct.inference.ensemble import Combination
-from synthct.inference.loading import CHECKPOINT, trained_folds
 from synthct.inference.predictor import CYCLE_EVERY, Predictor
+from synthct.inference.synthesis import Combination
 from synthct.inference.writers import ImageFileWriter, Writer
+from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 from synthct.qa.qa_report import QaReport, qa_path
 from synthct.training.device import select_device
@@ -61,15 +61,16 @@ class ModelFiles:
         folder: Path,
         folds: Sequence[str] | None = None,
         *,
-        checkpoint: str = CHECKPOINT,
+        checkpoint: str = CHECKPOINT_FINAL,
         device: str | None = None,
         precision: str = "auto",
         combine: Combination = "mean",
     ) -> ModelFiles:
         """The files of a model that ``Predictor.from_model_folder`` loads; every trained fold by default."""
         folder = Path(folder).absolute()
-        names = tuple(folds or trained_folds(folder, checkpoint))
-        paths = [folder / "plans.json", *(folder / f"fold_{name}" / checkpoint for name in names)]
+        names = tuple(folds or ModelFolder(folder).trained_folds(checkpoint))
+        files = ModelFolder(folder)
+        paths = [files.plans, *(files.fold(name).checkpoint(checkpoint) for name in names)]
         written = tuple(path.stat().st_mtime_ns for path in paths)
         return ModelFiles(folder, names, checkpoint, device, precision, combine, written)
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from synthct.dataset.raw import CaseFiles
 from synthct.errors import ImageError, ModelError
 from synthct.imaging.io import FILE_ENDINGS, image_name
-from synthct.inference.loading import CHECKPOINT, trained_folds
 from synthct.inference.predict_file import ModelFiles, QaSettings, check_mrs, predict_file, predict_task
 from synthct.inference.predictor import Predictor
 from synthct.inference.writers import CtSeriesWriter, ImageFileWriter
+from synthct.model_folder import CHECKPOINT_FINAL
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ __all__ = [
     "list_mrs",
     "newest_model_folder",
     "predict_folder",
-    "trained_folds",
 ]
 
 DICOM = "dicom"
@@ -55,7 +54,7 @@ class FolderOptions:
 AS_THE_MRS = FolderOptions()
 
 
-def newest_model_folder(results: Path, pattern: str = "Dataset*/*", checkpoint: str = CHECKPOINT) -> Path:
+def newest_model_folder(results: Path, pattern: str = "Dataset*/*", checkpoint: str = CHECKPOINT_FINAL) -> Path:
     """The model folder under ``synthct_results`` whose training ended last.
 
     Args:
@@ -155,7 +154,7 @@ def predict_folder(
     if output_format not in (None, *OUTPUT_FORMATS):
         raise ImageError(f"'{output_format}' is no output format; there are {', '.join(OUTPUT_FORMATS)}.")
     output, writer = Path(output), ImageFileWriter()
-    cases = _list_cases(Path(mrs), predictor.configuration.network.mr_channels, options.mr_series, runner)
+    cases = _list_cases(Path(mrs), predictor.configuration.input.mr_channels, options.mr_series, runner)
     runner.check_any_left(cases)
     if output.resolve() == Path(mrs).resolve():
         raise ImageError(f"{output} is the folder of the MRs; give another folder with -o.")

@@ -11,11 +11,11 @@ from synthct.dataset.raw import RawDataset
 from synthct.errors import DatasetError, ModelError
 from synthct.files import read_json, write_json
 from synthct.inference.predict_file import check_mrs, predict_file
-from synthct.inference.predictor import CHECKPOINT, Predictor
+from synthct.inference.predictor import Predictor
 from synthct.json_dataclasses import from_plain, to_plain
+from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
-TEST_FOLDER = "test"  # in a model folder
 _RECORD = "predicted_by.json"
 _FORMAT_VERSION = 1
 
@@ -38,7 +38,7 @@ class TestSetRecord:
         Raises:
             ModelError: it is missing or malformed.
         """
-        path = Path(model_folder) / TEST_FOLDER / _RECORD
+        path = ModelFolder(Path(model_folder)).test / _RECORD
         record = from_plain(TestSetRecord, read_json(path, ModelError), str(path), error=ModelError)
         if record.format_version != _FORMAT_VERSION:
             raise ModelError(f"{path} is of format {record.format_version}; predict the test set again.")
@@ -49,7 +49,7 @@ class TestSetRecord:
         return [
             fold
             for fold, written in self.folds.items()
-            if _content_key(Path(model_folder) / f"fold_{fold}" / self.checkpoint) != written
+            if _content_key(ModelFolder(Path(model_folder)).fold(fold).checkpoint(self.checkpoint)) != written
         ]
 
 
@@ -59,7 +59,7 @@ def predict_test_set(
     model_folder: Path,
     folds: list[str],
     *,
-    checkpoint: str = CHECKPOINT,
+    checkpoint: str = CHECKPOINT_FINAL,
     runner: CaseRunner = IN_THIS_PROCESS,
 ) -> list[Path]:
     """Write the sCT of every test patient with an MR to ``MODEL_FOLDER/test``, exactly as for a new patient.
@@ -82,12 +82,12 @@ def predict_test_set(
     check_mrs(cases, runner=runner)
     cases = runner.good(cases)
     runner.check_any_left(cases)
-    folder = Path(model_folder) / TEST_FOLDER
+    folder = ModelFolder(Path(model_folder)).test
     for leftover in folder.glob("*") if folder.is_dir() else ():
         if leftover.is_file():
             leftover.unlink()  # of an earlier model
     shutil.rmtree(folder / "qa", ignore_errors=True)
-    keys = {fold: _content_key(Path(model_folder) / f"fold_{fold}" / checkpoint) for fold in folds}
+    keys = {fold: _content_key(ModelFolder(Path(model_folder)).fold(fold).checkpoint(checkpoint)) for fold in folds}
     jobs = {patient: (predictor, case, folder / f"{patient}{raw.file_ending}") for patient, case in cases.items()}
     done = runner.in_this_process().run(predict_file, jobs, describe="Test patients")
     runner.check_any_left(done)

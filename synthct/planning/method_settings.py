@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from synthct.errors import PlanError, SynthctError
-from synthct.imaging.coding import MrWindow
+from synthct.imaging.coding import Coding, GreyLevels, MrWindow
 from synthct.json_dataclasses import from_plain
 from synthct.planning import rules
 from synthct.planning.fingerprint import Fingerprint
-from synthct.planning.plan import Configuration, Reason
+from synthct.planning.plan import Configuration, Plan, Reason
+from synthct.plugins import TRAINERS
 
 
 @dataclass(frozen=True)
@@ -26,21 +27,53 @@ class PlannedSettings:
     reasons: dict[str, Reason] = field(default_factory=dict)
 
 
-def settings_from_plain(
-    kind: type, plain: Any, trainer: str, where: str, error: type[SynthctError] = PlanError
-) -> Any:
-    """A method's settings from what JSON held.
+def settings_of(trainer: str, configuration: Configuration, where: str, error: type[SynthctError] = PlanError) -> Any:
+    """A trainer's settings in a configuration; those of its paper where the configuration states none.
 
     Args:
-        kind: the settings' dataclass.
-        plain: the table.
-        trainer: the method's name, for messages.
-        where: the file and what comes before ``methods`` in it, for messages.
+        trainer: its name.
+        configuration: with the settings as JSON holds them.
+        where: the file and the configuration in it, for messages.
+        error: raised for settings that are wrong.
 
     Raises:
+        TrainingError: the trainer is not installed.
         error: naming the key that is unknown, missing or out of range.
     """
-    return from_plain(kind, plain, where, key=f"methods.{trainer}", error=error, complete=True)
+    method = TRAINERS.load(trainer)
+    if trainer not in configuration.methods:
+        return method.plan_settings(configuration, None).settings
+    key = f"methods.{trainer}"
+    settings = from_plain(method.Settings, configuration.methods[trainer], where, key=key, error=error, complete=True)
+    try:
+        method.coding(settings).check_channels(configuration.input.mr_channels)
+    except ValueError as fault:
+        raise error(f"{where}: {key}: {fault}.") from None
+    return settings
+
+
+def check_settings(plan: Plan, where: str) -> None:
+    """Check what a plan states for the trainers that are installed.
+
+    Raises:
+        PlanError: naming the key that is unknown, missing or out of range.
+    """
+    installed = set(TRAINERS.names())
+    for name, configuration in plan.configurations.items():
+        for trainer in installed & configuration.methods.keys():
+            settings_of(trainer, configuration, f"{where}: configurations.{name}")
+
+
+def coding_of(configuration: Configuration, where: str) -> Coding:
+    """The coding of the first method that a configuration states, for pictures of what a network is shown.
+
+    Raises:
+        PlanError: its settings are wrong.
+    """
+    trainer = next((name for name in configuration.methods if name in TRAINERS.names()), None)
+    if trainer is None:
+        return GreyLevels(mr_windows=(MrWindow("percentile", 0.5, 99.5),) * configuration.input.mr_channels)
+    return TRAINERS.load(trainer).coding(settings_of(trainer, configuration, where))
 
 
 def mr_windows(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from synthct.errors import PlanError, SynthctError
 from synthct.files import read_json, write_json
 from synthct.imaging.image_header import FILE_ENDINGS
-from synthct.imaging.planes import Plane
+from synthct.imaging.planes import PLANE_AXES, Plane
 from synthct.json_dataclasses import check_ranges, from_plain, is_name, shown, to_plain
 from synthct.planning.plan_text import upgraded, with_differences, with_inherited
 
@@ -41,6 +41,13 @@ class PreprocessingPlan:
         """Spacing (slices, rows, cols) of the cached slices, mm."""
         slices, rows, cols = self.spacing_mm
         return slices, rows * self.slice_scale, cols * self.slice_scale
+
+
+def pixel_mm(preprocessing: PreprocessingPlan, plane: Plane) -> tuple[float, float]:
+    """Spacing (rows, cols) of the cached voxels as slices of a plane, mm."""
+    along = dict(zip(PLANE_AXES[preprocessing.slice_plane], preprocessing.network_spacing_mm))
+    rows, cols = (along[axis] for axis in PLANE_AXES[plane][1:])
+    return rows, cols
 
 
 @dataclass(frozen=True)

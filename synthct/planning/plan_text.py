@@ -10,6 +10,8 @@ from synthct.json_dataclasses import shown, shown_key
 
 INHERITS = "inherits_from"  # in a configuration: the one whose values it takes where it says nothing
 
+_MOVED = ("learning_rate", "adam_betas", "lambda_cycle", "lambda_identity", "pool_size", "lambda_l1")
+
 Table = dict[str, Any]
 
 
@@ -89,6 +91,13 @@ def upgraded(plan: Any) -> Any:
     except (KeyError, TypeError, AttributeError):
         return plan  # not a plan of format 1 either
     return plan
+
+
+def upgraded_training(training: Any) -> Any:
+    """What a checkpoint says of its training, without what format 1 kept there for the methods."""
+    if not isinstance(training, dict):
+        return training
+    return {key: value for key, value in training.items() if key not in _MOVED}
 
 
 def _upgraded(one: Table) -> Table:

@@ -16,7 +16,8 @@ from synthct.imaging.planes import PLANE_AXES, Plane
 from synthct.planning.fingerprint import Fingerprint, VolumeFacts
 from synthct.planning.plan import Reason
 
-# The geometry of Wolterink et al. 2017, the reference (sections 2 and 4): voxels of 1.00 x 0.87 x 0.87 mm, 288 pixels shrunk to 256.
+# The geometry of Wolterink et al. 2017, the reference (sections 2 and 4): voxels of 1.00 x 0.87 x 0.87 mm, of which
+# 288 pixels are shrunk to 256.
 REFERENCE_SPACING_MM = (1.00, 0.87, 0.87)
 REFERENCE_SLICE_SCALE = 288 / 256
 REFERENCE_SLICE_SIZE = (256, 256)
@@ -65,20 +66,21 @@ def spacing_mm(fingerprint: Fingerprint, plane: Plane) -> Decision:
     return Decision(
         value,
         Reason(
-            "1.00 x 0.87 x 0.87 mm as the reference, unless the median MR is coarser by more than a quarter", _by_axis(median)
+            "1.00 x 0.87 x 0.87 mm as the reference, unless the median MR is coarser by more than a quarter",
+            _by_axis(median),
         ),
     )
 
 
 def slice_size(in_plane_spacing_mm: float) -> Decision:
-    """As many pixels as cover the reference's field of view, a multiple of 4; a larger head gets larger slices by itself."""
+    """As many pixels as cover the reference's field of view, a multiple of 4; larger heads get larger slices."""
     field_of_view = REFERENCE_SLICE_SIZE[0] * REFERENCE_SPACING_MM[1]
     size = max(64, 4 * round(field_of_view / in_plane_spacing_mm / 4))
     return Decision(
         (size, size),
         Reason(
-            "the reference's field of view, 256 pixels of 0.979 mm; heads that do not fit get larger slices of the same "
-            "pixel",
+            "the reference's field of view, 256 pixels of 0.979 mm; heads that do not fit get larger slices of "
+            "the same pixel",
             f"{in_plane_spacing_mm * REFERENCE_SLICE_SCALE:.3f} mm a pixel",
         ),
     )
@@ -125,13 +127,13 @@ def n_folds(fingerprint: Fingerprint) -> Decision:
     pairs = sum(case.paired for case in fingerprint.cases.values())
     return Decision(
         min(REFERENCE_FOLDS, pairs) if pairs >= 2 else 1,
-        Reason("4 as the reference's 18 / 6, at most the number of patients with both scans; 1, no patient held out, below 2",
+        Reason("4 as the reference's 18 / 6, at most the number of patients with both scans; 1, none held out, below 2",
                f"{pairs} patients with MR and CT of {len(fingerprint.cases)}"),
     )  # fmt: skip
 
 
 def iterations_per_epoch(fingerprint: Fingerprint, plane: Plane, slice_spacing_mm: float) -> Decision:
-    """The reference's rule (as many as the larger domain has slices), bounded so that large datasets do not train longer."""
+    """As many as the larger domain has slices (the reference), bounded so that large datasets do not train longer."""
     axis = PLANE_AXES[plane][0]
 
     def slices(volumes: list[VolumeFacts]) -> int:

@@ -17,17 +17,22 @@ from synthct.errors import PlanError
 from synthct.files import read_json, write_text
 from synthct.json_dataclasses import to_plain
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner, available_memory, left_out_sentences
+from synthct.planning.configurations import FULL_SIZE
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.measure_dataset import measure_dataset, unchanged_cases
-from synthct.planning.plan import Plan, check_configuration
-from synthct.planning.planner import CONFIGURATIONS, make_plan
+from synthct.planning.method_settings import check_settings
+from synthct.planning.plan import FORMAT_VERSION, Plan, check_configuration
+from synthct.planning.planner import make_plan
 from synthct.planning.splits import Split, load_splits, make_splits, save_splits
+from synthct.plugins import CONFIGURATIONS
+from synthct.preprocessing.cache import CACHE_PREFIX, cache_folder, remove_earlier_caches
 from synthct.preprocessing.case_report import load_all_findings
 from synthct.preprocessing.findings import hints_of_dataset
 from synthct.preprocessing.preprocess_dataset import memory_per_worker, preprocess_dataset
 from synthct.preprocessing.preprocessing_report import write_report
 
 logger = logging.getLogger("synthct")
+EARLIER_PLAN = "plans_of_earlier_version.json"
 MOST_WARNINGS = 10  # of flagged cases; the report has them all
 
 
@@ -80,9 +85,16 @@ def plan_and_preprocess(
     fingerprint_path, plan_path = folder / "dataset_fingerprint.json", folder / "plans.json"
     known = None if options.clean else _load_known(fingerprint_path)
     present = Plan.load(plan_path) if plan_path.is_file() and not options.clean else None
+    earlier_text = _text_of_earlier_version(plan_path) if present else None
+    planner = options.planner or (present.planner if present else "default")
     register = options.register or (present.register if present else "off")
+    if earlier_text is not None:
+        present = None  # planned anew
+    if present is not None:
+        check_settings(present, str(plan_path))
     for name in options.configurations or ():  # before any work is done, or thrown away
-        check_configuration(name, present.configurations if present else CONFIGURATIONS, raw.name)
+        there = present.configurations if present else (FULL_SIZE, *CONFIGURATIONS.names())
+        check_configuration(name, there, raw.name)
     if not options.clean:
         raw = with_registrations(raw, folder / REGISTRATIONS, register)
     checked = {} if options.verify_only else unchanged_cases(raw, known)
@@ -100,7 +112,7 @@ def plan_and_preprocess(
     fingerprint = measure_dataset(raw, unchanged=unchanged_cases(raw, known), runner=runner)
     raw = raw.without(runner.left_out)
     runner.check_any_left(raw.training)
-    plan = make_plan(options.planner or (present.planner if present else "default"), raw, fingerprint)
+    plan = make_plan(planner, raw, fingerprint)
     plan = replace(plan, register=register)
     if present is not None:
         present = replace(present, register=register)  # asked for anew, which is no edit
@@ -117,7 +129,11 @@ def plan_and_preprocess(
         _remove_all_but(folder, REGISTRATIONS)
     write_text((raw.folder / "dataset.json").read_text(encoding="utf-8-sig"), folder / "dataset.json")
     fingerprint.save(fingerprint_path)
+    if earlier_text is not None:
+        write_text(earlier_text, folder / EARLIER_PLAN)
+        logger.info(f"{plan_path} was of an earlier version: it is planned anew, and kept as {EARLIER_PLAN}.")
     plan.save(plan_path)
+    _remove_unused_caches(folder, plan)
     if splits is not None:
         save_splits(splits, splits_path)
     bytes_each = memory_per_worker(fingerprint)
@@ -172,6 +188,23 @@ def _tell_registrations(raw: RawDataset, folder: Path) -> None:
         )
     if failed:
         logger.info(f"A right transform, put into {folder / failed[0].patient}.tfm, takes the place of a failed one.")
+
+
+def _text_of_earlier_version(path: Path) -> str | None:
+    """The text of a plan that an earlier version of synthct wrote; None of one of this version."""
+    content = read_json(path, PlanError)
+    is_earlier = isinstance(content, dict) and content.get("format_version") != FORMAT_VERSION
+    return path.read_text(encoding="utf-8-sig") if is_earlier else None
+
+
+def _remove_unused_caches(folder: Path, plan: Plan) -> None:
+    """Remove cached slices of an earlier version, and those that no configuration of the plan uses any more."""
+    for removed in remove_earlier_caches(folder, plan.configurations):
+        logger.info(f"The cached slices in {removed} are of an earlier version; they are removed and made anew.")
+    used = {cache_folder(folder, one.preprocessing) for one in plan.configurations.values()}
+    for cache in folder.glob(f"{CACHE_PREFIX}*"):
+        if cache.is_dir() and cache not in used:
+            shutil.rmtree(cache)
 
 
 def _remove_all_but(folder: Path, kept: str) -> None:

@@ -275,4 +275,3 @@ def _contrast(stored: np.ndarray, values: np.ndarray, window: tuple[float, float
     grey = to_grey_levels(values, window)
     grey[stored == OUTSIDE] = 0
     return float(grey.std())
-

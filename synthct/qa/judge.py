@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from synthct.imaging.coding import MrWindow
 from synthct.planning.fingerprint import Fingerprint
-from synthct.planning.plan import MrWindow
 from synthct.qa.check import SEVERITY, Check, Verdict
 from synthct.qa.input_checks import (
     absolute_checks,

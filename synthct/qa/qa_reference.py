@@ -12,7 +12,7 @@ from synthct.json_dataclasses import from_plain, to_plain
 from synthct.qa.measure_sct import HuFacts, OutputFacts
 from synthct.qa.mr_facts import MrFacts
 
-QA_REFERENCE = "qa_reference.json"
+QA_REFERENCE = "qa_reference.json"  # as ModelFolder has it
 FORMAT_VERSION = 1
 
 

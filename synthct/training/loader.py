@@ -141,9 +141,8 @@ def batches(
             f"use no background workers, or smaller data ({fault})."
         ) from None
     finally:
-        for process in getattr(drawn, "_workers", ()):
-            process.kill()  # they are idle or make batches that no step asks for
-        del drawn
+        if workers:
+            drawn._shutdown_workers()  # there is no public way but to lose the last reference
 
 
 def _as_it_is(batch: Batch) -> Batch:

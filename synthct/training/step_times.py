@@ -53,7 +53,7 @@ class StepTimes:
 
 
 def measure_steps(
-    what: FoldToTrain, steps: int, options: TrainingOptions = TrainingOptions(), *, progress: Progress = quiet  # noqa: B008
+    what: FoldToTrain, steps: int, options: TrainingOptions, *, progress: Progress = quiet
 ) -> StepTimes:
     """Train that many steps of a fold, in a folder that is thrown away."""
     if steps < 1:

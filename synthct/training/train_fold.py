@@ -128,4 +128,3 @@ def _copy(source: Path, target: Path) -> None:
     except FileNotFoundError:
         raise PlanError(f"{source} is missing; run synthct_plan_and_preprocess.") from None
     write_text(text, target)
-

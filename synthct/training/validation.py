@@ -36,9 +36,7 @@ class Validation:
     input: NetworkInput
 
     @staticmethod
-    def read(
-        folder: Path, held_out: Sequence[str], training: Sequence[str], network_input: NetworkInput
-    ) -> Validation:
+    def read(folder: Path, held_out: Sequence[str], training: Sequence[str], network_input: NetworkInput) -> Validation:
         """Read these few slices of the held-out patients; of a training patient only where none of them has both.
 
         Args:
@@ -58,9 +56,7 @@ class Validation:
         for place in ((np.arange(n) + 0.5) * n_candidates / max(n, 1)).astype(int).tolist():
             number = int(np.searchsorted(ends, place, side="right"))
             wanted.setdefault(number, []).append(int(showing_head[number][place - ends[number]]))
-        slices = [
-            one for number, chosen in wanted.items() for one in _examples(pairs[number], chosen, network_input)
-        ]
+        slices = [one for number, chosen in wanted.items() for one in _examples(pairs[number], chosen, network_input)]
         shown = pairs[0] if slices else _best_of(folder, training, plane)
         example = None
         if shown is not None:

@@ -11,7 +11,7 @@ import torch
 from synthct.json_dataclasses import to_plain
 from synthct.model_folder import ModelFolder
 from synthct.planning.fingerprint import Fingerprint
-from synthct.planning.method_settings import settings_from_plain
+from synthct.planning.method_settings import settings_of
 from synthct.planning.plan import Configuration, Plan
 from synthct.plugins import TRAINERS
 from synthct.training.distributed import ALONE, Ranks
@@ -89,26 +89,6 @@ class TrainingOptions:
     loaders: int = 1
     memory_budget: int = MEMORY_BUDGET
     cuda_graph: bool = False
-
-
-def settings_of(trainer: str, configuration: Configuration, where: str) -> Any:
-    """A trainer's settings in a configuration; those that it plans by itself where the configuration states none.
-
-    Raises:
-        TrainingError: the trainer is not installed.
-        PlanError: naming the key that is unknown, missing or out of range.
-    """
-    method = TRAINERS.load(trainer)
-    if trainer not in configuration.methods:
-        return method.plan_settings(configuration, None).settings
-    settings = settings_from_plain(method.Settings, configuration.methods[trainer], trainer, where)
-    try:
-        method.coding(settings).check_channels(configuration.input.mr_channels)
-    except ValueError as fault:
-        from synthct.errors import PlanError
-
-        raise PlanError(f"{where}.methods.{trainer}: {fault}.") from None
-    return settings
 
 
 def with_settings_of(trainer: str, plan: Plan, configuration: str, fingerprint: Fingerprint | None) -> Plan:

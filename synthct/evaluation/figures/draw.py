@@ -21,6 +21,7 @@ from synthct.evaluation.score import PatientScore, Row
 from synthct.evaluation.trained_models import TrainedModel
 from synthct.evaluation.voxel_histogram import VoxelHistogram
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner, Progress, quiet
+from synthct.plugins import TRAINERS
 
 log = logging.getLogger("synthct")
 
@@ -140,10 +141,8 @@ def panel_titles(models: Sequence[TrainedModel]) -> dict[str, str]:
 
 def _paired(trainer: str) -> bool | None:
     """Whether a trainer learns from pairs; None where it is not installed here."""
-    from synthct.training.registry import find_trainer  # torch is needed here alone
-
     try:
-        return find_trainer(trainer).paired
+        return TRAINERS.load(trainer).paired
     except TrainingError:
         return None
 

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from synthct.evaluation.figures.charts import draw_chart, marks
 from synthct.evaluation.trained_models import TrainedModel
+from synthct.model_folder import FoldFolder
 from synthct.training.log import TrainingLog
 
 _ALL_EPOCHS = 10**9
@@ -22,7 +23,7 @@ def read_logs(model_folder: Path) -> dict[str, TrainingLog]:
     logs: dict[str, TrainingLog] = {}
     folds = [f for f in Path(model_folder).iterdir() if re.fullmatch(r"fold_(\d+|all)", f.name)]
     for folder in sorted(folds, key=lambda f: (len(f.name), f.name)):
-        log = TrainingLog(folder / "training_log.csv")
+        log = TrainingLog(FoldFolder(folder).log)
         log.read(_ALL_EPOCHS)
         if log.rows:
             logs[folder.name.replace("_", " ")] = log
