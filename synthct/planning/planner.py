@@ -171,5 +171,10 @@ def _plan(raw: RawDataset, planner: str, folds: int, full: Configuration, reason
         file_ending=raw.file_ending,
         n_folds=folds,
         configurations=dict(zip(CONFIGURATIONS, (full, low_resolution(full)))),
-        reasons={**reasons, f"configurations.{LOWRES}": Reason(low_resolution.__doc__.split(":")[0], "2d")},
+        reasons={
+            **reasons,
+            f"configurations.{LOWRES}": Reason(
+                "Half the resolution along every axis, a quarter of the width, few steps", "2d"
+            ),
+        },
     )
