@@ -35,7 +35,6 @@ setup(
         "pydicom>=3.0",
         "tqdm>=4.66",
         "safetensors>=0.4.5",
-        "filelock>=3.13",
     ],
     extras_require={
         "cluster": cluster,
