@@ -19,7 +19,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["synthct", "synthct.*"]),
-    package_data={"synthct.evaluation.report": ["*.html", "*.css", "*.js"]},
+    package_data={"": ["*.html", "*.css", "*.js"]},
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.6",
@@ -35,7 +35,6 @@ setup(
         "pydicom>=3.0",
         "tqdm>=4.66",
         "safetensors>=0.4.5",
-        "filelock>=3.13",
     ],
     extras_require={
         "cluster": cluster,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from tiny_training import ONLY_CT, ONLY_MR, PAIRED, TRAIN, VAL, make_configuration, make_stack
 
-from synthct.planning.plan import Configuration, Plan
+from synthct.imaging.coding import GreyLevels
+from synthct.planning.plan import FORMAT_VERSION, Configuration, InputPlan, Plan
+from synthct.preprocessing.network_input import NetworkInput
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +38,7 @@ def configuration() -> Configuration:
 @pytest.fixture
 def plan(configuration: Configuration) -> Plan:
     return Plan(
-        format_version=1,
+        format_version=FORMAT_VERSION,
         synthct_version="0.1.0",
         dataset_name="Dataset001_Test",
         planner="default",
@@ -63,7 +64,8 @@ def with_training(plan: Plan):
 @pytest.fixture
 def batch() -> dict[str, torch.Tensor]:
     """A paired batch of one head, as the loader makes it."""
-    stack = make_stack("PAIR", 0)
-    mr = torch.from_numpy(stack.mr[:, 4][None].astype(np.float32) / 127.5 - 1)
-    ct = torch.from_numpy(stack.ct[4][None, None].astype(np.float32) / 127.5 - 1)
-    return {"mr": mr, "ct": ct, "known": torch.ones_like(ct)}
+    network_input = NetworkInput(InputPlan("sagittal", 0, 1), GreyLevels())
+    image = network_input.paired(make_stack("PAIR", 0), 4)
+    return {name: torch.from_numpy(array)[None] for name, array in image.items()} | {
+        "known": torch.ones((1, 1, *image["ct"].shape[1:]))
+    }

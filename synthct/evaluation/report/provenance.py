@@ -12,6 +12,7 @@ from typing import Any
 
 from synthct import __version__
 from synthct.evaluation.trained_models import TrainedModel
+from synthct.html_report.elements import definition_list
 from synthct.planning.plan import Plan
 from synthct.training.log import TrainingLog
 
@@ -56,18 +57,9 @@ def plan_section(models: Sequence[TrainedModel]) -> str:
     parts = []
     for model in models:
         plan = Plan.load(model.files.plans)
-        facts = "".join(
-            f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in _facts(model, plan).items()
-        )
-        parts.append(f"<h3>{escape(model.label)}</h3>\n<dl>{facts}</dl>")
+        parts.append(f"<h3>{escape(model.label)}</h3>
+{definition_list(_facts(model, plan))}")
     return "\n".join(parts)
-
-
-def definition_list(facts: Mapping[str, str]) -> str:
-    """Names and values, escaped."""
-    return (
-        "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items()) + "</dl>"
-    )
 
 
 def _facts(model: TrainedModel, plan: Plan) -> dict[str, str]:
