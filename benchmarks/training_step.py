@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 
 import torch
+from synthct.training.registry import find_trainer
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,7 +24,6 @@ from synthct.networks import PatchDiscriminator, ResnetGenerator
 from synthct.planning.plan import Configuration
 from synthct.planning.planner import low_resolution, seed_configuration
 from synthct.training.device import select_device
-from synthct.training.registry import find_trainer
 
 REAL, SYNTHETIC = 1.0, 0.0
 

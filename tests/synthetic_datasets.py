@@ -15,8 +15,8 @@ from synthct.dataset.registration_record import FORMAT_VERSION, RegisterMode, Re
 from synthct.imaging.alignment import Alignment
 from synthct.imaging.coding import GreyLevels, MrWindow
 from synthct.json_dataclasses import to_plain
-from synthct.planning.fingerprint import CaseFacts, Fingerprint, VolumeFacts
 from synthct.planning.configurations import reference_configuration
+from synthct.planning.fingerprint import CaseFacts, Fingerprint, VolumeFacts
 from synthct.planning.plan import FORMAT_VERSION as FORMAT_VERSION_OF_PLANS
 from synthct.planning.plan import Configuration, Plan
 from synthct.plugins import TRAINERS

@@ -52,9 +52,7 @@ class StepTimes:
         )
 
 
-def measure_steps(
-    what: FoldToTrain, steps: int, options: TrainingOptions, *, progress: Progress = quiet
-) -> StepTimes:
+def measure_steps(what: FoldToTrain, steps: int, options: TrainingOptions, *, progress: Progress = quiet) -> StepTimes:
     """Train that many steps of a fold, in a folder that is thrown away."""
     if steps < 1:
         raise TrainingError(f"The number of steps to measure must be at least 1, not {steps}.")

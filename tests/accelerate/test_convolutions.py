@@ -9,6 +9,7 @@ import pickle
 
 import pytest
 import torch
+from synthct.training.registry import TRAINERS
 from synthetic_datasets import small_plan
 from tiny_models import tiny_networks
 from tiny_training import make_configuration
@@ -21,7 +22,6 @@ from synthct.inference import Predictor
 from synthct.networks import PatchDiscriminator, ResnetGenerator
 from synthct.networks.generator import initialise
 from synthct.planning.plan import Configuration
-from synthct.training.registry import TRAINERS
 
 WIDE = MIN_CHANNELS
 BASE_CHANNELS = WIDE // 4  # of the narrowest generator whose blocks go Winograd's way

@@ -7,12 +7,12 @@ import copy
 
 import pytest
 import torch
+from synthct.training.registry import TRAINERS
 from tiny_training import make_configuration
 
 from synthct.accelerate.cuda_graph import EAGER_STEPS, RecordedStep, recorded_step
 from synthct.training.cyclegan import CycleGAN
 from synthct.training.distributed import Ranks
-from synthct.training.registry import TRAINERS
 
 
 class _Graph:

@@ -9,11 +9,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from synthct.dataset.raw import CaseFiles, RawDataset
+from synthct.imaging.coding import MrWindow
 from synthct.imaging.io import write_image
 from synthct.inference.predict_test_set import predict_test_set
 from synthct.inference.prediction import Prediction
 from synthct.planning.fingerprint import CaseFacts, Fingerprint, VolumeFacts
-from synthct.planning.plan import Configuration, MrWindow, NetworkPlan, Plan, PreprocessingPlan, TrainingPlan
+from synthct.planning.plan import Configuration, NetworkPlan, Plan, PreprocessingPlan, TrainingPlan
 
 SHAPE = (40, 44, 42)  # (z, y, x)
 SPACING_MM = (5.0, 5.0, 5.0)

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synthct.imaging.coding import MrWindow
 from synthct.imaging.intensity import from_grey_levels, from_network, to_grey_levels, to_network
-from synthct.planning.plan import MrWindow
 
 levels = st.integers(2, 256)
 

@@ -18,11 +18,12 @@ from tiny_models import tiny_networks, write_checkpoint, write_model
 
 from synthct.errors import ImageError, ModelError
 from synthct.imaging.axial import axial_grid, on_axial_grid
+from synthct.imaging.coding import MrWindow
 from synthct.imaging.geometry import Grid
 from synthct.imaging.head_mask import volume_litres
 from synthct.inference import Predictor
-from synthct.inference.ensemble import NetworkOutput
-from synthct.planning.plan import MrWindow, Plan
+from synthct.inference.synthesis import NetworkOutput
+from synthct.planning.plan import Plan
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
 
 GRID = make_grid((34, 42, 42), (6, 6, 6))

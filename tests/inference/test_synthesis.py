@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthct.inference.ensemble import combined, run_networks
+from synthct.inference.synthesis import combined, run_networks
 from synthct.planning.planner import seed_configuration
 from synthct.preprocessing.inverse import slices_to_hu_spread
 
@@ -85,7 +85,7 @@ def test_one_slice_in_eight_goes_back_where_that_is_asked_for(mr):
 def test_batches_do_not_change_what_comes_out(mr, monkeypatch):
     grey = np.random.default_rng(0).integers(1, 255, mr.shape).astype(np.uint8)
     one = run(grey, (0.1, 0.4), (0.5, 0.6), cycle_every=3)[0]
-    monkeypatch.setattr("synthct.inference.ensemble.SLICES_AT_ONCE", {"cpu": 4})
+    monkeypatch.setattr("synthct.inference.synthesis.SLICES_AT_ONCE", {"cpu": 4})
     four = run(grey, (0.1, 0.4), (0.5, 0.6), cycle_every=3)[0]
     for name in ("sct", "spread", "cycle_error", "cycle_slices"):
         assert np.allclose(getattr(one, name), getattr(four, name))

@@ -13,9 +13,10 @@ from synthetic_datasets import case_facts, fingerprint, small_plan, volume_facts
 
 from synthct.dataset.raw import RawDataset
 from synthct.dataset.registration_record import RegistrationRecord
+from synthct.imaging.coding import MrWindow
 from synthct.json_dataclasses import to_plain
 from synthct.planning.fingerprint import Fingerprint
-from synthct.planning.plan import MrWindow, Plan, Reason
+from synthct.planning.plan import Plan, Reason
 from synthct.planning.planner import make_plan
 from synthct.planning.splits import Split, load_splits, make_splits, save_splits
 

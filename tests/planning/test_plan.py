@@ -9,8 +9,9 @@ import pytest
 from synthetic_datasets import case_facts, fingerprint, small_plan, volume_facts
 
 from synthct.errors import PlanError
+from synthct.imaging.coding import MrWindow
 from synthct.planning.fingerprint import Fingerprint
-from synthct.planning.plan import MrWindow, Plan, Reason
+from synthct.planning.plan import Plan, Reason
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from synthetic_datasets import case_facts, fingerprint, paired_fingerprint, volu
 
 from synthct.dataset.raw import RawDataset
 from synthct.errors import PlanError
+from synthct.imaging.coding import MrWindow
 from synthct.json_dataclasses import to_plain
-from synthct.planning.plan import MrWindow, Plan
+from synthct.planning.plan import Plan
 from synthct.planning.planner import PLANNERS, make_plan
 
 ODD = {

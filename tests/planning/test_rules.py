@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from synthetic_datasets import case_facts, fingerprint, paired_fingerprint, volume_facts
 
+from synthct.imaging.coding import MrWindow
 from synthct.planning import rules
-from synthct.planning.plan import MrWindow
 
 
 def percentiles(low: float, high: float) -> dict[str, float]:

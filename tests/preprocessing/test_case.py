@@ -12,8 +12,9 @@ from synthetic_heads import Head, head_ct, head_mr, head_truth, make_grid
 
 from synthct.dataset.images import CaseImages, head_masks
 from synthct.errors import ImageError
+from synthct.imaging.coding import MrWindow
 from synthct.imaging.geometry import Grid
-from synthct.planning.plan import MrWindow, PreprocessingPlan
+from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.case import check_channels, slices_of_case, window_in_force
 from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, SliceStack
 

@@ -13,7 +13,7 @@ from synthetic_heads import head_ct, head_mr, head_truth, make_grid
 from synthct.dataset.images import CaseImages, HeadMasks
 from synthct.dataset.registration_record import Registration
 from synthct.imaging.alignment import Alignment
-from synthct.planning.plan import MrWindow
+from synthct.imaging.coding import MrWindow
 from synthct.preprocessing.findings import (
     Findings,
     findings_of_case,

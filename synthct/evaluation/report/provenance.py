@@ -57,8 +57,7 @@ def plan_section(models: Sequence[TrainedModel]) -> str:
     parts = []
     for model in models:
         plan = Plan.load(model.files.plans)
-        parts.append(f"<h3>{escape(model.label)}</h3>
-{definition_list(_facts(model, plan))}")
+        parts.append(f"<h3>{escape(model.label)}</h3>\n{definition_list(_facts(model, plan))}")
     return "\n".join(parts)
 
 
