@@ -233,7 +233,7 @@ def _load_known(path: Path) -> Fingerprint | None:
 
 def _settled_plan(fresh: Plan, present: Plan, raw: RawDataset, known: Fingerprint | None, path: Path) -> Plan:
     """The fresh plan, unless somebody has edited the one that is there: edits are kept while its planner is."""
-    if _without_version(present) == _without_version(fresh):
+    if _say_the_same(present, fresh):
         return fresh
     if known is not None and _is_as_planned(present, raw, known):
         return fresh
@@ -255,12 +255,24 @@ def _is_as_planned(plan: Plan, raw: RawDataset, known: Fingerprint) -> bool:
         return False
     then = replace(raw, channel_names=plan.channel_names, file_ending=plan.file_ending)
     as_planned = replace(make_plan(plan.planner, then, known), register=plan.register)
-    return _without_version(plan) == _without_version(as_planned)
+    return _say_the_same(plan, as_planned)
 
 
-def _without_version(plan: Plan) -> Plan:
-    """The plan as any version would have made it: an update of synthct alone is no edit."""
-    return replace(plan, synthct_version="")
+def _say_the_same(one: Plan, other: Plan) -> bool:
+    """Whether two plans decide the same where both decide: no edit is an update of synthct, with its wording of
+    reasons, nor a package with further trainers or configurations that was installed or removed since.
+    """
+    shared = one.configurations.keys() & other.configurations.keys()
+
+    def comparable(plan: Plan, beside: Plan) -> Plan:
+        configurations = {}
+        for name in shared:
+            methods = plan.configurations[name].methods.keys() & beside.configurations[name].methods.keys()
+            kept = {trainer: plan.configurations[name].methods[trainer] for trainer in methods}
+            configurations[name] = replace(plan.configurations[name], methods=kept)
+        return replace(plan, synthct_version="", reasons={}, configurations=configurations)
+
+    return bool(shared) and comparable(one, other) == comparable(other, one)
 
 
 def _new_splits(known: Fingerprint | None, now: Fingerprint, plan: Plan, path: Path) -> tuple[Split, ...] | None:

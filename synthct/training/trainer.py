@@ -206,8 +206,14 @@ class Trainer(ABC):
 
     def sct_of(self, mr: Tensor) -> Tensor:
         """sCT of MR slices as the networks are now: shapes as of :meth:`synthesize`, float32, no gradient."""
-        with torch.inference_mode(), self.autocast():
-            return self.synthesize(self.networks, mr.to(self.device)).float()
+        for network in self.networks.values():
+            network.eval()
+        try:
+            with torch.inference_mode(), self.autocast():
+                return self.synthesize(self.networks, mr.to(self.device)).float()
+        finally:
+            for network in self.networks.values():
+                network.train()
 
     def is_finite(self) -> bool:
         """Whether no weight is NaN or infinite; waits for the device."""
