@@ -19,6 +19,7 @@ from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, OUTSIDE,
 
 AIR_HU = -1000.0
 MAX_INT16 = 32767
+MR_STEPS = 4096  # as many as an MR scanner's images usually have
 # Rounding to 16 bits keeps the grey levels of the reference method (Wolterink et al. 2017, section 4).
 REFERENCE = GreyLevels()
 
@@ -89,13 +90,15 @@ def mr_statistics(mr: sitk.Image, head_mask: sitk.Image) -> MrStatistics:
 def _mr_slices(mr: sitk.Image, grid: Grid, plan: PreprocessingPlan, shown: np.ndarray) -> tuple[np.ndarray, float]:
     """int16 (slices, rows, cols), OUTSIDE where not ``shown``, and the scanner units of one unit of it.
 
-    The unit is the smallest power of two that int16 has room for: intensities are kept to a share of 1 / 32767 of
-    the brightest at most, and the product with the unit is exact.
+    The unit is a power of two, so that the product with it is exact: the largest that leaves MR_STEPS steps up to the
+    99.5th percentile inside the head (more would be noise, which takes room), or the smallest that int16 has room for.
     """
     (window,) = REFERENCE.mr_windows
     intensities = _array(resample(mr, grid, interpolation=plan.interpolation, outside=window.low))[shown]
-    brightest = float(np.abs(intensities).max(initial=1e-20))
-    step = 2.0 ** np.ceil(np.log2(brightest / MAX_INT16))
+    magnitudes = np.abs(intensities) if intensities.size else np.zeros(1, np.float32)
+    bright, brightest = float(np.percentile(magnitudes, 99.5)), float(magnitudes.max())
+    fine, room = (np.log2(max(value, 1e-20)) for value in (bright / MR_STEPS, brightest / MAX_INT16))
+    step = 2.0 ** max(np.floor(fine), np.ceil(room))
     slices = np.full(grid.array_shape, OUTSIDE, np.int16)
     slices[shown] = to_int16(intensities, (window.low, window.high), REFERENCE.grey_levels, step)
     return slices, float(step)
