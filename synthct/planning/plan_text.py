@@ -31,24 +31,27 @@ def with_inherited(plan: Any, where: str, error: type[SynthctError]) -> Any:
     """Inverse of :func:`with_differences`; what is not a plan is returned as it is, for others to refuse.
 
     Raises:
-        error: a configuration inherits from one that is not there or inherits itself.
+        error: a configuration inherits from one that is not there, or in the end from itself.
     """
     configurations = plan.get("configurations") if isinstance(plan, dict) else None
     if not isinstance(configurations, dict):
         return plan
-    whole = {}
-    for name, one in configurations.items():
-        if isinstance(one, dict) and INHERITS in one:
-            parent = one[INHERITS]
-            base = configurations.get(parent) if isinstance(parent, str) else None
-            if not isinstance(base, dict) or INHERITS in base:
-                raise error(
-                    f"{where}: 'configurations.{shown_key(str(name))}.{INHERITS}' is {shown(parent)} but must be a "
-                    "configuration that stands there in full."
-                )
-            one = _merged(base, {key: value for key, value in one.items() if key != INHERITS})
-        whole[name] = one
-    return plan | {"configurations": whole}
+
+    def whole(name: str, heirs: tuple[str, ...]) -> Any:
+        one = configurations[name]
+        if not isinstance(one, dict) or INHERITS not in one:
+            return one
+        parent = one[INHERITS]
+        if not isinstance(parent, str) or parent not in configurations or parent in (*heirs, name):
+            raise error(
+                f"{where}: 'configurations.{shown_key(str(name))}.{INHERITS}' is {shown(parent)} but must be another "
+                "configuration of the plan, which does not inherit from this one."
+            )
+        base = whole(parent, (*heirs, name))
+        difference = {key: value for key, value in one.items() if key != INHERITS}
+        return _merged(base, difference) if isinstance(base, dict) else base
+
+    return plan | {"configurations": {name: whole(name, ()) for name in configurations}}
 
 
 def _difference(base: Table, whole: Table) -> Table | None:
