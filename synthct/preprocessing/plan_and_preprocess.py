@@ -258,21 +258,23 @@ def _is_as_planned(plan: Plan, raw: RawDataset, known: Fingerprint) -> bool:
     return _say_the_same(plan, as_planned)
 
 
-def _say_the_same(one: Plan, other: Plan) -> bool:
-    """Whether two plans decide the same where both decide: no edit is an update of synthct, with its wording of
-    reasons, nor a package with further trainers or configurations that was installed or removed since.
+def _say_the_same(present: Plan, planned: Plan) -> bool:
+    """Whether a plan that is there decides nothing else than what was planned.
+
+    No edit is an update of synthct, with its wording of reasons, nor a package with further trainers or configurations
+    that was installed since, or further trainers that are gone; a configuration that nothing plans is one.
     """
-    shared = one.configurations.keys() & other.configurations.keys()
 
     def comparable(plan: Plan, beside: Plan) -> Plan:
         configurations = {}
-        for name in shared:
-            methods = plan.configurations[name].methods.keys() & beside.configurations[name].methods.keys()
-            kept = {trainer: plan.configurations[name].methods[trainer] for trainer in methods}
+        for name in present.configurations:
+            both = plan.configurations[name].methods.keys() & beside.configurations[name].methods.keys()
+            kept = {trainer: plan.configurations[name].methods[trainer] for trainer in both}
             configurations[name] = replace(plan.configurations[name], methods=kept)
         return replace(plan, synthct_version="", reasons={}, configurations=configurations)
 
-    return bool(shared) and comparable(one, other) == comparable(other, one)
+    known = present.configurations.keys() <= planned.configurations.keys()
+    return known and comparable(present, planned) == comparable(planned, present)
 
 
 def _new_splits(known: Fingerprint | None, now: Fingerprint, plan: Plan, path: Path) -> tuple[Split, ...] | None:
