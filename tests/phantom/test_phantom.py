@@ -87,7 +87,7 @@ def test_bone_and_air_are_both_dark_on_mr_and_far_apart_on_ct():
     assert np.median(ct[bone]) - np.median(ct[sinus]) > 1500
 
 
-def test_white_matter_and_fat_lie_in_the_seeds_window():
+def test_white_matter_and_fat_lie_in_the_references_window():
     assert 1500 <= T1_SEED.signal(WHITE_MATTER) <= 2000
     assert T1_SEED.signal(WHITE_MATTER) < T1_SEED.signal(FAT) < 3500
 
