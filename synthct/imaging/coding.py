@@ -175,5 +175,5 @@ class GreyLevels(Coding):
 
     def _coded(self, image: np.ndarray, inside: np.ndarray, window: tuple[float, float]) -> np.ndarray:
         grey = to_grey_levels(image, window, self.grey_levels)
-        grey[~inside] = 0
+        grey *= inside
         return to_network(grey, self.grey_levels)

@@ -16,8 +16,11 @@ def to_grey_levels(values: np.ndarray, window: tuple[float, float], levels: int 
         uint8, same shape. The inverse is off by at most half a level: (high - low) / (levels - 1) / 2.
     """
     low, high = window
-    share = (np.asarray(values, np.float32) - low) * ((levels - 1) / (high - low))
-    return np.rint(np.clip(share, 0, levels - 1)).astype(np.uint8)
+    share = np.array(values, np.float32)
+    share -= low
+    share *= (levels - 1) / (high - low)
+    np.clip(share, 0, levels - 1, out=share)
+    return np.rint(share, out=share).astype(np.uint8)
 
 
 def from_grey_levels(grey: np.ndarray, window: tuple[float, float], levels: int = 256) -> np.ndarray:
@@ -28,7 +31,10 @@ def from_grey_levels(grey: np.ndarray, window: tuple[float, float], levels: int 
 
 def to_network(grey: np.ndarray, levels: int = 256) -> np.ndarray:
     """Grey levels 0..levels-1 -> float32 in [-1, 1], the range of the generator's tanh."""
-    return np.asarray(grey, np.float32) * (2 / (levels - 1)) - 1
+    values = np.array(grey, np.float32)
+    values *= 2 / (levels - 1)
+    values -= 1
+    return values
 
 
 def from_network(values: np.ndarray, levels: int = 256) -> np.ndarray:

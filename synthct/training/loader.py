@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,9 @@ from synthct.worker_processes import end_with_parent
 
 Batch = dict[str, Any]
 BATCHES_AHEAD = 4  # that each background process makes before they are asked for
-IMAGES = ("mr", "ct", "known", "head")  # of a batch; what else it holds says where they come from
+SECONDS_TO_END = 1.0  # for a process that is about to end
+IMAGES = ("mr", "ct", "known", "head")  # of a batch
+KEYS = ("mr_keys", "ct_keys")  # of a batch: the slices that they come from
 
 
 def pad_and_crop(images: dict[str, np.ndarray], outside: dict[str, float], plan: TrainingPlan) -> dict[str, np.ndarray]:
@@ -72,11 +76,10 @@ class SliceDataset(Dataset):
             paired training ``known`` and ``head`` likewise, see :meth:`NetworkInput.paired`; ``mr_keys`` and
             ``ct_keys``, a (patient, slice) each image.
         """
-        drawn: Any = None
         try:
-            drawn = self.order.draw(step)
             return self.batch(step)
         except Exception as fault:
+            drawn = self.order.draw(step)
             return {"fault": f"Step {step} could not be loaded (MR, CT: {drawn}): {type(fault).__name__}: {fault}"}
 
     def batch(self, step: int) -> Batch:
@@ -130,19 +133,25 @@ def batches(
         pin_memory=pin_memory,
         generator=torch.Generator(),  # else the training's own random numbers would be drawn from
     )
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
     drawn = iter(loader)
+    if handler is not None and in_main_thread:
+        # Torch would raise RuntimeError for a dead process wherever this one happens to be, such as while it writes a
+        # checkpoint. The next batch notices it all the same, after five seconds at most.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    processes: list[BaseProcess] = list(drawn._workers) if workers else []
     try:
-        yield _checked(drawn)
-    except RuntimeError as fault:  # the death of a worker is reported wherever this process happens to be
-        if not str(fault).startswith("DataLoader worker"):
-            raise
-        raise TrainingError(
-            "A process that loads slices was killed, most likely for lack of memory; "
-            f"use no background workers, or smaller data ({fault})."
-        ) from None
+        yield _checked(drawn, processes)
     finally:
         if workers:
             drawn._shutdown_workers()  # there is no public way but to lose the last reference
+        for process in processes:
+            if process.is_alive():  # such as one that waits for a disk; it ignores what torch ends it with
+                process.kill()
+            process.join()
+        if handler is not None and in_main_thread:
+            signal.signal(signal.SIGCHLD, handler)
 
 
 def _as_it_is(batch: Batch) -> Batch:
@@ -156,9 +165,30 @@ def _in_worker(_: int) -> None:
     end_with_parent()
 
 
-def _checked(drawn: Iterator[Batch]) -> Iterator[Batch]:
+def _checked(drawn: Iterator[Batch], processes: list[BaseProcess]) -> Iterator[Batch]:
     """The batches; what went wrong in a worker becomes an error that names the step and the slices."""
-    for batch in drawn:
+    while True:
+        try:
+            batch = next(drawn)
+        except (RuntimeError, OSError, EOFError) as fault:  # what a queue raises depends on when its worker was killed
+            killed = [process for process in processes if _has_ended(process)]
+            if not killed:
+                raise
+            raise TrainingError(
+                f"A process that loads slices was ended from outside ({_how(killed[0])}), most likely for lack of "
+                "memory (in a container also of shared memory, /dev/shm); load in fewer background processes, or in "
+                "none, and go on with --continue."
+            ) from fault
         if "fault" in batch:
             raise TrainingError(batch["fault"])
         yield batch
+
+
+def _has_ended(process: BaseProcess) -> bool:
+    process.join(SECONDS_TO_END)
+    return not process.is_alive()
+
+
+def _how(process: BaseProcess) -> str:
+    code = process.exitcode or 0
+    return f"exit status {code}" if code >= 0 else signal.strsignal(-code) or f"signal {-code}"

@@ -23,11 +23,11 @@ from synthct.plugins import TRAINERS
 from synthct.preprocessing.network_input import NetworkInput
 from synthct.training.checkpoint import save_checkpoint
 from synthct.training.distributed import agreed, gathered, mean_over_ranks
-from synthct.training.loader import Batch, SliceDataset, to_device
+from synthct.training.loader import KEYS, Batch, SliceDataset, to_device
 from synthct.training.log import TrainingLog
 from synthct.training.progress_figure import ProgressFigure
 from synthct.training.resume import check_resumable, find_checkpoint, holds_model, plain_split, training_of
-from synthct.training.sampling import PairedOrder, UnpairedOrder
+from synthct.training.sampling import Key, PairedOrder, UnpairedOrder
 from synthct.training.schedule import learning_rate_factor, shorten
 from synthct.training.slices import SlicesToDraw, TrainingSlices
 from synthct.training.validation import Validation
@@ -35,6 +35,8 @@ from synthct.training.what_to_train import FoldToTrain, TrainingOptions
 
 STEPS_BETWEEN_CHECKS = 50  # looking at the losses waits for the device
 SECONDS_BETWEEN_FIGURES = 30.0
+
+Keys = dict[str, list[Key]]  # of a batch: which slices its MR and CT images are
 
 log = logging.getLogger("synthct")
 
@@ -85,7 +87,7 @@ class TrainingRun:
         self.epoch = self.step = self.step_in_epoch = 0
         self.loss_sums: dict[str, Tensor] = {}
         self.seconds = 0.0  # of the epoch at hand, in earlier runs
-        self.unchecked: list[tuple[int, Batch, dict[str, Tensor]]] = []  # losses not yet looked at
+        self.unchecked: list[tuple[int, Keys, dict[str, Tensor]]] = []  # steps whose losses are not yet looked at
         self.saved_step: int | None = None
         self.started = self.saved_at = time.monotonic()
 
@@ -157,7 +159,8 @@ class TrainingRun:
             self.loss_sums[name] = self.loss_sums[name] + loss if name in self.loss_sums else loss
         self.step += 1
         self.step_in_epoch += 1
-        self.unchecked.append((self.step, batch, losses))
+        # Not the images: they lie in shared memory, of which a container may have no more than 64 MB.
+        self.unchecked.append((self.step, {name: batch[name] for name in KEYS}, losses))
         if len(self.unchecked) >= STEPS_BETWEEN_CHECKS:
             self._check_losses()
 
@@ -283,11 +286,11 @@ class TrainingRun:
         of_steps = torch.stack([torch.stack(list(losses.values())).sum() for _, _, losses in self.unchecked])
         bad = (~of_steps.isfinite()).nonzero().flatten().tolist()
         if bad:
-            step, batch, losses = self.unchecked[bad[0]]
+            step, keys, losses = self.unchecked[bad[0]]
             names = ", ".join(name for name, loss in losses.items() if not loss.isfinite())
             raise TrainingError(
-                f"The loss {names} is not finite at step {step} (MR {_words(batch.get('mr_keys'))}; CT "
-                f"{_words(batch.get('ct_keys'))}); {self._last_good()}, or train with precision float32."
+                f"The loss {names} is not finite at step {step} (MR {_words(keys['mr_keys'])}; "
+                f"CT {_words(keys['ct_keys'])}); {self._last_good()}, or train with precision float32."
             )
         self.unchecked = []
 
@@ -296,5 +299,5 @@ class TrainingRun:
         return f"go on with --continue from {last} (step {self.saved_step})"
 
 
-def _words(keys: list[tuple[str, int]] | None) -> str:
-    return ", ".join(f"{patient} slice {i}" for patient, i in keys or [])
+def _words(keys: list[Key]) -> str:
+    return ", ".join(f"{patient} slice {i}" for patient, i in keys)

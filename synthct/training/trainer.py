@@ -21,6 +21,7 @@ from synthct.training.image_pool import ImagePool
 from synthct.training.precision import choose_precision, forward_passes
 
 POOLS_OF_A_RANK = 1000  # distance between the seeds of two ranks' pools
+WAYS_TO_COMPUTE = ("fused", "foreach", "capturable")  # of an optimiser: what depends on the device alone
 
 Network = Callable[[Tensor], Tensor]
 
@@ -173,8 +174,16 @@ class Trainer(ABC):
     def add_adam(self, name: str, *networks: nn.Module) -> torch.optim.Optimizer:
         """One Adam for all parameters of the networks, with the settings' ``learning_rate`` and ``adam_betas``."""
         parameters = [parameter for network in networks for parameter in network.parameters()]
-        of_device = self._adam_settings(self.settings.learning_rate)
-        return self.add_optimiser(name, torch.optim.Adam(parameters, betas=self.settings.adam_betas, **of_device))
+        rate, on_gpu = self.settings.learning_rate, self.device.type == "cuda"
+        adam = torch.optim.Adam(
+            parameters,
+            # One pass over all parameters; on a GPU with all numbers there, so that nothing waits.
+            lr=torch.tensor(rate, device=self.device) if on_gpu else rate,
+            betas=self.settings.adam_betas,
+            fused=on_gpu or self.device.type == "cpu",
+            capturable=on_gpu,
+        )
+        return self.add_optimiser(name, adam)
 
     def add_pool(self, name: str, size: int) -> ImagePool:
         """A history of synthetic images with a generator of its own."""
@@ -206,14 +215,15 @@ class Trainer(ABC):
 
     def sct_of(self, mr: Tensor) -> Tensor:
         """sCT of MR slices as the networks are now: shapes as of :meth:`synthesize`, float32, no gradient."""
+        training = [layer for network in self.networks.values() for layer in network.modules() if layer.training]
         for network in self.networks.values():
-            network.eval()
+            network.eval()  # as in a prediction: dropout would draw random numbers, batch norm would learn
         try:
             with torch.inference_mode(), self.autocast():
                 return self.synthesize(self.networks, mr.to(self.device)).float()
         finally:
-            for network in self.networks.values():
-                network.train()
+            for layer in training:
+                layer.training = True
 
     def is_finite(self) -> bool:
         """Whether no weight is NaN or infinite; waits for the device."""
@@ -234,19 +244,18 @@ class Trainer(ABC):
             network.load_state_dict(state["networks"][name])
         for name, optimiser in self.optimisers.items():
             loaded = state["optimisers"][name]
-            if isinstance(optimiser, torch.optim.Adam):
-                # How Adam computes is this device's matter, whatever the device that the state was written on.
-                groups = [group | self._adam_settings(float(group["lr"])) for group in loaded["param_groups"]]
-                loaded = loaded | {"param_groups": groups}
-            optimiser.load_state_dict(loaded)
+            pairs = zip(loaded["param_groups"], optimiser.param_groups, strict=True)
+            groups = [_as_here(group, here) for group, here in pairs]
+            optimiser.load_state_dict(loaded | {"param_groups": groups})
         for name, pool in self.pools.items():
             pool.load_state_dict(state["pools"][name])
 
-    def _adam_settings(self, rate: float) -> dict[str, Any]:
-        """Of this device: one pass over all parameters; on a GPU with all numbers there, so that nothing waits."""
-        if self.device.type == "cuda":
-            return {"lr": torch.tensor(rate, device=self.device), "fused": True, "capturable": True}
-        return {"lr": rate, "fused": self.device.type == "cpu", "capturable": False}
+
+def _as_here(loaded: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
+    """A loaded group of an optimiser, computed as on this device, whatever the device that it was written on."""
+    rate = float(loaded["lr"])
+    lr = torch.full_like(here["lr"], rate) if isinstance(here["lr"], Tensor) else rate
+    return loaded | {name: here[name] for name in WAYS_TO_COMPUTE if name in here} | {"lr": lr}
 
 
 @contextmanager

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import io
 import pickle
 
 import pytest
 import torch
-from synthct.training.registry import TRAINERS
 from synthetic_datasets import small_plan
-from tiny_models import tiny_networks
-from tiny_training import make_configuration
+from tiny_models import tiny_model
+from tiny_training import make_configuration, make_trainer
 from torch import nn
 
 from synthct.accelerate.convolutions import with_fast_convolutions
@@ -21,7 +19,8 @@ from synthct.accelerate.winograd import MIN_CHANNELS, WinogradConv2d
 from synthct.inference import Predictor
 from synthct.networks import PatchDiscriminator, ResnetGenerator
 from synthct.networks.generator import initialise
-from synthct.planning.plan import Configuration
+from synthct.plugins import TRAINERS
+from synthct.training.trainer import Trainer
 
 WIDE = MIN_CHANNELS
 BASE_CHANNELS = WIDE // 4  # of the narrowest generator whose blocks go Winograd's way
@@ -58,19 +57,17 @@ def built_with_fast_layers(network: nn.Module) -> nn.Module:
     return network
 
 
-def wide_configuration(**training) -> Configuration:
-    configuration = make_configuration(mr_channels=2, **training)
-    network = dataclasses.replace(configuration.network, base_channels=BASE_CHANNELS, n_blocks=2)
-    return dataclasses.replace(configuration, network=network)
+def wide_trainer(name: str, precision: str) -> Trainer:
+    configuration = make_configuration(mr_channels=2, precision=precision)
+    return make_trainer(name, configuration, base_channels=BASE_CHANNELS, n_blocks=2)
 
 
-@pytest.mark.parametrize("name", list(TRAINERS))
+@pytest.mark.parametrize("name", list(TRAINERS.ours))
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_training_gives_the_weights_of_layers_that_were_fast_from_the_start(name, precision, monkeypatch):
-    configuration = wide_configuration(precision=precision)
-    swapped = TRAINERS[name](configuration, "cpu")
+    swapped = wide_trainer(name, precision)
     monkeypatch.setattr("synthct.training.trainer.with_fast_convolutions", built_with_fast_layers)
-    built = TRAINERS[name](configuration, "cpu")
+    built = wide_trainer(name, precision)
     assert classes(swapped.networks["syn_ct"]) == classes(built.networks["syn_ct"])
     generator = torch.Generator().manual_seed(0)
     for _ in range(3):
@@ -178,10 +175,10 @@ def test_a_layer_is_swapped_only_where_the_fast_one_computes_the_same(layer, exp
 
 
 def test_prediction_goes_through_fast_layers():
-    plan = small_plan()
-    predictor = Predictor(plan, "small", [tiny_networks(plan)], "cpu")
-    for network in (*predictor._syn_ct, *predictor._syn_mr):
-        assert "FewChannelsOut" in classes(network)
+    predictor = Predictor(tiny_model(small_plan(), seeds=(0, 1)), "cpu")
+    for networks in predictor._networks:
+        assert set(networks) == {"syn_ct", "syn_mr"}
+        assert all("FewChannelsOut" in classes(network) for network in networks.values())
 
 
 def test_the_discriminator_has_no_layer_to_swap():

@@ -7,11 +7,10 @@ import copy
 
 import pytest
 import torch
-from synthct.training.registry import TRAINERS
-from tiny_training import make_configuration
+from tiny_training import make_trainer
 
 from synthct.accelerate.cuda_graph import EAGER_STEPS, RecordedStep, recorded_step
-from synthct.training.cyclegan import CycleGAN
+from synthct.plugins import TRAINERS
 from synthct.training.distributed import Ranks
 
 
@@ -60,9 +59,9 @@ def weights(trainer) -> list[torch.Tensor]:
     return [weight.detach().clone() for network in trainer.networks.values() for weight in network.parameters()]
 
 
-@pytest.mark.parametrize("trainer_class", list(TRAINERS.values()))
-def test_recorded_steps_are_the_eager_ones(trainer_class, recorded):
-    eager, trainer = (trainer_class(make_configuration(), "cpu") for _ in range(2))
+@pytest.mark.parametrize("name", list(TRAINERS.ours))
+def test_recorded_steps_are_the_eager_ones(name, recorded):
+    eager, trainer = (make_trainer(name) for _ in range(2))
     step = recorded(trainer)
     for number, batch in enumerate(batches(EAGER_STEPS + 9)):
         rate = 2e-4 if number < EAGER_STEPS + 5 else 1e-4
@@ -78,14 +77,14 @@ def test_recorded_steps_are_the_eager_ones(trainer_class, recorded):
 
 
 def test_losses_handed_out_are_not_overwritten_by_the_next_step(recorded):
-    step = recorded(CycleGAN(make_configuration(), "cpu"))
+    step = recorded(make_trainer("cyclegan"))
     held = [step(batch)["cycle_mr"] for batch in batches(EAGER_STEPS + 5)]
     assert len({loss.item() for loss in held}) == len(held)
 
 
 @pytest.mark.parametrize("failure", ["not recordable", "other losses"])
 def test_a_step_that_cannot_be_recorded_goes_on_eagerly_and_says_so(failure, recorded, monkeypatch, caplog):
-    eager, trainer = (CycleGAN(make_configuration(), "cpu") for _ in range(2))
+    eager, trainer = (make_trainer("cyclegan") for _ in range(2))
     step = recorded(trainer)
     if failure == "not recordable":
 
@@ -105,7 +104,7 @@ def test_a_step_that_cannot_be_recorded_goes_on_eagerly_and_says_so(failure, rec
 
 
 def test_a_cpu_and_several_processes_step_eagerly_and_it_is_said(monkeypatch, caplog):
-    trainer = CycleGAN(make_configuration(), "cpu")
+    trainer = make_trainer("cyclegan")
     assert recorded_step(trainer) == trainer.training_step
     assert caplog.text.count("not recorded as a CUDA graph") == 1
     monkeypatch.setattr(trainer, "device", torch.device("cuda"))

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import ONLY_CT, ONLY_MR, PAIRED, TRAIN, VAL, make_configuration, make_stack
+from tiny_training import ONLY_CT, ONLY_MR, PAIRED, TRAIN, VAL, make_configuration, make_plan, make_stack
 
 from synthct.imaging.coding import GreyLevels
-from synthct.planning.plan import FORMAT_VERSION, Configuration, InputPlan, Plan
+from synthct.planning.plan import Configuration, InputPlan, Plan
 from synthct.preprocessing.network_input import NetworkInput
 
 
@@ -37,16 +37,7 @@ def configuration() -> Configuration:
 
 @pytest.fixture
 def plan(configuration: Configuration) -> Plan:
-    return Plan(
-        format_version=FORMAT_VERSION,
-        synthct_version="0.1.0",
-        dataset_name="Dataset001_Test",
-        planner="default",
-        channel_names=("T1",),
-        file_ending=".nii.gz",
-        n_folds=4,
-        configurations={"tiny": configuration},
-    )
+    return make_plan(configuration)
 
 
 @pytest.fixture

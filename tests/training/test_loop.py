@@ -7,20 +7,24 @@ import logging
 import multiprocessing
 import os
 import signal
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
 from same_training import equal, rows
-from tiny_training import PAIRED
+from tiny_training import PAIRED, make_configuration, make_plan, what_to_train
 
+import synthct
 from synthct.errors import SynthctError, TrainingError
 from synthct.files import read_json
+from synthct.parallel import quiet
+from synthct.plugins import TRAINERS
 from synthct.training import run as run_module
 from synthct.training.checkpoint import load_checkpoint, save_checkpoint
 from synthct.training.cyclegan import CycleGAN
 from synthct.training.loop import train
-from synthct.training.schedule import shorten
+from synthct.training.what_to_train import TrainingOptions
 
 trainers = pytest.mark.parametrize("name", ["cyclegan", "pix2pix"])
 
@@ -39,19 +43,14 @@ def no_figures(request, monkeypatch):
 
 @pytest.fixture
 def run(plan, preprocessed_folder, split, tmp_path):
-    """``train`` on the tiny plan, into a folder of that name, in this process."""
+    """``train`` on the tiny plan, into a folder of that name, in this process; changes of what, or of the options."""
 
-    def go(name: str, folder: str = "fold_0", **changes) -> Path:
-        arguments = {
-            "plan": plan,
-            "configuration_name": "tiny",
-            "preprocessed_folder": preprocessed_folder,
-            "fold_folder": tmp_path / folder,
-            "split": split,
-            "device": torch.device("cpu"),
-            "workers": 0,
-        } | changes
-        return train(name, **arguments)
+    def go(name: str, folder: str = "fold_0", *, progress=quiet, **changes) -> Path:
+        what = what_to_train(name, plan, preprocessed_folder, tmp_path / folder, split)
+        of_what = {field.name for field in dataclasses.fields(what)} & changes.keys()
+        what = dataclasses.replace(what, **{one: changes.pop(one) for one in of_what})
+        options = TrainingOptions(**{"device": torch.device("cpu"), "loaders": 0} | changes)
+        return train(what, options, progress=progress)
 
     return go
 
@@ -78,7 +77,7 @@ def assert_same_training(one: Path, other: Path) -> None:
 @trainers
 def test_training_writes_what_its_folder_promises(figures, run, name, tmp_path, split, plan, caplog):
     caplog.set_level(logging.INFO, "synthct")
-    path = run(name, workers=1)
+    path = run(name, loaders=1)
     folder = tmp_path / "fold_0"
     assert path == folder / "checkpoint_final.pth"
     assert sorted(p.name for p in folder.iterdir()) == [
@@ -91,6 +90,8 @@ def test_training_writes_what_its_folder_promises(figures, run, name, tmp_path, 
     assert read_json(folder / "split.json") == split
     checkpoint = load_checkpoint(path)
     assert (checkpoint["trainer"], checkpoint["configuration"]) == (name, "tiny")
+    assert checkpoint["trainer_package"] == f"synthct {synthct.__version__}"
+    assert checkpoint["settings"] == plan.configurations["tiny"].methods[name]
     assert (checkpoint["epoch"], checkpoint["step"]) == (2, 8)
     assert set(checkpoint["networks"]) == (
         {"syn_ct", "dis_ct"} if name == "pix2pix" else {"syn_ct", "syn_mr", "dis_ct", "dis_mr"}
@@ -109,15 +110,15 @@ def test_training_writes_what_its_folder_promises(figures, run, name, tmp_path, 
 
 @trainers
 @pytest.mark.parametrize("step", [3, 4, 6])
-@pytest.mark.parametrize("workers", [0, 1])
-def test_stopped_and_resumed_is_the_uninterrupted_training(run, name, step, workers, tmp_path):
+@pytest.mark.parametrize("loaders", [0, 1])
+def test_stopped_and_resumed_is_the_uninterrupted_training(run, name, step, loaders, tmp_path):
     run(name, "whole")
     with pytest.raises(KeyboardInterrupt):
-        run(name, "stopped", progress=interrupted_at(step), workers=workers)
+        run(name, "stopped", progress=interrupted_at(step), loaders=loaders)
     assert not multiprocessing.active_children()
     assert not (tmp_path / "stopped" / "checkpoint_final.pth").exists()
     assert load_checkpoint(tmp_path / "stopped" / "checkpoint_latest.pth")["step"] == step
-    run(name, "stopped", resume=True, workers=workers)
+    run(name, "stopped", resume=True, loaders=loaders)
     assert_same_training(tmp_path / "whole", tmp_path / "stopped")
 
 
@@ -154,19 +155,18 @@ def test_the_callers_random_numbers_are_left_alone(run):
 
 def test_two_trainings_with_one_seed_are_the_same_and_another_seed_differs(run, tmp_path, with_training):
     run("cyclegan", "one")
-    run("cyclegan", "two", workers=1)
+    run("cyclegan", "two", loaders=1)
     run("cyclegan", "other", plan=with_training(seed=8))
     assert_same_training(tmp_path / "one", tmp_path / "two")
     assert rows(tmp_path / "one") != rows(tmp_path / "other")
 
 
-def test_a_finished_training_goes_on_when_epochs_are_added(run, tmp_path, plan):
-    constant = dataclasses.replace(plan.configurations["tiny"].training, epochs_constant=1, epochs_decay=0)
-    run("cyclegan", "grown", training=constant)
+def test_a_finished_training_goes_on_when_epochs_are_added(run, tmp_path, with_training):
+    constant = with_training(epochs_constant=1, epochs_decay=0)
+    run("cyclegan", "grown", plan=constant)
     assert len(rows(tmp_path / "grown")) == 1
-    longer = dataclasses.replace(constant, epochs_constant=3)
-    run("cyclegan", "grown", training=longer, resume=True)
-    run("cyclegan", "whole", training=longer)
+    run("cyclegan", "grown", plan=constant, epochs=3, resume=True)
+    run("cyclegan", "whole", plan=constant, epochs=3)
     assert_same_training(tmp_path / "whole", tmp_path / "grown")
 
 
@@ -180,18 +180,16 @@ def test_a_finished_training_is_left_when_there_is_nothing_to_add(run, tmp_path,
     assert "done already" in caplog.text
 
 
-def test_resume_without_a_training_plan_keeps_that_of_the_checkpoint(run, tmp_path, plan):
-    short = shorten(plan.configurations["tiny"].training, 3, 2)
+def test_resume_keeps_the_training_plan_of_the_checkpoint(run):
     with pytest.raises(KeyboardInterrupt):
-        run("pix2pix", training=short, progress=interrupted_at(3))
+        run("pix2pix", epochs=3, iterations=2, progress=interrupted_at(3))
     assert load_checkpoint(run("pix2pix", resume=True))["step"] == 6
 
 
-def test_resume_goes_on_from_the_final_checkpoint_where_it_is_the_only_one(run, tmp_path, plan):
+def test_resume_goes_on_from_the_final_checkpoint_where_it_is_the_only_one(run, tmp_path):
     run("pix2pix")
     (tmp_path / "fold_0" / "checkpoint_latest.pth").unlink()
-    training = shorten(plan.configurations["tiny"].training, 4, None)
-    assert load_checkpoint(run("pix2pix", resume=True, training=training))["epoch"] == 4
+    assert load_checkpoint(run("pix2pix", resume=True, epochs=4))["epoch"] == 4
 
 
 def test_resume_without_a_checkpoint_starts_with_a_warning(run, caplog):
@@ -217,13 +215,19 @@ def test_resume_refuses_another_training_in_one_sentence(run, plan, split, tmp_p
         return dataclasses.replace(plan, configurations={"tiny": dataclasses.replace(tiny, **changes)})
 
     coarser = dataclasses.replace(tiny.preprocessing, slice_scale=2.0)
-    wider = dataclasses.replace(tiny.network, base_channels=8)
+    deeper = dataclasses.replace(tiny.input, neighbours=1)
+    wider, faster = ({**tiny.methods["pix2pix"], **one} for one in ({"base_channels": 8}, {"learning_rate": 1e-3}))
+    windows = {**tiny.methods["pix2pix"]["coding"], "ct_window_hu": [-1000.0, 1000.0]}
+    recoded = {**tiny.methods["pix2pix"], "coding": windows}
     twice = dataclasses.replace(plan, configurations=plan.configurations | {"twice": tiny})
     cases = [
         ("cyclegan", {}, "its trainer is 'pix2pix', not 'cyclegan'"),
-        ("pix2pix", {"plan": twice, "configuration_name": "twice"}, "its configuration is 'tiny'"),
+        ("pix2pix", {"plan": twice, "configuration": "twice"}, "its configuration is 'tiny'"),
         ("pix2pix", {"plan": with_tiny(preprocessing=coarser)}, "preprocessing.slice_scale of the plan has changed"),
-        ("pix2pix", {"plan": with_tiny(network=wider)}, "network.base_channels of the plan has changed"),
+        ("pix2pix", {"plan": with_tiny(input=deeper)}, "input.neighbours of the plan has changed"),
+        ("pix2pix", {"plan": with_tiny(methods={"pix2pix": wider})}, "methods.pix2pix.base_channels of the plan"),
+        ("pix2pix", {"plan": with_tiny(methods={"pix2pix": faster})}, "methods.pix2pix.learning_rate of the plan"),
+        ("pix2pix", {"plan": with_tiny(methods={"pix2pix": recoded})}, "methods.pix2pix.coding of the plan"),
         ("pix2pix", {"split": split | {"train": PAIRED[:2]}}, "its train patients are not those"),
         ("pix2pix", {"disjoint": True}, "started without --disjoint"),
     ]
@@ -244,11 +248,18 @@ def test_a_model_without_the_state_of_its_training_cannot_be_resumed(run, tmp_pa
         run("pix2pix", resume=True)
 
 
-def test_changed_training_values_are_named_on_resume(run, with_training, caplog):
-    run("pix2pix")
-    plan = with_training(learning_rate=1e-4, epochs_constant=2)
-    run("pix2pix", plan=plan, training=plan.configurations["tiny"].training, resume=True)
-    assert "another learning_rate: 0.0001 instead of 0.0002" in caplog.text
+def test_settings_of_the_other_methods_may_change_before_a_training_goes_on(run, plan):
+    run("pix2pix", epochs=1)
+    tiny = plan.configurations["tiny"]
+    methods = tiny.methods | {"cyclegan": tiny.methods["cyclegan"] | {"lambda_cycle": 5.0}}
+    changed = dataclasses.replace(plan, configurations={"tiny": dataclasses.replace(tiny, methods=methods)})
+    assert load_checkpoint(run("pix2pix", plan=changed, epochs=2, resume=True))["epoch"] == 2
+
+
+def test_changed_training_values_are_named_on_resume(run, caplog):
+    run("pix2pix", epochs=2)
+    run("pix2pix", epochs=4, resume=True)
+    assert "another epochs_constant: 2 instead of 1" in caplog.text
 
 
 class _Diverging(CycleGAN):
@@ -268,7 +279,7 @@ class _Diverging(CycleGAN):
 def test_a_loss_that_is_not_finite_stops_with_its_step_and_slices_and_keeps_the_good_checkpoint(
     run, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(run_module, "find_trainer", lambda name: _Diverging)
+    monkeypatch.setitem(TRAINERS.ours, "cyclegan", f"{__name__}:_Diverging")
     with pytest.raises(
         TrainingError, match=r"loss cycle_mr is not finite at step 6 \(MR \w+ slice \d; CT \w+ slice"
     ) as fault:
@@ -287,10 +298,10 @@ class _PoisonedAtTheEnd(CycleGAN):
         return losses
 
 
-def test_a_weight_that_is_not_finite_is_never_saved(run, monkeypatch, plan):
-    monkeypatch.setattr(run_module, "find_trainer", lambda name: _PoisonedAtTheEnd)
+def test_a_weight_that_is_not_finite_is_never_saved(run, monkeypatch):
+    monkeypatch.setitem(TRAINERS.ours, "cyclegan", f"{__name__}:_PoisonedAtTheEnd")
     with pytest.raises(TrainingError, match="weight is not finite after step 1"):
-        run("cyclegan", training=shorten(plan.configurations["tiny"].training, 1, 1))
+        run("cyclegan", epochs=1, iterations=1)
 
 
 def test_checkpoints_are_also_written_within_an_epoch(run, monkeypatch):
@@ -301,6 +312,27 @@ def test_checkpoints_are_also_written_within_an_epoch(run, monkeypatch):
     )
     run("pix2pix", checkpoint_minutes=0.0)
     assert set(saved) == set(range(9))
+
+
+@pytest.mark.parametrize("loaders", [0, 1])
+def test_the_images_of_past_steps_are_not_kept(run, monkeypatch, loaders):
+    """They lie in shared memory, of which there may be little."""
+    alive = []
+    to_device = run_module.to_device
+
+    def watched(batch, device):
+        alive.append(weakref.ref(batch["mr"]))
+        return to_device(batch, device)
+
+    monkeypatch.setattr(run_module, "to_device", watched)
+
+    def progress(iterable, unit="", **_):
+        for one in iterable:
+            assert unit != "step" or sum(reference() is not None for reference in alive) <= 2
+            yield one
+
+    run("pix2pix", loaders=loaders, progress=progress, epochs=1, iterations=20)
+    assert len(alive) == 20
 
 
 def test_an_epoch_is_as_long_as_the_larger_domain(run, with_training, tmp_path):
@@ -326,7 +358,7 @@ def test_disjoint_training_runs_and_says_how_many_patients_give_what(run, caplog
 def test_errors_at_the_start_write_nothing(run, split, with_training, tmp_path):
     for name, changes in (
         ("nothing", {}),
-        ("cyclegan", {"configuration_name": "3d"}),
+        ("cyclegan", {"configuration": "3d"}),
         ("cyclegan", {"split": split | {"train": ["NOBODY"]}}),
         ("pix2pix", {"disjoint": True}),
         ("cyclegan", {"plan": with_training(crop_size=(16, 16))}),

@@ -9,7 +9,7 @@ import numpy as np
 
 from synthct.imaging.coding import MrStatistics, MrWindow
 from synthct.json_dataclasses import to_plain
-from synthct.planning.plan import Configuration, InputPlan, Plan, PreprocessingPlan, TrainingPlan
+from synthct.planning.plan import FORMAT_VERSION, Configuration, InputPlan, Plan, PreprocessingPlan, TrainingPlan
 from synthct.plugins import TRAINERS
 from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, OUTSIDE, SliceStack
 from synthct.training.what_to_train import FoldToTrain
@@ -91,6 +91,21 @@ def make_configuration(mr_channels: int = 1, settings: dict[str, Any] | None = N
         methods={
             name: to_plain(make_settings(name, mr_channels, **(settings or {}))) for name in ("cyclegan", "pix2pix")
         },
+    )
+
+
+def make_plan(configuration: Configuration | None = None) -> Plan:
+    """A plan with one configuration, ``tiny``."""
+    configuration = configuration or make_configuration()
+    return Plan(
+        format_version=FORMAT_VERSION,
+        synthct_version="0.1.0",
+        dataset_name="Dataset001_Test",
+        planner="default",
+        channel_names=tuple(f"MR{i}" for i in range(configuration.input.mr_channels)),
+        file_ending=".nii.gz",
+        n_folds=4,
+        configurations={"tiny": configuration},
     )
 
 
