@@ -15,7 +15,7 @@ from synthct.imaging.io import FILE_ENDINGS, image_name
 from synthct.inference.predict_file import ModelFiles, QaSettings, check_mrs, predict_file, predict_task
 from synthct.inference.predictor import Predictor
 from synthct.inference.writers import CtSeriesWriter, ImageFileWriter
-from synthct.model_folder import CHECKPOINT_FINAL
+from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 if TYPE_CHECKING:
@@ -65,15 +65,19 @@ def newest_model_folder(results: Path, pattern: str = "Dataset*/*", checkpoint: 
     Raises:
         ModelError: there is none.
     """
-    files = Path(results).glob(f"{pattern}/fold_*/{checkpoint}")
-    files = (path for path in files if not path.parent.parent.name.startswith("."))  # left by a killed installation
-    found = sorted(files, key=lambda path: path.stat().st_mtime)
-    if not found:
+    # Names that begin with a dot are of a killed installation.
+    folders = [path for path in Path(results).glob(pattern) if not path.name.startswith(".")]
+    ended = {
+        folder: max(files.fold(name).checkpoint(checkpoint).stat().st_mtime for name in trained)
+        for folder, files in ((path, ModelFolder(path)) for path in folders)
+        if (trained := files.trained_folds(checkpoint))
+    }
+    if not ended:
         raise ModelError(
             f"{results} holds no trained model ({pattern}/fold_*/{checkpoint}); train one (synthct_train 1 cyclegan), "
             "or choose another."
         )
-    return found[-1].parent.parent
+    return max(ended, key=ended.get)
 
 
 def list_mrs(folder: Path, n_channels: int, *, runner: CaseRunner = IN_THIS_PROCESS) -> dict[str, tuple[Path, ...]]:

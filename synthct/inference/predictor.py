@@ -123,7 +123,7 @@ class Predictor:
             for network in networks.values():
                 for name, weights in sorted(network.state_dict().items()):
                     digest.update(name.encode())
-                    digest.update(np.ascontiguousarray(weights.cpu().numpy()))
+                    digest.update(weights.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()[:12]
 
     def _identity(self) -> dict:
@@ -224,7 +224,7 @@ class Predictor:
     @property
     def hu_range(self) -> tuple[float, float]:
         """The lowest and the highest HU that an sCT of this model can show."""
-        return self.input.coding.hu_range
+        return self.model.hu_range
 
     def cycle(self, mr: sitk.Image | Sequence[sitk.Image], position: float = 0.5) -> CycleSlice:
         """MR -> sCT -> MR for the slice at a relative position through the head (0: first slice, 1: last).

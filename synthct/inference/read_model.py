@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from synthct.accelerate.convolutions import with_fast_convolutions
-from synthct.errors import ModelError, PlanError
+from synthct.errors import ModelError, PlanError, TrainingError
+from synthct.imaging.coding import HU_LIMITS
 from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import settings_of
@@ -36,6 +37,7 @@ class Model:
         trainer: the method's name.
         networks: a table of state dicts a fold, by the networks' names; those that a prediction needs.
         fingerprint, reference: what new MRs and sCTs are compared with; None where the folder has no such file.
+        plan_path: the plan's file, for messages.
     """
 
     plan: Plan
@@ -44,6 +46,7 @@ class Model:
     networks: list[States]
     fingerprint: Fingerprint | None = None
     reference: Reference | None = None
+    plan_path: str = "plans.json"
 
     @property
     def method(self) -> type[Trainer]:
@@ -66,13 +69,19 @@ class Model:
         Raises:
             ModelError: naming the key of the plan that is wrong.
         """
-        where = f"plans.json: configurations.{self.configuration_name}"
+        where = f"{self.plan_path}: configurations.{self.configuration_name}"
         return settings_of(self.trainer, self.configuration, where, ModelError)
 
     @property
     def input(self) -> NetworkInput:
         """What its networks see of an MR."""
         return NetworkInput(self.configuration.input, self.method.coding(self.settings))
+
+    @property
+    def hu_range(self) -> tuple[float, float]:
+        """The lowest and the highest HU that an sCT can show, as far as int16 has room for them."""
+        low, high = self.input.coding.hu_range
+        return max(low, HU_LIMITS[0]), min(high, HU_LIMITS[1])
 
     def build_networks(self, states: Mapping[str, Mapping[str, torch.Tensor]]) -> dict[str, nn.Module]:
         """The networks of a fold that a prediction needs, with its weights, on the CPU.
@@ -129,7 +138,7 @@ def read_model(folder: Path, folds: Sequence[int | str] | None = None, checkpoin
         if (one.trainer, one.configuration_name) != (first.trainer, first.configuration_name):
             raise ModelError(f"{path} is of another trainer or configuration than {paths[0]}; give one model's folds.")
     networks = [states for one in read for states in one.networks]
-    return Model(plan, first.configuration_name, first.trainer, networks, fingerprint, Reference.load(folder))
+    return replace(first, networks=networks, fingerprint=fingerprint, reference=Reference.load(folder))
 
 
 def read_checkpoint(path: Path, plan: Plan, plan_path: Path) -> Model:
@@ -139,20 +148,19 @@ def read_checkpoint(path: Path, plan: Plan, plan_path: Path) -> Model:
         ModelError: the checkpoint is missing, damaged, or does not fit the plan; or the method is not installed.
     """
     content = load_checkpoint(path, "cpu")
-    networks = content["networks"]
-    if not isinstance(networks, dict) or not all(isinstance(states, dict) for states in networks.values()):
-        raise ModelError(f"{path} holds no networks; restore it or train again.")
-    if content["configuration"] not in plan.configurations:
+    networks = content["networks"] if isinstance(content["networks"], dict) else {}
+    name = content["configuration"]
+    if not isinstance(name, str) or name not in plan.configurations:
         raise ModelError(
-            f"{plan_path} has no configuration '{content['configuration']}', with which {path} was trained; "
+            f"{plan_path} has no configuration '{name}', with which {path} was trained; "
             "restore the plans.json that it was trained with."
         )
     # Checkpoints without a trainer's name are of the two methods that there were then.
-    trainer = content.get("trainer") or ("cyclegan" if "syn_mr" in networks else "pix2pix")
-    to_predict = installed_method(trainer, content.get("trainer_package", ""), path).to_predict
-    if missing := [name for name in to_predict if name not in networks]:
+    trainer = str(content.get("trainer") or ("cyclegan" if "syn_mr" in networks else "pix2pix"))
+    to_predict = installed_method(trainer, str(content.get("trainer_package", "")), path).to_predict
+    if missing := [one for one in to_predict if not isinstance(networks.get(one), dict)]:
         raise ModelError(f"{path} holds no network {missing[0]}; restore it or train again.")
-    return Model(plan, content["configuration"], trainer, [{name: networks[name] for name in to_predict}])
+    return Model(plan, name, trainer, [{one: networks[one] for one in to_predict}], plan_path=str(plan_path))
 
 
 def installed_method(trainer: str, package: str, where: Path | str) -> type[Trainer]:
@@ -164,12 +172,15 @@ def installed_method(trainer: str, package: str, where: Path | str) -> type[Trai
         where: the model's file, for messages.
 
     Raises:
-        ModelError: it is not installed, naming the package.
+        ModelError: it is not installed, naming the package; or it cannot be imported.
     """
     if trainer not in TRAINERS.names():
         of = f" of the package {package}" if package else ""
+        remedy = "install that package, if you trust whoever made it" if package else "install the package that has it"
         raise ModelError(
-            f"{where} was trained with the trainer '{trainer}'{of}, which is not installed here; "
-            f"install {package.split()[0] if package else 'the package that has it'}."
+            f"{where} was trained with the trainer '{trainer}'{of}, which is not installed here; {remedy}."
         )
-    return TRAINERS.load(trainer)
+    try:
+        return TRAINERS.load(trainer)
+    except TrainingError as fault:
+        raise ModelError(f"{where} needs the trainer '{trainer}'. {fault}") from fault

@@ -71,9 +71,9 @@ def check_resumable(
     kept = f"the training in {fold_folder}"
     advice = "train without --continue to start over, or choose another fold or dataset"
     for key in ("trainer", "configuration"):
-        if checkpoint[key] != content[key]:
+        if checkpoint.get(key) != content[key]:
             raise TrainingError(
-                f"Cannot continue {kept}: its {key} is '{checkpoint[key]}', not '{content[key]}'; {advice}."
+                f"Cannot continue {kept}: its {key} is '{checkpoint.get(key)}', not '{content[key]}'; {advice}."
             )
     before = _what_was_trained(checkpoint)
     if before is None:
