@@ -23,6 +23,11 @@ class FoldFolder:
         """Such as ``0`` or ``all``."""
         return self.path.name.removeprefix("fold_")
 
+    @property
+    def number(self) -> int | None:
+        """Of the cross-validation; None of ``all`` and of a folder that is not a fold's."""
+        return int(self.name) if re.fullmatch(r"[0-9]+", self.name) else None
+
     def checkpoint(self, name: str = CHECKPOINT_FINAL) -> Path:
         """A checkpoint by its file name."""
         return self.path / name
@@ -115,7 +120,7 @@ class ModelFolder:
         return FoldFolder(self.path / f"fold_{name}")
 
     def folds(self) -> list[FoldFolder]:
-        """All fold folders, in order of their names."""
+        """All fold folders, in order of their names: ``fold_10`` comes before ``fold_2``."""
         return [FoldFolder(path) for path in sorted(self.path.glob("fold_*")) if path.is_dir()]
 
     def trained_folds(self, checkpoint: str = CHECKPOINT_FINAL) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from synthct.errors import PlanError, SynthctError, TrainingError
+from synthct.errors import DatasetError, PlanError, SynthctError, TrainingError
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class PluginRegistry:
         ours: name -> ``module:object``.
         base: ``module:class`` whose subclasses they must be; None where any callable will do.
         error: raised where a name cannot be loaded.
+        instances: they are objects of ``base`` and not subclasses; an entry point may also name a function that gives
+            one.
     """
 
     kind: str
@@ -32,6 +34,7 @@ class PluginRegistry:
     ours: Mapping[str, str]
     base: str | None
     error: type[SynthctError]
+    instances: bool = False
 
     def names(self) -> list[str]:
         """All names that can be loaded, ours first."""
@@ -51,6 +54,8 @@ class PluginRegistry:
             raise self.error(f"There is no {self.kind} '{name}'; there are {', '.join(self.names())}.")
         try:
             loaded = point.load()
+            if self.instances and callable(loaded):
+                loaded = loaded()
         except Exception as fault:
             raise self.error(f"The {self.kind} '{name}' ({point.value}) cannot be imported: {fault}.") from fault
         if not self._fits(loaded):
@@ -73,7 +78,8 @@ class PluginRegistry:
     def _fits(self, loaded: Any) -> bool:
         if self.base is None:
             return callable(loaded)
-        return isinstance(loaded, type) and issubclass(loaded, pkgutil.resolve_name(self.base))
+        base = pkgutil.resolve_name(self.base)
+        return isinstance(loaded, base) if self.instances else isinstance(loaded, type) and issubclass(loaded, base)
 
 
 TRAINERS = PluginRegistry(
@@ -99,4 +105,14 @@ CONFIGURATIONS = PluginRegistry(
     },
     base=None,
     error=PlanError,
+)
+
+# Ours are listed in synthct.evaluation.metrics, in the order of the tables' columns.
+METRICS = PluginRegistry(
+    kind="metric",
+    group="synthct.metrics",
+    ours={},
+    base="synthct.evaluation.metrics.metric:Metric",
+    error=DatasetError,
+    instances=True,
 )

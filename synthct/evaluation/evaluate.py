@@ -16,7 +16,8 @@ from synthct.evaluation import baseline
 from synthct.evaluation.csv_tables import terminal_table, write_tables
 from synthct.evaluation.figures import draw
 from synthct.evaluation.images_by_patient import images_by_patient, mrs_of, some
-from synthct.evaluation.metrics import Protocol
+from synthct.evaluation.metrics import Protocol, unusable_metrics
+from synthct.evaluation.metrics.metric import WINDOW_HU
 from synthct.evaluation.report.collect import report_evaluation
 from synthct.evaluation.report.provenance import commands_of_models
 from synthct.evaluation.score import Candidate, Reference, Row
@@ -28,7 +29,6 @@ from synthct.planning.plan import Plan
 
 log = logging.getLogger("synthct")
 
-REFERENCE_WINDOW_HU = (-600.0, 1400.0)  # where no plan says otherwise
 _OWN_FILES = re.compile(
     r"(metrics_.+|summary|comparison|columns)\.(csv|json)|figure([456]|_training)_.+\.png|figure_(patients|tissues|joint_histogram|bland_altman)\.png"
 )
@@ -111,35 +111,34 @@ def evaluate_dataset(
             f"'synthct_train {number} cyclegan', or let a trained one predict with "
             f"'synthct_train {number} cyclegan --val'."
         )
-    window_hu = REFERENCE_WINDOW_HU
-    scored = [score_models(kind, paired[kind], models, window_hu, protocol, runner=runner) for kind in paired]
+    scored = [score_models(kind, paired[kind], models, protocol, runner=runner) for kind in paired]
     sets = [one for one in scored if one is not None and one.scores]
     runner.check_any_left(sets)
     shown = sets[0]
     models = [model for model in models if model.label in shown.labels]
     slices = {patient: score.slice for patient, score in shown.scores.items()}
     folder = Path(results_folder) / "evaluation"
-    tables = write_tables(sets, window_hu, folder)
+    tables = write_tables(sets, folder)
     baselines = {label: shown.rows[label] for label in baseline.LABELS if label in shown.rows}
     figures = (
         *draw.draw_charts(shown.of_models, shown.scores, folder, models=models, baselines=baselines),
-        *draw.draw_scores(shown.of_models, slices, window_hu, folder, runner=runner),
-        *draw.draw_models_beside_each_other(models, shown.of_models, slices, window_hu, folder),
+        *draw.draw_scores(shown.of_models, slices, WINDOW_HU, folder, runner=runner),
+        *draw.draw_models_beside_each_other(models, shown.of_models, slices, WINDOW_HU, folder),
     )
     if shown.patients == "cross_validation":  # the cycle is that of the fold that held the patient out
         cycles = draw.draw_cycles(
-            models, shown.of_models, paired["cross_validation"], window_hu, folder, progress=runner.progress
+            models, shown.of_models, paired["cross_validation"], WINDOW_HU, folder, progress=runner.progress
         )
         figures = (*figures, *cycles)
     _remove_stale(folder, {*tables, *figures})
-    warnings = (*warnings, *(warning for one in sets for warning in one.warnings))
+    warnings = (*unusable_metrics(), *warnings, *(warning for one in sets for warning in one.warnings))
     report = report_evaluation(
         folder,
         f"{raw.name}: synthetic CTs of {'held-out' if shown.patients == 'cross_validation' else 'test'} patients",
         sets,
         warnings=(*left_out_sentences(runner.left_out), *warnings),  # the command prints the former at its end
         figures=figures,
-        window_hu=window_hu,
+        window_hu=WINDOW_HU,
         commands=commands_of_models(raw.name, models),
         models=models,
         runner=runner,
@@ -196,16 +195,16 @@ def evaluate_folders(
     label = predictions.resolve().name
     references_of = {p: Reference(p, cts[p], mr_of.get(p), given[p] if given is not None else None) for p in matched}
     candidates = {patient: {label: Candidate(scts[patient])} for patient in matched}
-    scored = score_set("folders", references_of, candidates, [label], REFERENCE_WINDOW_HU, protocol, runner=runner)
+    scored = score_set("folders", references_of, candidates, [label], protocol, runner=runner)
     runner.check_any_left(scored.scores)
     slices = {patient: score.slice for patient, score in scored.scores.items()}
     output = Path(output)
-    tables = write_tables([scored], REFERENCE_WINDOW_HU, output)
+    tables = write_tables([scored], output)
     figures = (
         *draw.draw_charts(scored.rows, scored.scores, output),
-        *draw.draw_scores(scored.rows, slices, REFERENCE_WINDOW_HU, output, runner=runner),
+        *draw.draw_scores(scored.rows, slices, WINDOW_HU, output, runner=runner),
     )
-    warnings = (*unmatched, *scored.warnings)
+    warnings = (*unusable_metrics(), *unmatched, *scored.warnings)
     # Names alone: where the folders lie may tell more than a report that is passed on should.
     options = {"-p": predictions, "-r": references, "-i": mrs, "-m": masks}
     given_options = " ".join(
@@ -217,7 +216,7 @@ def evaluate_folders(
         [scored],
         warnings=(*left_out_sentences(runner.left_out), *warnings),  # the command prints the former at its end
         figures=figures,
-        window_hu=REFERENCE_WINDOW_HU,
+        window_hu=WINDOW_HU,
         commands=[f"synthct_evaluate {given_options}"],
         runner=runner,
     )

@@ -55,7 +55,6 @@ def score_models(
     patients: PatientSet,
     cases: Mapping[str, CaseFiles],
     models: Sequence[TrainedModel],
-    window_hu: tuple[float, float],
     protocol: Protocol,
     *,
     runner: CaseRunner = IN_THIS_PROCESS,
@@ -84,9 +83,7 @@ def score_models(
     baseline.add_baselines(candidates, models, patients)
     references = {p: Reference(p, case.ct, case.mr[0], case.mask, case.registration) for p, case in cases.items()}
     labels = [model.label for model in models]
-    return score_set(
-        patients, references, candidates, labels, window_hu, protocol, baselines=baseline.LABELS, runner=runner
-    )
+    return score_set(patients, references, candidates, labels, protocol, baselines=baseline.LABELS, runner=runner)
 
 
 def score_set(
@@ -94,7 +91,6 @@ def score_set(
     references: dict[str, Reference],
     candidates: dict[str, dict[str, Candidate]],
     labels: Sequence[str],
-    window_hu: tuple[float, float],
     protocol: Protocol,
     *,
     baselines: Sequence[str] = (),
@@ -108,9 +104,7 @@ def score_set(
         runner: how the patients are worked through; bad are those who cannot be scored.
     """
     jobs = {
-        patient: (references[patient], of_patient, window_hu, protocol)
-        for patient, of_patient in candidates.items()
-        if of_patient
+        patient: (references[patient], of_patient, protocol) for patient, of_patient in candidates.items() if of_patient
     }
     describe = "Scoring the test set" if patients == "test" else "Scoring"
     scores = runner.run(score_patient, jobs, describe=describe)

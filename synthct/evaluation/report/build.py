@@ -38,7 +38,7 @@ class ReportContent:
         comparisons: between models.
         warnings: a sentence each.
         figures: PNG files.
-        window_hu: the plan's CT window, the viewer's first.
+        window_hu: the viewer's first window.
         volumes: of the patients that the viewer shows if they fit, most interesting first.
         reasons: why each of them was chosen, by patient.
         models: the trained models; none where two folders were compared.

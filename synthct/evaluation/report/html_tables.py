@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
-from synthct.evaluation.metrics import METRICS, Metric
+from synthct.evaluation.metrics import Metric, metrics_in
 from synthct.evaluation.report.qa_status import Verdict
 from synthct.evaluation.score import Row
 from synthct.evaluation.statistics import Comparison, Summary
@@ -132,7 +132,7 @@ def metric_notes(rows: Mapping[str, Sequence[Row]]) -> str:
 
 def _present(values: Sequence[Mapping[str, float]]) -> list[Metric]:
     """The metrics that were computed for somebody."""
-    return [metric for metric in METRICS if any(metric.column in of for of in values)]
+    return list(metrics_in({column for of in values for column in of}))
 
 
 def _named(metric: Metric) -> str:
@@ -143,8 +143,6 @@ def _named(metric: Metric) -> str:
 def _explained(metric: Metric) -> str:
     if metric.clip_hu is None:
         clipping = "HU not clipped"
-    elif metric.clip_hu == "plan":
-        clipping = "HU clipped to the plan's CT window"
     else:
         clipping = f"HU clipped to {metric.clip_hu[0]:g} to {metric.clip_hu[1]:g}"
     better = {True: "lower is better", False: "higher is better", None: "0 is best"}[metric.lower_is_better]

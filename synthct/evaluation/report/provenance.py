@@ -98,9 +98,9 @@ def _settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def _trained_folds(model: TrainedModel) -> list[int]:
     """Numbers of the folds that have a log of their training or have held somebody out."""
-    logged = [re.fullmatch(r"fold_(\d+)", one.path.name) for one in model.files.folds() if one.log.is_file()]
-    of_patients = {one.fold for one in model.held_out.values() if one.fold is not None}
-    return sorted({int(match[1]) for match in logged if match} | of_patients)
+    logged = {one.number for one in model.files.folds() if one.log.is_file()}
+    of_patients = {one.fold for one in model.held_out.values()}
+    return sorted((logged | of_patients) - {None})
 
 
 def _log(model: TrainedModel, fold: int) -> TrainingLog:

@@ -31,7 +31,7 @@ def viewer_section(
         rows: the scored patients by model.
         shown: whose volumes are in the page (at least one), the first on opening, with the sCT that is worst.
         reasons: why each was chosen, by patient.
-        window_hu: the plan's CT window, the first of the presets.
+        window_hu: the first of the presets.
     """
     low, high = window_hu
     row_of = {(label, row.patient): row for label, of_model in rows.items() for row in of_model}
