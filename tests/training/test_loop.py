@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from same_training import equal, rows
-from tiny_training import PAIRED, make_configuration, make_plan, what_to_train
+from tiny_training import PAIRED, what_to_train
 
 import synthct
 from synthct.errors import SynthctError, TrainingError

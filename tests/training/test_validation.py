@@ -65,7 +65,8 @@ def test_however_many_are_held_out_only_the_chosen_slices_are_read(tmp_path, mon
         stack = make_stack(one.patient, patients.index(one.patient))
         shown = [INPUT.paired(stack, i) for i in range(N_SLICES)]
         assert any(
-            np.array_equal(one.mr, slice_["mr"]) and np.array_equal(one.ct_hu, INPUT.coding.network_to_hu(slice_["ct"][0]))
+            np.array_equal(one.mr, slice_["mr"])
+            and np.array_equal(one.ct_hu, INPUT.coding.network_to_hu(slice_["ct"][0]))
             for slice_ in shown
         )
 
