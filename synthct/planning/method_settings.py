@@ -58,10 +58,11 @@ def check_settings(plan: Plan, where: str) -> None:
     Raises:
         PlanError: naming the key that is unknown, missing or out of range.
     """
-    installed = set(TRAINERS.names())
+    installed = TRAINERS.names()
     for name, configuration in plan.configurations.items():
-        for trainer in installed & configuration.methods.keys():
-            settings_of(trainer, configuration, f"{where}: configurations.{name}")
+        for trainer in configuration.methods:  # in the plan's order, so that every run names the same key
+            if trainer in installed:
+                settings_of(trainer, configuration, f"{where}: configurations.{name}")
 
 
 def coding_of(configuration: Configuration, where: str) -> Coding:

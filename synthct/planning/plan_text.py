@@ -16,7 +16,10 @@ Table = dict[str, Any]
 
 
 def with_differences(plan: Table) -> Table:
-    """The same plan, each configuration after the first as its difference from the first where that is shorter."""
+    """The same plan, each configuration after the first as what in it differs from the first.
+
+    One that lacks a key of the first is written in full, for a difference cannot take a key away.
+    """
     names = list(plan["configurations"])
     first = plan["configurations"][names[0]]
     written = {names[0]: first}

@@ -81,15 +81,16 @@ class SliceStack:
     def in_plane(self, plane: Plane) -> SliceStack:
         """The same voxels as slices of another plane: views, nothing is copied or interpolated.
 
-        ``info`` stays that of the cached plane; :func:`turned` brings an array back.
+        ``info`` stays that of the cached plane; :func:`turned` brings an array back. Scans that are not aligned are
+        turned each by itself, and copied.
         """
         if plane == self.plane:
             return self
         n_mr = self.info.get("mr_slices")  # of scans that are not aligned, and so lie one after the other
         if n_mr is None:
             return self._turned(plane)
-        mr_part = replace(self, mr=self.mr[:, :n_mr], ct=None, regions=self.regions[:n_mr], info={})
-        ct_part = replace(self, mr=None, ct=self.ct[n_mr:], regions=self.regions[n_mr:], info={})
+        mr_part = replace(self, mr=self.mr[:, :n_mr], ct=None, regions=self.regions[:n_mr])
+        ct_part = replace(self, mr=None, ct=self.ct[n_mr:], regions=self.regions[n_mr:])
         return one_after_the_other(mr_part._turned(plane), ct_part._turned(plane))
 
     def _turned(self, plane: Plane) -> SliceStack:

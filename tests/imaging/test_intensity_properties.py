@@ -74,14 +74,18 @@ def windows_in_steps(draw) -> tuple[tuple[float, float], int, float]:
     return (low * step, (low + width) * step), n, step
 
 
-@given(windows_in_steps(), st.lists(st.floats(-32_766, 32_766, width=32), min_size=1))
-def test_in_16_bits_every_value_keeps_its_grey_level_and_moves_by_less_than_a_step(case, in_steps):
-    window, n, step = case
-    values = np.float32(in_steps) * np.float32(step)
-    stored = to_int16(values, window, n, step)
+near_edges = st.lists(st.tuples(st.integers(0, 254), st.floats(-1, 1)), max_size=50)  # an edge, steps away from it
+
+
+@given(windows_in_steps(), st.lists(st.floats(-32_766, 32_766, width=32), min_size=1), near_edges)
+def test_in_16_bits_every_value_keeps_its_grey_level_and_moves_by_a_step_at_most(case, in_steps, near):
+    (low, high), n, step = case
+    edges = [low + (edge % (n - 1) + 0.5) * (high - low) / (n - 1) + away * step for edge, away in near]
+    values = np.float32([*(np.array(in_steps) * step), *edges])
+    stored = to_int16(values, (low, high), n, step)
     assert stored.dtype == np.int16 and stored.min() >= -32_767
     kept = stored.astype(np.float32) * np.float32(step)
-    assert (to_grey_levels(kept, window, n) == to_grey_levels(values, window, n)).all()
+    assert (to_grey_levels(kept, (low, high), n) == to_grey_levels(values, (low, high), n)).all()
     assert (np.abs(kept.astype(float) - values) <= step).all()
 
 

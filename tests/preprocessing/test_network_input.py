@@ -41,8 +41,8 @@ class AsItIs(Coding):
 
 
 def numbered(channels: int = 2) -> SliceStack:
-    """Slice i of channel c holds 10 c + i scanner units everywhere, in steps of a half and a quarter; its CT 100 + i."""
-    steps = (0.5, 0.25, 2.0)[:channels]
+    """Slice i of channel c holds 10 c + i scanner units everywhere, its CT 100 + i HU; channels differ in step."""
+    steps = (0.5, 0.25, 0.125)[:channels]
     value = 10 * np.arange(channels)[:, None] + np.arange(N_SLICES)
     mr = np.broadcast_to((value / np.array(steps)[:, None])[..., None, None], (channels, N_SLICES, 6, 5))
     ct = np.broadcast_to(100 + np.arange(N_SLICES)[:, None, None], (N_SLICES, 6, 5))
