@@ -8,12 +8,15 @@ import json
 import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from synthct.dataset.raw import CaseFiles
 from synthct.errors import PlanError
 from synthct.json_dataclasses import to_plain
 from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.slice_stack import SliceStack
+
+if TYPE_CHECKING:
+    from synthct.dataset.raw import CaseFiles  # which needs SimpleITK; a training does not
 
 # Part of the key of every cached file: raise it when the same plan and images give another file.
 CACHE_VERSION = 6

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import ONLY_CT, ONLY_MR, PAIRED, TRAIN, VAL, make_configuration, make_plan, make_stack
+from tiny_training import ONLY_CT, ONLY_MR, PAIRED, TRAIN, VAL, make_configuration, make_plan, make_stack, what_to_train
 
 from synthct.imaging.coding import GreyLevels
+from synthct.parallel import quiet
 from synthct.planning.plan import Configuration, InputPlan, Plan
 from synthct.preprocessing.network_input import NetworkInput
+from synthct.training import run as run_module
+from synthct.training.loop import train
+from synthct.training.what_to_train import TrainingOptions
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +64,29 @@ def batch() -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(array)[None] for name, array in image.items()} | {
         "known": torch.ones((1, 1, *image["ct"].shape[1:]))
     }
+
+
+@pytest.fixture
+def figures():
+    """Ask for them."""
+
+
+@pytest.fixture
+def no_figures(request, monkeypatch):
+    """Figures take longer than the tiny trainings; only the tests that ask for ``figures`` draw them."""
+    if "figures" not in request.fixturenames:
+        monkeypatch.setattr(run_module.ProgressFigure, "draw", lambda *_: None)
+
+
+@pytest.fixture
+def run(plan, preprocessed_folder, split, tmp_path):
+    """``train`` on the tiny plan, into a folder of that name, in this process; changes of what, or of the options."""
+
+    def go(name: str, folder: str = "fold_0", *, progress=quiet, **changes) -> Path:
+        what = what_to_train(name, plan, preprocessed_folder, tmp_path / folder, split)
+        of_what = {field.name for field in dataclasses.fields(what)} & changes.keys()
+        what = dataclasses.replace(what, **{one: changes.pop(one) for one in of_what})
+        options = TrainingOptions(**{"device": torch.device("cpu"), "loaders": 0} | changes)
+        return train(what, options, progress=progress)
+
+    return go

@@ -63,12 +63,9 @@ def test_however_many_are_held_out_only_the_chosen_slices_are_read(tmp_path, mon
     assert len(inflated) == 3 * (12 + 1)  # MR, CT and regions of each, and of the example
     for one in validation.slices:
         stack = make_stack(one.patient, patients.index(one.patient))
-        shown = [INPUT.paired(stack, i) for i in range(N_SLICES)]
-        assert any(
-            np.array_equal(one.mr, slice_["mr"])
-            and np.array_equal(one.ct_hu, INPUT.coding.network_to_hu(slice_["ct"][0]))
-            for slice_ in shown
-        )
+        pairs = [INPUT.paired(stack, i) for i in range(N_SLICES)]
+        shown = [(pair["mr"], INPUT.coding.network_to_hu(pair["ct"][0])) for pair in pairs]
+        assert any(np.array_equal(one.mr, mr) and np.array_equal(one.ct_hu, ct_hu) for mr, ct_hu in shown)
 
 
 def test_odd_slice_sizes_are_padded_for_the_generator(tmp_path, constant):
