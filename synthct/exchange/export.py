@@ -223,6 +223,8 @@ def _check_names(texts: ModelTexts, fold: _Fold, folder: Path) -> None:
     for name in (texts.plan.dataset_name, fold.model.trainer, fold.model.configuration_name):
         if not file_format.is_safe_name(name):
             raise ModelError(f"{folder}: {name!r} cannot be a folder's name on every system; rename it in plans.json.")
+    if not file_format.is_package(fold.trainer_package):
+        raise ModelError(f"{folder}: {fold.trainer_package[:80]!r} is not a package with its version; train again.")
     if bad := [patient for patient in sorted(texts.patients) if not is_case_id(patient)]:
         raise ModelError(f"{folder}: the case id {bad[0]!r} cannot be a file's name on every system.")
 

@@ -75,6 +75,11 @@ def most_bytes(member: str) -> int:
     return _LIMITS.get(member.rpartition("/")[2], _TEXT_LIMIT)
 
 
+def is_package(text: str) -> bool:
+    """Whether a text is a package with its version, such as ``my-method 0.1``, or empty: it stands in messages."""
+    return re.fullmatch(r"([A-Za-z0-9][\w.-]{0,99} [\w.+!-]{1,50})?", text, re.ASCII) is not None
+
+
 def is_safe_name(name: str, longest: int = 100) -> bool:
     """Whether a text may be the name of a file or folder on every system, and be printed on a terminal."""
     return (

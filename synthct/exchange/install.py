@@ -33,7 +33,6 @@ KEPT = (
     file_format.CARD_TEXT,
     *file_format.OPTIONAL,
 )
-_MODEL_FOLDER_SIGN = file_format.PLANS  # without it a folder is none of ours, and never replaced
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def install_model(
         _check_target(target, overwrite)
         model = _read(archive, progress)
     with ExitStack() as held:
-        for one in (target, *sorted(target.glob("fold_*"))):  # none of its folds is being trained
+        for one in (target, *(fold.path for fold in ModelFolder(target).folds())):  # none of them is being trained
             held.enter_context(locks.writing(one, "synthct_install_model"))
         making = held.enter_context(folder_written_whole(target))
         for name, data in model.kept.items():
@@ -118,7 +117,7 @@ def _read(archive: ModelArchive, progress: Progress) -> ModelFile:
     if configuration is None or texts.plan.dataset_name != manifest.dataset_name:
         raise ModelError(f"{archive.where(file_format.PLANS)} is not of the model that the manifest names; {REMEDY}.")
     method = installed_method(manifest.trainer, manifest.trainer_package, archive.path)
-    model = Model(texts.plan, manifest.configuration, manifest.trainer, [])
+    model = Model(texts.plan, manifest.configuration, manifest.trainer, [], plan_path=archive.where(file_format.PLANS))
     settings = model.settings  # checked before anything is built by them
     expected = expected_weights(lambda: predicting_networks(method, configuration, settings))
     networks = {}
@@ -127,7 +126,8 @@ def _read(archive: ModelArchive, progress: Progress) -> ModelFile:
         if archive.size(name) > max_bytes(expected):
             size = f"{archive.size(name):,} bytes"
             raise ModelError(f"{archive.where(name)} has {size}, more than the network of plans.json; {REMEDY}.")
-        networks[fold] = from_safetensors(archive.read(name), expected, archive.where(name), REMEDY)
+        weights = from_safetensors(archive.read(name), expected, archive.where(name), REMEDY)
+        networks[fold] = {one: weights.get(one, {}) for one in method.to_predict}  # some have no weights
     predictor = Predictor(replace(model, networks=list(networks.values())), "cpu", "float32")
     if not manifest.model_hash == card.model_hash == predictor.model_hash:
         raise ModelError(
@@ -168,7 +168,7 @@ def _check_target(target: Path, overwrite: bool) -> None:
         raise ModelError(f"{target} is no folder; remove it, or name another with -o.")
     if not target.exists() or not any(target.iterdir()):
         return
-    if not (target / _MODEL_FOLDER_SIGN).is_file():
+    if not ModelFolder(target).plans.is_file():  # never replaced
         raise ModelError(f"{target} is there already and is no model folder; name another with -o.")
     if not overwrite:
         trained = any(fold.latest.is_file() for fold in ModelFolder(target).folds())

@@ -6,6 +6,7 @@ from synthct.exchange.file_format import Manifest
 from synthct.exchange.model_texts import ModelTexts
 from synthct.exchange.results import figure
 from synthct.inference.read_model import Model
+from synthct.planning.plan import voxel_mm
 
 FEW_PATIENTS = 20  # the seed had 24
 HARDLY_BETTER = 0.8  # of the MAE of a CT of one HU everywhere; a choice, no measurement
@@ -32,14 +33,13 @@ def _of_patients(texts: ModelTexts) -> list[str]:
 
 
 def _of_images(model: Model) -> list[str]:
-    preprocessing, (low, high) = model.configuration.preprocessing, model.input.coding.hu_range
-    pixel = " x ".join(f"{mm:.2g}" for mm in preprocessing.network_spacing_mm)
+    (low, high), plane = model.hu_range, model.configuration.input.plane
+    pixel = " x ".join(f"{mm:.2g}" for mm in voxel_mm(model.configuration.preprocessing, plane))
+    air = f"air cavities read {low:g} HU and not -1000, " if low > -1000 else ""
     return [
         "HU mean what they meant on the training patients' CT scanners, whose tube voltage is not recorded either.",
-        f"HU lie within {low:g} to {high:g}: air cavities read {low:g} HU and not -1000, metal and dense teeth "
-        f"at most {high:g}.",
-        f"The network works on {model.configuration.input.plane} slices with pixels of {pixel} mm: finer detail is not "
-        "in the sCT.",
+        f"HU lie within {low:g} to {high:g}: {air}metal and dense teeth at most {high:g}.",
+        f"The network works on {plane} slices with pixels of {pixel} mm: finer detail is not in the sCT.",
         "Head alone; outside it -1000 HU: no couch, no mask, no head rest. Quality assurance does not recognise metal, "
         "tumours or missing bone; look at each sCT.",
     ]

@@ -16,6 +16,7 @@ from synthct.exchange.model_texts import ModelTexts
 from synthct.exchange.results import Figure, figure
 from synthct.inference.read_model import Model, predicting_networks
 from synthct.planning.fingerprint import VolumeFacts
+from synthct.planning.plan import voxel_mm
 
 FORMAT_VERSION = 2
 INTENDED_USE = (
@@ -83,10 +84,13 @@ class ModelCard:
         description: what the dataset's author wrote of it in dataset.json (``name``, ``description``, ``licence``).
         patients, with_mr, with_ct, pairs: numbers of patients of the training dataset; pairs are aligned.
         register: whether CTs were registered to the MRs, as the plan has it.
-        network_spacing_mm: of the network's pixels: slices, rows, cols.
+        trainer_package: that has the trainer, such as ``my-method 0.1``; empty where it is not known.
+        neighbours: slices on each side that the network sees beside the one that it makes.
+        network_spacing_mm: of the network's pixels: slices, rows, cols of its plane.
         mr_windows: what is spread over the network's input range, a sentence a channel.
         evaluation: which patients and mask the figures are of, or why there are none.
         figures: over all held-out patients, by the evaluation's columns; ``test_figures`` of the test set.
+        parameters: numbers of weights of the networks that a prediction needs, by name.
         baselines: MAE, HU, of CTs of one HU everywhere on the same patients.
     """
 
@@ -96,6 +100,7 @@ class ModelCard:
     dataset_name: str
     description: dict[str, str]
     trainer: str
+    trainer_package: str
     configuration: str
     paired: bool
     disjoint: bool
@@ -111,10 +116,11 @@ class ModelCard:
     planner: str
     register: str
     slice_plane: str
+    neighbours: int
     network_spacing_mm: tuple[float, float, float]
     mr_windows: tuple[str, ...]
     ct_window_hu: tuple[float, float]
-    parameters: int
+    parameters: dict[str, int]
     has_cycle: bool
     has_qa_reference: bool
     evaluation: str
@@ -157,6 +163,7 @@ def make_card(
         dataset_name=manifest.dataset_name,
         description={key: texts.dataset[key] for key in ("name", "description", "licence") if _is_text(texts, key)},
         trainer=manifest.trainer,
+        trainer_package=manifest.trainer_package,
         configuration=manifest.configuration,
         paired=model.method.paired,
         disjoint=manifest.disjoint,
@@ -172,9 +179,12 @@ def make_card(
         planner=plan.planner,
         register=plan.register,
         slice_plane=configuration.input.plane,
-        network_spacing_mm=tuple(round(value, 3) for value in configuration.preprocessing.network_spacing_mm),
+        neighbours=configuration.input.neighbours,
+        network_spacing_mm=tuple(
+            round(value, 3) for value in voxel_mm(configuration.preprocessing, configuration.input.plane)
+        ),
         mr_windows=tuple(map(str, coding.expected_mr(configuration.input.mr_channels))),
-        ct_window_hu=coding.hu_range,
+        ct_window_hu=model.hu_range,
         parameters=_parameters(model),
         has_cycle=has_cycle,
         has_qa_reference=texts.reference is not None,
@@ -191,11 +201,10 @@ def make_card(
     )
 
 
-def _parameters(model: Model) -> int:
-    """Of the networks that make an sCT; a way back to MR is not counted."""
+def _parameters(model: Model) -> dict[str, int]:
     with torch.device("meta"):
         networks = predicting_networks(model.method, model.configuration, model.settings)
-    return sum(weight.numel() for weight in networks[model.method.to_predict[0]].parameters())
+    return {name: sum(weight.numel() for weight in network.parameters()) for name, network in networks.items()}
 
 
 def _scans(name: str, volumes: Iterable[VolumeFacts]) -> ScanCard | None:

@@ -79,8 +79,10 @@ def to_safetensors(networks: Networks, expected: Mapping[str, Expected], where: 
         where: the checkpoint, for messages.
 
     Raises:
-        ModelError: weights do not fit the plan, or are not finite numbers.
+        ModelError: weights do not fit the plan, are not finite numbers, or of a type that the format does not know.
     """
+    if unknown := [f"{name} is of {one.dtype}" for name, one in expected.items() if one.dtype not in _NAMES]:
+        raise ModelError(f"{where}: {unknown[0]}, of which a model file cannot hold weights; train with another type.")
     tensors = {
         f"{name}.{key}": weight.detach().cpu().contiguous().clone()
         for name, states in networks.items()

@@ -43,11 +43,16 @@ class PreprocessingPlan:
         return slices, rows * self.slice_scale, cols * self.slice_scale
 
 
+def voxel_mm(preprocessing: PreprocessingPlan, plane: Plane) -> tuple[float, float, float]:
+    """Spacing (slices, rows, cols) of the cached voxels as slices of a plane, mm."""
+    along = dict(zip(PLANE_AXES[preprocessing.slice_plane], preprocessing.network_spacing_mm))
+    slices, rows, cols = (along[axis] for axis in PLANE_AXES[plane])
+    return slices, rows, cols
+
+
 def pixel_mm(preprocessing: PreprocessingPlan, plane: Plane) -> tuple[float, float]:
     """Spacing (rows, cols) of the cached voxels as slices of a plane, mm."""
-    along = dict(zip(PLANE_AXES[preprocessing.slice_plane], preprocessing.network_spacing_mm))
-    rows, cols = (along[axis] for axis in PLANE_AXES[plane][1:])
-    return rows, cols
+    return voxel_mm(preprocessing, plane)[1:]
 
 
 @dataclass(frozen=True)

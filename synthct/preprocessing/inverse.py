@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
+from synthct.imaging.coding import HU_LIMITS
 from synthct.imaging.geometry import Grid, resample
 
 OUTSIDE_HEAD_HU = -1000
@@ -19,9 +20,10 @@ def volume_from_slices(hu: np.ndarray, grid: Grid, head_mask: sitk.Image) -> sit
         head_mask: uint8 on the wanted grid; outside it the result is -1000 HU.
 
     Returns:
-        int16 HU with exactly the geometry of ``head_mask``.
+        int16 HU with exactly the geometry of ``head_mask``; what int16 has no room for is clipped.
     """
-    return _with_geometry(np.rint(_in_head(hu, grid, head_mask, OUTSIDE_HEAD_HU)).astype(np.int16), head_mask)
+    placed = np.clip(np.rint(_in_head(hu, grid, head_mask, OUTSIDE_HEAD_HU)), *HU_LIMITS)
+    return _with_geometry(placed.astype(np.int16), head_mask)
 
 
 def map_from_slices(values: np.ndarray, grid: Grid, head_mask: sitk.Image) -> sitk.Image:
