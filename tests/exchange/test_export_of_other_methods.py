@@ -110,7 +110,7 @@ def test_a_wrong_type_is_refused_in_a_checkpoint_and_in_a_file(model, tmp_path, 
     assert str(checkpoint) in str(fault.value)
 
 
-def test_a_type_that_a_file_has_no_room_for_is_told_at_the_export(model, tmp_path, monkeypatch):
+def test_a_type_that_a_file_cannot_hold_is_refused_at_the_export(model, tmp_path, monkeypatch):
     class Complex(Odd):
         to_predict = ("coarse", "fine", "critic")
 
@@ -181,10 +181,10 @@ def test_the_card_says_whether_slices_were_paired(model, tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize(
-    ("limits_hu", "told"), [((-1024.0, 3071.0), (-1024, 3071)), ((-500.0, 900.0), (-500, 900)), ((-1e9, 1e9), None)]
+    ("limits_hu", "stated"), [((-1024.0, 3071.0), (-1024, 3071)), ((-500.0, 900.0), (-500, 900)), ((-1e9, 1e9), None)]
 )
-def test_the_card_tells_the_hu_that_the_model_can_show(model, tmp_path, monkeypatch, limits_hu, told):
-    low, high = told or (-32768, 32767)  # int16
+def test_the_card_states_the_hu_that_the_model_can_show(model, tmp_path, limits_hu, stated):
+    low, high = stated or (-32768, 32767)  # int16
     plan = odd_plan(hounsfield={"hu_limits": list(limits_hu)})
     plan.save(model / "plans.json")
     card, text = card_of(model, tmp_path / "model.zip")
