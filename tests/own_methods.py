@@ -123,7 +123,7 @@ def copying_model(plane: str = "sagittal", neighbours: int = 0, **settings: Any)
 class OddSettings:
     """Unlike any of ours."""
 
-    hounsfield: Thousands = Thousands((-1024.0, 3071.0))
+    hounsfield: Thousands = Thousands((-1024.0, 3071.0))  # the coding, under a name of its own
     learning_rate: float = 1e-3
     width: int = 3
     dropped: tuple[float, ...] = (0.1, 0.2)
@@ -176,7 +176,7 @@ def odd_plan(**settings: Any) -> Plan:
     plan = small_plan()
     small = plan.configurations["small"]
     seen = replace(small.input, plane="axial", neighbours=1)
-    changed = replace(small, input=seen, methods={"odd": to_plain(OddSettings(**settings))})
+    changed = replace(small, input=seen, methods={"odd": to_plain(OddSettings()) | settings})
     return replace(plan, configurations={"small": changed})
 
 

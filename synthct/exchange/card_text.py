@@ -128,7 +128,8 @@ def _model(card: ModelCard) -> list[str]:
     plane_mm = " x ".join(f"{value:g}" for value in card.network_spacing_mm)
     training = "paired slices" if card.paired else "unpaired slices"
     package = f" of {card.trainer_package}" if card.trainer_package else ""
-    around = f", each seen with {card.neighbours} neighbours on either side" if card.neighbours else ""
+    neighbours = f"{card.neighbours} neighbour{'s' * (card.neighbours > 1)}"
+    around = f", each seen with {neighbours} on either side" if card.neighbours else ""
     weights = ", ".join(f"{name} {number:,}" for name, number in card.parameters.items())
     low, high = card.ct_window_hu
     windows = "; ".join(f"{scan.name}: {window}" for scan, window in zip(card.mr, card.mr_windows))

@@ -79,7 +79,7 @@ def to_safetensors(networks: Networks, expected: Mapping[str, Expected], where: 
         where: the checkpoint, for messages.
 
     Raises:
-        ModelError: weights do not fit the plan, are not finite numbers, or of a type that the format does not know.
+        ModelError: weights do not fit the plan, are not finite numbers, or of a type that the format cannot hold.
     """
     if unknown := [f"{name} is of {one.dtype}" for name, one in expected.items() if one.dtype not in _NAMES]:
         raise ModelError(f"{where}: {unknown[0]}, of which a model file cannot hold weights; train with another type.")

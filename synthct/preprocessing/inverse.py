@@ -20,7 +20,7 @@ def volume_from_slices(hu: np.ndarray, grid: Grid, head_mask: sitk.Image) -> sit
         head_mask: uint8 on the wanted grid; outside it the result is -1000 HU.
 
     Returns:
-        int16 HU with exactly the geometry of ``head_mask``; what int16 has no room for is clipped.
+        int16 HU with exactly the geometry of ``head_mask``; clipped to the range of int16.
     """
     placed = np.clip(np.rint(_in_head(hu, grid, head_mask, OUTSIDE_HEAD_HU)), *HU_LIMITS)
     return _with_geometry(placed.astype(np.int16), head_mask)

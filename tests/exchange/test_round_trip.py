@@ -86,7 +86,7 @@ def test_the_hash_is_that_of_the_exporting_machine(model, here, run):
 
 
 def test_one_fold_of_a_model_without_a_way_back_to_mr(tmp_path, here, run):
-    model = write_trained_model(tmp_path / "theirs", networks=("syn_ct",))
+    model = write_trained_model(tmp_path / "theirs", trainer="pix2pix")
     run("export_model", "-m", model, "-f", "1", "-o", "model.zip")
     run("install_model", "model.zip", "-o", "anywhere/brain")
     assert {path.name for path in (here / "anywhere" / "brain").glob("fold_*")} == {"fold_1"}

@@ -67,7 +67,7 @@ def test_another_neighbour_s_place_is_a_slice_away(monkeypatch):
     assert (above - middle)[inner] == pytest.approx(2 * 2 * 5.625, abs=2)
 
 
-def test_hu_that_int16_has_no_room_for_are_clipped(monkeypatch):
+def test_hu_beyond_int16_are_clipped(monkeypatch):
     plug_in(monkeypatch, copy=Copy)
     mr = PLAIN.place(np.full(PLAIN.array_shape, 50_000, np.float32))
     sct = Predictor(copying_model(), "cpu").predict(mr, head_mask=head_truth(PLAIN))
@@ -125,7 +125,7 @@ def test_a_package_that_a_checkpoint_does_not_know_is_not_named(odd_folder, monk
 
 
 @pytest.mark.parametrize(("key", "value"), [("trainer", ["odd"]), ("configuration", ["small"]), ("configuration", {})])
-def test_names_that_are_no_text_are_refused(tmp_path, key, value):
+def test_names_that_are_not_text_are_refused(tmp_path, key, value):
     folder = write_model(tmp_path)
     write_checkpoint(folder / "fold_0", {}, **{key: value})
     assert "fold_0" in refusal(folder)

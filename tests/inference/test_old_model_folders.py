@@ -70,8 +70,8 @@ def test_an_old_model_folder_gives_the_hu_that_it_gave(tmp_path, kind, low, high
     difference = np.abs(hu - expected)
     if (kind, low, high) == ("fixed", 0, 3500):  # 16 bits keep the grey levels of this window
         assert difference.max() <= 1 and difference.mean() < 1e-3
-    else:  # of others, a value in some thousand moves to the next grey level
-        assert difference.max() <= 2 and difference.mean() < 0.1
+    else:  # of others, up to 3 voxels in a thousand move to the next grey level
+        assert difference.max() < (ct_window[1] - ct_window[0]) / 255 and difference.mean() < 0.1
 
 
 def test_an_old_plan_is_what_this_version_writes_of_the_same_choices(tmp_path):

@@ -1,4 +1,4 @@
-"""Model folders that cannot be used are told with the file and the remedy."""
+"""Model folders that cannot be used are refused, with the file and the remedy."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def test_batches_do_not_change_what_comes_out(monkeypatch):
 
 @pytest.fixture
 def numbered() -> SliceStack:
-    """A head of 9 x 10 x 11 voxels, each of another intensity, in a field of view that is larger and no multiple."""
+    """A head of 9 x 10 x 11 voxels, each of another intensity; slices are padded to multiples of 4."""
     mr = np.full((13, 14, 15), OUTSIDE, np.int16)
     mr[2:11, 1:11, 3:14] = np.random.default_rng(0).permutation(990).reshape(9, 10, 11)
     return stack_of(mr)
