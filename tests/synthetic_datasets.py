@@ -145,9 +145,9 @@ def paired_fingerprint(n_patients: int, **mr) -> Fingerprint:
 def make_network_tiny(path: Path, configuration: str = "2d_lowres") -> None:
     """Edit the networks of a configuration of a ``plans.json``."""
     plan = json.loads(path.read_text(encoding="utf-8"))
-    methods = plan["configurations"][configuration]["methods"]
+    methods = plan["configurations"][configuration].setdefault("methods", {})
     for name in ("cyclegan", "pix2pix"):
-        methods[name] |= {"base_channels": 2, "n_blocks": 1, "discriminator_base_channels": 2}
+        methods[name] = methods.get(name, {}) | {"base_channels": 2, "n_blocks": 1, "discriminator_base_channels": 2}
     path.write_text(json.dumps(plan), encoding="utf-8")
 
 

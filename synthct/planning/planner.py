@@ -119,10 +119,16 @@ def _plan(
     for name in CONFIGURATIONS.names():
         configurations[name], reason = CONFIGURATIONS.load(name)(full)
         reasons = reasons | {f"configurations.{name}": Reason(reason, FULL_SIZE)}
+    of_full_size: dict[str, Reason] = {}  # which comes first: what is as there is explained there alone
     for name, configuration in configurations.items():
         methods, of_methods = planned_methods(configuration, fingerprint)
         configurations[name] = replace(configuration, methods=methods)
-        reasons = reasons | {f"configurations.{name}.methods.{path}": reason for path, reason in of_methods.items()}
+        reasons = reasons | {
+            f"configurations.{name}.methods.{path}": reason
+            for path, reason in of_methods.items()
+            if reason != of_full_size.get(path)
+        }
+        of_full_size = of_full_size or of_methods
     return Plan(
         format_version=FORMAT_VERSION,
         synthct_version=__version__,

@@ -73,7 +73,7 @@ def make_model(
     preprocessing = PreprocessingPlan("sagittal", (5, 5, 5), 1.0, (48, 48), "linear")
     training = TrainingPlan((52, 52), (48, 48), 0, 1, 1, 1, None, "float32", 0)
     tiny = {"base_channels": 4, "n_blocks": 1, "discriminator_base_channels": 4}
-    methods = {name: to_plain(TRAINERS.load(name).Settings(**tiny)) for name in TRAINERS.ours}
+    methods = {name: to_plain(TRAINERS.load(name).Settings(**tiny)) for name in ("cyclegan", "pix2pix")}
     configuration = Configuration(preprocessing, InputPlan("sagittal", 0, 1), training, methods=methods)
     name = folder.name.split("__")[-1]
     configurations = {name: configuration}
