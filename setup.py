@@ -38,7 +38,7 @@ setup(
     ],
     extras_require={
         "cluster": cluster,
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6", *cluster],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6", "setuptools>=64", *cluster],
         "fuzz": ["atheris>=2.3"],
     },
     entry_points={

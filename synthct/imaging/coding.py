@@ -21,7 +21,7 @@ HU_LIMITS = (-32768.0, 32767.0)  # of int16, in which HU are kept
 PERCENTS = np.linspace(0, 100, 201)  # at which a head's intensities are remembered
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MrStatistics:
     """What is known of one MR channel of a case, for codings that adapt to it.
 

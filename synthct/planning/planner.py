@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 from synthct import __version__
 from synthct.dataset.raw import RawDataset
-from synthct.errors import PlanError, SynthctError
+from synthct.errors import PlanError
 from synthct.json_dataclasses import to_plain
 from synthct.planning import rules
 from synthct.planning.configurations import FULL_SIZE, reference_configuration
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import FORMAT_VERSION, Configuration, Plan, Reason
 from synthct.plugins import CONFIGURATIONS, TRAINERS
+
+logger = logging.getLogger("synthct")
 
 
 def plan_as_reference(raw: RawDataset, fingerprint: Fingerprint) -> Plan:
@@ -87,8 +90,7 @@ def planned_methods(
 ) -> tuple[dict[str, dict], dict[str, Reason]]:
     """The settings of every trainer that is installed, as JSON holds them, and the reasons by their path.
 
-    A trainer of another package that cannot be imported, or not be planned for these data, is left out: asking for it
-    says why.
+    A trainer of another package that cannot be imported, or not be planned for these data, is left out with a warning.
 
     Args:
         configuration: for which they are planned.
@@ -98,9 +100,10 @@ def planned_methods(
     for name in TRAINERS.names():
         try:
             planned = TRAINERS.load(name).plan_settings(configuration, fingerprint)
-        except SynthctError:
+        except Exception as fault:  # of another package, which must not keep ours from being planned
             if name in TRAINERS.ours:
                 raise
+            logger.warning(f"The trainer '{name}' ({TRAINERS.package_of(name)}) is left out of the plan: {fault}")
             continue
         methods[name] = to_plain(planned.settings)
         reasons |= {f"{name}.{path}": reason for path, reason in planned.reasons.items()}

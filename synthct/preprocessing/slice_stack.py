@@ -30,7 +30,7 @@ CT_CONTRAST_WINDOW_HU = (-600.0, 1400.0)
 MR_CONTRAST_PERCENTS = (0.5, 99.5)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SliceStack:
     """Slices of one patient on one grid, both modalities in the same place where there are both.
 
