@@ -132,8 +132,8 @@ def plan_and_preprocess(
     if earlier_text is not None:
         write_text(earlier_text, folder / EARLIER_PLAN)
         logger.warning(
-            f"{plan_path} was of an earlier version: it is planned anew, and kept as {EARLIER_PLAN}; edits of it are not "
-            "taken over."
+            f"{plan_path} was of an earlier version: it is planned anew, and kept as {EARLIER_PLAN}; edits of it "
+            "are not taken over."
         )
     plan.save(plan_path)
     _remove_unused_caches(folder, plan)
