@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import signal
 import threading
 from collections.abc import Iterator
@@ -68,31 +69,41 @@ class SliceDataset(Dataset):
         # Where a slice is padded it is known that there is no head.
         self.outside = {"mr": coding.mr_outside, "ct": coding.ct_outside, "known": 1.0, "head": 0.0}
 
-    def __getitem__(self, step: int) -> Batch:
-        """The batch of a step, or ``{"fault": text}``: what a process of its own raises would lose its words.
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        """The batch of a step, packed; or ``{"fault": text}``: what a process of its own raises would lose its words.
 
-        Returns:
-            ``mr`` float32 (batch, channels, rows, cols) and ``ct`` (batch, 1, rows, cols) in the method's coding; for
-            paired training ``known`` and ``head`` likewise, see :meth:`NetworkInput.paired`; ``mr_keys`` and
-            ``ct_keys``, a (patient, slice) each image.
+        All images are one tensor on their way: between processes each tensor takes half a millisecond.
         """
         try:
-            return self.batch(step)
+            drawn = self.order.draw(step)
+            images = self._images(step, drawn)
+            shapes = {name: (len(images), *image.shape) for name, image in images[0].items()}
+            packed = np.concatenate([image[name].ravel() for name in shapes for image in images], dtype=np.float32)
+            keys = dict(zip(KEYS, map(list, zip(*drawn))))
+            return {"images": torch.from_numpy(packed), "shapes": shapes} | keys
         except Exception as fault:
             drawn = self.order.draw(step)
             return {"fault": f"Step {step} could not be loaded (MR, CT: {drawn}): {type(fault).__name__}: {fault}"}
 
     def batch(self, step: int) -> Batch:
-        """As an item, but raises where something is wrong."""
-        drawn = self.order.draw(step)
+        """The batch of a step.
+
+        Returns:
+            ``mr`` float32 (batch, channels, rows, cols) and ``ct`` (batch, 1, rows, cols) in the method's coding; for
+            paired training ``known`` and ``head`` likewise, see :meth:`NetworkInput.paired`; ``mr_keys`` and
+            ``ct_keys``, a (patient, slice) each image.
+
+        Raises:
+            TrainingError: it cannot be loaded, naming the step and the slices.
+        """
+        return _unpacked(self[step])
+
+    def _images(self, step: int, drawn: list[tuple[Key, Key]]) -> list[dict[str, np.ndarray]]:
         before = np.random.get_state()
         try:
-            images = [self._image(draw, *keys) for draw, keys in zip(self.order.draws(step), drawn)]
+            return [self._image(draw, *keys) for draw, keys in zip(self.order.draws(step), drawn)]
         finally:
             np.random.set_state(before)
-        batch: Batch = {name: torch.from_numpy(np.stack([image[name] for image in images])) for name in images[0]}
-        batch["mr_keys"], batch["ct_keys"] = [mr for mr, _ in drawn], [ct for _, ct in drawn]
-        return batch
 
     def _image(self, draw: int, mr_key: Key, ct_key: Key) -> dict[str, np.ndarray]:
         """An image of the batch, augmented by the number of its draw: the same however many processes train."""
@@ -154,7 +165,7 @@ def batches(
             signal.signal(signal.SIGCHLD, handler)
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: dict[str, Any]) -> dict[str, Any]:
     return batch
 
 
@@ -165,7 +176,7 @@ def _in_worker(_: int) -> None:
     end_with_parent()
 
 
-def _checked(drawn: Iterator[Batch], processes: list[BaseProcess]) -> Iterator[Batch]:
+def _checked(drawn: Iterator[dict[str, Any]], processes: list[BaseProcess]) -> Iterator[Batch]:
     """The batches; what went wrong in a worker becomes an error that names the step and the slices."""
     while True:
         try:
@@ -179,9 +190,17 @@ def _checked(drawn: Iterator[Batch], processes: list[BaseProcess]) -> Iterator[B
                 "memory (in a container also of shared memory, /dev/shm); load in fewer background processes, or in "
                 "none, and go on with --continue."
             ) from fault
-        if "fault" in batch:
-            raise TrainingError(batch["fault"])
-        yield batch
+        yield _unpacked(batch)
+
+
+def _unpacked(packed: dict[str, Any]) -> Batch:
+    """The images are views of the one tensor."""
+    if "fault" in packed:
+        raise TrainingError(packed["fault"])
+    shapes = packed["shapes"]
+    parts = packed["images"].split([math.prod(shape) for shape in shapes.values()])
+    images = {name: part.view(*shape) for (name, shape), part in zip(shapes.items(), parts)}
+    return images | {name: packed[name] for name in KEYS}
 
 
 def _has_ended(process: BaseProcess) -> bool:

@@ -245,7 +245,8 @@ def test_workers_end_with_the_context_whatever_ends_it(make_dataset):
 
 def test_a_worker_that_does_not_end_is_killed(make_dataset, monkeypatch):
     monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.2)
-    monkeypatch.setattr(SliceDataset, "__getitem__", lambda self, step: {} if step == 0 else time.sleep(600))
+    item = SliceDataset.__getitem__
+    monkeypatch.setattr(SliceDataset, "__getitem__", lambda *of: item(*of) if of[1] == 0 else time.sleep(600))
     with batches(make_dataset(), 1) as drawn:
         next(drawn)
         (worker,) = multiprocessing.active_children()
