@@ -110,6 +110,26 @@ def planned_methods(
     return methods, reasons
 
 
+def _derived_configurations(full: Configuration) -> tuple[dict[str, Configuration], dict[str, Reason]]:
+    """Every configuration beside the full size, and why one would take it; a faulty one of another package is left out.
+
+    In a dataset of axial slices ``2d`` is axial already, and so for coronal ones: such a configuration is left out too.
+    """
+    configurations, reasons = {}, {}
+    for name in CONFIGURATIONS.names():
+        try:
+            configuration, reason = CONFIGURATIONS.load(name)(full)
+        except Exception as fault:  # of another package, which must not keep ours from being planned
+            if name in CONFIGURATIONS.ours:
+                raise
+            logger.warning(f"The configuration '{name}' ({CONFIGURATIONS.package_of(name)}) is left out: {fault}")
+            continue
+        if name != FULL_SIZE and configuration != full:
+            configurations[name] = configuration
+            reasons[f"configurations.{name}"] = Reason(reason, FULL_SIZE)
+    return configurations, reasons
+
+
 def _plan(
     raw: RawDataset,
     planner: str,
@@ -118,10 +138,8 @@ def _plan(
     reasons: dict[str, Reason],
     fingerprint: Fingerprint | None,
 ) -> Plan:
-    configurations = {FULL_SIZE: full}
-    for name in CONFIGURATIONS.names():
-        configurations[name], reason = CONFIGURATIONS.load(name)(full)
-        reasons = reasons | {f"configurations.{name}": Reason(reason, FULL_SIZE)}
+    derived, of_derived = _derived_configurations(full)
+    configurations, reasons = {FULL_SIZE: full, **derived}, reasons | of_derived
     of_full_size: dict[str, Reason] = {}  # which comes first: what is as there is explained there alone
     for name, configuration in configurations.items():
         methods, of_methods = planned_methods(configuration, fingerprint)
