@@ -90,15 +90,26 @@ def test_two_configurations_of_one_parent_share_nothing_that_can_be_changed(two_
     assert whole["b"]["input"]["neighbours"] == whole["2d"]["input"]["neighbours"] == 0
 
 
-@pytest.mark.parametrize("parent", ["3d", "mine", "other", None, 2, ["2d"], {"2d": 1}, "x" * 500, "a\nb"])
+@pytest.mark.parametrize("parent", ["3d", "mine", "heir", None, 2, ["2d"], {"2d": 1}, "x" * 500, "a\nb"])
 @pytest.mark.parametrize("error", [PlanError, ModelError])
 def test_a_wrong_parent_is_an_error_that_names_file_configuration_and_parent(two_d, parent, error):
-    two_d["configurations"] |= {"mine": {INHERITS: parent}, "other": {INHERITS: "2d"}}
+    two_d["configurations"] |= {"mine": {INHERITS: parent}, "heir": {INHERITS: "mine"}}
     with pytest.raises(error) as fault:
         Plan.from_plain(two_d, "plans.json", error)
     message = str(fault.value)
-    assert message.startswith("plans.json: ") and f"configurations.mine.{INHERITS}" in message
-    assert repr(parent)[:20] in message and "\n" not in message and len(message) < 400
+    named = "heir" if parent == "heir" else "mine"  # of a circle, the one that closes it
+    assert message.startswith("plans.json: ") and f"configurations.{named}.{INHERITS}" in message
+    assert repr("mine" if parent == "heir" else parent)[:20] in message and "\n" not in message and len(message) < 400
+
+
+def test_a_configuration_may_inherit_from_one_that_inherits(two_d, tmp_path):
+    two_d["configurations"] |= {
+        "coarse": {INHERITS: "2d", "preprocessing": {"slice_scale": 2.0}},
+        "coarse_2.5d": {INHERITS: "coarse", "input": {"neighbours": 2}},
+    }
+    plan = load(two_d, tmp_path)
+    assert plan.configurations["coarse_2.5d"].preprocessing == plan.configurations["coarse"].preprocessing
+    assert plan.configurations["coarse_2.5d"].input.neighbours == 2
 
 
 def test_a_wrong_key_beside_the_inherited_ones_is_named(two_d, tmp_path):

@@ -199,7 +199,10 @@ def test_neighbours_and_other_planes_are_drawn_from_the_cache_of_the_full_size(f
     configurations = make_plan("default", raw(), facts).configurations
     full = configurations["2d"]
     assert configurations["2.5d"] == replace(full, input=replace(full.input, neighbours=2))
+    assert ("2d_axial" in configurations) == (full.input.plane != "axial")  # never the same twice
     for name, plane in (("2d_axial", "axial"), ("2d_coronal", "coronal")):
+        if plane == full.input.plane:
+            continue
         other = configurations[name]
         assert other.preprocessing == full.preprocessing and other.methods.keys() == full.methods.keys()
         assert other.input == replace(full.input, plane=plane)
