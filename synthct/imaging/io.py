@@ -124,7 +124,10 @@ def check_volume(image: sitk.Image, name: str) -> None:
             "save scalar grey values."
         )
     if min(image.GetSize()) < 2:
-        raise ImageError(f"{name} is only {' x '.join(map(str, image.GetSize()))} voxels; a 3-D volume is needed.")
+        raise ImageError(
+            f"{name} is only {' x '.join(map(str, image.GetSize()))} voxels; a 3-D volume is needed: "
+            "save all slices in one file."
+        )
     if "complex" in image.GetPixelIDTypeAsString():
         raise ImageError(f"{name} holds complex values; save the magnitude image.")
     if problem := _geometry_flaw(image):
