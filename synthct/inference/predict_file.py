@@ -17,7 +17,7 @@ from synthct.errors import DiskError, os_error_sentence
 from synthct.imaging.io import image_name, write_image
 from synthct.inference.predictor import CYCLE_EVERY, Predictor
 from synthct.inference.synthesis import Combination
-from synthct.inference.writers import ImageFileWriter, Writer
+from synthct.inference.writers import ImageFileWriter, Writer, mr_file
 from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 from synthct.qa.qa_report import QaReport, qa_path
@@ -141,7 +141,8 @@ def predict_file(
             (settings.save_cycle_error, prediction.cycle_error, "cycle_error"),
         ):
             if wanted and image is not None:
-                write_image(image, report.with_name(f"{report.stem}_{what}{ending}"))
+                map_path = report.with_name(f"{report.stem}_{what}{ending}")
+                write_image(image, map_path, like=None if writer.grid(mr[0]) else mr_file(case))
         if prediction.qa is not None:
             prediction.qa.save(report, report.stem)
             if prediction.qa.verdict != "pass":
