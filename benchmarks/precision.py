@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from synthct.dataset.raw import RawDataset
+from synthct.evaluation.evaluate import REFERENCE_WINDOW_HU
 from synthct.evaluation.score import Candidate, Reference, score_patient
 from synthct.files import read_json, write_json
 from synthct.inference import Predictor
@@ -66,14 +67,13 @@ def _mae_of_training(arguments: argparse.Namespace, trainer: str, precision: str
     train(what, TrainingOptions(epochs=arguments.epochs))
     describe_model(what, arguments.preprocessed)
     raw = RawDataset.open(arguments.raw)
-    predict_held_out(raw, Predictor.from_model_folder(folder), what.split["val"], folder / "validation")
+    predict_held_out(raw, Predictor.from_model_folder(folder), tuple(what.split["val"]), folder / "validation")
     maes = []
     for patient in what.split["val"]:
         sct = folder / "validation" / f"{patient}{raw.file_ending}"
         case = raw.training[patient]
         reference = Reference(patient, case.ct, case.mr[0], case.mask, case.registration)
-        window = plan.configuration(arguments.configuration).preprocessing.ct_window_hu
-        maes.append(score_patient(reference, {trainer: Candidate(sct)}, window).rows[trainer].metrics["mae_hu"])
+        maes.append(score_patient(reference, {trainer: Candidate(sct)}, REFERENCE_WINDOW_HU).rows[trainer].metrics["mae_hu"])
     return statistics.fmean(maes)
 
 
