@@ -64,15 +64,32 @@ class _Fold:
         return self.model.trainer, self.model.configuration_name, self.disjoint
 
 
+@dataclass(frozen=True)
+class ExportOptions:
+    """What is exported, and how.
+
+    Attributes:
+        checkpoint: the checkpoint's file name in each fold.
+        anonymous: replace case ids by numbers.
+        overwrite: whether a file that is there may be replaced.
+        today: the card's date, YYYY-MM-DD; today's by default.
+    """
+
+    checkpoint: str = CHECKPOINT_FINAL
+    anonymous: bool = False
+    overwrite: bool = False
+    today: str | None = None
+
+
+DEFAULTS = ExportOptions()
+
+
 def export_model(
     model_folder: Path,
     output: Path | None = None,
     folds: Sequence[str] | None = None,
+    options: ExportOptions = DEFAULTS,
     *,
-    checkpoint: str = CHECKPOINT_FINAL,
-    anonymous: bool = False,
-    overwrite: bool = False,
-    today: str | None = None,
     progress: Progress = quiet,
 ) -> Exported:
     """Write weights, plan, fingerprint, dataset.json, metrics and a model card to a zip file; nothing of it is pickled.
@@ -81,10 +98,8 @@ def export_model(
         model_folder: such as ``synthct_results/Dataset001_Brain/cyclegan__plans__2d``.
         output: the zip file; one that tells which model it is, in the current folder, by default.
         folds: those to export; every trained one by default.
-        checkpoint: the checkpoint's file name in each fold.
-        anonymous: replace case ids by numbers.
-        overwrite: whether a file that is there may be replaced.
-        today: the card's date, YYYY-MM-DD; today's by default.
+        options: what is exported, and how.
+        progress: a display like ``tqdm``.
 
     Raises:
         ModelError: something is missing, damaged or does not fit, or the output is there already.
@@ -95,13 +110,13 @@ def export_model(
     if not files.plans.is_file():
         raise ModelError(f"{folder} is not a model folder: it has no plans.json; give the folder that holds fold_0.")
     if output is not None:
-        _check_output(Path(output), overwrite)
+        _check_output(Path(output), options.overwrite)
     plan = Plan.load(files.plans)
-    names = list(dict.fromkeys(folds or files.trained_folds(checkpoint)))
+    names = list(dict.fromkeys(folds or files.trained_folds(options.checkpoint)))
     if not names:
-        raise ModelError(f"{folder} holds no {checkpoint} in any fold; train it, or choose another with -chk.")
+        raise ModelError(f"{folder} holds no {options.checkpoint} in any fold; train it, or choose another with -chk.")
     read = {
-        name: _read_fold(files.fold(name).checkpoint(checkpoint), plan, files.plans)
+        name: _read_fold(files.fold(name).checkpoint(options.checkpoint), plan, files.plans)
         for name in progress(names, desc="Reading")
     }
     first = read[names[0]]
@@ -114,7 +129,7 @@ def export_model(
     expected = expected_weights(lambda: predicting_networks(model.method, model.configuration, model.settings))
     predictor = Predictor(model, "cpu", "float32")
     splits = {name: fold.split for name, fold in read.items()}
-    results, why_not = collect_results(folder, splits, predictor.model_hash, checkpoint)
+    results, why_not = collect_results(folder, splits, predictor.model_hash, options.checkpoint)
     texts = ModelTexts(
         plan,
         _dataset(files.dataset),
@@ -125,7 +140,7 @@ def export_model(
         {name: fold.training for name, fold in read.items()},
     )
     _check_names(texts, first, folder)
-    texts = texts.anonymous() if anonymous else texts
+    texts = texts.anonymous() if options.anonymous else texts
     manifest = Manifest(
         FORMAT_VERSION,
         __version__,
@@ -136,7 +151,7 @@ def export_model(
         first.disjoint,
         tuple(names),
         predictor.model_hash,
-        anonymous or _is_anonymous(texts),
+        options.anonymous or _is_anonymous(texts),
         {},
     )
     card = make_card(
@@ -145,16 +160,16 @@ def export_model(
         model,
         has_cycle=predictor.has_cycle,
         why_no_results=why_not,
-        today=today or date.today().isoformat(),
+        today=options.today or date.today().isoformat(),
     )
     members = {name: _to_bytes(text) for name, text in (texts.members() | {file_format.CARD: to_plain(card)}).items()}
     members[file_format.CARD_TEXT] = to_markdown(card).encode()
     for name, fold in read.items():
-        where = str(files.fold(name).checkpoint(checkpoint))
+        where = str(files.fold(name).checkpoint(options.checkpoint))
         members[of_fold(name, file_format.WEIGHTS)] = to_safetensors(fold.model.networks[0], expected, where)
     path = Path(output) if output is not None else Path(default_name(manifest))
     with locks.section(path, "synthct_export_model"):
-        _check_output(path, overwrite)
+        _check_output(path, options.overwrite)
         remove_leftovers(path.parent, of=path.name)  # of a killed export
         _write(path, members, manifest)
     return Exported(path, card, _sha256(path))

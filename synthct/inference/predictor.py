@@ -21,7 +21,7 @@ from synthct.imaging.intensity import from_network
 from synthct.imaging.io import check_volume
 from synthct.inference.prediction import CycleSlice, Prediction
 from synthct.inference.read_model import Model, read_model
-from synthct.inference.synthesis import COMBINATIONS, Combination, NetworkOutput, synthesize_stack
+from synthct.inference.synthesis import COMBINATIONS, Combination, NetworkOutput, SynthesisOptions, synthesize_stack
 from synthct.json_dataclasses import to_plain
 from synthct.model_folder import CHECKPOINT_FINAL
 from synthct.planning.plan import Configuration, pixel_mm
@@ -273,8 +273,6 @@ class Predictor:
             self.method,
             self.input,
             folds,
-            device=self.device,
-            combine=self.combine,
-            cycle_every=cycle_every,
-            every=every,
+            self.device,
+            SynthesisOptions(self.combine, cycle_every, every),
         )

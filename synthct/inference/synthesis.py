@@ -36,16 +36,31 @@ class NetworkOutput:
     cycle_error: np.ndarray | None
 
 
+@dataclass(frozen=True)
+class SynthesisOptions:
+    """What is computed of a patient's slices.
+
+    Attributes:
+        combine: how folds become one sCT.
+        cycle_every: each fold's sCT of every so many-th slice goes back to MR, where the method can; 0: of none.
+        every: only every so many-th slice is synthesised, from the first: for measurements over the whole head.
+    """
+
+    combine: Combination = "mean"
+    cycle_every: int = 0
+    every: int = 1
+
+
+DEFAULTS = SynthesisOptions()
+
+
 def synthesize_stack(
     stack: SliceStack,
     method: type[Trainer],
     network_input: NetworkInput,
     folds: Sequence[Mapping[str, Network]],
-    *,
     device: torch.device,
-    combine: Combination = "mean",
-    cycle_every: int = 0,
-    every: int = 1,
+    options: SynthesisOptions = DEFAULTS,
 ) -> NetworkOutput:
     """Every slice with head through the networks of every fold; slices are combined as they come.
 
@@ -55,9 +70,7 @@ def synthesize_stack(
         network_input: what its networks see.
         folds: networks by name, of each fold.
         device: where the networks are.
-        combine: how folds become one sCT.
-        cycle_every: each fold's sCT of every so many-th slice goes back to MR, where the method can; 0: of none.
-        every: only every so many-th slice is synthesised, from the first: for measurements over the whole head.
+        options: what is computed.
     """
     view, coding = stack.in_plane(network_input.plan.plane), network_input.coding
     rows, cols = view.regions.shape[1:]
@@ -65,8 +78,8 @@ def synthesize_stack(
     spread = np.zeros_like(sct) if len(folds) > 1 else None
     cycle_error = None
     shown = network_input.shown(view)
-    shown = shown[shown % every == 0]
-    back = shown[cycle_every // 2 :: cycle_every] if cycle_every else shown[:0]
+    shown = shown[shown % options.every == 0]
+    back = shown[options.cycle_every // 2 :: options.cycle_every] if options.cycle_every else shown[:0]
 
     def mr(chosen: np.ndarray) -> torch.Tensor:
         images = np.stack([network_input.mr(view, i) for i in chosen.tolist()])
@@ -82,7 +95,7 @@ def synthesize_stack(
             hu = torch.from_numpy(
                 np.stack([coding.network_to_hu(one[:, 0, :rows, :cols].float().cpu().numpy()) for one in network_scts])
             )
-            sct[chosen] = combined(hu, combine).numpy()
+            sct[chosen] = combined(hu, options.combine).numpy()
             if spread is not None:
                 spread[chosen] = hu.std(0).numpy()
             here = np.flatnonzero(np.isin(chosen, back))

@@ -11,7 +11,7 @@ import torch
 from own_methods import Copy, CopyChannel, NotTrained, Thousands
 
 from synthct.imaging.coding import GreyLevels, MrStatistics, MrWindow
-from synthct.inference.synthesis import NetworkOutput, combined, synthesize_stack
+from synthct.inference.synthesis import NetworkOutput, SynthesisOptions, combined, synthesize_stack
 from synthct.planning.plan import InputPlan
 from synthct.preprocessing.network_input import NetworkInput
 from synthct.preprocessing.slice_stack import HEAD, MR_KNOWN, OUTSIDE, SliceStack
@@ -67,7 +67,7 @@ def run(
     for fold, value in zip(folds, back):
         fold["syn_mr"] = Constant(value)
     network_input = NetworkInput(InputPlan("sagittal", 0, 1), coding)
-    return synthesize_stack(stack, ThereAndBack, network_input, folds, device=CPU, **options), folds
+    return synthesize_stack(stack, ThereAndBack, network_input, folds, CPU, SynthesisOptions(**options)), folds
 
 
 def shown(folds: list[dict[str, Constant]], name: str) -> list[int]:
@@ -159,7 +159,7 @@ def copied(stack: SliceStack, plane: str, neighbours: int, which: int = 0, **opt
     """HU of a network that copies one slice of those that it is shown; they are the MR's scanner units."""
     network_input = NetworkInput(InputPlan(plane, neighbours, 1), Thousands())
     folds = [{"syn_ct": CopyChannel(neighbours + which)}]
-    return np.rint(synthesize_stack(stack, Copy, network_input, folds, device=CPU, **options).sct_hu)
+    return np.rint(synthesize_stack(stack, Copy, network_input, folds, CPU, SynthesisOptions(**options)).sct_hu)
 
 
 def copy_of(stack: SliceStack) -> np.ndarray:

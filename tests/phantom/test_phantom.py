@@ -15,6 +15,7 @@ from synthct.phantom import (
     T1_SEED,
     T2,
     GradientEcho,
+    PhantomOptions,
     PhantomPatient,
     SpinEcho,
     make_example_dataset,
@@ -166,7 +167,12 @@ def test_example_dataset_has_the_raw_layout_and_patients_independent_of_their_nu
         return iterable
 
     cases = make_example_dataset(
-        tmp_path, n_train=1, n_test=1, voxel_scale=SCALE, file_ending=".mha", runner=CaseRunner(progress=progress)
+        tmp_path,
+        PhantomOptions(voxel_scale=SCALE),
+        n_train=1,
+        n_test=1,
+        file_ending=".mha",
+        runner=CaseRunner(progress=progress),
     )
     assert cases == ["HEAD_001", "HEAD_002"]
     assert seen[0][0] == 2
