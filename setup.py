@@ -19,7 +19,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["synthct", "synthct.*"]),
-    package_data={"synthct.evaluation.report": ["*.html", "*.css", "*.js"]},
+    package_data={"": ["*.html", "*.css", "*.js"]},
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.6",
@@ -35,11 +35,10 @@ setup(
         "pydicom>=3.0",
         "tqdm>=4.66",
         "safetensors>=0.4.5",
-        "filelock>=3.13",
     ],
     extras_require={
         "cluster": cluster,
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6", *cluster],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6", "setuptools>=64", *cluster],
         "fuzz": ["atheris>=2.3"],
     },
     entry_points={

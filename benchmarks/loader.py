@@ -4,7 +4,8 @@
     python -m benchmarks.loader --patients 200
 
 Textbook: a plain PyTorch Dataset and DataLoader, which reads the array of the drawn patient whole for a slice, pads,
-crops and scales it. Both with 0, 1 and 2 processes that load; a batch counts once it is float32 on the device.
+crops and scales it. Both with 0, 1 and 2 processes that load; a batch counts once it is float32 on the device. The
+product must make at least three times as many batches as a training step of 6 ms takes.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.rounds import Measured, compare, show
 from synthct.dataset.images import CaseImages
+from synthct.imaging.coding import GreyLevels
 from synthct.phantom import make_phantom_patient
+from synthct.planning.configurations import reference_configuration
 from synthct.planning.plan import TrainingPlan
-from synthct.planning.planner import seed_configuration
 from synthct.preprocessing.case import slices_of_case
+from synthct.preprocessing.network_input import NetworkInput
+from synthct.preprocessing.slice_stack import OUTSIDE
 from synthct.training.device import select_device
-from synthct.training.loader import SliceLoader, batches, to_device
+from synthct.training.loader import SliceDataset, batches, to_device
 from synthct.training.sampling import UnpairedOrder
-from synthct.training.slices import TrainingSlices
+from synthct.training.slices import SlicesToDraw, TrainingSlices
 
 STEP_S = 6e-3  # the training step that the loader must not keep waiting
 DISTINCT = 4  # patients who are made; the files of the others link to theirs
@@ -48,15 +52,17 @@ class TextbookSlices(Dataset):
         ct_patient, j = self.ct[int(torch.randint(len(self.ct), ()))]
         mr = np.load(self.folder / f"{mr_patient}.npz")["mr"][:, i]
         ct = np.load(self.folder / f"{ct_patient}.npz")["ct"][None, j]
-        return self._augmented(mr), self._augmented(ct)
+        return self._augmented(mr, 0, 3500), self._augmented(ct, -600, 1400)
 
-    def _augmented(self, image: np.ndarray) -> np.ndarray:
+    def _augmented(self, image: np.ndarray, low: float, high: float) -> np.ndarray:
         rows, cols = self.training.crop_size
         margin_rows, margin_cols = np.subtract(self.training.padded_size, self.training.crop_size) // 2
-        padded = np.pad(image, ((0, 0), (margin_rows, margin_rows), (margin_cols, margin_cols)))
+        grey = np.rint(np.clip((image.astype(np.float32) - low) / (high - low), 0, 1) * 255)
+        grey[image == OUTSIDE] = 0
+        padded = np.pad(grey, ((0, 0), (margin_rows, margin_rows), (margin_cols, margin_cols)))
         row = int(torch.randint(padded.shape[1] - rows + 1, ()))
         col = int(torch.randint(padded.shape[2] - cols + 1, ()))
-        return padded[:, row : row + rows, col : col + cols].astype(np.float32) / 127.5 - 1
+        return padded[:, row : row + rows, col : col + cols] / 127.5 - 1
 
 
 def make_stacks(folder: Path, n_patients: int) -> list[str]:
@@ -65,7 +71,7 @@ def make_stacks(folder: Path, n_patients: int) -> list[str]:
     for number in range(DISTINCT):
         patient = make_phantom_patient(number, voxel_scale=2.0)
         images = CaseImages(names[number], (patient.mr,), patient.ct)
-        slices_of_case(images, seed_configuration(1).preprocessing).save(folder / f"{names[number]}.npz")
+        slices_of_case(images, reference_configuration(1).preprocessing).save(folder / f"{names[number]}.npz")
     for number in range(DISTINCT, n_patients):
         os.link(folder / f"{names[number % DISTINCT]}.npz", folder / f"{names[number]}.npz")
     return names
@@ -73,17 +79,20 @@ def make_stacks(folder: Path, n_patients: int) -> list[str]:
 
 def measure(folder: Path, names: list[str], budget: int, workers: int, n_batches: int, rounds: int) -> Measured:
     """Seconds a batch of both; with a ``budget`` the product's slices are in memory before the rounds."""
-    training = seed_configuration(1).training
+    configuration = reference_configuration(1)
+    training = configuration.training
     device, _ = select_device()
-    slices = TrainingSlices(folder, names, mr_channels=1, min_head_fraction=0.01, paired=False, budget=budget)
+    wanted = SlicesToDraw(paired=False, min_head_fraction=training.min_head_fraction)
+    slices = TrainingSlices(folder, names, configuration.input, wanted, budget=budget)
     if budget:  # and before the processes start, which then share it
-        for read, keys in ((slices.mr_slice, slices.mr), (slices.ct_slice, slices.ct)):
-            for key in keys:
-                read(key)
+        for image, keys in (("mr_slice", slices.mr), ("ct_slice", slices.ct)):
+            for patient, i in keys:
+                getattr(slices[patient], image)(i)
     plain = DataLoader(TextbookSlices(folder, slices, training), num_workers=workers)
-    loader = SliceLoader(slices, UnpairedOrder(slices.mr, slices.ct, 0), training, workers=workers)
+    network_input = NetworkInput(configuration.input, GreyLevels())
+    dataset = SliceDataset(slices, UnpairedOrder(slices.mr, slices.ct, 0), network_input, training)
     n_textbook = max(1, n_batches // 20)
-    with batches(loader, workers) as drawn:
+    with batches(dataset, workers) as drawn:
         endless = itertools.chain.from_iterable(itertools.repeat(plain))
 
         def textbook() -> None:
@@ -92,7 +101,7 @@ def measure(folder: Path, names: list[str], budget: int, workers: int, n_batches
 
         def product() -> None:
             for batch in itertools.islice(drawn, n_batches):
-                to_device(batch, device, 256)
+                to_device(batch, device)
 
         total = compare(
             f"{'memory' if budget else 'files'}, {workers} processes that load", textbook, product, rounds=rounds

@@ -25,12 +25,13 @@ from synthct.dataset.images import CaseImages
 from synthct.dataset.raw import RawDataset
 from synthct.files import write_json
 from synthct.phantom import make_phantom_patient
+from synthct.planning.configurations import reference_configuration
 from synthct.planning.fingerprint import FORMAT_VERSION, HEAD_PERCENTILES, CaseFacts, Fingerprint, VolumeFacts
-from synthct.planning.planner import make_plan, seed_configuration
+from synthct.planning.planner import make_plan
 from synthct.planning.splits import load_splits, make_splits, save_splits
+from synthct.preprocessing.cache import cache_folder, cache_key, cached_path
 from synthct.preprocessing.case import slices_of_case
-from synthct.preprocessing.plan_and_preprocess import plan_and_preprocess
-from synthct.preprocessing.preprocess_dataset import cache_key
+from synthct.preprocessing.plan_and_preprocess import PlanningOptions, plan_and_preprocess
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
 
 CONFIGURATION = "2d"
@@ -41,7 +42,7 @@ SIMULATED = "Dataset001_Many"
 
 def make_originals(folder: Path) -> None:
     """The slices of a few patients, and an image file for all that may be listed but not read: it holds none."""
-    settings = seed_configuration(1).preprocessing
+    settings = reference_configuration(1).preprocessing
     for number in range(DISTINCT):
         patient = make_phantom_patient(number, voxel_scale=VOXEL_SCALE)
         images = CaseImages(str(number), (patient.mr,), patient.ct)
@@ -71,10 +72,11 @@ def simulate(folder: Path, originals: Path, n_patients: int) -> None:
     fingerprint.save(preprocessed / "dataset_fingerprint.json")
     plan.save(preprocessed / "plans.json")
     save_splits(make_splits(fingerprint, plan.n_folds), preprocessed / "splits_final.json")
-    pixel = np.full((1, 1, 1), HEAD, np.uint8)
+    settings = plan.configuration(CONFIGURATION).preprocessing
+    cache, pixel = cache_folder(preprocessed, settings), np.full((1, 1, 1), HEAD, np.uint8)
     for name, case in raw.training.items():
-        key = cache_key(case, plan.configuration(CONFIGURATION).preprocessing)
-        SliceStack(name, None, pixel, pixel, {"made_from": key}).save(preprocessed / CONFIGURATION / f"{name}.npz")
+        info = {"made_from": cache_key(case, settings)}
+        SliceStack(name, None, pixel.astype(np.int16), pixel, info=info).save(cached_path(cache, name))
 
 
 def nothing(_: Path) -> None:
@@ -99,15 +101,17 @@ def planning(folder: Path) -> None:
 def resuming(folder: Path) -> None:
     """A second preprocessing, with nothing left to do."""
     raw = RawDataset.open(folder / "raw" / SIMULATED)
-    plan_and_preprocess(raw, folder / "preprocessed", configurations=(CONFIGURATION,))
+    plan_and_preprocess(raw, folder / "preprocessed", PlanningOptions(configurations=(CONFIGURATION,)))
 
 
 def starting(folder: Path) -> None:
     """What a training does up to its first batch, networks aside, with two processes that load."""
+    from synthct.planning.method_settings import coding_of
     from synthct.planning.plan import Plan
-    from synthct.training.loader import SliceLoader, batches
+    from synthct.preprocessing.network_input import NetworkInput
+    from synthct.training.loader import SliceDataset, batches
     from synthct.training.sampling import UnpairedOrder
-    from synthct.training.slices import TrainingSlices
+    from synthct.training.slices import SlicesToDraw, TrainingSlices
     from synthct.training.validation import Validation
 
     preprocessed = folder / "preprocessed"
@@ -115,10 +119,12 @@ def starting(folder: Path) -> None:
     patients = Fingerprint.load(preprocessed / "dataset_fingerprint.json").cases
     split = load_splits(preprocessed / "splits_final.json", patients)[0]
     configuration = plan.configuration(CONFIGURATION)
-    slices = TrainingSlices(folder / "slices", split.train, mr_channels=1, min_head_fraction=0.01, paired=False)
-    Validation.read(folder / "slices", split.val, split.train, configuration.preprocessing)
-    loader = SliceLoader(slices, UnpairedOrder(slices.mr, slices.ct, 0), configuration.training, workers=2)
-    with batches(loader, 2) as drawn:
+    network_input = NetworkInput(configuration.input, coding_of(configuration, "plans.json"))
+    wanted = SlicesToDraw(paired=False, min_head_fraction=0.01)
+    slices = TrainingSlices(folder / "slices", split.train, configuration.input, wanted)
+    Validation.read(folder / "slices", split.val, split.train, network_input)
+    order = UnpairedOrder(slices.mr, slices.ct, 0)
+    with batches(SliceDataset(slices, order, network_input, configuration.training), 2) as drawn:
         next(drawn)
 
 

@@ -29,8 +29,6 @@ from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import write_image
 from synthct.phantom import make_phantom_patient
 
-WINDOW_HU = (-600.0, 1400.0)
-
 
 def make_pair(voxel_scale: float) -> tuple[VolumePair, sitk.Image, sitk.Image, sitk.Image]:
     """A phantom and an sCT of it with noise, less contrast and a bias; with MR, CT and sCT as images."""
@@ -99,9 +97,9 @@ def main() -> None:
         for protocol in ("all", "seed"):
             tell(
                 f"{size}, protocol {protocol}, file to file with head masks",
-                lambda protocol=protocol: score_patient(reference, {"model": Candidate(paths[2])}, WINDOW_HU, protocol),
+                lambda protocol=protocol: score_patient(reference, {"model": Candidate(paths[2])}, protocol),
             )
-    tell(f"{size}, all metrics alone", lambda: measure(again(pair), WINDOW_HU))
+    tell(f"{size}, all metrics alone", lambda: measure(again(pair)))
     print()
     lines: list[Measured] = []
     for name, textbook, product in (("SSIM", textbook_ssim, ssim), ("WEPL", textbook_wepl, wepl_median)):

@@ -15,16 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from synthct.dataset.raw import RawDataset
+from synthct.evaluation.evaluate import REFERENCE_WINDOW_HU
 from synthct.evaluation.score import Candidate, Reference, score_patient
 from synthct.files import read_json, write_json
 from synthct.inference import Predictor
 from synthct.inference.predict_held_out import predict_held_out
-from synthct.planning.fingerprint import Fingerprint
-from synthct.planning.plan import Plan
-from synthct.planning.splits import load_splits, split_of_fold
 from synthct.training.device import select_device
 from synthct.training.loop import train
-from synthct.training.model_folder import describe_model
+from synthct.training.train_fold import describe_model, fold_to_train
+from synthct.training.what_to_train import TrainingOptions
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -61,30 +60,22 @@ def main() -> None:
 
 def _mae_of_training(arguments: argparse.Namespace, trainer: str, precision: str, seed: int, folder: Path) -> float:
     """The mean over the held-out patients of MAE (eq. 4), HU."""
-    plan = Plan.load(arguments.preprocessed / "plans.json")
-    patients = Fingerprint.load(arguments.preprocessed / "dataset_fingerprint.json").cases
-    split = split_of_fold(load_splits(arguments.preprocessed / "splits_final.json", patients), "0", patients)
-    training = replace(plan.configuration(arguments.configuration).training, precision=precision, seed=seed)
-    train(
-        trainer,
-        plan,
-        arguments.configuration,
-        preprocessed_folder=arguments.preprocessed,
-        fold_folder=folder / "fold_0",
-        split={"train": list(split.train), "val": list(split.val)},
-        training=training,
-        epochs=arguments.epochs,
-    )
-    describe_model(arguments.preprocessed, folder)
+    what = fold_to_train(arguments.preprocessed, folder, trainer, arguments.configuration, "0")
+    changed = replace(what.planned, training=replace(what.planned.training, precision=precision, seed=seed))
+    plan = replace(what.plan, configurations={**what.plan.configurations, what.configuration: changed})
+    what = replace(what, plan=plan, fold_folder=folder / "fold_0")
+    train(what, TrainingOptions(epochs=arguments.epochs))
+    describe_model(what, arguments.preprocessed)
     raw = RawDataset.open(arguments.raw)
-    predict_held_out(raw, Predictor.from_model_folder(folder), split.val, folder / "validation")
+    predict_held_out(raw, Predictor.from_model_folder(folder), tuple(what.split["val"]), folder / "validation")
     maes = []
-    for patient in split.val:
+    for patient in what.split["val"]:
         sct = folder / "validation" / f"{patient}{raw.file_ending}"
         case = raw.training[patient]
         reference = Reference(patient, case.ct, case.mr[0], case.mask, case.registration)
-        window = plan.configuration(arguments.configuration).preprocessing.ct_window_hu
-        maes.append(score_patient(reference, {trainer: Candidate(sct)}, window).rows[trainer].metrics["mae_hu"])
+        maes.append(
+            score_patient(reference, {trainer: Candidate(sct)}, REFERENCE_WINDOW_HU).rows[trainer].metrics["mae_hu"]
+        )
     return statistics.fmean(maes)
 
 

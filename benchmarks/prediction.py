@@ -15,6 +15,7 @@ import argparse
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +24,13 @@ import torch
 from benchmarks.rounds import compare, show, synchronise
 from benchmarks.textbook import TextbookGenerator
 from synthct.commands.console import use_large_pages
-from synthct.imaging.intensity import to_network
-from synthct.networks import ResnetGenerator
+from synthct.imaging.coding import MrStatistics
+from synthct.planning.configurations import low_resolution, reference_configuration
 from synthct.planning.plan import FORMAT_VERSION, Plan
-from synthct.planning.planner import low_resolution, seed_configuration
-from synthct.preprocessing.slice_stack import HEAD, SliceStack
+from synthct.preprocessing.slice_stack import HEAD, MR_KNOWN, SliceStack
 from synthct.training.device import select_device
 
 SLICES = {"2d": 183, "2d_lowres": 92}
-HU_PER_UNIT = 1000  # the network's [-1, 1] is the seed's window of 2000 HU
 
 
 def main() -> None:
@@ -53,9 +52,9 @@ def main() -> None:
         stack = _stack_of(predictor, arguments.mr)
     else:
         predictor, stack = _untrained(arguments.configuration, device, arguments.precision)
-    network = predictor.configuration.network
-    textbook_generator = TextbookGenerator(network.mr_channels, 1, network.base_channels, network.n_blocks).to(device)
-    textbook_generator.load_state_dict(predictor._syn_ct[0].state_dict())
+    settings, channels = predictor.model.settings, predictor.configuration.input.channels
+    textbook_generator = TextbookGenerator(channels, 1, settings.base_channels, settings.n_blocks).to(device)
+    textbook_generator.load_state_dict(predictor._networks[0]["syn_ct"].state_dict())
     wanted = arguments.slices or (len(stack.regions) if device.type == "cuda" else -(-len(stack.regions) // 9))
     stack = _some(stack, wanted)
 
@@ -63,14 +62,14 @@ def main() -> None:
         slices = []
         with torch.no_grad():
             for index in range(len(stack.regions)):
-                batch = torch.from_numpy(to_network(stack.mr[None, :, index])).to(device)
+                batch = torch.from_numpy(predictor.input.mr(stack, index)[None]).to(device)
                 slices.append(textbook_generator(batch)[0, 0].cpu().numpy())
-        return np.stack(slices)
+        return predictor.input.coding.network_to_hu(np.stack(slices))
 
     counted = (stack.regions & HEAD) > 0
-    difference = np.abs(predictor.synthesize(stack) - textbook())[counted].mean() * HU_PER_UNIT
+    difference = np.abs(predictor.synthesize(stack).sct_hu - textbook())[counted].mean()
     shape = stack.regions.shape
-    work = f"{shape[0]} slices of {shape[1]} x {shape[2]}, width {network.base_channels}, {predictor.precision}"
+    work = f"{shape[0]} slices of {shape[1]} x {shape[2]}, width {settings.base_channels}, {predictor.precision}"
     error = f"{difference:.2g} HU{'' if arguments.model else ' (untrained)'}"
     product = lambda: predictor.synthesize(stack)  # noqa: E731
     show([compare(work, textbook, product, rounds=arguments.rounds, error=error, count_flops=True)])
@@ -81,17 +80,21 @@ def main() -> None:
 
 def _untrained(configuration_name: str, device: torch.device, precision: str) -> tuple[object, SliceStack]:
     from synthct.inference import Predictor
+    from synthct.inference.read_model import Model, predicting_networks
 
-    full = seed_configuration(1)
-    configurations = {"2d": full, "2d_lowres": low_resolution(full)}
+    full = reference_configuration(1)
+    configurations = {"2d": full, "2d_lowres": low_resolution(full)[0]}
     plan = Plan(FORMAT_VERSION, "benchmark", "Dataset000_Benchmark", "default", ("T1",), ".nii.gz", 4, configurations)
-    network = configurations[configuration_name].network
+    model = Model(plan, configuration_name, "pix2pix", [])
     torch.manual_seed(0)
-    generator = ResnetGenerator(1, 1, network.base_channels, network.n_blocks)
-    predictor = Predictor(plan, configuration_name, [{"syn_ct": generator.state_dict()}], device, precision)
-    shape = (SLICES[configuration_name], *configurations[configuration_name].preprocessing.slice_size)
-    grey = np.random.default_rng(0).integers(0, 256, (1, *shape), np.uint8)
-    return predictor, SliceStack("benchmark", grey, None, np.full(shape, HEAD, np.uint8), {})
+    networks = predicting_networks(model.method, model.configuration, model.settings)
+    states = {name: network.state_dict() for name, network in networks.items()}
+    predictor = Predictor(replace(model, networks=[states]), device, precision)
+    shape = (SLICES[configuration_name], *model.configuration.preprocessing.slice_size)
+    mr = np.random.default_rng(0).integers(0, 3500, (1, *shape), np.int16)
+    regions = np.full(shape, HEAD | MR_KNOWN, np.uint8)
+    statistics = (MrStatistics.of(mr.astype(np.float32)),)
+    return predictor, SliceStack("benchmark", mr, None, regions, mr_steps=(1.0,), mr_statistics=statistics)
 
 
 def _stack_of(predictor: object, mr: Path) -> SliceStack:
@@ -104,7 +107,7 @@ def _stack_of(predictor: object, mr: Path) -> SliceStack:
 
 def _some(stack: SliceStack, n: int) -> SliceStack:
     chosen = ((np.arange(n) + 0.5) * len(stack.regions) / n).astype(int)
-    return SliceStack(stack.patient, stack.mr[:, chosen], None, stack.regions[chosen], stack.info)
+    return replace(stack, mr=stack.mr[:, chosen], regions=stack.regions[chosen])
 
 
 def _file_to_file(predictor: object, mr: Path, rounds: int) -> float:

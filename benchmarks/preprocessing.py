@@ -1,7 +1,7 @@
 """A pair of volumes to network-ready slices, the head masks being known: the product beside nnU-Net v2's way.
 
     python -m benchmarks.preprocessing                    voxels of 1.15 x 1.00 x 1.00 mm, as many an MR has
-    python -m benchmarks.preprocessing --voxel_scale 1    the seed's own voxels: the first resize does nothing
+    python -m benchmarks.preprocessing --voxel_scale 1    the paper's own voxels: the first resize does nothing
 
 Textbook: orient, resample the volume with scikit-image in order 3 (nnU-Net's default), resize the slices in order 3,
 then the windows.
@@ -20,17 +20,19 @@ from synthct.dataset.images import CaseImages, head_masks
 from synthct.imaging.geometry import Grid, reorient, resample
 from synthct.imaging.intensity import to_grey_levels
 from synthct.phantom import make_phantom_patient
-from synthct.planning.planner import seed_configuration
+from synthct.planning.configurations import reference_configuration
 from synthct.preprocessing.case import slices_of_case
+
+CT_WINDOW_HU = (-600.0, 1400.0)
 
 
 def textbook(images: CaseImages) -> list[np.ndarray]:
     """Grey slices of MR and CT, in several interpolations."""
-    plan = seed_configuration(1).preprocessing
+    plan = reference_configuration(1).preprocessing
     mr = reorient(images.mr[0], "PIR")
     ct = reorient(resample(images.ct, Grid.of(images.mr[0]), outside=-1000), "PIR")
     slices = []
-    for volume, window in ((mr, (0.0, 3500.0)), (ct, plan.ct_window_hu)):
+    for volume, window in ((mr, (0.0, 3500.0)), (ct, CT_WINDOW_HU)):
         array = sitk.GetArrayFromImage(volume).astype(np.float32)
         extent = np.multiply(array.shape, volume.GetSpacing()[::-1])
         shape = np.round(extent / plan.spacing_mm).astype(int)
@@ -50,7 +52,7 @@ def main() -> None:
     patient = make_phantom_patient(0, voxel_scale=arguments.voxel_scale)
     images = CaseImages("benchmark", (patient.mr,), patient.ct)
     masks = head_masks(images)
-    plan = seed_configuration(1).preprocessing
+    plan = reference_configuration(1).preprocessing
     work = "MR {} and CT {} to slices".format(*(" x ".join(map(str, i.GetSize())) for i in (patient.mr, patient.ct)))
     line = compare(work, lambda: textbook(images), lambda: slices_of_case(images, plan, masks), rounds=arguments.rounds)
     show([line])

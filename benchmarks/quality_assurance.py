@@ -31,7 +31,7 @@ from benchmarks.untrustworthy import (
 )
 from synthct.errors import SynthctError
 from synthct.inference import Predictor
-from synthct.parallel import run_cases
+from synthct.parallel import CaseRunner
 from synthct.phantom.patient import PhantomPatient, make_phantom_patient
 from synthct.phantom.sequences import FLAIR, PROTON_DENSITY, T1_INVERSION, T2
 
@@ -119,7 +119,7 @@ def main() -> None:
         str(i): (i, arguments.model, i < arguments.spoilt, i < arguments.good, options)
         for i in range(max(arguments.good, arguments.spoilt))
     }
-    seen = run_cases(predict_patient, tasks, workers=arguments.workers, progress=tqdm, describe="Phantoms")
+    seen = CaseRunner(arguments.workers, progress=tqdm).run(predict_patient, tasks, describe="Phantoms")
     print("\n".join(table([one for of_patient in seen.values() for one in of_patient])))
 
 

@@ -26,7 +26,7 @@ from synthct.imaging.geometry import Grid, bounding_box, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import read_image, write_image
 from synthct.imaging.registration import HeadPair, register_ct_to_mr
-from synthct.parallel import run_cases
+from synthct.parallel import CaseRunner
 from synthct.phantom import make_phantom_patient
 
 SEED = 7
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("-np", dest="workers", type=int, default=1)
     arguments = parser.parse_args()
     work = {f"pair {i}": (i, arguments.voxel_scale, arguments.keep) for i in range(arguments.pairs)}
-    outcomes = run_cases(register_one, work, workers=arguments.workers, progress=progress_bar, describe="Registering")
+    outcomes = CaseRunner(arguments.workers, progress=progress_bar).run(register_one, work, describe="Registering")
     table = pd.DataFrame([vars(outcome) for outcome in outcomes.values()])
     groups = [*table.groupby("condition", sort=False), ("all", table)]
     rows = [

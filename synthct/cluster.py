@@ -34,7 +34,7 @@ def cluster_executor(address: str, *, reads: Sequence[Path] = (), writes: Sequen
         writes: folders, existing or to be made, that must be the same on all workers; a probe is written for a moment.
 
     Yields:
-        What ``run_cases(..., executor=...)`` takes.
+        What ``CaseRunner(executor=...)`` takes.
 
     Raises:
         SynthctError: the extra is not installed, nobody answers, no worker is there, or one has other versions or does

@@ -26,7 +26,13 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(
-    kind: type[Record], plain: Any, where: str, *, key: str = "", error: type[SynthctError] = PlanError
+    kind: type[Record],
+    plain: Any,
+    where: str,
+    *,
+    key: str = "",
+    error: type[SynthctError] = PlanError,
+    complete: bool = False,
 ) -> Record:
     """Build a ``kind`` from what JSON held.
 
@@ -35,6 +41,7 @@ def from_plain(
         plain: dicts, lists and scalars.
         where: the file, for the message.
         key: the dotted path to ``plain`` inside the file.
+        complete: whether fields with a default must be there, too.
 
     Raises:
         error: naming the file and the key that is unknown, missing or of a wrong type.
@@ -89,7 +96,7 @@ def from_plain(
             if name not in fields:
                 raise fail(f"the key '{prefix}{shown_key(name)}' is unknown; known keys are {', '.join(fields)}")
         for name, (_, optional) in fields.items():
-            if name not in plain and not optional:
+            if name not in plain and (complete or not optional):
                 raise fail(f"the key '{prefix}{name}' is missing")
         values = {name: convert(fields[name][0], item, f"{prefix}{name}") for name, item in plain.items()}
         try:
@@ -98,6 +105,18 @@ def from_plain(
             raise fail(f"{key + ': ' if key else ''}{fault}") from None
 
     return convert(kind, plain, key)
+
+
+def check_ranges(record: Any, **limits: tuple[float, float]) -> None:
+    """Raise ValueError where a numeric field of a dataclass lies outside its limits (low, high), ends included.
+
+    Fields that are tuples are checked value by value, and None passes.
+    """
+    for name, (low, high) in limits.items():
+        value = getattr(record, name)
+        values = value if isinstance(value, tuple) else (value,)
+        if not all(one is None or low <= one <= high for one in values):
+            raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {shown(to_plain(value))}")
 
 
 def shown(value: Any) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Executor, Future, as_completed, wait
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from synthct.errors import DatasetError, DiskError, SynthctError
 from synthct.worker_processes import in_pools
 
 Result = TypeVar("Result")
+Value = TypeVar("Value")
 Progress = Callable[..., Iterable[Any]]
 
 
@@ -36,86 +38,147 @@ def available_memory() -> int | None:
         return None
 
 
-def run_cases(
-    function: Callable[..., Result],
-    arguments: Mapping[str, tuple[Any, ...]],
-    *,
-    workers: int = 1,
-    executor: Executor | None = None,
-    progress: Progress = quiet,
-    describe: str = "",
-    bad: dict[str, str] | None = None,
-) -> dict[str, Result]:
-    """Call ``function(*arguments[case])`` for every case.
+@dataclass(frozen=True)
+class CaseRunner:
+    """How the cases of a dataset are worked through: where, with which display, and what becomes of a bad case.
 
-    A worker process of ours that is ended from outside, most likely for lack of memory, does not stop the others: what
-    it and its neighbours worked on is done again at the end, a case at a time in one process. A case that ends its
-    worker then, too, is told when all others are done.
+    Attributes:
+        workers: processes; 1 works in this one.
+        executor: used instead of a pool of our own, such as a cluster's; ``workers`` is then without meaning, and paths
+            must be absolute.
+        progress: a display like ``tqdm``.
+        bad: takes the sentence of each bad case, and the others go on; None: the first bad case raises its error.
+    """
+
+    workers: int = 1
+    executor: Executor | None = None
+    progress: Progress = quiet
+    bad: dict[str, str] | None = None
+
+    def run(
+        self,
+        function: Callable[..., Result],
+        arguments: Mapping[str, tuple[Any, ...]],
+        *,
+        describe: str = "",
+        unit: str = "case",
+    ) -> dict[str, Result]:
+        """Call ``function(*arguments[case])`` for every case.
+
+        A worker process of ours that is ended from outside, most likely for lack of memory, does not stop the others:
+        what it and its neighbours worked on is done again at the end, a case at a time in one process. A case that ends
+        its worker then, too, is bad; where bad cases raise, it does so when all others are done.
+
+        Args:
+            function: a top-level function (it travels to other processes).
+            arguments: a tuple a case.
+            describe: the display's title.
+            unit: what the display counts.
+
+        Returns:
+            The results by case, in the order of ``arguments``; without the bad ones.
+
+        Raises:
+            SynthctError: the error of the first case that failed, as it is, and work not yet begun is given up; or,
+                after all other cases, that some ended their workers.
+            RuntimeError: any other failure, naming the case.
+        """
+        if not arguments:
+            return {}
+        results: dict[str, Result] = {}
+        lost: list[str] = []
+        with closing(self._outcomes(function, arguments)) as outcomes:  # ends the workers, whatever ended the loop
+            for outcome in self.progress(outcomes, total=len(arguments), desc=describe, unit=unit):
+                if outcome.lost:
+                    lost.append(outcome.case)
+                elif _is_of_case(outcome.fault):
+                    self.reject(outcome.case, outcome.fault)
+                elif outcome.fault is not None:
+                    raise outcome.fault
+                else:
+                    results[outcome.case] = outcome.result
+        if lost and not self.skips_bad:
+            raise SynthctError(
+                f"{', '.join(lost)}: the worker process was ended from outside both times that it took up this case, "
+                "the second time alone, most likely for lack of memory; end other programs or use a machine with more "
+                f"memory, and run the command again. The other {len(results)} cases went well."
+            )
+        for case in lost:
+            sentence = "its worker process was ended from outside twice, most likely for lack of memory."
+            self.reject(case, SynthctError(sentence))
+        return {case: results[case] for case in arguments if case in results}
+
+    def _outcomes(self, function: Callable[..., Any], arguments: Mapping[str, tuple[Any, ...]]) -> Iterator[Outcome]:
+        if self.executor is not None:
+            return _on_executor(self.executor, function, arguments)
+        if self.workers > 1:
+            return in_pools(function, arguments, self.workers, available_cores())
+        return (outcome_of(case, lambda case=case: call_named(function, case, arguments[case])) for case in arguments)
+
+    @property
+    def skips_bad(self) -> bool:
+        """Whether bad cases are left out; otherwise the first one raises."""
+        return self.bad is not None
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """The cases found bad so far, and why; empty where bad cases raise."""
+        return self.bad or {}
+
+    def good(self, cases: Mapping[str, Value]) -> dict[str, Value]:
+        """The cases without those found bad so far."""
+        return {case: value for case, value in cases.items() if case not in self.left_out}
+
+    def reject(self, case: str, fault: SynthctError) -> None:
+        """Record that a case is bad, beside what was recorded of it before.
+
+        Raises:
+            SynthctError: the fault, where bad cases raise.
+        """
+        if self.bad is None:
+            raise fault
+        self.bad[case] = f"{self.bad[case]} {fault}" if case in self.bad else str(fault)
+
+    def check_any_left(self, cases: Collection[Any]) -> None:
+        """Check that not all cases turned out to be bad.
+
+        Args:
+            cases: those to go on with.
+
+        Raises:
+            DatasetError: there are none, since they were left out.
+        """
+        if self.left_out and not cases:
+            raise DatasetError("\n  - ".join(["No patient is left:", *left_out_sentences(self.left_out)]))
+
+    def in_this_process(self) -> CaseRunner:
+        """The same, but the work is done in this process."""
+        return replace(self, workers=1, executor=None)
+
+    def with_workers(self, workers: int) -> CaseRunner:
+        """The same with another number of processes."""
+        return replace(self, workers=workers)
+
+    def strict(self) -> CaseRunner:
+        """The same, but the first bad case raises; for work whose cases are not patients."""
+        return replace(self, bad=None)
+
+
+IN_THIS_PROCESS = CaseRunner()
+
+
+def left_out_sentences(left_out: Mapping[str, str]) -> list[str]:
+    """What is said of the cases that were left out, a line each.
 
     Args:
-        function: a top-level function (it travels to other processes).
-        arguments: a tuple a case.
-        workers: processes; 1 works in this one.
-        executor: used instead of a pool of our own, such as a cluster's; ``workers`` is then without meaning.
-        progress: a display like ``tqdm``.
-        describe: the display's title.
-        bad: takes the sentence of each case that fails, and the others go on; None raises the first one.
-
-    Returns:
-        The results by case, in the order of ``arguments``; without the bad ones.
-
-    Raises:
-        SynthctError: the error of the first case that failed, as it is, and work not yet begun is given up; or, after
-            all other cases, that some ended their workers.
-        RuntimeError: any other failure, naming the case.
+        left_out: why, by case.
     """
-    if not arguments:
-        return {}
-    if executor is not None:
-        outcomes = _on_executor(executor, function, arguments)
-    elif workers <= 1:
-        outcomes = (
-            outcome_of(case, lambda case=case: call_named(function, case, arguments[case])) for case in arguments
-        )
-    else:
-        outcomes = in_pools(function, arguments, workers, available_cores())
-    results: dict[str, Result] = {}
-    lost: list[str] = []
-    with closing(outcomes):  # which ends the workers, whatever ended the loop
-        for outcome in progress(outcomes, total=len(arguments), desc=describe, unit="case"):
-            if outcome.lost:
-                lost.append(outcome.case)
-            elif bad is not None and _is_of_case(outcome.fault):
-                bad[outcome.case] = str(outcome.fault)
-            elif outcome.fault is not None:
-                raise outcome.fault
-            else:
-                results[outcome.case] = outcome.result
-    if lost and bad is not None:
-        bad |= dict.fromkeys(lost, "its worker process was ended from outside twice, most likely for lack of memory.")
-    elif lost:
-        raise SynthctError(
-            f"{', '.join(lost)}: the worker process was ended from outside both times that it took up this case, the "
-            "second time alone, most likely for lack of memory; end other programs or use a machine with more memory, "
-            f"and run the command again. The other {len(results)} cases went well."
-        )
-    return {case: results[case] for case in arguments if case in results}
+    return [f"{case} is left out: {sentence}" for case, sentence in left_out.items()]
 
 
 def _is_of_case(fault: BaseException | None) -> bool:
     """Whether the case is at fault, and not a disk that is full for all."""
     return isinstance(fault, SynthctError) and not isinstance(fault, DiskError)
-
-
-def left_out_sentences(bad: Mapping[str, str] | None) -> list[str]:
-    """What is said of the cases that were left out, a line each."""
-    return [f"{case} is left out: {sentence}" for case, sentence in (bad or {}).items()]
-
-
-def check_anybody_left(cases: Collection[str], bad: Mapping[str, str] | None) -> None:
-    """Raise DatasetError where all cases turned out to be bad; with none of them there is nothing to go on with."""
-    if bad and not cases:
-        raise DatasetError("\n  - ".join(["No patient is left:", *left_out_sentences(bad)]))
 
 
 def _on_executor(

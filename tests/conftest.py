@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 import SimpleITK as sitk
 
-sys.path.insert(0, str(Path(__file__).parent))  # for synthetic_heads and synthetic_datasets
+sys.path.insert(0, str(Path(__file__).parent))  # for synthetic_heads, synthetic_datasets and browser
 sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 # Random examples: few and the same ones at every run; make test-long takes many new ones (--hypothesis-profile=long).

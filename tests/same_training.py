@@ -38,3 +38,11 @@ def equal(one: Any, other: Any) -> bool:
 def rows(folder: Path) -> list[dict[str, str]]:
     with open(folder / "training_log.csv", newline="") as file:
         return [{k: v for k, v in row.items() if k not in ("seconds", "ms_per_step")} for row in csv.DictReader(file)]
+
+
+def assert_same_result(one: Path, other: Path) -> None:
+    """The final models and their logs are the same; how often they were stopped and when is no matter."""
+    first, second = load_checkpoint(one / "checkpoint_final.pth"), load_checkpoint(other / "checkpoint_final.pth")
+    for part in ("networks", "optimisers", "pools", "epoch", "step", "rng", "training", "split"):
+        assert equal(first[part], second[part]), part
+    assert rows(one) == rows(other)

@@ -13,9 +13,14 @@ from synthetic_heads import head_ct, head_mr, make_grid
 from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.dataset.registration_record import FORMAT_VERSION, RegisterMode, Registration, RegistrationRecord
 from synthct.imaging.alignment import Alignment
+from synthct.imaging.coding import GreyLevels, MrWindow
+from synthct.json_dataclasses import to_plain
+from synthct.planning.configurations import reference_configuration
 from synthct.planning.fingerprint import CaseFacts, Fingerprint, VolumeFacts
-from synthct.planning.plan import Configuration, MrWindow, NetworkPlan, Plan
-from synthct.planning.planner import seed_configuration
+from synthct.planning.plan import FORMAT_VERSION as FORMAT_VERSION_OF_PLANS
+from synthct.planning.plan import Configuration, Plan
+from synthct.plugins import TRAINERS
+from synthct.preprocessing.cache import cache_folder
 
 PAIRED = {"mr", "ct"}
 
@@ -75,29 +80,33 @@ def keep_registration(
     record.save(folder / f"{case.patient}.json")
 
 
-def small_configuration(mr_channels: int = 1, **preprocessing) -> Configuration:
-    """The seed's configuration with coarse slices and the smallest network."""
-    seed = seed_configuration(mr_channels)
-    values = {"spacing_mm": (6.0, 5.0, 5.0), "slice_size": (48, 48), "mr_windows": (MrWindow("percentile", 0, 100),)}
-    values["mr_windows"] *= mr_channels
-    return Configuration(
-        replace(seed.preprocessing, **(values | preprocessing)),
-        NetworkPlan(mr_channels, base_channels=2, n_blocks=1, discriminator_base_channels=2),
-        replace(seed.training, padded_size=(48, 48), crop_size=(48, 48), epochs_constant=1, epochs_decay=0),
+def small_configuration(mr_channels: int = 1, *, coding: GreyLevels | None = None, **preprocessing) -> Configuration:
+    """The reference configuration with coarse slices and the smallest networks of both trainers."""
+    reference = reference_configuration(mr_channels)
+    values = {"spacing_mm": (6.0, 5.0, 5.0), "slice_size": (48, 48)}
+    coding = coding or GreyLevels(mr_windows=(MrWindow("percentile", 0, 100),) * mr_channels)
+    tiny = {"coding": coding, "base_channels": 2, "n_blocks": 1, "discriminator_base_channels": 2}
+    return replace(
+        reference,
+        preprocessing=replace(reference.preprocessing, **(values | preprocessing)),
+        training=replace(
+            reference.training, padded_size=(48, 48), crop_size=(48, 48), epochs_constant=1, epochs_decay=0
+        ),
+        methods={name: to_plain(TRAINERS.load(name).Settings(**tiny)) for name in ("cyclegan", "pix2pix")},
     )
 
 
-def small_plan(mr_channels: int = 1, *, name: str = "small", **preprocessing) -> Plan:
+def small_plan(mr_channels: int = 1, *, name: str = "small", **changes) -> Plan:
     """A plan with one small configuration."""
     return Plan(
-        format_version=1,
+        format_version=FORMAT_VERSION_OF_PLANS,
         synthct_version="0",
         dataset_name="Dataset001_Heads",
         planner="default",
         channel_names=tuple(f"MR{i}" for i in range(mr_channels)),
         file_ending=".nii.gz",
         n_folds=1,
-        configurations={name: small_configuration(mr_channels, **preprocessing)},
+        configurations={name: small_configuration(mr_channels, **changes)},
     )
 
 
@@ -133,9 +142,16 @@ def paired_fingerprint(n_patients: int, **mr) -> Fingerprint:
     return fingerprint({f"P{i:02d}": case_facts(volume_facts(**mr), volume_facts()) for i in range(n_patients)})
 
 
-def make_network_tiny(path: Path) -> None:
-    """Edit the configuration ``2d_lowres`` of a ``plans.json``."""
+def make_network_tiny(path: Path, configuration: str = "2d_lowres") -> None:
+    """Edit the networks of a configuration of a ``plans.json``."""
     plan = json.loads(path.read_text(encoding="utf-8"))
-    plan["configurations"]["2d_lowres"]["network"] |= {
-        "base_channels": 2, "n_blocks": 1, "discriminator_base_channels": 2}  # fmt: skip
+    methods = plan["configurations"][configuration].setdefault("methods", {})
+    for name in ("cyclegan", "pix2pix"):
+        methods[name] = methods.get(name, {}) | {"base_channels": 2, "n_blocks": 1, "discriminator_base_channels": 2}
     path.write_text(json.dumps(plan), encoding="utf-8")
+
+
+def cache_of(preprocessed: Path, configuration: str = "2d_lowres") -> Path:
+    """The folder of a configuration's cached slices."""
+    plan = Plan.load(preprocessed / "plans.json")
+    return cache_folder(preprocessed, plan.configurations[configuration].preprocessing)

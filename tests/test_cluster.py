@@ -23,7 +23,7 @@ from synthct import errors
 from synthct.cluster import cluster_executor
 from synthct.errors import PlanError, SynthctError
 from synthct.files import read_json
-from synthct.parallel import run_cases
+from synthct.parallel import CaseRunner
 
 LOOPBACK = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
 
@@ -66,24 +66,24 @@ def end_worker_at(case: str, fatal: str) -> str:
 def test_results_are_those_of_a_local_pool_in_the_order_given(scheduler):
     arguments = {f"P{i}": (i, 2) for i in (3, 1, 2)}
     with cluster_executor(scheduler) as executor:
-        results = run_cases(operator.mul, arguments, executor=executor)
-    assert list(results.items()) == list(run_cases(operator.mul, arguments, workers=2).items())
+        results = CaseRunner(executor=executor).run(operator.mul, arguments)
+    assert list(results.items()) == list(CaseRunner(workers=2).run(operator.mul, arguments).items())
 
 
 def test_the_work_is_done_by_the_clusters_processes(scheduler):
     with cluster_executor(scheduler) as executor:
-        pids = run_cases(os.getpid, {f"P{i}": () for i in range(4)}, executor=executor)
+        pids = CaseRunner(executor=executor).run(os.getpid, {f"P{i}": () for i in range(4)})
     assert os.getpid() not in pids.values()
 
 
 def test_a_failure_carries_the_case(scheduler):
     with cluster_executor(scheduler) as executor, pytest.raises(RuntimeError, match="P2: ZeroDivisionError"):
-        run_cases(operator.truediv, {"P1": (1, 1), "P2": (1, 0)}, executor=executor)
+        CaseRunner(executor=executor).run(operator.truediv, {"P1": (1, 1), "P2": (1, 0)})
 
 
-def test_an_error_that_the_user_can_mend_comes_as_it_is(scheduler, tmp_path):
+def test_an_error_that_the_user_can_fix_comes_as_it_is(scheduler, tmp_path):
     with cluster_executor(scheduler) as executor, pytest.raises(PlanError) as fault:
-        run_cases(read_json, {"P1": (tmp_path / "P1.json", PlanError)}, executor=executor)
+        CaseRunner(executor=executor).run(read_json, {"P1": (tmp_path / "P1.json", PlanError)})
     assert str(fault.value) == f"{tmp_path / 'P1.json'} is missing; restore the file."
 
 
@@ -96,9 +96,10 @@ def test_errors_travel(kind):
 def test_after_a_failure_waiting_work_is_given_up_and_the_cluster_goes_on(scheduler, tmp_path):
     begin = time.monotonic()
     with cluster_executor(scheduler) as executor:
+        runner = CaseRunner(executor=executor)
         with pytest.raises(RuntimeError, match="P0: TypeError"):
-            run_cases(time.sleep, {"P0": ("no number",)} | {f"P{i}": (1.5,) for i in range(1, 41)}, executor=executor)
-        assert run_cases(record, {"P": ("P", tmp_path)}, executor=executor) == {"P": "P"}
+            runner.run(time.sleep, {"P0": ("no number",)} | {f"P{i}": (1.5,) for i in range(1, 41)})
+        assert runner.run(record, {"P": ("P", tmp_path)}) == {"P": "P"}
     assert time.monotonic() - begin < 15  # not 30
 
 
@@ -110,7 +111,7 @@ def test_an_error_of_ones_own_gives_up_what_is_under_way(scheduler, tmp_path):
     assert all(future.cancelled() for future in futures)
     (tmp_path / "go").touch()
     with cluster_executor(scheduler) as executor:
-        run_cases(operator.add, {f"P{i}": (1, 2) for i in range(8)}, executor=executor)
+        CaseRunner(executor=executor).run(operator.add, {f"P{i}": (1, 2) for i in range(8)})
     assert len(list(tmp_path.glob("P*"))) < 8
 
 
@@ -127,7 +128,7 @@ def test_a_worker_that_is_killed_is_survived_and_what_it_had_done_is_not_done_ag
 
     with cluster_executor(scheduler) as executor, ThreadPoolExecutor(1) as thread:
         arguments = {case: (case, tmp_path) for case in cases}
-        run = thread.submit(run_cases, record_and_wait, arguments, executor=executor, progress=progress)
+        run = thread.submit(CaseRunner(executor=executor, progress=progress).run, record_and_wait, arguments)
         try:
             wait_until(lambda: len(gathered) == 1)
             (tmp_path / "go on").touch()
@@ -149,13 +150,13 @@ def test_a_case_that_ends_every_worker_is_named(scheduler):
     arguments = {f"P{i}": (f"P{i}", "P2") for i in range(4)}
     with cluster_executor(scheduler) as executor:
         with pytest.raises(SynthctError, match=r"^P2: every worker that took up this case was ended .* memory"):
-            run_cases(end_worker_at, arguments, executor=executor)
+            CaseRunner(executor=executor).run(end_worker_at, arguments)
 
 
 def test_a_connection_that_is_lost_is_told_with_what_is_not_finished(tmp_path):
     with LocalCluster(n_workers=1, silence_logs=logging.CRITICAL, **LOOPBACK) as cluster:
         with cluster_executor(cluster.scheduler_address) as executor, ThreadPoolExecutor(1) as thread:
-            run = thread.submit(run_cases, record_and_wait, {"P2": ("P2", tmp_path)}, executor=executor)
+            run = thread.submit(CaseRunner(executor=executor).run, record_and_wait, {"P2": ("P2", tmp_path)})
             wait_until(lambda: runs(tmp_path, "P2") != [])
             cluster.close()
             with pytest.raises(SynthctError, match=r"connection to the scheduler was lost.* Not finished: P2\."):

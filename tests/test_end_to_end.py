@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from synthetic_datasets import cache_of
 
 from synthct.commands import evaluate, make_example, plan_and_preprocess, predict, train
 from synthct.imaging.geometry import Grid
@@ -46,10 +47,10 @@ def home(tmp_path_factory) -> Path:
 def test_preprocessing_writes_plan_splits_fingerprint_slices_and_report(home):
     folder = home / "synthct_preprocessed" / DATASET
     assert {path.name for path in folder.iterdir()} == {
-        "dataset.json", "dataset_fingerprint.json", "plans.json", "splits_final.json", "2d_lowres",
-        "preprocessing_report.html", "report",
+        "dataset.json", "dataset_fingerprint.json", "plans.json", "splits_final.json",
+        cache_of(folder).name, "preprocessing_report.html", "report",
     }  # fmt: skip
-    assert sorted(path.name for path in (folder / "2d_lowres").iterdir()) == [f"HEAD_00{i}.npz" for i in range(1, 5)]
+    assert sorted(path.name for path in cache_of(folder).iterdir()) == [f"HEAD_00{i}.npz" for i in range(1, 5)]
 
 
 def test_a_training_leaves_a_complete_model_folder(home):

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from synthetic_datasets import cache_of
 
 from synthct.commands import evaluate, plan_and_preprocess, predict, train
+from synthct.imaging.coding import MrWindow
 from synthct.imaging.geometry import Grid, reorient, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr, mask_flags, volume_litres
+from synthct.imaging.intensity import to_grey_levels
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
 
 SCANS = Path(__file__).parents[2] / "shared" / "data" / "Dataset901_RealHeads"
@@ -50,11 +53,14 @@ def home(tmp_path_factory) -> Path:
 
 def test_scanners_that_disagree_get_a_window_of_their_own_each(home):
     plan = json.loads((home / "synthct_preprocessed" / DATASET / "plans.json").read_text())
-    assert plan["configurations"]["2d_lowres"]["preprocessing"]["mr_windows"][0]["kind"] == "percentile"
-    folder = home / "synthct_preprocessed" / DATASET / "2d_lowres"
+    methods = plan["configurations"]["2d"]["methods"]
+    assert all(method["coding"]["mr_windows"][0]["kind"] == "percentile" for method in methods.values())
+    folder = cache_of(home / "synthct_preprocessed" / DATASET)
     for patient in ("MNE", "SAG", "SEG3D"):
         stack = SliceStack.load(folder / f"{patient}.npz")
-        inside = stack.mr[0][(stack.regions & HEAD) > 0]
+        window = MrWindow(**methods["cyclegan"]["coding"]["mr_windows"][0]).in_force(stack.mr_statistics[0])
+        mr = stack.mr[0][(stack.regions & HEAD) > 0] * np.float32(stack.mr_steps[0])
+        inside = to_grey_levels(mr, window)
         assert 40 < np.median(inside) < 160  # brain in the middle of the grey levels, whatever the scanner's units
         assert stack.ct is None
 
@@ -83,7 +89,7 @@ def test_pix2pix_says_that_it_has_no_pairs(home, monkeypatch, capsys):
 
 
 def test_the_vertex_lies_at_one_height_in_mr_and_ct(home):
-    folder = home / "synthct_preprocessed" / DATASET / "2d_lowres"
+    folder = cache_of(home / "synthct_preprocessed" / DATASET)
     tops = []
     for path in folder.glob("*.npz"):
         head = (SliceStack.load(path).regions & HEAD) > 0

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from synthetic_datasets import small_plan
 
-from synthct.networks import ResnetGenerator
+from synthct.inference.read_model import Model, predicting_networks
 from synthct.networks.generator import initialise
 from synthct.planning.plan import Plan
 from synthct.training.checkpoint import save_checkpoint
@@ -16,16 +16,20 @@ from synthct.training.checkpoint import save_checkpoint
 Networks = dict[str, dict[str, torch.Tensor]]
 
 
-def tiny_networks(plan: Plan, seed: int = 0) -> Networks:
-    """Weights of a CycleGAN's generators."""
-    network = plan.configurations["small"].network
-    channels = {"syn_ct": (network.mr_channels, 1), "syn_mr": (1, network.mr_channels)}
-    states = {}
-    for name, (into, out) in channels.items():
-        generator = ResnetGenerator(into, out, network.base_channels, network.n_blocks)
-        initialise(generator, torch.Generator().manual_seed(seed))
-        states[name] = generator.state_dict()
-    return states
+def tiny_networks(plan: Plan, seed: int = 0, trainer: str = "cyclegan") -> Networks:
+    """Weights of the networks that a prediction needs."""
+    model = Model(plan, "small", trainer, [])
+    generator = torch.Generator().manual_seed(seed)
+    networks = predicting_networks(model.method, model.configuration, model.settings)
+    for network in networks.values():
+        initialise(network, generator)
+        generator.manual_seed(seed)
+    return {name: network.state_dict() for name, network in networks.items()}
+
+
+def tiny_model(plan: Plan, seeds: tuple[int, ...] = (0,), trainer: str = "cyclegan") -> Model:
+    """A model in memory, of a fold a seed."""
+    return Model(plan, "small", trainer, [tiny_networks(plan, seed, trainer) for seed in seeds])
 
 
 def write_checkpoint(fold_folder: Path, networks: Networks, **changes: Any) -> Path:
@@ -54,5 +58,5 @@ def write_model(
     folder = dataset_folder / f"{trainer}__plans__small"
     plan.save(folder / "plans.json")
     for seed, fold in enumerate(folds):
-        write_checkpoint(folder / f"fold_{fold}", tiny_networks(plan, seed))
+        write_checkpoint(folder / f"fold_{fold}", tiny_networks(plan, seed, trainer), trainer=trainer)
     return folder

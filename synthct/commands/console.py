@@ -20,7 +20,8 @@ from typing import Any
 from synthct import __version__, locks
 from synthct.errors import DatasetError, SynthctError, os_error_sentence
 from synthct.files import remove_leftovers
-from synthct.parallel import available_cores, left_out_sentences
+from synthct.model_folder import CHECKPOINT_FINAL
+from synthct.parallel import CaseRunner, available_cores, left_out_sentences
 from synthct.paths import root_folder
 
 OK, BUG, BAD_INPUT, LEFT_OUT, INTERRUPTED = 0, 1, 2, 3, 130
@@ -53,7 +54,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def add_skip_bad(parser: argparse.ArgumentParser) -> None:
-    """The ``--skip_bad`` option; ``bad_cases`` is what it means."""
+    """The ``--skip_bad`` option."""
     parser.add_argument(
         "--skip_bad",
         action="store_true",
@@ -62,9 +63,22 @@ def add_skip_bad(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def bad_cases(arguments: argparse.Namespace) -> dict[str, str] | None:
-    """What takes the patients to be left out, and why; None, so that the first one ends the command."""
-    return {} if arguments.skip_bad else None
+def case_runner(arguments: argparse.Namespace, executor: Executor | None = None) -> CaseRunner:
+    """How the options want cases worked through: ``-np`` and ``--skip_bad`` where the command has them, a progress bar.
+
+    Args:
+        arguments: of the command.
+        executor: does the work in place of processes of our own.
+
+    Returns:
+        A new one, of which no case is bad yet.
+    """
+    return CaseRunner(
+        workers=getattr(arguments, "workers", 1),
+        executor=executor,
+        progress=progress_bar,
+        bad={} if getattr(arguments, "skip_bad", False) else None,
+    )
 
 
 def add_scheduler(parser: argparse.ArgumentParser, note: str = "") -> None:
@@ -111,10 +125,10 @@ def add_model_choice(parser: argparse.ArgumentParser) -> None:
     """The options by which a trained model and its folds are chosen; see ``chosen_model_folder``."""
     parser.add_argument("-m", dest="model_folder", type=Path, metavar="MODEL_FOLDER", help="a model folder, anywhere")
     parser.add_argument("-d", dest="dataset", metavar="ID", help="dataset that the model was trained on")
-    parser.add_argument("-tr", dest="trainer", metavar="NAME", help="trainer: cyclegan or pix2pix")
+    parser.add_argument("-tr", dest="trainer", metavar="NAME", help="trainer, such as cyclegan or pix2pix")
     parser.add_argument("-c", dest="configuration", metavar="NAME", help="configuration, such as 2d")
     parser.add_argument("-f", dest="folds", nargs="+", metavar="FOLD", help="folds (default: all trained)")
-    parser.add_argument("-chk", dest="checkpoint", default="checkpoint_final.pth", metavar="FILE", help="%(default)s")
+    parser.add_argument("-chk", dest="checkpoint", default=CHECKPOINT_FINAL, metavar="FILE", help="%(default)s")
 
 
 def chosen_model_folder(arguments: argparse.Namespace) -> Path:

@@ -6,12 +6,13 @@ import argparse
 import logging
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthct import locks
 from synthct.commands import console
+from synthct.model_folder import CHECKPOINT_FINAL
 from synthct.paths import root_folder
 
 if TYPE_CHECKING:  # imported where it is used, so that --help answers at once
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return console.run(parser, _run, argv)
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, str] | None:
+def _run(arguments: argparse.Namespace) -> Mapping[str, str]:
     from synthct.errors import DatasetError
     from synthct.evaluation.evaluate import evaluate_folders
 
@@ -77,7 +78,7 @@ def _run(arguments: argparse.Namespace) -> dict[str, str] | None:
             raise DatasetError("-d does not go with -p and -r; leave it out.")
         if not arguments.predictions.is_dir():  # before the folder of the output is made in it
             raise DatasetError(f"{arguments.predictions} is not a folder; give a folder of synthetic CTs with -p.")
-        bad = console.bad_cases(arguments)
+        runner = console.case_runner(arguments)
         output = arguments.output or arguments.predictions / "evaluation"
         with locks.writing(output, arguments.command):
             evaluation = evaluate_folders(
@@ -87,12 +88,10 @@ def _run(arguments: argparse.Namespace) -> dict[str, str] | None:
                 mrs=arguments.mrs,
                 masks=arguments.masks,
                 protocol=arguments.protocol,
-                workers=arguments.workers,
-                progress=console.progress_bar,
-                bad=bad,
+                runner=runner,
             )
         _show(evaluation)
-        return bad
+        return runner.left_out
     if arguments.mrs or arguments.masks or arguments.output:
         raise DatasetError("-i, -m and -o go with -p and -r only.")
     return _evaluate_datasets(arguments)
@@ -107,7 +106,7 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> dict[str, str]:
     if arguments.dataset:
         folders = [find_dataset_folder(results, arguments.dataset)]
     else:
-        folders = sorted({path.parent.parent.parent for path in results.glob("Dataset*/*/fold_*/checkpoint_final.pth")})
+        folders = sorted({path.parent.parent.parent for path in results.glob(f"Dataset*/*/fold_*/{CHECKPOINT_FINAL}")})
     if not folders:
         raise ModelError(f"{results} holds no trained model; train one: synthct_train 1 cyclegan.")
     raw_root = root_folder("synthct_raw")
@@ -117,7 +116,7 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> dict[str, str]:
         preprocessed = None
     scored, left_out = False, {}
     for folder in folders:
-        bad = console.bad_cases(arguments)
+        runner = console.case_runner(arguments)
         try:
             raw = RawDataset.open(_raw_folder(raw_root, folder.name))
             print(raw.name)
@@ -127,9 +126,7 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> dict[str, str]:
                     folder,
                     None if preprocessed is None else preprocessed / raw.name,
                     protocol=arguments.protocol,
-                    workers=arguments.workers,
-                    progress=console.progress_bar,
-                    bad=bad,
+                    runner=runner,
                 )
         except (DatasetError, ImageError, ModelError, PlanError) as fault:
             if not scored and folder == folders[-1]:
@@ -139,7 +136,7 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> dict[str, str]:
             scored = True
             _show(evaluation)
             several = f"{folder.name}, " if len(folders) > 1 else ""
-            left_out |= {several + patient: sentence for patient, sentence in (bad or {}).items()}
+            left_out |= {several + patient: sentence for patient, sentence in runner.left_out.items()}
     return left_out
 
 

@@ -44,16 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> None:
     folder = console.chosen_model_folder(arguments)
     from synthct.exchange.card_text import main_points
-    from synthct.exchange.export import export_model
+    from synthct.exchange.export import ExportOptions, export_model
 
     print(f"Exporting {folder}")
     exported = export_model(
         folder,
         arguments.output,
         arguments.folds,
-        checkpoint=arguments.checkpoint,
-        anonymous=arguments.anonymous,
-        overwrite=arguments.overwrite,
+        ExportOptions(arguments.checkpoint, arguments.anonymous, arguments.overwrite),
         progress=console.progress_bar,
     )
     for point in main_points(exported.card):

@@ -6,7 +6,7 @@ import argparse
 import csv
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,18 +69,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return console.run(parser, _run, argv)
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, str] | None:
+def _run(arguments: argparse.Namespace) -> Mapping[str, str] | None:
     with nullcontext() if arguments.list else console.new_dataset(arguments) as folder:
         return _import(arguments, folder)
 
 
-def _import(arguments: argparse.Namespace, folder: Path | None) -> dict[str, str] | None:
+def _import(arguments: argparse.Namespace, folder: Path | None) -> Mapping[str, str] | None:
     """Into ``folder``; None only lists."""
     from synthct.dataset.importers import import_dataset, list_folder
     from synthct.dataset.importers.importing import check_number_is_free
 
     if folder is not None:
         check_number_is_free(folder)
+    runner = console.case_runner(arguments)
     listing = list_folder(
         arguments.input,
         arguments.format,
@@ -88,8 +89,7 @@ def _import(arguments: argparse.Namespace, folder: Path | None) -> dict[str, str
         mr_series=arguments.mr_series,
         ct_series=arguments.ct_series,
         patients_by=arguments.patients_by,
-        workers=arguments.workers,
-        progress=console.progress_bar,
+        runner=runner,
     )
     if arguments.rename and listing.format != "dicom":
         listing = listing.renamed(arguments.name)
@@ -101,15 +101,7 @@ def _import(arguments: argparse.Namespace, folder: Path | None) -> dict[str, str
         return None
     for remark in listing.remarks:
         print(remark)
-    imported = import_dataset(
-        listing,
-        folder,
-        test=arguments.test,
-        masks=not arguments.no_masks,
-        skip_bad=arguments.skip_bad,
-        workers=arguments.workers,
-        progress=console.progress_bar,
-    )
+    imported = import_dataset(listing, folder, test=arguments.test, masks=not arguments.no_masks, runner=runner)
     if imported.other_frames:
         print(
             f"MR and CT of {len(imported.other_frames)} of the patients lie in different frames of reference: nothing "
@@ -120,7 +112,7 @@ def _import(arguments: argparse.Namespace, folder: Path | None) -> dict[str, str
     print(f"Wrote {n_all} patient{'s' * (n_all != 1)} ({parts}) to {imported.folder}")
     register = " --register auto" if imported.other_frames else ""
     print(f"Next: synthct_plan_and_preprocess -d {arguments.dataset}{register}")
-    return imported.left_out
+    return runner.left_out
 
 
 def _show(listing: Listing) -> None:

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     from synthct.errors import DatasetError
-    from synthct.phantom import make_example_dataset
+    from synthct.phantom import PhantomOptions, make_example_dataset
 
     if not 0.5 <= arguments.voxel_scale <= 8 or arguments.misalignment_mm < 0 or arguments.test < 0:
         raise DatasetError("--voxel_scale must lie in 0.5..8, --misalignment_mm and --test must not be negative.")
@@ -47,14 +47,11 @@ def _run(arguments: argparse.Namespace) -> None:
     with console.new_dataset(arguments) as folder:
         cases = make_example_dataset(
             folder,
+            PhantomOptions(arguments.seed, arguments.voxel_scale, arguments.misalignment_mm),
             n_train=arguments.train,
             n_test=arguments.test,
-            seed=arguments.seed,
-            voxel_scale=arguments.voxel_scale,
-            misalignment_mm=arguments.misalignment_mm,
             overwrite=arguments.overwrite,
-            workers=arguments.workers,
-            progress=console.progress_bar,
+            runner=console.case_runner(arguments),
         )
     print(f"Wrote {len(cases)} patients ({arguments.train} training, {arguments.test} test) to {folder}")
     print(f"Next: synthct_plan_and_preprocess -d {arguments.dataset}")

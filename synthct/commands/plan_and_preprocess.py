@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from synthct import locks
 from synthct.commands import console
 from synthct.paths import root_folder
+
+if TYPE_CHECKING:
+    from synthct.parallel import CaseRunner
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,10 +63,10 @@ def _run(arguments: argparse.Namespace) -> dict[str, str]:
     writes = [preprocessed_root] if preprocessed_root else []
     with console.cluster(arguments, reads=[raw_root], writes=writes) as executor:
         for dataset in arguments.datasets:
-            bad = console.bad_cases(arguments)
-            _plan_and_preprocess(arguments, raw_root, preprocessed_root, dataset, executor, bad)
+            runner = console.case_runner(arguments, executor)
+            _plan_and_preprocess(arguments, raw_root, preprocessed_root, dataset, runner)
             several = f"{dataset}, " if len(arguments.datasets) > 1 else ""
-            left_out |= {several + patient: sentence for patient, sentence in (bad or {}).items()}
+            left_out |= {several + patient: sentence for patient, sentence in runner.left_out.items()}
     return left_out
 
 
@@ -72,28 +75,22 @@ def _plan_and_preprocess(
     raw_root: Path,
     preprocessed_root: Path | None,
     dataset: str,
-    executor: Executor | None,
-    bad: dict[str, str] | None,
+    runner: CaseRunner,
 ) -> None:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
-    from synthct.preprocessing.plan_and_preprocess import plan_and_preprocess
+    from synthct.preprocessing.plan_and_preprocess import PlanningOptions, plan_and_preprocess
 
     raw = RawDataset.open(find_dataset_folder(raw_root, dataset))
     folder = (preprocessed_root or raw_root) / raw.name
+    options = PlanningOptions(
+        planner=arguments.planner,
+        register=arguments.register,
+        configurations=arguments.configurations,
+        clean=arguments.clean,
+        verify_only=arguments.verify_only,
+    )
     with nullcontext() if arguments.verify_only else locks.writing(folder, arguments.command):
-        plan = plan_and_preprocess(
-            raw,
-            folder,
-            planner=arguments.planner,
-            register=arguments.register,
-            configurations=arguments.configurations,
-            workers=arguments.workers,
-            executor=executor,
-            clean=arguments.clean,
-            verify_only=arguments.verify_only,
-            progress=console.progress_bar,
-            bad=bad,
-        )
+        plan = plan_and_preprocess(raw, folder, options, runner=runner)
     if plan is not None:
         number = raw.name[7:10].lstrip("0") or "0"
         print(f"The plan and its reasons are in {folder / 'plans.json'}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthct import locks
 from synthct.commands import console
+from synthct.model_folder import ModelFolder
 from synthct.paths import root_folder
 
 if TYPE_CHECKING:
@@ -97,45 +98,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     return console.run(parser, _run, argv)
 
 
-def _run(arguments: argparse.Namespace) -> dict[str, str] | None:
+def _run(arguments: argparse.Namespace) -> Mapping[str, str]:
     _check_what_to_predict(arguments)
     console.use_large_pages()
     from synthct.inference import Predictor
     from synthct.inference.predict_file import ModelFiles, QaSettings
-    from synthct.inference.predict_folder import predict_folder, trained_folds
+    from synthct.inference.predict_folder import FolderOptions, predict_folder
     from synthct.training.device import select_device
 
-    ct_settings = _ct_settings(arguments)
+    options = FolderOptions(arguments.output_format, _ct_settings(arguments), arguments.mr_series)
     # The workers of a cluster choose the device each for itself; here the model is then only checked.
     alone = arguments.scheduler is None
     device, reason = select_device(arguments.device if alone else "cpu")
     folder = console.chosen_model_folder(arguments)
     how = {"checkpoint": arguments.checkpoint, "precision": arguments.precision, "combine": arguments.combine}
     predictor = Predictor.from_model_folder(folder, arguments.folds, device=device, **how)
-    folds = list(dict.fromkeys(arguments.folds or trained_folds(folder, arguments.checkpoint)))
+    folds = list(dict.fromkeys(arguments.folds or ModelFolder(folder).trained_folds(arguments.checkpoint)))
     here = f"{device} ({reason}) in {predictor.precision} ({predictor.precision_reason})"
     where = here if alone else f"the cluster at {arguments.scheduler}"
     print(f"Model: {folder}, fold {', '.join(folds)}, on {where}")
     if arguments.test_set:
         return _predict_test_set(predictor, folder, folds, arguments)
-    bad = console.bad_cases(arguments)
     model = ModelFiles.of(folder, folds, device=arguments.device, **how)
     with (
         locks.writing(arguments.output, arguments.command),
         console.cluster(arguments, reads=[arguments.input, folder], writes=[arguments.output]) as executor,
     ):
+        runner = console.case_runner(arguments, executor)
         written = predict_folder(
             predictor,
             arguments.input,
             arguments.output,
-            output_format=arguments.output_format,
-            ct_settings=ct_settings,
-            mr_series=arguments.mr_series,
+            options,
             settings=QaSettings(arguments.qa, arguments.save_uncertainty, arguments.save_cycle_error),
-            executor=executor,
             model=model,
-            progress=console.progress_bar,
-            bad=bad,
+            runner=runner,
         )
     print(f"Wrote {len(written)} synthetic CTs to {arguments.output}")
     if arguments.qa != "off":
@@ -146,9 +143,9 @@ def _run(arguments: argparse.Namespace) -> dict[str, str] | None:
             "They are not for clinical use."
         )
         print("Next: read the series into the planning system, and see documentation/how_to.md for its HU table.")
-        return bad
+        return runner.left_out
     print(f"Next, with reference CTs at hand: synthct_evaluate -p {arguments.output} -r REFERENCE_CTS")
-    return bad
+    return runner.left_out
 
 
 def _check_what_to_predict(arguments: argparse.Namespace) -> None:
@@ -171,18 +168,17 @@ def _check_what_to_predict(arguments: argparse.Namespace) -> None:
 
 def _predict_test_set(
     predictor: Predictor, folder: Path, folds: list[str], arguments: argparse.Namespace
-) -> dict[str, str] | None:
+) -> Mapping[str, str]:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
-    from synthct.inference.predict_test_set import TEST_FOLDER, predict_test_set
+    from synthct.inference.predict_test_set import predict_test_set
 
     raw = RawDataset.open(find_dataset_folder(root_folder("synthct_raw"), predictor.plan.dataset_name))
-    bad = console.bad_cases(arguments)
-    how = {"checkpoint": arguments.checkpoint, "progress": console.progress_bar, "bad": bad}
-    with locks.writing(folder / TEST_FOLDER, arguments.command):
-        written = predict_test_set(raw, predictor, folder, folds, **how)
+    runner = console.case_runner(arguments)
+    with locks.writing(ModelFolder(folder).test, arguments.command):
+        written = predict_test_set(raw, predictor, folder, folds, checkpoint=arguments.checkpoint, runner=runner)
     print(f"Wrote {len(written)} synthetic CTs of test patients to {written[0].parent}")
     print(f"Next: synthct_evaluate -d {int(raw.name[7:10])}")
-    return bad
+    return runner.left_out
 
 
 def _summarise(written: Sequence[Path]) -> None:

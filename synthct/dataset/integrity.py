@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +11,10 @@ import SimpleITK as sitk
 
 from synthct.dataset.raw import CaseFiles, Problem, RawDataset
 from synthct.errors import DatasetError, ImageError
+from synthct.imaging.ct_units import ct_unit_problems, shows_air
 from synthct.imaging.geometry import Grid
 from synthct.imaging.io import read_image
-from synthct.parallel import Progress, quiet, run_cases
-
-AIR_HU = (-1100.0, -900.0)  # air and a scanner's lowest value, -1024; padding that was never HU lies below
-LEAST_AIR_SHARE = 5e-4  # a CT of a head always shows some air around it
-SHIFT_HU = 1024.0  # what the pixel values of a CT without its RescaleIntercept are too high
-LEAST_TISSUE_SHARE = 0.05  # of a volume around a head
-LEAST_PEAK_SHARE = 1 / 3  # of what is denser than air; half of a CT's, a sixth of an MR's that happens to lie there
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 
 def check_dataset(
@@ -27,10 +22,7 @@ def check_dataset(
     *,
     checked: Collection[str] = (),
     may_lie_apart: bool = False,
-    workers: int = 1,
-    executor: Executor | None = None,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> None:
     """Read every image of a dataset once and check what the pipeline relies on.
 
@@ -38,14 +30,11 @@ def check_dataset(
         raw: the dataset.
         checked: training patients who passed before and have not changed.
         may_lie_apart: whether MR and CT of a patient need not overlap in space, since they will be registered.
-        workers: processes.
-        executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
-        progress: a display like ``tqdm``.
-        bad: takes the patients with problems, and what they are; None raises.
+        runner: how the patients are worked through; one that skips bad cases takes the patients with problems.
 
     Raises:
-        DatasetError: listing every problem: the file, what is wrong, how to mend it. With ``bad``, those of the whole
-            dataset alone.
+        DatasetError: listing every problem: the file, what is wrong, how to fix it. Where bad patients are skipped,
+            those of the whole dataset alone.
     """
     problems = list(raw.problems)
     if not raw.training:
@@ -58,15 +47,14 @@ def check_dataset(
     to_check = {f"training:{patient}": case for patient, case in raw.training.items() if patient not in checked}
     to_check |= {f"test:{patient}": case for patient, case in raw.test.items()}
     cases = {name: (case, may_lie_apart) for name, case in to_check.items()}
-    how = {"workers": workers, "executor": executor, "progress": progress}
-    lost: dict[str, str] | None = None if bad is None else {}
-    found = run_cases(check_case, cases, **how, describe="Checking", bad=lost)
+    checking = replace(runner, bad={}) if runner.skips_bad else runner  # a patient of both sets is two cases here
+    found = checking.run(check_case, cases, describe="Checking")
     problems += [Problem(to_check[name].patient, one) for name, sentences in found.items() for one in sentences]
-    if bad is not None:
-        problems += [Problem(to_check[name].patient, sentence) for name, sentence in lost.items()]
+    problems += [Problem(to_check[name].patient, sentence) for name, sentence in checking.left_out.items()]
+    if runner.skips_bad:
         for patient, sentence in problems:
             if patient is not None:
-                bad[patient] = f"{bad[patient]} {sentence}" if patient in bad else sentence
+                runner.reject(patient, DatasetError(sentence))
         problems = [problem for problem in problems if problem.patient is None]
     if sentences := dict.fromkeys(problem.sentence for problem in problems):
         title = f"{raw.name} has {len(sentences)} problem{'s' * (len(sentences) > 1)}:"
@@ -81,15 +69,15 @@ def check_case(case: CaseFiles, may_lie_apart: bool = False) -> list[str]:
     read = [(str(path), image) for path, image in zip(case.mr, channels) if image is not None]
     problems += _problems_of_channels(*zip(*read)) if first is not None else []
     ct = _read(case.ct, problems) if case.ct else None
-    exchanged = [path for path, image in zip(case.mr, channels) if image is not None and _is_in_hu(image)]
+    exchanged = [path for path, image in zip(case.mr, channels) if image is not None and shows_air(image)]
     ct_problems = _problems_of_any(ct, str(case.ct)) if ct is not None else []
-    if exchanged and ct is not None and not ct_problems and not _is_in_hu(ct):
+    if exchanged and ct is not None and not ct_problems and not shows_air(ct):
         problems.append(f"{exchanged[0]} looks like a CT in HU and {case.ct} does not; exchange MR and CT.")
     else:
         for path in exchanged:
             problems.append(_exchanged_sentence(str(path)))
         if ct is not None:
-            problems += ct_problems or _problems_of_ct(ct, str(case.ct))
+            problems += ct_problems or ct_unit_problems(ct, str(case.ct))
     if not may_lie_apart and first is not None and ct is not None and not _overlap(first, ct):
         problems.append(
             f"{case.ct} does not overlap {case.mr[0].name} in space; register the CT to the MR (--register) or mend "
@@ -118,7 +106,7 @@ def check_mr(channels: Sequence[sitk.Image], names: Sequence[str]) -> None:
         ImageError: the first problem, and how to mend it.
     """
     problems = _problems_of_channels(names, channels)
-    problems += [_exchanged_sentence(name) for name, image in zip(names, channels) if _is_in_hu(image)]
+    problems += [_exchanged_sentence(name) for name, image in zip(names, channels) if shows_air(image)]
     if problems:
         raise ImageError(problems[0])
 
@@ -152,45 +140,6 @@ def _problems_of_any(image: sitk.Image, name: str) -> list[str]:
     if values.min() == values.max():
         return [f"{name} is empty: every voxel is {values.flat[0]:g}; export it again."]
     return []
-
-
-def _problems_of_ct(ct: sitk.Image, name: str) -> list[str]:
-    if _is_shifted(ct):
-        return [
-            f"{name} is not in HU: its air lies near 0 and its tissue near {SHIFT_HU:g}; "
-            f"subtract {SHIFT_HU:g}, or export it with RescaleIntercept applied."
-        ]
-    if _is_in_hu(ct):
-        return []
-    lowest = sitk.GetArrayViewFromImage(ct).min()
-    return [
-        f"{name} is not in HU: it has no air near -1000 (lowest value {lowest:g}); "
-        "export it with RescaleSlope and RescaleIntercept applied."
-    ]
-
-
-def _is_in_hu(image: sitk.Image) -> bool:
-    """Whether enough voxels are air in HU; an MR has none."""
-    return _share(image, *AIR_HU) >= LEAST_AIR_SHARE
-
-
-def _is_shifted(image: sitk.Image) -> bool:
-    """Whether the histogram is that of HU + 1024, with or without padding of one value below air.
-
-    Air then lies near 0 and soft tissue near 1024, and nothing lies where HU have lungs, fat and the rims of the head.
-    """
-    tissue = _share(image, SHIFT_HU - 74, SHIFT_HU + 126)
-    return (
-        _share(image, 0, 100) >= LEAST_AIR_SHARE
-        and tissue >= max(LEAST_TISSUE_SHARE, LEAST_PEAK_SHARE * _share(image, 500, np.inf))
-        and _share(image, -899, -50) < LEAST_AIR_SHARE
-    )
-
-
-def _share(image: sitk.Image, low: float, high: float) -> float:
-    """Share of the voxels with values in [low, high]."""
-    values = sitk.GetArrayViewFromImage(image)
-    return float(((values >= low) & (values <= high)).mean())
 
 
 def _overlap(one: sitk.Image, other: sitk.Image) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from synthct.dataset.registration_record import (
 from synthct.errors import DatasetError
 from synthct.imaging.alignment import alignment_of, largest_motion_mm
 from synthct.imaging.registration import HeadPair, refine_registration, register_ct_to_mr
-from synthct.parallel import Progress, quiet, run_cases
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 ALIGNED_MM = 1.5  # a registration that moves no corner of the head further says that the pair was aligned before
 
@@ -39,10 +38,7 @@ def register_dataset(
     folder: Path,
     mode: RegisterMode,
     *,
-    workers: int = 1,
-    executor: Executor | None = None,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> RawDataset:
     """Register every patient who has both scans; what was done before and is unchanged is not done again.
 
@@ -50,14 +46,11 @@ def register_dataset(
         raw: the dataset; the patients of its test set are registered, too.
         folder: where the registrations are kept.
         mode: ``off`` takes MR and CT as they lie; ``auto`` leaves those alone that lie on each other already.
-        workers: processes.
-        executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
-        progress: a display like ``tqdm``.
-        bad: takes the patients who cannot be registered at all, and why, and the others go on; None raises.
+        runner: how the patients are worked through; bad are those who cannot be registered at all.
 
     Returns:
-        The dataset whose cases carry their registrations. A warning names every patient whose registration failed: his
-        scans are used, but not as a pair.
+        The dataset whose cases carry their registrations, without bad patients. A warning names every patient whose
+        registration failed: the scans are used, but not as a pair.
 
     Raises:
         ImageError, DatasetError: an image, or a transform that the user put there, cannot be used.
@@ -68,9 +61,8 @@ def register_dataset(
         for case in (*known.training.values(), *known.test.values())
         if mode != "off" and case.mr and case.ct is not None and case.registration is None
     }
-    how = {"workers": workers, "executor": executor, "progress": progress}
-    run_cases(register_case, todo, **how, describe="Registering", bad=bad)
-    return with_registrations(raw.without(bad or ()), folder, mode)
+    runner.run(register_case, todo, describe="Registering")
+    return with_registrations(raw.without(runner.left_out), folder, mode)
 
 
 def with_registrations(raw: RawDataset, folder: Path, mode: RegisterMode) -> RawDataset:

@@ -70,7 +70,7 @@ def add_baselines(
             continue
         if model.folder not in fingerprints:
             try:
-                fingerprints[model.folder] = Fingerprint.load(model.folder / "dataset_fingerprint.json")
+                fingerprints[model.folder] = Fingerprint.load(model.files.fingerprint)
             except PlanError as fault:
                 fingerprints[model.folder] = None
                 log.warning(f"The trivial baselines {' and '.join(LABELS)} are left out: {fault}")

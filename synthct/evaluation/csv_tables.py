@@ -41,33 +41,30 @@ _MASKS_IN_WORDS = {
 }
 
 
-def write_tables(sets: Sequence[ScoredSet], window_hu: tuple[float, float], folder: Path) -> tuple[Path, ...]:
+def write_tables(sets: Sequence[ScoredSet], folder: Path) -> tuple[Path, ...]:
     """All tables of an evaluation: ``metrics_<label>``, ``summary``, ``comparison`` (not of two folders), ``columns``.
 
     Args:
         sets: a cross-validation, a test set (its tables end in ``_test``), both, or two folders.
-        window_hu: the plan's CT window.
     """
     metrics = metrics_in(next(iter(sets[0].rows.values()))[0].metrics)
     paths: list[Path] = []
     for one in sets:
         for label, rows in one.rows.items():
             name = f"{label}_test" if one.patients == "test" else label
-            paths += write_patient_table(rows, name, window_hu, folder)
-    paths += write_summary(sets, window_hu, folder)
+            paths += write_patient_table(rows, name, folder)
+    paths += write_summary(sets, folder)
     if sets[0].patients != "folders":
-        paths += write_comparison(sets, window_hu, folder)
+        paths += write_comparison(sets, folder)
     masks = {row.mask for one in sets for rows in one.rows.values() for row in rows}
-    paths += write_columns(metrics, masks, window_hu, folder)
+    paths += write_columns(metrics, masks, folder)
     return tuple(paths)
 
 
-def write_patient_table(
-    rows: Sequence[Row], label: str, window_hu: tuple[float, float], folder: Path
-) -> tuple[Path, Path]:
+def write_patient_table(rows: Sequence[Row], label: str, folder: Path) -> tuple[Path, Path]:
     """``metrics_<label>.csv`` and its JSON twin: a row a patient."""
     metrics = metrics_in(rows[0].metrics)
-    clipping = _clipping_in_words(metrics, window_hu)
+    clipping = _clipping_in_words(metrics)
     records = [
         {"patient": row.patient, "fold": row.fold}
         | {metric.column: row.metrics[metric.column] for metric in metrics}
@@ -77,7 +74,7 @@ def write_patient_table(
     return _write(records, list(records[0]), folder / f"metrics_{label}.csv")
 
 
-def write_summary(sets: Sequence[ScoredSet], window_hu: tuple[float, float], folder: Path) -> tuple[Path, Path]:
+def write_summary(sets: Sequence[ScoredSet], folder: Path) -> tuple[Path, Path]:
     """``summary.csv`` and its JSON twin: a row a model and set.
 
     Of every metric mean, sample SD, median, 95 % interval of the mean (bootstrap) and the number of patients for whom
@@ -99,12 +96,12 @@ def write_summary(sets: Sequence[ScoredSet], window_hu: tuple[float, float], fol
                     f"{column}_n": summary.counted[column],
                 }
             masks = sorted({row.mask for row in one.rows[summary.model]})
-            record |= {"mask": ", ".join(masks), "clipping": _clipping_in_words(metrics, window_hu), "grid": _GRID}
+            record |= {"mask": ", ".join(masks), "clipping": _clipping_in_words(metrics), "grid": _GRID}
             records.append(record)
     return _write(records, list(records[0]), folder / "summary.csv")
 
 
-def write_comparison(sets: Sequence[ScoredSet], window_hu: tuple[float, float], folder: Path) -> tuple[Path, Path]:
+def write_comparison(sets: Sequence[ScoredSet], folder: Path) -> tuple[Path, Path]:
     """``comparison.csv`` and its JSON twin: a row a metric and two models; only the header with a single model."""
     records = []
     for one in sets:
@@ -114,13 +111,11 @@ def write_comparison(sets: Sequence[ScoredSet], window_hu: tuple[float, float], 
             low, high = comparison.interval
             record = {column: getattr(comparison, column, None) for column in COMPARISON_COLUMNS}
             record |= {"ci95_low": low, "ci95_high": high}
-            records.append(record | {"mask": masks, "clipping": _clipping(metric, window_hu), "grid": _GRID})
+            records.append(record | {"mask": masks, "clipping": _clipping(metric), "grid": _GRID})
     return _write(records, COMPARISON_COLUMNS, folder / "comparison.csv")
 
 
-def write_columns(
-    metrics: Sequence[Metric], masks: Collection[MaskKind], window_hu: tuple[float, float], folder: Path
-) -> tuple[Path, Path]:
+def write_columns(metrics: Sequence[Metric], masks: Collection[MaskKind], folder: Path) -> tuple[Path, Path]:
     """``columns.csv`` and its JSON twin: what each metric's column means, a row a column."""
     mask = " or ".join(_MASKS_IN_WORDS[kind] for kind in sorted(masks))
     better = {True: "lower", False: "higher", None: "nearer 0"}
@@ -133,7 +128,7 @@ def write_columns(
             "formula": metric.formula,
             "voxels": metric.region,
             "mask": f"{mask}, where the reference CT is known",
-            "clipping": _clipping(metric, window_hu),
+            "clipping": _clipping(metric),
             "grid": _GRID,
             "protocols": " ".join((*metric.protocols, "all")),
             "source": metric.source,
@@ -143,14 +138,13 @@ def write_columns(
     return _write(records, list(records[0]), folder / "columns.csv")
 
 
-def _clipping(metric: Metric, window_hu: tuple[float, float]) -> str:
-    range_hu = metric.range_hu(window_hu)
-    return "none" if range_hu is None else "{:g} to {:g} HU".format(*range_hu)
+def _clipping(metric: Metric) -> str:
+    return "none" if metric.clip_hu is None else "{:g} to {:g} HU".format(*metric.clip_hu)
 
 
-def _clipping_in_words(metrics: Sequence[Metric], window_hu: tuple[float, float]) -> str:
+def _clipping_in_words(metrics: Sequence[Metric]) -> str:
     """Of all columns in a cell: no clipping but of those that are named."""
-    clipped = [f"{m.column}: {_clipping(m, window_hu)}" for m in metrics if m.range_hu(window_hu) is not None]
+    clipped = [f"{m.column}: {_clipping(m)}" for m in metrics if m.clip_hu is not None]
     return "; ".join((*clipped, "others: none"))
 
 

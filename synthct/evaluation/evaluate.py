@@ -16,19 +16,19 @@ from synthct.evaluation import baseline
 from synthct.evaluation.csv_tables import terminal_table, write_tables
 from synthct.evaluation.figures import draw
 from synthct.evaluation.images_by_patient import images_by_patient, mrs_of, some
-from synthct.evaluation.metrics import Protocol
+from synthct.evaluation.metrics import Protocol, unusable_metrics
+from synthct.evaluation.metrics.metric import WINDOW_HU
 from synthct.evaluation.report.collect import report_evaluation
 from synthct.evaluation.report.provenance import commands_of_models
 from synthct.evaluation.score import Candidate, Reference, Row
 from synthct.evaluation.scored_set import ScoredSet, score_models, score_set
 from synthct.evaluation.statistics import Comparison, Summary
 from synthct.evaluation.trained_models import TrainedModel, find_models
-from synthct.parallel import Progress, check_anybody_left, left_out_sentences, quiet
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner, left_out_sentences
 from synthct.planning.plan import Plan
 
 log = logging.getLogger("synthct")
 
-SEED_WINDOW_HU = (-600.0, 1400.0)  # where no plan says otherwise
 _OWN_FILES = re.compile(
     r"(metrics_.+|summary|comparison|columns)\.(csv|json)|figure([456]|_training)_.+\.png|figure_(patients|tissues|joint_histogram|bland_altman)\.png"
 )
@@ -73,9 +73,7 @@ def evaluate_dataset(
     preprocessed_folder: Path | None = None,
     *,
     protocol: Protocol = "all",
-    workers: int = 1,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> Evaluation:
     """Score every trained model of a dataset on the patients that its folds held out, and on a predicted test set.
 
@@ -89,9 +87,7 @@ def evaluate_dataset(
         preprocessed_folder: ``synthct_preprocessed/<Dataset>``, where the registrations are; needed only for models
             that were trained on registered pairs.
         protocol: which metrics; the seed's are always among them.
-        workers: processes, over patients.
-        progress: a display like ``tqdm``.
-        bad: takes the patients who cannot be scored, and why, and the others go on; None raises.
+        runner: how the patients are worked through; bad are those who cannot be scored.
 
     Raises:
         DatasetError: no patient has both an MR and a CT, or an sCT and its reference cannot be compared.
@@ -115,42 +111,37 @@ def evaluate_dataset(
             f"'synthct_train {number} cyclegan', or let a trained one predict with "
             f"'synthct_train {number} cyclegan --val'."
         )
-    window_hu = _common_window(models)
-    scored = [
-        score_models(kind, paired[kind], models, window_hu, protocol, workers=workers, progress=progress, bad=bad)
-        for kind in paired
-    ]
+    scored = [score_models(kind, paired[kind], models, protocol, runner=runner) for kind in paired]
     sets = [one for one in scored if one is not None and one.scores]
-    check_anybody_left(sets, bad)
+    runner.check_any_left(sets)
     shown = sets[0]
     models = [model for model in models if model.label in shown.labels]
     slices = {patient: score.slice for patient, score in shown.scores.items()}
     folder = Path(results_folder) / "evaluation"
-    tables = write_tables(sets, window_hu, folder)
+    tables = write_tables(sets, folder)
     baselines = {label: shown.rows[label] for label in baseline.LABELS if label in shown.rows}
     figures = (
         *draw.draw_charts(shown.of_models, shown.scores, folder, models=models, baselines=baselines),
-        *draw.draw_scores(shown.of_models, slices, window_hu, folder, workers=workers, progress=progress),
-        *draw.draw_models_beside_each_other(models, shown.of_models, slices, window_hu, folder),
+        *draw.draw_scores(shown.of_models, slices, WINDOW_HU, folder, runner=runner),
+        *draw.draw_models_beside_each_other(models, shown.of_models, slices, WINDOW_HU, folder),
     )
     if shown.patients == "cross_validation":  # the cycle is that of the fold that held the patient out
         cycles = draw.draw_cycles(
-            models, shown.of_models, paired["cross_validation"], window_hu, folder, progress=progress
+            models, shown.of_models, paired["cross_validation"], WINDOW_HU, folder, progress=runner.progress
         )
         figures = (*figures, *cycles)
     _remove_stale(folder, {*tables, *figures})
-    warnings = (*warnings, *(warning for one in sets for warning in one.warnings))
+    warnings = (*unusable_metrics(), *warnings, *(warning for one in sets for warning in one.warnings))
     report = report_evaluation(
         folder,
         f"{raw.name}: synthetic CTs of {'held-out' if shown.patients == 'cross_validation' else 'test'} patients",
         sets,
-        warnings=(*left_out_sentences(bad), *warnings),  # the command tells the former at its end
+        warnings=(*left_out_sentences(runner.left_out), *warnings),  # the command prints the former at its end
         figures=figures,
-        window_hu=window_hu,
+        window_hu=WINDOW_HU,
         commands=commands_of_models(raw.name, models),
         models=models,
-        workers=workers,
-        progress=progress,
+        runner=runner,
     )
     return _summed_up(folder, sets, tables, figures, report, warnings)
 
@@ -163,9 +154,7 @@ def evaluate_folders(
     mrs: Path | None = None,
     masks: Path | None = None,
     protocol: Protocol = "all",
-    workers: int = 1,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> Evaluation:
     """Score the sCTs of one folder against the reference CTs of another, matched by patient name.
 
@@ -179,9 +168,7 @@ def evaluate_folders(
             every scored patient needs one.
         masks: a folder of head masks; every scored patient needs one.
         protocol: which metrics; the seed's are always among them.
-        workers: processes, over patients.
-        progress: a display like ``tqdm``.
-        bad: takes the patients who cannot be scored, and why, and the others go on; None raises.
+        runner: how the patients are worked through; bad are those who cannot be scored.
 
     Raises:
         DatasetError: a folder is missing, no names match, or two images cannot be compared.
@@ -208,26 +195,16 @@ def evaluate_folders(
     label = predictions.resolve().name
     references_of = {p: Reference(p, cts[p], mr_of.get(p), given[p] if given is not None else None) for p in matched}
     candidates = {patient: {label: Candidate(scts[patient])} for patient in matched}
-    scored = score_set(
-        "folders",
-        references_of,
-        candidates,
-        [label],
-        SEED_WINDOW_HU,
-        protocol,
-        workers=workers,
-        progress=progress,
-        bad=bad,
-    )
-    check_anybody_left(scored.scores, bad)
+    scored = score_set("folders", references_of, candidates, [label], protocol, runner=runner)
+    runner.check_any_left(scored.scores)
     slices = {patient: score.slice for patient, score in scored.scores.items()}
     output = Path(output)
-    tables = write_tables([scored], SEED_WINDOW_HU, output)
+    tables = write_tables([scored], output)
     figures = (
         *draw.draw_charts(scored.rows, scored.scores, output),
-        *draw.draw_scores(scored.rows, slices, SEED_WINDOW_HU, output, workers=workers, progress=progress),
+        *draw.draw_scores(scored.rows, slices, WINDOW_HU, output, runner=runner),
     )
-    warnings = (*unmatched, *scored.warnings)
+    warnings = (*unusable_metrics(), *unmatched, *scored.warnings)
     # Names alone: where the folders lie may tell more than a report that is passed on should.
     options = {"-p": predictions, "-r": references, "-i": mrs, "-m": masks}
     given_options = " ".join(
@@ -237,12 +214,11 @@ def evaluate_folders(
         output,
         f"{label}: synthetic CTs against reference CTs",
         [scored],
-        warnings=(*left_out_sentences(bad), *warnings),  # the command tells the former at its end
+        warnings=(*left_out_sentences(runner.left_out), *warnings),  # the command prints the former at its end
         figures=figures,
-        window_hu=SEED_WINDOW_HU,
+        window_hu=WINDOW_HU,
         commands=[f"synthct_evaluate {given_options}"],
-        workers=workers,
-        progress=progress,
+        runner=runner,
     )
     return _summed_up(output, [scored], tables, figures, report, warnings)
 
@@ -257,7 +233,7 @@ def _as_registered(
     """
     plan_path = None if preprocessed_folder is None else Path(preprocessed_folder) / "plans.json"
     if plan_path is None or not plan_path.is_file():
-        registered = [model.folder for model in models if Plan.load(model.folder / "plans.json").register != "off"]
+        registered = [model.folder for model in models if Plan.load(model.files.plans).register != "off"]
         if registered:
             raise DatasetError(
                 f"{registered[0]} was trained on registered pairs, and {plan_path or 'synthct_preprocessed'} is "
@@ -276,20 +252,6 @@ def _as_registered(
                 "run synthct_plan_and_preprocess again."
             )
     return raw, tuple(warnings)
-
-
-def _common_window(models: Sequence[TrainedModel]) -> tuple[float, float]:
-    """The CT window of the plans; one for all models, or their windowed metrics could not be compared."""
-    windows = {
-        model.label: Plan.load(model.folder / "plans.json")
-        .configuration(model.configuration)
-        .preprocessing.ct_window_hu
-        for model in models
-    }
-    label, window_hu = next(iter(windows.items()))
-    if len(set(windows.values())) > 1:
-        log.warning(f"The models' CT windows differ; the windowed metrics of all use that of {label}, {window_hu} HU.")
-    return window_hu
 
 
 def _summed_up(

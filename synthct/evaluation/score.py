@@ -54,7 +54,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Row:
-    """A patient scored with one model; ``metrics`` is keyed by column and ordered as ``metrics.METRICS``.
+    """A patient scored with one model; ``metrics`` is keyed by column and ordered as ``metrics.all_metrics()``.
 
     ``voxels`` is the number that was compared, ``mask`` how they were chosen: the head determined in both CT and MR, in
     the CT alone, or given by the user. ``grid`` describes that of the sCT, on which all was compared.
@@ -111,7 +111,6 @@ class Compared:
 def score_patient(
     reference: Reference,
     candidates: Mapping[str, Candidate],
-    window_hu: tuple[float, float],
     protocol: Protocol = "all",
 ) -> PatientScore:
     """Score every model's sCT of one patient.
@@ -121,7 +120,6 @@ def score_patient(
 
     Args:
         candidates: by model label; at least one is a file. All files lie on one grid, which a constant sCT takes.
-        window_hu: the plan's CT window, for the windowed metrics.
         protocol: which metrics.
 
     Raises:
@@ -144,7 +142,7 @@ def score_patient(
         sct_head = _as_bool(compared.sct_heads[label]) if label in compared.sct_heads else None
         slice_axis = _slice_axis(compared.mask, candidate.slice_plane)
         pair = VolumePair(sct_hu, ct_hu, inside, grid, slice_axis, sct_head, ct_head)
-        measured = measure(pair, window_hu, metrics)
+        measured = measure(pair, metrics)
         rows[label] = Row(
             reference.patient, candidate.fold, measured, int(inside.sum()), compared.kind, _in_words(grid)
         )

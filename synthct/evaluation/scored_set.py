@@ -11,7 +11,7 @@ from synthct.evaluation.metrics import Protocol
 from synthct.evaluation.score import Candidate, PatientScore, PatientSet, Reference, Row, score_patient
 from synthct.evaluation.statistics import Comparison, Summary, compare_models, summarise
 from synthct.evaluation.trained_models import TrainedModel
-from synthct.parallel import Progress, quiet, run_cases
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 from synthct.planning.plan import Plan
 
 
@@ -55,12 +55,9 @@ def score_models(
     patients: PatientSet,
     cases: Mapping[str, CaseFiles],
     models: Sequence[TrainedModel],
-    window_hu: tuple[float, float],
     protocol: Protocol,
     *,
-    workers: int = 1,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> ScoredSet | None:
     """Score every model on the patients of a set whom it did not train on, beside the trivial baselines.
 
@@ -68,7 +65,7 @@ def score_models(
         patients: ``cross_validation`` or ``test``.
         cases: of this set, those with an MR and a CT that are aligned.
         models: those without a prediction in this set are passed over.
-        bad: takes the patients who cannot be scored, and why, and the others go on; None raises.
+        runner: how the patients are worked through; bad are those who cannot be scored.
 
     Returns:
         None where no model has predicted a patient of this set.
@@ -79,25 +76,14 @@ def score_models(
     candidates: dict[str, dict[str, Candidate]] = {patient: {} for patient in cases}
     for model in models:
         predictions = model.predictions(patients)
-        preprocessing = Plan.load(model.folder / "plans.json").configuration(model.configuration).preprocessing
+        plane = Plan.load(model.files.plans).configuration(model.configuration).input.plane
         for patient in cases.keys() & predictions.keys():
             one = predictions[patient]
-            candidates[patient][model.label] = Candidate(one.sct, one.fold, preprocessing.slice_plane)
+            candidates[patient][model.label] = Candidate(one.sct, one.fold, plane)
     baseline.add_baselines(candidates, models, patients)
     references = {p: Reference(p, case.ct, case.mr[0], case.mask, case.registration) for p, case in cases.items()}
     labels = [model.label for model in models]
-    return score_set(
-        patients,
-        references,
-        candidates,
-        labels,
-        window_hu,
-        protocol,
-        baselines=baseline.LABELS,
-        workers=workers,
-        progress=progress,
-        bad=bad,
-    )
+    return score_set(patients, references, candidates, labels, protocol, baselines=baseline.LABELS, runner=runner)
 
 
 def score_set(
@@ -105,28 +91,23 @@ def score_set(
     references: dict[str, Reference],
     candidates: dict[str, dict[str, Candidate]],
     labels: Sequence[str],
-    window_hu: tuple[float, float],
     protocol: Protocol,
     *,
     baselines: Sequence[str] = (),
-    workers: int = 1,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> ScoredSet:
     """Score all candidates; patients without any are passed over.
 
     Args:
         labels: of the models, each with at least one candidate.
         baselines: further labels, which are not compared.
-        bad: takes the patients who cannot be scored, and why, and the others go on; None raises.
+        runner: how the patients are worked through; bad are those who cannot be scored.
     """
     jobs = {
-        patient: (references[patient], of_patient, window_hu, protocol)
-        for patient, of_patient in candidates.items()
-        if of_patient
+        patient: (references[patient], of_patient, protocol) for patient, of_patient in candidates.items() if of_patient
     }
     describe = "Scoring the test set" if patients == "test" else "Scoring"
-    scores = run_cases(score_patient, jobs, workers=workers, progress=progress, describe=describe, bad=bad)
+    scores = runner.run(score_patient, jobs, describe=describe)
     labels = [label for label in labels if any(label in score.rows for score in scores.values())]
     rows = {label: tuple(s.rows[label] for s in scores.values() if label in s.rows) for label in (*labels, *baselines)}
     rows = {label: of_label for label, of_label in rows.items() if of_label}

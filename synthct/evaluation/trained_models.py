@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,12 +12,10 @@ from synthct.errors import ModelError
 from synthct.evaluation.score import PatientSet
 from synthct.files import read_json
 from synthct.imaging.io import image_name
-from synthct.inference.predict_test_set import TEST_FOLDER, TestSetRecord
+from synthct.inference.predict_test_set import TestSetRecord
+from synthct.model_folder import ModelFolder
 
 log = logging.getLogger("synthct")
-
-_MODEL_FOLDER = re.compile(r"(?P<trainer>.+?)__plans__(?P<configuration>.+)")
-_FOLD_FOLDER = re.compile(r"fold_(\d+)")  # fold_all holds no patient out
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,11 @@ class TrainedModel:
     held_out: dict[str, HeldOut] = field(default_factory=dict)  # by patient
     tested: dict[str, HeldOut] = field(default_factory=dict)
 
+    @property
+    def files(self) -> ModelFolder:
+        """Every path in the model folder."""
+        return ModelFolder(self.folder)
+
     def predictions(self, patients: PatientSet) -> dict[str, HeldOut]:
         """The sCTs by patient of a set: held out in turn, or the test set."""
         return self.tested if patients == "test" else self.held_out
@@ -61,12 +63,12 @@ def find_models(results_folder: Path) -> tuple[TrainedModel, ...]:
     """
     found = []
     for folder in sorted(Path(results_folder).iterdir()) if Path(results_folder).is_dir() else []:
-        name = _MODEL_FOLDER.fullmatch(folder.name)
+        name = ModelFolder.parts_of(folder.name)
         if name is None or not folder.is_dir():
             continue
-        held_out, tested = _held_out(folder), _tested(folder)
+        held_out, tested = _held_out(ModelFolder(folder)), _tested(ModelFolder(folder))
         if held_out or tested:
-            found.append((folder, name["trainer"], name["configuration"], held_out, tested))
+            found.append((folder, *name, held_out, tested))
     count = Counter(trainer for _, trainer, *_ in found)
     models = [
         TrainedModel(
@@ -82,22 +84,20 @@ def find_models(results_folder: Path) -> tuple[TrainedModel, ...]:
     return tuple(sorted(models, key=lambda model: model.label))
 
 
-def _held_out(model_folder: Path) -> dict[str, HeldOut]:
+def _held_out(model_folder: ModelFolder) -> dict[str, HeldOut]:
     """Predictions by patient, each patient once: from the first fold whose split holds him out."""
-    folds = sorted(
-        (int(match[1]), folder)
-        for folder in model_folder.iterdir()
-        if (match := _FOLD_FOLDER.fullmatch(folder.name)) and folder.is_dir()
-    )
+    folds = {
+        fold.number: fold for fold in model_folder.folds() if fold.number is not None
+    }  # "all" holds out no patient
     held_out: dict[str, HeldOut] = {}
-    for fold, folder in folds:
-        predictions = _images(folder / "validation")
+    for fold, files in sorted(folds.items()):
+        predictions = _images(files.validation)
         if not predictions:
             continue
-        split = _read_split(folder / "split.json")
+        split = _read_split(files.split)
         for patient, path in predictions.items():
             if patient not in split["val"]:
-                log.warning(f"{path} is left out: fold {fold} did not hold {patient} out (see its split.json).")
+                log.warning(f"{path} is left out: fold {fold} did not hold {patient} out (see its {files.split.name}).")
             elif patient in held_out:
                 log.warning(f"{path} is left out: {patient} is scored on fold {held_out[patient].fold} already.")
             else:
@@ -105,25 +105,25 @@ def _held_out(model_folder: Path) -> dict[str, HeldOut]:
     return dict(sorted(held_out.items()))
 
 
-def _tested(model_folder: Path) -> dict[str, HeldOut]:
+def _tested(model_folder: ModelFolder) -> dict[str, HeldOut]:
     """Predictions of test patients, whom none of the folds that predicted together has seen in training."""
-    predictions = _images(model_folder / TEST_FOLDER)
+    predictions = _images(model_folder.test)
     if not predictions:
         return {}
     try:
-        record = TestSetRecord.load(model_folder)
+        record = TestSetRecord.load(model_folder.path)
     except ModelError as fault:  # such as of a prediction that was interrupted
-        log.warning(f"{model_folder / TEST_FOLDER} is left out: {fault}")
+        log.warning(f"{model_folder.test} is left out: {fault}")
         return {}
-    if changed := record.changed_folds(model_folder):
+    if changed := record.changed_folds(model_folder.path):
         log.warning(
-            f"{model_folder / TEST_FOLDER} is left out: fold {', '.join(changed)} was trained again or removed since; "
-            "predict it again with synthct_predict --test_set."
+            f"{model_folder.test} is left out: fold {', '.join(changed)} was trained again or removed "
+            "since; predict it again with synthct_predict --test_set."
         )
         return {}
     trained_on: set[str] = set()
     for fold in record.folds:
-        trained_on.update(_read_split(model_folder / f"fold_{fold}" / "split.json")["train"])
+        trained_on.update(_read_split(model_folder.fold(fold).split)["train"])
     tested = {}
     for patient, path in predictions.items():
         if patient in trained_on:

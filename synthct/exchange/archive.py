@@ -171,6 +171,11 @@ def _read_manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
     version = plain.get("format_version") if isinstance(plain, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ModelError(f"{where} does not tell its format_version; {REMEDY}.")
+    if version < FORMAT_VERSION:
+        raise ModelError(
+            f"{path} is a model file of format {version}, of an earlier synthct; have it exported again with synthct "
+            f"{__version__}, whose format is {FORMAT_VERSION}."
+        )
     if version > FORMAT_VERSION:
         raise ModelError(
             f"{path} is a model file of format {version}, but this synthct {__version__} reads up to {FORMAT_VERSION}; "
@@ -180,6 +185,8 @@ def _read_manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
     names = (manifest.dataset_name, manifest.trainer, manifest.configuration)
     if not all(map(file_format.is_safe_name, names)) or not re.fullmatch(r"Dataset\d{3}_.+", manifest.dataset_name):
         raise ModelError(f"{where} names a dataset, trainer or configuration that is no name of a folder; {REMEDY}.")
+    if not file_format.is_package(manifest.trainer_package):
+        raise ModelError(f"{where} has a trainer_package that is not a package with its version; {REMEDY}.")
     if not re.fullmatch(r"[0-9a-f]{12}", manifest.model_hash):
         raise ModelError(f"{where} has no proper model_hash; {REMEDY}.")
     if not manifest.folds or len(set(manifest.folds)) != len(manifest.folds):

@@ -126,8 +126,11 @@ def _scan_table(scans: Sequence[ScanCard]) -> list[list[str]]:
 
 def _model(card: ModelCard) -> list[str]:
     plane_mm = " x ".join(f"{value:g}" for value in card.network_spacing_mm)
-    training = "paired slices" if card.trainer.startswith("pix2pix") else "unpaired slices"
-    training = training if card.trainer.startswith(("pix2pix", "cyclegan")) else "a trainer of another package"
+    training = "paired slices" if card.paired else "unpaired slices"
+    package = f" of {card.trainer_package}" if card.trainer_package else ""
+    neighbours = f"{card.neighbours} neighbour{'s' * (card.neighbours > 1)}"
+    around = f", each seen with {neighbours} on either side" if card.neighbours else ""
+    weights = ", ".join(f"{name} {number:,}" for name, number in card.parameters.items())
     low, high = card.ct_window_hu
     windows = "; ".join(f"{scan.name}: {window}" for scan, window in zip(card.mr, card.mr_windows))
     rows = [
@@ -136,13 +139,13 @@ def _model(card: ModelCard) -> list[str]:
     return [
         "\n".join(
             [
-                f"- trainer {_safe(card.trainer)} ({training}), configuration {_safe(card.configuration)}, "
+                f"- trainer {_safe(card.trainer + package)} ({training}), configuration {_safe(card.configuration)}, "
                 f"planner {_safe(card.planner)}",
-                f"- {_safe(card.slice_plane)} slices, pixels of {plane_mm} mm (between slices, rows, cols)",
+                f"- {_safe(card.slice_plane)} slices{around}, pixels of {plane_mm} mm (between slices, rows, cols)",
                 f"- MR window: {_safe(windows)}",
                 f"- CT window: {low:g} to {high:g} HU",
-                f"- generator from MR to CT: {card.parameters:,} weights (float32) a fold"
-                + (", and one back to MR for quality assurance" if card.has_cycle else ""),
+                f"- weights of each fold's networks: {_safe(weights)}"
+                + ("; the sCT goes back to MR for quality assurance" if card.has_cycle else ""),
                 f"- quality assurance: held against {'qa_reference.json and ' if card.has_qa_reference else ''}"
                 "dataset_fingerprint.json",
             ]

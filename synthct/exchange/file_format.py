@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had the plan's earlier format, and another hash of the model
 
 MANIFEST = "manifest.json"
 PLANS, DATASET, FINGERPRINT = "plans.json", "dataset.json", "dataset_fingerprint.json"
@@ -39,6 +39,7 @@ class Manifest:
     """``manifest.json``: which model it is, and every other member.
 
     Attributes:
+        trainer_package: that has the trainer, such as ``my-method 0.1``.
         disjoint: whether MR and CT of its training were of different patients.
         folds: such as ``("0", "1", "all")``.
         model_hash: of all folds together, as ``synthct_predict`` tells it.
@@ -49,6 +50,7 @@ class Manifest:
     synthct_version: str
     dataset_name: str
     trainer: str
+    trainer_package: str
     configuration: str
     disjoint: bool
     folds: tuple[str, ...]
@@ -71,6 +73,11 @@ def is_known(member: str) -> bool:
 def most_bytes(member: str) -> int:
     """Above what size a member is refused unread."""
     return _LIMITS.get(member.rpartition("/")[2], _TEXT_LIMIT)
+
+
+def is_package(text: str) -> bool:
+    """Whether a text is a package with its version, such as ``my-method 0.1``, or empty: it stands in messages."""
+    return re.fullmatch(r"([A-Za-z0-9][\w.-]{0,99} [\w.+!-]{1,50})?", text, re.ASCII) is not None
 
 
 def is_safe_name(name: str, longest: int = 100) -> bool:

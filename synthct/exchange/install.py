@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ from synthct.exchange.checked_json import read_checked_json
 from synthct.exchange.file_format import Manifest, of_fold
 from synthct.exchange.model_card import FORMAT_VERSION, ModelCard
 from synthct.exchange.model_texts import ModelTexts, texts_from_plain
-from synthct.exchange.weights import Networks, from_safetensors, most_bytes
+from synthct.exchange.weights import Networks, expected_weights, from_safetensors, max_bytes
 from synthct.files import folder_written_whole, write_json
 from synthct.inference.predictor import Predictor
+from synthct.inference.read_model import Model, installed_method, predicting_networks
 from synthct.json_dataclasses import from_plain, to_plain
+from synthct.model_folder import ModelFolder
 from synthct.parallel import Progress, quiet
 from synthct.training.checkpoint import save_checkpoint
-from synthct.training.model_folder import CHECKPOINT, model_folder_name
 
 KEPT = (
     file_format.PLANS,
@@ -32,7 +33,6 @@ KEPT = (
     file_format.CARD_TEXT,
     *file_format.OPTIONAL,
 )
-_MODEL_FOLDER_SIGN = file_format.PLANS  # without it a folder is none of ours, and never replaced
 
 
 @dataclass(frozen=True)
@@ -83,16 +83,17 @@ def install_model(
         _check_target(target, overwrite)
         model = _read(archive, progress)
     with ExitStack() as held:
-        for one in (target, *sorted(target.glob("fold_*"))):  # none of its folds is being trained
+        for one in (target, *(fold.path for fold in ModelFolder(target).folds())):  # none of them is being trained
             held.enter_context(locks.writing(one, "synthct_install_model"))
         making = held.enter_context(folder_written_whole(target))
         for name, data in model.kept.items():
             (making / name).write_bytes(data)
         for fold, networks in model.networks.items():
-            (making / f"fold_{fold}").mkdir()
+            files = ModelFolder(making).fold(fold)
+            files.path.mkdir()
             split = to_plain(model.texts.splits[fold])
-            write_json(split, making / f"fold_{fold}" / file_format.SPLIT)
-            save_checkpoint(making / f"fold_{fold}" / CHECKPOINT, _checkpoint(model, fold, networks))
+            write_json(split, files.split)
+            save_checkpoint(files.final, _checkpoint(model, fold, networks))
     return target, model
 
 
@@ -115,14 +116,19 @@ def _read(archive: ModelArchive, progress: Progress) -> ModelFile:
     configuration = texts.plan.configurations.get(manifest.configuration)
     if configuration is None or texts.plan.dataset_name != manifest.dataset_name:
         raise ModelError(f"{archive.where(file_format.PLANS)} is not of the model that the manifest names; {REMEDY}.")
+    method = installed_method(manifest.trainer, manifest.trainer_package, archive.path)
+    model = Model(texts.plan, manifest.configuration, manifest.trainer, [], plan_path=archive.where(file_format.PLANS))
+    settings = model.settings  # checked before anything is built by them
+    expected = expected_weights(lambda: predicting_networks(method, configuration, settings))
     networks = {}
     for fold in progress(manifest.folds, desc="Checking"):
         name = of_fold(fold, file_format.WEIGHTS)
-        if archive.size(name) > most_bytes(configuration.network):
+        if archive.size(name) > max_bytes(expected):
             size = f"{archive.size(name):,} bytes"
             raise ModelError(f"{archive.where(name)} has {size}, more than the network of plans.json; {REMEDY}.")
-        networks[fold] = from_safetensors(archive.read(name), configuration.network, archive.where(name), REMEDY)
-    predictor = Predictor(texts.plan, manifest.configuration, list(networks.values()), "cpu", "float32")
+        weights = from_safetensors(archive.read(name), expected, archive.where(name), REMEDY)
+        networks[fold] = {one: weights.get(one, {}) for one in method.to_predict}  # some have no weights
+    predictor = Predictor(replace(model, networks=list(networks.values())), "cpu", "float32")
     if not manifest.model_hash == card.model_hash == predictor.model_hash:
         raise ModelError(
             f"{archive.path}: weights and plan have the hash {predictor.model_hash} and not {manifest.model_hash}, as "
@@ -153,7 +159,7 @@ def _read_card(archive: ModelArchive, data: bytes) -> ModelCard:
 def _place_of(manifest: Manifest, results: Path | None) -> Path:
     if results is None:
         raise ValueError("either results or folder must be given")
-    name = model_folder_name(manifest.trainer, manifest.configuration, disjoint=manifest.disjoint)
+    name = ModelFolder.name_of(manifest.trainer, manifest.configuration, disjoint=manifest.disjoint)
     return Path(results) / manifest.dataset_name / name
 
 
@@ -162,10 +168,10 @@ def _check_target(target: Path, overwrite: bool) -> None:
         raise ModelError(f"{target} is no folder; remove it, or name another with -o.")
     if not target.exists() or not any(target.iterdir()):
         return
-    if not (target / _MODEL_FOLDER_SIGN).is_file():
+    if not ModelFolder(target).plans.is_file():  # never replaced
         raise ModelError(f"{target} is there already and is no model folder; name another with -o.")
     if not overwrite:
-        trained = any(target.glob("fold_*/checkpoint_latest.pth"))
+        trained = any(fold.latest.is_file() for fold in ModelFolder(target).folds())
         what = "a model that was trained here" if trained else "a model"
         raise ModelError(
             f"{target} holds {what} already; install to another folder with -o, or replace it, its folds and all, "
@@ -178,8 +184,9 @@ def _checkpoint(model: ModelFile, fold: str, networks: Networks) -> dict[str, An
     training = model.texts.trainings[fold]
     return {
         "trainer": model.manifest.trainer,
+        "trainer_package": model.manifest.trainer_package,
         "configuration": model.manifest.configuration,
-        "plan": to_plain(model.texts.plan),
+        "plan": model.texts.plan.to_plain(),
         "training": to_plain(training.training),
         "split": to_plain(model.texts.splits[fold]),
         "disjoint": model.manifest.disjoint,

@@ -5,18 +5,20 @@ from __future__ import annotations
 from synthct.exchange.file_format import Manifest
 from synthct.exchange.model_texts import ModelTexts
 from synthct.exchange.results import figure
+from synthct.inference.read_model import Model
+from synthct.planning.plan import voxel_mm
 
 FEW_PATIENTS = 20  # the seed had 24
 HARDLY_BETTER = 0.8  # of the MAE of a CT of one HU everywhere; a choice, no measurement
 
 
-def limits_of(texts: ModelTexts, manifest: Manifest) -> tuple[str, ...]:
+def limits_of(texts: ModelTexts, manifest: Manifest, model: Model) -> tuple[str, ...]:
     """A sentence or two a limit, the most important first."""
     return (
         *_of_patients(texts),
-        *_of_images(texts, manifest),
+        *_of_images(model),
         *_of_results(texts, manifest),
-        *_of_model(texts, manifest),
+        *_of_model(texts, manifest, model),
     )
 
 
@@ -30,16 +32,14 @@ def _of_patients(texts: ModelTexts) -> list[str]:
     ]
 
 
-def _of_images(texts: ModelTexts, manifest: Manifest) -> list[str]:
-    preprocessing = texts.plan.configuration(manifest.configuration).preprocessing
-    low, high = preprocessing.ct_window_hu
-    pixel = " x ".join(f"{mm:.2g}" for mm in preprocessing.network_spacing_mm)
+def _of_images(model: Model) -> list[str]:
+    (low, high), plane = model.hu_range, model.configuration.input.plane
+    pixel = " x ".join(f"{mm:.2g}" for mm in voxel_mm(model.configuration.preprocessing, plane))
+    air = f"air cavities read {low:g} HU and not -1000, " if low > -1000 else ""
     return [
         "HU mean what they meant on the training patients' CT scanners, whose tube voltage is not recorded either.",
-        f"HU lie within {low:g} to {high:g}: air cavities read {low:g} HU and not -1000, metal and dense teeth "
-        f"at most {high:g}.",
-        f"The network works on {preprocessing.slice_plane} slices with pixels of {pixel} mm: finer detail is not in "
-        "the sCT.",
+        f"HU lie within {low:g} to {high:g}: {air}metal and dense teeth at most {high:g}.",
+        f"The network works on {plane} slices with pixels of {pixel} mm: finer detail is not in the sCT.",
         "Head alone; outside it -1000 HU: no couch, no mask, no head rest. Quality assurance does not recognise metal, "
         "tumours or missing bone; look at each sCT.",
     ]
@@ -67,11 +67,11 @@ def _of_results(texts: ModelTexts, manifest: Manifest) -> list[str]:
     return limits
 
 
-def _of_model(texts: ModelTexts, manifest: Manifest) -> list[str]:
+def _of_model(texts: ModelTexts, manifest: Manifest, model: Model) -> list[str]:
     limits = []
-    if manifest.trainer == "cyclegan":
+    if not model.method.paired:
         limits.append(
-            "Trained on unpaired slices: nothing but the cycle ties the sCT's anatomy to the MR's, so that it can look "
+            "Trained on unpaired slices: no reference ties the sCT's anatomy to the MR's, so that it can look "
             "right and lie elsewhere."
         )
     if texts.plan.register == "off":

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from synthct import __version__
 from synthct.exchange.file_format import Manifest
 from synthct.exchange.limitations import limits_of
 from synthct.exchange.model_texts import ModelTexts
 from synthct.exchange.results import Figure, figure
-from synthct.exchange.weights import expected_shapes
+from synthct.inference.read_model import Model, predicting_networks
 from synthct.planning.fingerprint import VolumeFacts
+from synthct.planning.plan import voxel_mm
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 INTENDED_USE = (
     "Research on synthetic CT from head MR. Not a medical device; not for clinical use: neither diagnosis nor dose "
     "calculation nor positioning of patients."
@@ -82,10 +84,13 @@ class ModelCard:
         description: what the dataset's author wrote of it in dataset.json (``name``, ``description``, ``licence``).
         patients, with_mr, with_ct, pairs: numbers of patients of the training dataset; pairs are aligned.
         register: whether CTs were registered to the MRs, as the plan has it.
-        network_spacing_mm: of the network's pixels: slices, rows, cols.
+        trainer_package: that has the trainer, such as ``my-method 0.1``; empty where it is not known.
+        neighbours: slices on each side that the network sees beside the one that it makes.
+        network_spacing_mm: of the network's pixels: slices, rows, cols of its plane.
         mr_windows: what is spread over the network's input range, a sentence a channel.
         evaluation: which patients and mask the figures are of, or why there are none.
         figures: over all held-out patients, by the evaluation's columns; ``test_figures`` of the test set.
+        parameters: numbers of weights of the networks that a prediction needs, by name.
         baselines: MAE, HU, of CTs of one HU everywhere on the same patients.
     """
 
@@ -95,7 +100,9 @@ class ModelCard:
     dataset_name: str
     description: dict[str, str]
     trainer: str
+    trainer_package: str
     configuration: str
+    paired: bool
     disjoint: bool
     folds: tuple[FoldCard, ...]
     model_hash: str
@@ -109,10 +116,11 @@ class ModelCard:
     planner: str
     register: str
     slice_plane: str
+    neighbours: int
     network_spacing_mm: tuple[float, float, float]
     mr_windows: tuple[str, ...]
     ct_window_hu: tuple[float, float]
-    parameters: int
+    parameters: dict[str, int]
     has_cycle: bool
     has_qa_reference: bool
     evaluation: str
@@ -128,18 +136,21 @@ class ModelCard:
         return f"{self.dataset_name}, {self.trainer}{' on disjoint patients' * self.disjoint}, {self.configuration}"
 
 
-def make_card(texts: ModelTexts, manifest: Manifest, *, has_cycle: bool, why_no_results: str, today: str) -> ModelCard:
+def make_card(
+    texts: ModelTexts, manifest: Manifest, model: Model, *, has_cycle: bool, why_no_results: str, today: str
+) -> ModelCard:
     """The card of a model.
 
     Args:
         texts: of the model, already anonymous where it shall be.
         manifest: which model it is.
+        model: of all folds.
         has_cycle: whether every fold has a network back to MR.
         why_no_results: where ``texts`` has none.
         today: YYYY-MM-DD.
     """
     plan, fingerprint, results = texts.plan, texts.fingerprint, texts.results
-    configuration = plan.configuration(manifest.configuration)
+    configuration, coding = model.configuration, model.input.coding
     cases = fingerprint.cases.values()
     held_out, test = (results.held_out, results.test) if results else ((), ())
     mrs = [
@@ -152,7 +163,9 @@ def make_card(texts: ModelTexts, manifest: Manifest, *, has_cycle: bool, why_no_
         dataset_name=manifest.dataset_name,
         description={key: texts.dataset[key] for key in ("name", "description", "licence") if _is_text(texts, key)},
         trainer=manifest.trainer,
+        trainer_package=manifest.trainer_package,
         configuration=manifest.configuration,
+        paired=model.method.paired,
         disjoint=manifest.disjoint,
         folds=tuple(_fold(texts, fold, held_out) for fold in manifest.folds),
         model_hash=manifest.model_hash,
@@ -165,16 +178,14 @@ def make_card(texts: ModelTexts, manifest: Manifest, *, has_cycle: bool, why_no_
         ct=_scans("CT", (case.ct for case in cases if case.ct is not None)),
         planner=plan.planner,
         register=plan.register,
-        slice_plane=configuration.preprocessing.slice_plane,
-        network_spacing_mm=tuple(round(value, 3) for value in configuration.preprocessing.network_spacing_mm),
-        mr_windows=tuple(
-            f"{window.low:g} to {window.high:g} scanner units"
-            if window.kind == "fixed"
-            else f"percentiles {window.low:g} to {window.high:g} of each patient's head"
-            for window in configuration.preprocessing.mr_windows
+        slice_plane=configuration.input.plane,
+        neighbours=configuration.input.neighbours,
+        network_spacing_mm=tuple(
+            round(value, 3) for value in voxel_mm(configuration.preprocessing, configuration.input.plane)
         ),
-        ct_window_hu=configuration.preprocessing.ct_window_hu,
-        parameters=sum(map(math.prod, expected_shapes(configuration.network, with_mr=False).values())),
+        mr_windows=tuple(map(str, coding.expected_mr(configuration.input.mr_channels))),
+        ct_window_hu=model.hu_range,
+        parameters=_parameters(model),
         has_cycle=has_cycle,
         has_qa_reference=texts.reference is not None,
         evaluation=_evaluation(held_out, test, why_no_results),
@@ -186,8 +197,14 @@ def make_card(texts: ModelTexts, manifest: Manifest, *, has_cycle: bool, why_no_
             if isinstance(row.get("mae_hu_mean"), float)
         },
         intended_use=INTENDED_USE,
-        limits=limits_of(texts, manifest),
+        limits=limits_of(texts, manifest, model),
     )
+
+
+def _parameters(model: Model) -> dict[str, int]:
+    with torch.device("meta"):
+        networks = predicting_networks(model.method, model.configuration, model.settings)
+    return {name: sum(weight.numel() for weight in network.parameters()) for name, network in networks.items()}
 
 
 def _scans(name: str, volumes: Iterable[VolumeFacts]) -> ScanCard | None:

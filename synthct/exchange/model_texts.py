@@ -60,7 +60,7 @@ class ModelTexts:
     def members(self) -> dict[str, Any]:
         """What JSON can hold, by the member's name."""
         texts = {
-            PLANS: to_plain(self.plan),
+            PLANS: self.plan.to_plain(),
             file_format.DATASET: self.dataset,
             FINGERPRINT: to_plain(self.fingerprint),
         }
@@ -122,7 +122,7 @@ def texts_from_plain(read: Callable[[str], Any], folds: tuple[str, ...], where: 
         for name, kind in ((REFERENCE, Reference), (file_format.METRICS, Results))
     }
     texts = ModelTexts(
-        one(Plan, PLANS),
+        Plan.from_plain(read(PLANS), where(PLANS), ModelError),
         _checked_dataset(read(file_format.DATASET), where(file_format.DATASET)),
         one(Fingerprint, FINGERPRINT),
         optional[REFERENCE],

@@ -18,9 +18,9 @@ from synthct.evaluation.trained_models import find_models
 from synthct.files import read_json
 from synthct.inference.predict_test_set import TestSetRecord
 from synthct.json_dataclasses import from_plain
+from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
 from synthct.planning.splits import Split
 
-METRICS = "metrics.json"  # in a model folder that was installed
 NOT_EVALUATED = "it was not evaluated (synthct_evaluate) before it was exported"
 
 
@@ -103,8 +103,8 @@ def collect_results(
         ModelError: a table is malformed.
     """
     model_folder = Path(model_folder)
-    if (model_folder / METRICS).is_file():
-        path = model_folder / METRICS
+    path = ModelFolder(model_folder).metrics
+    if path.is_file():
         kept = from_plain(Results, read_json(path, ModelError), str(path), error=ModelError)
         if kept.model_hash == model_hash:
             return kept, ""
@@ -113,9 +113,9 @@ def collect_results(
     tables = {name: evaluation / f"{name}.json" for name in (f"metrics_{label}", f"metrics_{label}_test", "columns")}
     if label is None or not any(path.is_file() for name, path in tables.items() if name != "columns"):
         return None, NOT_EVALUATED
-    if checkpoint != "checkpoint_final.pth":
-        return None, f"the evaluation is of checkpoint_final.pth and not of {checkpoint}"
-    trained = max((model_folder / f"fold_{fold}" / checkpoint).stat().st_mtime for fold in splits)
+    if checkpoint != CHECKPOINT_FINAL:
+        return None, f"the evaluation is of {CHECKPOINT_FINAL} and not of {checkpoint}"
+    trained = max(ModelFolder(model_folder).fold(fold).checkpoint(checkpoint).stat().st_mtime for fold in splits)
     if any(path.is_file() and path.stat().st_mtime < trained for path in tables.values()):
         return None, "the evaluation in synthct_results is older than a training; run synthct_evaluate and export again"
     rows = [row | {"fold": str(row.get("fold"))} for row in _rows(tables[f"metrics_{label}"])]

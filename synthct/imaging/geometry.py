@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import SimpleITK as sitk
 
-# Towards which body side the axes (cols, rows, slices) of a slice grid run. All three are right-handed.
-PLANE_ORIENTATION = {"sagittal": "PIR", "axial": "LPS", "coronal": "LIP"}
+from synthct.imaging.planes import PLANE_ORIENTATION
+
 _INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "bspline": sitk.sitkBSpline}
 CRANIUM_MM = 85.0  # from the vertex to the brow
 Interpolation = Literal["linear", "nearest", "bspline"]

@@ -16,6 +16,7 @@ from synthct.imaging.morphology import (
     large_components,
     largest_component,
     on_grid_of,
+    smoothed,
     thin_head_parts,
 )
 
@@ -38,9 +39,9 @@ def head_mask_from_mr(mr: sitk.Image) -> sitk.Image:
     low, high = np.percentile(sitk.GetArrayViewFromImage(image), (0.1, 99.5))
     if not high > low:
         return sitk.Cast(mr != mr, sitk.sitkUInt8)  # nothing to see
-    smooth = sitk.SmoothingRecursiveGaussian(image, 0.75 * WORKING_SPACING_MM)  # background noise is not tissue
+    smooth = smoothed(image, 0.75 * WORKING_SPACING_MM)  # background noise is not tissue
     values = np.clip(sitk.GetArrayViewFromImage(smooth), low, high)
-    otsu = float(threshold_otsu(values))
+    otsu = float(threshold_otsu(values.ravel()))
     air, noise = _air(values, low, otsu)
     brightness = sitk.Cast((smooth - air) / (otsu - air), sitk.sitkFloat32)
     faintest = max(5.0 * noise / (otsu - air), DIM_SHARE, min(2.5 * _ghosts(brightness[::3, ::3, ::3]), BRIGHT_SHARE))
@@ -99,5 +100,5 @@ def _ghosts(brightness: sitk.Image) -> float:
 def _brightness_around(brightness: sitk.Image, tissue: sitk.Image) -> sitk.Image:
     """Mean brightness of the tissue within some centimetres: what the coils make of tissue at each place."""
     weight = sitk.Cast(tissue, sitk.sitkFloat32)
-    total = sitk.SmoothingRecursiveGaussian(sitk.Clamp(brightness, upperBound=8.0) * weight, BIAS_MM)
-    return sitk.Cast(total / (sitk.SmoothingRecursiveGaussian(weight, BIAS_MM) + 1e-3), sitk.sitkFloat32)
+    total = smoothed(sitk.Clamp(brightness, upperBound=8.0) * weight, BIAS_MM)
+    return sitk.Cast(total / (smoothed(weight, BIAS_MM) + 1e-3), sitk.sitkFloat32)

@@ -90,7 +90,9 @@ def real_numbers(words: Sequence[str], what: str) -> tuple[float, ...]:
     try:
         values = tuple(map(float, words))
     except ValueError:
-        raise HeaderError(f"says {shown(' '.join(words))} where its header gives the {what}; mend its header") from None
+        raise HeaderError(
+            f"says {shown(' '.join(words))} where its header gives the {what}; correct its header"
+        ) from None
     check_possible(values, what)
     return values
 
@@ -99,7 +101,7 @@ def check_possible(values: Iterable[float], what: str) -> None:
     """Raise :class:`HeaderError` where a number of the geometry is NaN, infinite or beyond any scanner."""
     values = list(values)
     if not all(abs(value) <= FARTHEST_MM for value in values):
-        raise HeaderError(f"has a {what} of {', '.join(f'{value:g}' for value in values)}; mend its header")
+        raise HeaderError(f"has a {what} of {', '.join(f'{value:g}' for value in values)}; correct its header")
 
 
 def check_spacing(spacing_mm: Iterable[float]) -> None:
@@ -107,7 +109,7 @@ def check_spacing(spacing_mm: Iterable[float]) -> None:
     values = list(spacing_mm)
     check_possible(values, "voxel spacing")
     if not all(values):
-        raise HeaderError(f"has a voxel spacing of {' x '.join(f'{v:g}' for v in values)} mm; mend its header")
+        raise HeaderError(f"has a voxel spacing of {' x '.join(f'{v:g}' for v in values)} mm; correct its header")
 
 
 def shown(text: str) -> str:

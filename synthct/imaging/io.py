@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,13 +23,17 @@ from synthct.imaging.image_header import (
     HeaderError,
 )
 from synthct.imaging.metaimage import metaimage_header
-from synthct.imaging.nifti import ends_early, nifti_flaw, nifti_header
+from synthct.imaging.nifti import copy_place, ends_early, read_nifti
+from synthct.imaging.nifti_header import nifti_header
 from synthct.imaging.nrrd import nrrd_header
+from synthct.imaging.perpendicular import LARGEST_ERROR_MM, skew_of, with_perpendicular_axes
 
-# By ending: what its header promises, and ITK's reader of it, so that no other takes a file with a wrong ending.
-_FORMATS: dict[str, tuple[Callable[[Path], Declared], str]] = {
-    ".nii.gz": (nifti_header, "NiftiImageIO"),
-    ".nii": (nifti_header, "NiftiImageIO"),
+NIFTI = (".nii", ".nii.gz")
+# By ending: what its header promises, and ITK's reader of it, so that no other takes a file with a wrong ending; None
+# where the voxels are not read by ITK.
+_FORMATS: dict[str, tuple[Callable[[Path], Declared], str | None]] = {
+    ".nii.gz": (nifti_header, None),
+    ".nii": (nifti_header, None),
     ".mha": (metaimage_header, "MetaImageIO"),
     ".mhd": (metaimage_header, "MetaImageIO"),
     ".nrrd": (nrrd_header, "NrrdImageIO"),
@@ -55,12 +61,15 @@ def itk_path(path: Path) -> str:
 
 
 def read_image(path: Path) -> sitk.Image:
-    """Read a scalar 3-D image with at least two voxels an axis, a possible geometry and only finite values.
+    """Read a scalar 3-D image of a known orientation, with enough voxels an axis, a possible geometry and only finite
+    values.
 
     Its header is checked before ITK sees it (:mod:`synthct.imaging.image_header`).
 
     Returns:
-        The image with its own pixel type and geometry (mm, LPS). A 4-D file that holds one volume is read as 3-D.
+        The image with its own pixel type and geometry (mm, LPS). A 4-D file that holds one volume is read as 3-D. Axes
+        that are skewed by no more than rounding of a header makes (``SKEW``, a cosine) are made perpendicular around
+        the middle of the volume, which moves no corner by more than 1 mm.
 
     Raises:
         ImageError: naming the file, what is wrong with it and how to mend it.
@@ -76,7 +85,7 @@ def read_image(path: Path) -> sitk.Image:
     try:
         name_for_itk = itk_path(path)
         read_header(path).check()
-        image = sitk.ReadImage(name_for_itk, imageIO=itk_reader)
+        image = sitk.ReadImage(name_for_itk, imageIO=itk_reader) if itk_reader else read_nifti(path)
     except HeaderError as fault:
         raise ImageError(f"{path} cannot be read as an image: it {fault}.") from None
     except OSError as fault:
@@ -86,8 +95,12 @@ def read_image(path: Path) -> sitk.Image:
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:
         image = image[:, :, :, 0]
     check_volume(image, str(path))
-    if path.name.endswith((".nii", ".nii.gz")) and (flaw := nifti_flaw(path)):
-        raise ImageError(f"{path} {flaw}.")
+    image, moved_mm = with_perpendicular_axes(image)
+    if moved_mm > LARGEST_ERROR_MM:
+        raise ImageError(
+            f"{path} has axes that are not perpendicular, which would shift a corner by {moved_mm:.2g} mm; resample it "
+            "to a grid whose axes are."
+        )
     return image
 
 
@@ -111,7 +124,10 @@ def check_volume(image: sitk.Image, name: str) -> None:
             "save scalar grey values."
         )
     if min(image.GetSize()) < 2:
-        raise ImageError(f"{name} is only {' x '.join(map(str, image.GetSize()))} voxels; a 3-D volume is needed.")
+        raise ImageError(
+            f"{name} is only {' x '.join(map(str, image.GetSize()))} voxels; a 3-D volume is needed: "
+            "save all slices in one file."
+        )
     if "complex" in image.GetPixelIDTypeAsString():
         raise ImageError(f"{name} holds complex values; save the magnitude image.")
     if problem := _geometry_flaw(image):
@@ -127,34 +143,49 @@ def _geometry_flaw(image: sitk.Image) -> str | None:
     low, high = PLAUSIBLE_SPACING_MM
     if not all(low <= spacing <= high for spacing in image.GetSpacing()):  # NaN as well
         spacing = " x ".join(f"{value:g}" for value in image.GetSpacing())
-        return f"has a voxel spacing of {spacing} mm, which no scanner makes; mend its header"
+        return f"has a voxel spacing of {spacing} mm, which no scanner makes; correct its header"
     if not all(abs(place) <= FARTHEST_MM for place in image.GetOrigin()):
         origin = ", ".join(f"{value:g}" for value in image.GetOrigin())
-        return f"has its origin at ({origin}) mm, which is nowhere in a scanner; mend its header"
-    axes = np.reshape(image.GetDirection(), (3, 3))
-    if not np.allclose(axes.T @ axes, np.eye(3), rtol=0, atol=SKEW):
+        return f"has its origin at ({origin}) mm, which is nowhere in a scanner; correct its header"
+    if not skew_of(image) <= SKEW:
         return "has axes that are not perpendicular; resample it to a grid whose axes are"
     return None
 
 
-def write_image(image: sitk.Image, path: Path) -> None:
+def write_image(image: sitk.Image, path: Path, like: Path | None = None) -> None:
     """Write an image, compressed, whole or not at all.
 
     An ``.mhd`` header and its data file are moved into place one after the other, the header last: without it the data
     are no image.
 
+    Args:
+        image: any.
+        path: of the file; its ending says the format.
+        like: an image file on the grid of ``image``. Where its format is the same, the new file says where it lies with
+            the same numbers: the codes and matrices of a NIfTI file, and axes that are slightly skewed. So every
+            program shows the two at one place.
+
     Raises:
         DiskError: the folder cannot be written to, or the disk is full; an earlier image is as it was.
+        ImageError: ``like`` cannot be read.
     """
     path = Path(path)
+    same_format = like is not None and (path.name.endswith(NIFTI) == like.name.endswith(NIFTI))
     try:
+        if same_format and path.name.endswith(NIFTI):
+            _write_nifti_like(image, path, like)
+            return
+        if same_format:
+            image = _lying_like(image, like)
         if path.suffix == ".mhd":
             _write_header_and_data(image, path)
             return
         with written_whole(path) as temporary:
             sitk.WriteImage(image, itk_path(temporary), useCompression=True)
-            if path.name.endswith((".nii", ".nii.gz")) and ends_early(temporary, _n_bytes(image)):
+            if path.name.endswith(NIFTI) and ends_early(temporary, _n_bytes(image)):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
+    except HeaderError as fault:
+        raise ImageError(f"{like} cannot be read as an image: it {fault}.") from None
     except OSError as fault:
         raise DiskError(os_error_sentence(fault)) from None
     except RuntimeError as fault:
@@ -162,6 +193,35 @@ def write_image(image: sitk.Image, path: Path) -> None:
             f"{path} cannot be written ({_essence(fault)}); make sure that its folder may be written to, and free "
             "space on the disk."
         ) from None
+
+
+def _write_nifti_like(image: sitk.Image, path: Path, like: Path) -> None:
+    """Uncompressed first, since a header within a compressed file cannot be changed."""
+    with temporary_folder_beside(path) as folder, written_whole(path) as temporary:
+        plain = folder / "plain.nii"
+        sitk.WriteImage(image, itk_path(plain))
+        if ends_early(plain, _n_bytes(image)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
+        copy_place(like, plain)
+        if not path.name.endswith(".gz"):
+            os.replace(plain, temporary)
+            return
+        with open(plain, "rb") as whole, open(temporary, "wb") as raw:
+            with gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as compressed:
+                shutil.copyfileobj(whole, compressed, 2**20)
+
+
+def _lying_like(image: sitk.Image, like: Path) -> sitk.Image:
+    """The image with origin and directions as the MetaImage or NRRD file ``like`` has them."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(itk_path(like))
+    reader.ReadImageInformation()
+    if reader.GetDimension() != 3 or reader.GetSize() != image.GetSize():
+        return image
+    placed = sitk.Image(image)
+    placed.SetOrigin(reader.GetOrigin())
+    placed.SetDirection(reader.GetDirection())
+    return placed
 
 
 def _write_header_and_data(image: sitk.Image, path: Path) -> None:

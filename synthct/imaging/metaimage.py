@@ -5,6 +5,7 @@ Format: https://itk.org/Wiki/MetaIO/Documentation (``Key = Value`` a line; Eleme
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from synthct.imaging.image_header import Declared, HeaderError, check_spacing, real_numbers, shown, whole_numbers
@@ -15,6 +16,8 @@ _BYTES = {
     "MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2, "MET_INT": 4, "MET_UINT": 4, "MET_LONG": 8,
     "MET_ULONG": 8, "MET_LONG_LONG": 8, "MET_ULONG_LONG": 8, "MET_FLOAT": 4, "MET_DOUBLE": 8,
 }  # fmt: skip
+_ALONG = 0.9  # cosine to the body axis that an axis is named after, where no other can be meant
+_SPACINGS = ("ElementSpacing", "ElementSize")
 _DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")
 _ORIGINS = ("Offset", "Position", "Origin")
 
@@ -32,15 +35,7 @@ def metaimage_header(path: Path) -> Declared:
     sizes = whole_numbers(fields["DimSize"], "size")
     if n_axes != (len(sizes),):
         raise HeaderError(f"has NDims {shown(fields['NDims'])} but {len(sizes)} numbers in DimSize; replace the file")
-    for name in ("ElementSpacing", "ElementSize"):
-        if name in fields:
-            check_spacing(_numbers(fields, name, len(sizes)))
-    for name in (*_ORIGINS, "CenterOfRotation"):
-        if name in fields:
-            _numbers(fields, name, len(sizes))
-    for name in _DIRECTIONS:
-        if name in fields:
-            _numbers(fields, name, len(sizes) ** 2)
+    _check_geometry(fields, len(sizes))
     element_type = fields.get("ElementType", "")
     if element_type not in _BYTES:
         raise HeaderError(f"has the ElementType {shown(element_type) or 'of nothing'}; save scalar grey values")
@@ -60,6 +55,56 @@ def metaimage_header(path: Path) -> Declared:
         raise HeaderError("says more of its data than there is of them; copy it again")
     start = start if stored_in == path else max(skipped[0], 0)
     return Declared(sizes, channels[0], _BYTES[element_type], stored_in, start, compressed)
+
+
+def _check_geometry(fields: dict[str, str], n_axes: int) -> None:
+    """Spacing, origin and directions: possible, and of a volume all there.
+
+    ITK reads a file that lacks them as voxels of 1 mm along the patient's axes at the scanner's origin, and passes over
+    AnatomicalOrientation.
+    """
+    for name in _SPACINGS:
+        if name in fields:
+            check_spacing(_numbers(fields, name, n_axes))
+    for name in (*_ORIGINS, "CenterOfRotation"):
+        if name in fields:
+            _numbers(fields, name, n_axes)
+    matrix: tuple[float, ...] = ()
+    for name in _DIRECTIONS:
+        if name in fields:
+            matrix = _numbers(fields, name, n_axes**2)
+    unit = fields.get("DistanceUnits", "mm")
+    if unit.lower() not in ("mm", "?"):
+        raise HeaderError(f"has the DistanceUnits {shown(unit)}; save it in mm")
+    if n_axes < 3:
+        return
+    for names, what in ((_DIRECTIONS, "how it is oriented"), (_ORIGINS, "where it lies"), (_SPACINGS, "its spacing")):
+        if not any(name in fields for name in names):
+            raise HeaderError(
+                f"has no {names[0]} and so does not say {what}; save it from a program that knows it, or, where you "
+                "do, write it into its header"
+            )
+    letters = fields.get("AnatomicalOrientation", "").upper()
+    if n_axes == len(letters) == 3 and set(letters) <= set("LRAPSI") and not _named_after(matrix, letters):
+        raise HeaderError(
+            f"has the AnatomicalOrientation {letters} but a {_DIRECTIONS[0]} of other axes; find out which is right "
+            "and correct its header"
+        )
+
+
+def _named_after(matrix: tuple[float, ...], letters: str) -> bool:
+    """Whether a matrix (a row an axis, LPS) can have been named so: after the sides that axes come from or run to.
+
+    Programs name the axes of a very oblique volume by rules of their own; those are not compared.
+    """
+    along = []
+    for letter, axis in zip(letters, (matrix[:3], matrix[3:6], matrix[6:])):
+        length = max(math.hypot(*axis), 1e-9)
+        if max(map(abs, axis)) / length < _ALONG:
+            return True
+        body_axis = next(number for number, sides in enumerate(("LR", "PA", "SI")) if letter in sides)
+        along.append(axis[body_axis] * (1 if letter in "LPS" else -1) / length)
+    return all(value >= _ALONG for value in along) or all(value <= -_ALONG for value in along)
 
 
 def _fields(path: Path) -> tuple[dict[str, str], int]:
@@ -83,7 +128,7 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
 def _numbers(fields: dict[str, str], name: str, count: int) -> tuple[float, ...]:
     words = fields[name].split()
     if len(words) != count:
-        raise HeaderError(f"has {len(words)} numbers in {name}, not {count}; mend its header")
+        raise HeaderError(f"has {len(words)} numbers in {name}, not {count}; correct its header")
     return real_numbers(words, name)
 
 

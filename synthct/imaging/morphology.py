@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from synthct.imaging.geometry import bounding_box
 
+LEAST_FOR_GAUSSIAN = 4  # voxels along an axis
 WORKING_SPACING_MM = 2.0  # fine enough for the skin, coarse enough for a second a head
 
 
@@ -23,6 +24,18 @@ def at_working_spacing(image: sitk.Image) -> sitk.Image:
     # The last block is filled up with its own border, so that a neck cut by the field of view stays in.
     padded = sitk.ZeroFluxNeumannPad(image, [0, 0, 0], remainder)
     return sitk.Cast(sitk.BinShrink(padded, factors), sitk.sitkFloat32)
+
+
+def smoothed(image: sitk.Image, sigma_mm: float) -> sitk.Image:
+    """Gaussian smoothing of an image of any size; a border goes on outside with its own values.
+
+    The recursive filter needs four voxels along each axis, so thin volumes are enlarged by their borders for it.
+    """
+    lacking = [max(0, LEAST_FOR_GAUSSIAN - size) for size in image.GetSize()]
+    before = [lack // 2 for lack in lacking]
+    after = [lack - first for lack, first in zip(lacking, before)]
+    enlarged = sitk.ZeroFluxNeumannPad(image, before, after) if any(lacking) else image
+    return sitk.Crop(sitk.SmoothingRecursiveGaussian(enlarged, sigma_mm), before, after)
 
 
 def on_grid_of(image: sitk.Image, mask: sitk.Image) -> sitk.Image:

@@ -6,6 +6,7 @@ line ends the header).
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -63,25 +64,55 @@ def nrrd_header(path: Path) -> Declared:
 
 
 def _check_geometry(fields: dict[str, str], n_axes: int) -> None:
-    """Origin, directions and spacings, where there are any."""
+    """Origin, directions and spacings: possible, and of a volume all there.
+
+    ITK reads a file that lacks them as if it lay along the patient's axes at the scanner's origin.
+    """
     space = fields.get("space", "").lower()
     if space and space not in _SPACES:
         raise HeaderError(f"lies in the space {shown(space)}, not in a patient's; save it in left-posterior-superior")
     (n_space,) = whole_numbers(fields.get("space dimension", "3"), "space dimension")[:1] or (0,)
+    lengths: list[float] = []
     if "spacings" in fields:
         words = fields["spacings"].split()
         if len(words) != n_axes:
-            raise HeaderError(f"has {len(words)} spacings for {n_axes} axes; mend its header")
-        check_spacing(real_numbers([word for word in words if word.lower() != "nan"], "spacings"))
+            raise HeaderError(f"has {len(words)} spacings for {n_axes} axes; correct its header")
+        lengths = list(real_numbers([word for word in words if word.lower() != "nan"], "spacings"))
+        check_spacing(lengths)
     if "space origin" in fields:
         real_numbers(_vectors(fields["space origin"], "space origin", 1, n_space)[0], "space origin")
     if "measurement frame" in fields:
         for vector in _vectors(fields["measurement frame"], "measurement frame", n_space, n_space):
             real_numbers(vector, "measurement frame")
+    directions: list[tuple[float, ...]] = []
     if "space directions" in fields:
         for vector in _vectors(fields["space directions"], "space directions", n_axes, n_space):
-            if vector and not any(real_numbers(vector, "space directions")):
-                raise HeaderError("has a voxel spacing of 0 mm; mend its header")
+            numbers = real_numbers(vector, "space directions")
+            if vector and not any(numbers):
+                raise HeaderError("has a voxel spacing of 0 mm; correct its header")
+            directions += [numbers] if vector else []
+    units = re.findall(r'"([^"]*)"', fields.get("space units", ""))
+    if any(unit.strip().lower() not in ("mm", "millimeter", "millimetre", "") for unit in units[:3]):
+        raise HeaderError(f"has the space units {shown(' '.join(units))}; save it in mm")
+    if n_axes < 3:
+        return
+    # ITK names no space of a 4-D file, such as one that holds a single volume.
+    if not space and not (n_axes == n_space == 4):
+        raise HeaderError(
+            "does not say in which space it lies; save it from a program that knows the patient's axes, or, where you "
+            'know that they are the patient\'s, write "space: left-posterior-superior" into its header'
+        )
+    if len(directions) < 3 or "space origin" not in fields:
+        lacking = "space origin" if len(directions) >= 3 else "space directions"
+        raise HeaderError(
+            f"has no {lacking} and so does not say where it lies; save it with space directions and origin"
+        )
+    if lengths:
+        raise HeaderError(
+            f"has spacings of {' x '.join(f'{v:.4g}' for v in lengths)} mm and space directions of "
+            f"{' x '.join(f'{math.hypot(*v):.4g}' for v in directions)} mm, of which one is allowed; remove the "
+            "spacings from its header, if the directions are right"
+        )
 
 
 def _vectors(text: str, name: str, count: int, length: int) -> list[list[str]]:
@@ -90,7 +121,7 @@ def _vectors(text: str, name: str, count: int, length: int) -> list[list[str]]:
     rest = re.sub(r"\([^()]*\)|\bnone\b", "", text).strip()
     vectors = [[] if none else [word.strip() for word in inner.split(",")] for inner, none in found]
     if rest or len(vectors) != count or not all(len(vector) in (0, length) for vector in vectors):
-        raise HeaderError(f"has {shown(text)} as {name}; mend its header")
+        raise HeaderError(f"has {shown(text)} as {name}; correct its header")
     return vectors
 
 

@@ -14,7 +14,7 @@ from synthct.dataset.importers.dicom_tree import choose_series, holds_dicom
 from synthct.errors import ImageError
 from synthct.imaging.dicom import DicomSeries, find_series, read_series
 from synthct.imaging.dicom.stacking import stack_slices
-from synthct.parallel import Progress, quiet
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 __all__ = ["DicomMr", "holds_dicom", "list_dicom_mrs", "output_name"]
 
@@ -57,8 +57,7 @@ def list_dicom_mrs(
     n_channels: int,
     mr_series: Sequence[str] = (),
     *,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> dict[str, DicomMr]:
     """The MR of every patient below a folder, by output name.
 
@@ -71,8 +70,8 @@ def list_dicom_mrs(
         mr_series: which series to take, by number, UID or a part of the description. For a model of one channel the
             first of the texts that means any series of the patient chooses; for a model of several they are one a
             channel. Without, the one volume that a patient has is taken; of several the only one with thin slices.
-        progress: a display like ``tqdm``.
-        bad: takes the patients for whom no MR can be chosen, and why; None raises.
+        runner: its display is shown, and files are read in this process; bad are the patients for whom no MR can be
+            chosen.
 
     Raises:
         ImageError: there is no MR, or none can be chosen for a patient; no message names a patient or a path below
@@ -85,7 +84,7 @@ def list_dicom_mrs(
         )
     texts = [[text] for text in mr_series] if n_channels > 1 else [mr_series]
     by_patient: dict[str, list[DicomSeries]] = {}
-    for series in find_series(Path(folder).absolute(), progress):
+    for series in find_series(Path(folder).absolute(), runner=runner.in_this_process()):
         if series.modality == "MR":
             by_patient.setdefault(series.patient_id, []).append(series)
     if not by_patient:
@@ -95,14 +94,14 @@ def list_dicom_mrs(
         try:
             chosen = tuple(_chosen(by_patient[key], of_channel) for of_channel in texts)
         except ImageError as fault:
-            problems[patient] = f"{folder}, {patient}: {fault}"
+            problems[patient] = ImageError(f"{folder}, {patient}: {fault}")
             continue
         name = output_name(chosen)
         found[name] = DicomMr(name, chosen)
-    if bad is not None:
-        bad |= problems
-    elif problems:
-        raise ImageError("\n".join(problems.values()))
+    if problems and not runner.skips_bad:
+        raise ImageError("\n".join(map(str, problems.values())))
+    for patient, fault in problems.items():
+        runner.reject(patient, fault)
     return dict(sorted(found.items()))
 
 

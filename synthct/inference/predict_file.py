@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,11 +15,11 @@ from synthct.dataset.integrity import check_mr
 from synthct.dataset.raw import CaseFiles
 from synthct.errors import DiskError, os_error_sentence
 from synthct.imaging.io import image_name, write_image
-from synthct.inference.ensemble import Combination
-from synthct.inference.loading import CHECKPOINT, trained_folds
 from synthct.inference.predictor import CYCLE_EVERY, Predictor
-from synthct.inference.writers import ImageFileWriter, Writer
-from synthct.parallel import Progress, quiet, run_cases
+from synthct.inference.synthesis import Combination
+from synthct.inference.writers import ImageFileWriter, Writer, mr_file
+from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 from synthct.qa.qa_report import QaReport, qa_path
 from synthct.training.device import select_device
 
@@ -62,15 +61,16 @@ class ModelFiles:
         folder: Path,
         folds: Sequence[str] | None = None,
         *,
-        checkpoint: str = CHECKPOINT,
+        checkpoint: str = CHECKPOINT_FINAL,
         device: str | None = None,
         precision: str = "auto",
         combine: Combination = "mean",
     ) -> ModelFiles:
         """The files of a model that ``Predictor.from_model_folder`` loads; every trained fold by default."""
         folder = Path(folder).absolute()
-        names = tuple(folds or trained_folds(folder, checkpoint))
-        paths = [folder / "plans.json", *(folder / f"fold_{name}" / checkpoint for name in names)]
+        names = tuple(folds or ModelFolder(folder).trained_folds(checkpoint))
+        files = ModelFolder(folder)
+        paths = [files.plans, *(files.fold(name).checkpoint(checkpoint) for name in names)]
         written = tuple(path.stat().st_mtime_ns for path in paths)
         return ModelFiles(folder, names, checkpoint, device, precision, combine, written)
 
@@ -141,7 +141,8 @@ def predict_file(
             (settings.save_cycle_error, prediction.cycle_error, "cycle_error"),
         ):
             if wanted and image is not None:
-                write_image(image, report.with_name(f"{report.stem}_{what}{ending}"))
+                map_path = report.with_name(f"{report.stem}_{what}{ending}")
+                write_image(image, map_path, like=None if writer.grid(mr[0]) else mr_file(case))
         if prediction.qa is not None:
             prediction.qa.save(report, report.stem)
             if prediction.qa.verdict != "pass":
@@ -170,23 +171,18 @@ def read_mr(case: CaseFiles | DicomMr) -> tuple[tuple[sitk.Image, ...], sitk.Ima
 def check_mrs(
     cases: Mapping[str, CaseFiles | DicomMr],
     *,
-    executor: Executor | None = None,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> None:
-    """Read all MRs before a network sees the first, so that a bad one is told at once and not after hours.
+    """Read all MRs before a network sees the first, so that a bad one shows at once and not after hours.
 
     Args:
         cases: by patient.
-        executor: does the work in place of this process.
-        progress: a display like ``tqdm``.
-        bad: takes the patients whose MR cannot be used, and why; None raises.
+        runner: how the patients are worked through; bad are those whose MR cannot be used.
 
     Raises:
         ImageError: naming the file or series that cannot be used.
     """
-    jobs = {patient: (case,) for patient, case in cases.items()}
-    run_cases(_check_one, jobs, executor=executor, progress=progress, describe="Checking", bad=bad)
+    runner.run(_check_one, {patient: (case,) for patient, case in cases.items()}, describe="Checking")
 
 
 def _check_one(case: CaseFiles | DicomMr) -> None:

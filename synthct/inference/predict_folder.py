@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthct.dataset.raw import CaseFiles
 from synthct.errors import ImageError, ModelError
 from synthct.imaging.io import FILE_ENDINGS, image_name
-from synthct.inference.loading import CHECKPOINT, trained_folds
 from synthct.inference.predict_file import ModelFiles, QaSettings, check_mrs, predict_file, predict_task
 from synthct.inference.predictor import Predictor
 from synthct.inference.writers import CtSeriesWriter, ImageFileWriter
-from synthct.parallel import Progress, check_anybody_left, quiet, run_cases
+from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 if TYPE_CHECKING:
     from synthct.imaging.dicom.ct_series import CtSeriesSettings
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OUTPUT_FORMATS",
+    "FolderOptions",
     "list_mrs",
     "newest_model_folder",
     "predict_folder",
-    "trained_folds",
 ]
 
 DICOM = "dicom"
@@ -35,7 +35,26 @@ OUTPUT_FORMATS = (DICOM, *(ending[1:] for ending in FILE_ENDINGS))
 logger = logging.getLogger("synthct")
 
 
-def newest_model_folder(results: Path, pattern: str = "Dataset*/*", checkpoint: str = CHECKPOINT) -> Path:
+@dataclass(frozen=True)
+class FolderOptions:
+    """Which MRs of a folder are taken, and in which format their sCTs are written.
+
+    Attributes:
+        output_format: ``dicom``, a folder with a CT series a patient, or an image format such as ``nii.gz``; the MR's
+            by default.
+        ct_settings: of DICOM series, the defaults by default.
+        mr_series: which series of DICOM MRs to take.
+    """
+
+    output_format: str | None = None
+    ct_settings: CtSeriesSettings | None = None
+    mr_series: Sequence[str] = ()
+
+
+AS_THE_MRS = FolderOptions()
+
+
+def newest_model_folder(results: Path, pattern: str = "Dataset*/*", checkpoint: str = CHECKPOINT_FINAL) -> Path:
     """The model folder under ``synthct_results`` whose training ended last.
 
     Args:
@@ -46,18 +65,22 @@ def newest_model_folder(results: Path, pattern: str = "Dataset*/*", checkpoint: 
     Raises:
         ModelError: there is none.
     """
-    files = Path(results).glob(f"{pattern}/fold_*/{checkpoint}")
-    files = (path for path in files if not path.parent.parent.name.startswith("."))  # left by a killed installation
-    found = sorted(files, key=lambda path: path.stat().st_mtime)
-    if not found:
+    # Names that begin with a dot are of a killed installation.
+    folders = [path for path in Path(results).glob(pattern) if not path.name.startswith(".")]
+    ended = {
+        folder: max(files.fold(name).checkpoint(checkpoint).stat().st_mtime for name in trained)
+        for folder, files in ((path, ModelFolder(path)) for path in folders)
+        if (trained := files.trained_folds(checkpoint))
+    }
+    if not ended:
         raise ModelError(
             f"{results} holds no trained model ({pattern}/fold_*/{checkpoint}); train one (synthct_train 1 cyclegan), "
             "or choose another."
         )
-    return found[-1].parent.parent
+    return max(ended, key=ended.get)
 
 
-def list_mrs(folder: Path, n_channels: int, bad: dict[str, str] | None = None) -> dict[str, tuple[Path, ...]]:
+def list_mrs(folder: Path, n_channels: int, *, runner: CaseRunner = IN_THIS_PROCESS) -> dict[str, tuple[Path, ...]]:
     """The MRs of a folder by patient, a file a channel.
 
     Files are named PATIENT_0000, PATIENT_0001, ... as in a raw dataset. For a model of one channel the number may be
@@ -66,7 +89,7 @@ def list_mrs(folder: Path, n_channels: int, bad: dict[str, str] | None = None) -
     Args:
         folder: of the files.
         n_channels: of the model.
-        bad: takes the patients whose channels are not complete, and why; None raises.
+        runner: bad are the patients whose channels are not complete.
 
     Raises:
         ImageError: there is no MR, a channel is missing, or two files claim the same place.
@@ -95,27 +118,19 @@ def list_mrs(folder: Path, n_channels: int, bad: dict[str, str] | None = None) -
         if missing or extra:
             what = f"lacks channel {missing[0]:04d}" if missing else f"has a channel {extra[0]:04d} too many"
             told = f"the model needs {n_channels} channel(s), named {patient}_0000 to {patient}_{n_channels - 1:04d}"
-            fault = ImageError(f"{folder}: '{patient}' {what}; {told}.")
-            if bad is None:
-                raise fault
-            bad[patient] = str(fault)
-    good = {patient: channels for patient, channels in found.items() if patient not in (bad or ())}
-    return {patient: tuple(channels[i] for i in range(n_channels)) for patient, channels in good.items()}
+            runner.reject(patient, ImageError(f"{folder}: '{patient}' {what}; {told}."))
+    return {patient: tuple(channels[i] for i in range(n_channels)) for patient, channels in runner.good(found).items()}
 
 
 def predict_folder(
     predictor: Predictor,
     mrs: Path,
     output: Path,
+    options: FolderOptions = AS_THE_MRS,
     *,
-    output_format: str | None = None,
-    ct_settings: CtSeriesSettings | None = None,
-    mr_series: Sequence[str] = (),
     settings: QaSettings = QaSettings(),  # noqa: B008  frozen
-    executor: Executor | None = None,
     model: ModelFiles | None = None,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> list[Path]:
     """Write an sCT for every MR of a folder, named after the patient; see ``list_dicom_mrs`` for names of DICOM MRs.
 
@@ -123,16 +138,12 @@ def predict_folder(
         predictor: the model.
         mrs: the folder of image files; or, where it holds none, of DICOM files in any nesting.
         output: the folder of sCTs; made where it is missing.
-        output_format: ``dicom``, a folder with a CT series a patient, or an image format such as ``nii.gz``; the MR's
-            by default.
-        ct_settings: of DICOM series, the defaults by default.
-        mr_series: which series of DICOM MRs to take.
+        options: which MRs are taken, and the format of the sCTs.
         settings: what is written beside the sCTs, in the folder ``qa`` of the output.
-        executor: does the work in place of this process, a case a task, such as a cluster's.
-        model: with ``executor``, the files of the same model, which each of its workers loads once.
-        progress: a display like ``tqdm``.
-        bad: takes the patients whose MR cannot be used, and why, and the others go on; None raises, before any network
-            runs where it can be told from the MR.
+        model: where the runner has an executor, the files of the same model, which each of its workers loads once.
+        runner: how the patients are worked through; networks run in this process unless there is an executor, for which
+            a case is a task. Bad are the patients whose MR cannot be used; where the MR alone shows it, the first one
+            raises before any network runs.
 
     Returns:
         The files written, or the folders of the series; without those of bad patients.
@@ -140,13 +151,15 @@ def predict_folder(
     Raises:
         ImageError: naming the file or series that cannot be used, or an option without meaning here.
         ModelError: the model cannot give the map that is asked for.
+        ValueError: the runner has an executor, and ``model`` is missing.
     """
     _check_maps(predictor, settings)
+    output_format, ct_settings = options.output_format, options.ct_settings
     if output_format not in (None, *OUTPUT_FORMATS):
         raise ImageError(f"'{output_format}' is no output format; there are {', '.join(OUTPUT_FORMATS)}.")
     output, writer = Path(output), ImageFileWriter()
-    cases = _list_cases(Path(mrs), predictor.configuration.network.mr_channels, mr_series, progress, bad)
-    check_anybody_left(cases, bad)
+    cases = _list_cases(Path(mrs), predictor.configuration.input.mr_channels, options.mr_series, runner)
+    runner.check_any_left(cases)
     if output.resolve() == Path(mrs).resolve():
         raise ImageError(f"{output} is the folder of the MRs; give another folder with -o.")
     from_dicom = not isinstance(next(iter(cases.values())), CaseFiles)
@@ -163,24 +176,24 @@ def predict_folder(
     if output.exists() and not output.is_dir():
         raise ImageError(f"{output} is a file; give another folder with -o.")
     absolute = {patient: _absolute(case) for patient, case in cases.items()}
-    if len(cases) > 1:  # a single bad MR is told before anything is written anyway
-        check_mrs(absolute if executor else cases, executor=executor, progress=progress, bad=bad)
-    cases = {patient: case for patient, case in cases.items() if patient not in (bad or ())}
-    check_anybody_left(cases, bad)
-    if executor is not None:
+    if len(cases) > 1:  # a single bad MR raises before anything is written anyway
+        check_mrs(absolute if runner.executor else cases, runner=runner)
+    cases = runner.good(cases)
+    runner.check_any_left(cases)
+    if runner.executor is not None:
         if model is None:
             raise ValueError("An executor needs the files of the model, so that its workers can load it.")
         tasks = {
             patient: (model, absolute[patient], written[patient].absolute(), writer, settings) for patient in cases
         }
-        warnings = run_cases(predict_task, tasks, executor=executor, progress=progress, describe="Predicting", bad=bad)
+        warnings = runner.run(predict_task, tasks, describe="Predicting")
         for warning in (one for of_case in warnings.values() for one in of_case):
             logger.warning(warning)
         done = list(warnings)
     else:
         jobs = {patient: (predictor, case, written[patient], writer, settings) for patient, case in cases.items()}
-        done = list(run_cases(predict_file, jobs, progress=progress, describe="Predicting", bad=bad))
-    check_anybody_left(done, bad)
+        done = list(runner.in_this_process().run(predict_file, jobs, describe="Predicting"))
+    runner.check_any_left(done)
     return [written[patient] for patient in done]
 
 
@@ -198,21 +211,21 @@ def _check_maps(predictor: Predictor, settings: QaSettings) -> None:
 
 
 def _list_cases(
-    folder: Path, n_channels: int, mr_series: Sequence[str], progress: Progress, bad: dict[str, str] | None
+    folder: Path, n_channels: int, mr_series: Sequence[str], runner: CaseRunner
 ) -> Mapping[str, CaseFiles | DicomMr]:
     """Image files where the folder holds any, else DICOM."""
     if folder.is_dir() and not any(map(image_name, folder.iterdir())):
         from synthct.inference.dicom_mrs import holds_dicom, list_dicom_mrs  # loads pydicom
 
         if holds_dicom(folder):
-            found = list_dicom_mrs(folder, n_channels, mr_series, progress=progress, bad=bad)
+            found = list_dicom_mrs(folder, n_channels, mr_series, runner=runner)
             for mr in found.values():
                 logger.info(f"{mr.name}: {len(mr.files)} files")
             return found
-    files = {name: CaseFiles(name, paths, None, None) for name, paths in list_mrs(folder, n_channels, bad).items()}
+    files = list_mrs(folder, n_channels, runner=runner)
     if mr_series:
         raise ImageError(f"{folder} holds image files, and --mr_series chooses among DICOM series; leave it out.")
-    return files
+    return {name: CaseFiles(name, paths, None, None) for name, paths in files.items()}
 
 
 def _ending(case: CaseFiles | DicomMr) -> str:

@@ -12,20 +12,15 @@ from synthct import locks
 from synthct.dataset.images import CaseImages, HeadMasks, head_masks, read_case
 from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.errors import ModelError
-from synthct.imaging.intensity import from_grey_levels
-from synthct.inference.loading import trained_folds
 from synthct.inference.predict_file import QaSettings, check_mrs, predict_file
 from synthct.inference.predictor import Predictor
-from synthct.parallel import Progress, quiet
-from synthct.planning.plan import PreprocessingPlan
+from synthct.model_folder import ModelFolder
+from synthct.parallel import CaseRunner, Progress, quiet
 from synthct.preprocessing.case import slices_of_case
-from synthct.preprocessing.inverse import slices_to_hu, slices_to_hu_spread
 from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD
-from synthct.qa.judge import judge
 from synthct.qa.measure_sct import BONE_HU, HuFacts, Measurements, mean_inside, measure_hu
 from synthct.qa.mr_facts import MrFacts, measure_mr
 from synthct.qa.qa_reference import PatientRecord, Reference
-from synthct.qa.qa_report import QaReport
 
 MOST_SCANS = 24  # training patients whose scans are measured: more tell little more of what is usual
 ENSEMBLE_EVERY = 4  # slices; the mean SD over a head needs no more
@@ -51,7 +46,7 @@ def predict_held_out(
         raise ModelError(
             f"{raw.folder} no longer has {', '.join(missing)}, whom this fold holds out; restore the files."
         )
-    check_mrs({patient: raw.training[patient] for patient in patients}, progress=progress)
+    check_mrs({patient: raw.training[patient] for patient in patients}, runner=CaseRunner(progress=progress))
     _clear(output)
     measured = {}
     for patient in progress(patients, total=len(patients), desc="Held-out patients", unit="case"):
@@ -88,7 +83,7 @@ def record_fold(
     Raises:
         ModelError, ImageError: naming the file that cannot be read.
     """
-    plan, known = predictor.configuration.preprocessing, Reference.load(model_folder) or Reference()
+    known = Reference.load(model_folder) or Reference()
     ensemble = _ensemble(predictor, model_folder)
     there = [patient for patient in training if patient in raw.training]
     chosen = [there[i] for i in np.linspace(0, len(there) - 1, min(MOST_SCANS, len(there))).astype(int)]
@@ -97,41 +92,40 @@ def record_fold(
     for patient in progress([*measured, *scans_of], total=len(measured) + len(scans_of), desc="Quality", unit="case"):
         case = raw.training[patient]
         if patient not in measured:
-            records[patient] = PatientRecord(None, *measure_scans(case, plan), None)
+            records[patient] = PatientRecord(None, *measure_scans(case, predictor), None)
             continue
-        of_ct = measure_scans(replace(case, mr=()), plan)[1] if case.ct else None
+        of_ct = measure_scans(replace(case, mr=()), predictor)[1] if case.ct else None
         record = PatientRecord(fold, measured[patient].mr, of_ct, measured[patient].output)
         records[patient] = _with_uncertainty(record, ensemble, case) if ensemble else record
     with locks.section(model_folder):  # another fold may have ended, or end just now
         reference = (Reference.load(model_folder) or Reference()).with_fold(fold, records)
         reference.save(model_folder)
-    folder = Path(model_folder) / f"fold_{fold}" / "validation_qa"
+    folder = ModelFolder(Path(model_folder)).fold(fold).validation_qa
     _clear(folder)
     for patient, one in measured.items():
-        verdict = judge(one, plan.mr_windows, predictor.fingerprint, reference.without(patient))
-        QaReport(one, verdict, predictor.model_hash, predictor.n_folds).save(folder / f"{patient}.json", patient)
+        predictor.judged(one, reference.without(patient)).save(folder / f"{patient}.json", patient)
     return reference
 
 
-def measure_scans(case: CaseFiles, plan: PreprocessingPlan) -> tuple[MrFacts | None, HuFacts | None]:
-    """What there is to know of a patient's MR and CT without a network."""
+def measure_scans(case: CaseFiles, predictor: Predictor) -> tuple[MrFacts | None, HuFacts | None]:
+    """What there is to know of a patient's MR and CT without a network; HU as this model could show them."""
     images = read_case(case)
     masks = head_masks(images)
     mr = measure_mr(images.mr, masks.mr, images.mr_scanned) if images.mr else None
-    return mr, _ct_facts(images, masks, plan) if images.ct is not None else None
+    return mr, _ct_facts(images, masks, predictor) if images.ct is not None else None
 
 
-def _ct_facts(images: CaseImages, masks: HeadMasks, plan: PreprocessingPlan) -> HuFacts | None:
-    """HU of the CT's own head, on slices as the network sees them."""
+def _ct_facts(images: CaseImages, masks: HeadMasks, predictor: Predictor) -> HuFacts | None:
+    """HU of the CT's own head, on slices as they are cached."""
+    plan = predictor.configuration.preprocessing
     stack = slices_of_case(replace(images, mr=()), plan, HeadMasks(None, masks.ct))
-    hu = from_grey_levels(stack.ct, plan.ct_window_hu, plan.grey_levels)
     head = (stack.regions & (HEAD | CT_KNOWN)) == (HEAD | CT_KNOWN)
-    return measure_hu(hu, head, plan) if head.any() else None
+    return measure_hu(stack.ct.astype(np.float32), head, plan, predictor.hu_range) if head.any() else None
 
 
 def _ensemble(predictor: Predictor, model_folder: Path) -> Predictor | None:
-    """All trained folds that hold somebody out; None where there is but one."""
-    folds = [fold for fold in trained_folds(model_folder) if fold != "all"]
+    """All trained folds that hold patients out; None where there is but one."""
+    folds = [fold for fold in ModelFolder(Path(model_folder)).trained_folds() if fold != "all"]
     if len(folds) < 2:
         return None
     return Predictor.from_model_folder(model_folder, folds, device=predictor.device, precision=predictor.precision)
@@ -139,17 +133,16 @@ def _ensemble(predictor: Predictor, model_folder: Path) -> Predictor | None:
 
 def _with_uncertainty(record: PatientRecord, ensemble: Predictor, case: CaseFiles) -> PatientRecord:
     images = read_case(CaseFiles(case.patient, case.mr, None, case.mask))
-    plan = ensemble.configuration.preprocessing
-    stack = slices_of_case(images, plan)
-    few = replace(stack, mr=stack.mr[:, ::ENSEMBLE_EVERY], regions=stack.regions[::ENSEMBLE_EVERY])
-    output = ensemble.run_networks(few)
-    spread, head = slices_to_hu_spread(output.spread, plan), (few.regions & HEAD) > 0
-    bone = head & (slices_to_hu(output.sct, plan) > BONE_HU)
+    stack = slices_of_case(images, ensemble.configuration.preprocessing)
+    output = ensemble.synthesize(stack, every=ENSEMBLE_EVERY)
+    seen = (stack.regions & HEAD) > 0
+    seen &= output.spread_hu > 0  # where slices were left out there is no spread
+    bone = seen & (output.sct_hu > BONE_HU)
     return replace(
         record,
         ensemble_folds=ensemble.n_folds,
-        uncertainty_head_hu=mean_inside(spread, head),
-        uncertainty_bone_hu=mean_inside(spread, bone),
+        uncertainty_head_hu=mean_inside(output.spread_hu, seen),
+        uncertainty_bone_hu=mean_inside(output.spread_hu, bone),
     )
 
 

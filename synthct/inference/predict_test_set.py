@@ -11,11 +11,11 @@ from synthct.dataset.raw import RawDataset
 from synthct.errors import DatasetError, ModelError
 from synthct.files import read_json, write_json
 from synthct.inference.predict_file import check_mrs, predict_file
-from synthct.inference.predictor import CHECKPOINT, Predictor
+from synthct.inference.predictor import Predictor
 from synthct.json_dataclasses import from_plain, to_plain
-from synthct.parallel import Progress, check_anybody_left, quiet, run_cases
+from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
-TEST_FOLDER = "test"  # in a model folder
 _RECORD = "predicted_by.json"
 _FORMAT_VERSION = 1
 
@@ -38,7 +38,7 @@ class TestSetRecord:
         Raises:
             ModelError: it is missing or malformed.
         """
-        path = Path(model_folder) / TEST_FOLDER / _RECORD
+        path = ModelFolder(Path(model_folder)).test / _RECORD
         record = from_plain(TestSetRecord, read_json(path, ModelError), str(path), error=ModelError)
         if record.format_version != _FORMAT_VERSION:
             raise ModelError(f"{path} is of format {record.format_version}; predict the test set again.")
@@ -49,7 +49,7 @@ class TestSetRecord:
         return [
             fold
             for fold, written in self.folds.items()
-            if _content_key(Path(model_folder) / f"fold_{fold}" / self.checkpoint) != written
+            if _content_key(ModelFolder(Path(model_folder)).fold(fold).checkpoint(self.checkpoint)) != written
         ]
 
 
@@ -59,9 +59,8 @@ def predict_test_set(
     model_folder: Path,
     folds: list[str],
     *,
-    checkpoint: str = CHECKPOINT,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    checkpoint: str = CHECKPOINT_FINAL,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> list[Path]:
     """Write the sCT of every test patient with an MR to ``MODEL_FOLDER/test``, exactly as for a new patient.
 
@@ -71,8 +70,7 @@ def predict_test_set(
         predictor: the model of ``folds``.
         folds: of ``model_folder``, whose sCTs are combined.
         checkpoint: the file of each fold that the predictor has read.
-        progress: a display like ``tqdm``.
-        bad: takes the patients whose MR cannot be used, and why, and the others go on; None raises.
+        runner: how MRs are checked; networks run in this process. Bad are the patients whose MR cannot be used.
 
     Raises:
         DatasetError: the dataset has no test patient with an MR.
@@ -81,18 +79,18 @@ def predict_test_set(
     cases = {patient: case for patient, case in raw.test.items() if case.mr}
     if not cases:
         raise DatasetError(f"{raw.folder} has no test patients; put MRs into imagesTs, and their CTs into targetsTs.")
-    check_mrs(cases, progress=progress, bad=bad)
-    cases = {patient: case for patient, case in cases.items() if patient not in (bad or ())}
-    check_anybody_left(cases, bad)
-    folder = Path(model_folder) / TEST_FOLDER
+    check_mrs(cases, runner=runner)
+    cases = runner.good(cases)
+    runner.check_any_left(cases)
+    folder = ModelFolder(Path(model_folder)).test
     for leftover in folder.glob("*") if folder.is_dir() else ():
         if leftover.is_file():
             leftover.unlink()  # of an earlier model
     shutil.rmtree(folder / "qa", ignore_errors=True)
-    keys = {fold: _content_key(Path(model_folder) / f"fold_{fold}" / checkpoint) for fold in folds}
+    keys = {fold: _content_key(ModelFolder(Path(model_folder)).fold(fold).checkpoint(checkpoint)) for fold in folds}
     jobs = {patient: (predictor, case, folder / f"{patient}{raw.file_ending}") for patient, case in cases.items()}
-    done = run_cases(predict_file, jobs, progress=progress, describe="Test patients", bad=bad)
-    check_anybody_left(done, bad)
+    done = runner.in_this_process().run(predict_file, jobs, describe="Test patients")
+    runner.check_any_left(done)
     write_json(to_plain(TestSetRecord(_FORMAT_VERSION, checkpoint, keys, tuple(done))), folder / _RECORD)
     return [jobs[patient][-1] for patient in done]
 

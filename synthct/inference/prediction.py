@@ -12,7 +12,8 @@ from synthct.qa.qa_report import QaReport
 
 @dataclass(frozen=True)
 class CycleSlice:
-    """One slice through both networks (the seed's figure 6); float32 (rows, cols), MR in grey levels."""
+    """One slice through both networks (the seed's figure 6); float32 (rows, cols), MR in grey levels 0..255
+    over the network's range."""
 
     mr: np.ndarray
     sct_hu: np.ndarray

@@ -13,20 +13,21 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
+from synthct.accelerate.bfloat16 import bfloat16_is_measured, synthesis_forward
 from synthct.dataset.images import CaseImages, head_masks
 from synthct.errors import ModelError
 from synthct.imaging.geometry import Grid, resample_mask
-from synthct.imaging.intensity import from_network, to_network
+from synthct.imaging.intensity import from_network
 from synthct.imaging.io import check_volume
-from synthct.inference.ensemble import COMBINATIONS, Combination, NetworkOutput, run_networks
-from synthct.inference.loading import CHECKPOINT, read_model
 from synthct.inference.prediction import CycleSlice, Prediction
+from synthct.inference.read_model import Model, read_model
+from synthct.inference.synthesis import COMBINATIONS, Combination, NetworkOutput, SynthesisOptions, synthesize_stack
 from synthct.json_dataclasses import to_plain
-from synthct.networks import ResnetGenerator
-from synthct.planning.fingerprint import Fingerprint
-from synthct.planning.plan import Configuration, Plan
+from synthct.model_folder import CHECKPOINT_FINAL
+from synthct.planning.plan import Configuration, pixel_mm
 from synthct.preprocessing.case import check_channels, slices_of_case
-from synthct.preprocessing.inverse import map_from_slices, slices_to_hu, slices_to_hu_spread, volume_from_slices
+from synthct.preprocessing.inverse import map_from_slices, volume_from_slices
+from synthct.preprocessing.network_input import padded_to_multiple
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
 from synthct.qa.judge import judge
 from synthct.qa.measure_sct import Measurements, measure_output
@@ -44,14 +45,10 @@ class Predictor:
     """One model, of one or several folds whose sCTs are combined.
 
     Args:
-        plan: of the dataset that the model was trained on.
-        configuration_name: the plan's configuration that it was trained with.
-        networks: a table of state dicts a fold: ``syn_ct`` and, for a CycleGAN, ``syn_mr``.
+        model: its plan, method and weights, and what predictions are compared with.
         device: where to compute; the best there is by default.
         precision: ``auto``, ``float32`` or ``bfloat16``, which is faster and differs by less than 1 HU on average.
         combine: how the folds' sCTs become one: ``mean`` or ``median``.
-        fingerprint: of the training dataset, which MRs are held against.
-        reference: what the model did on held-out patients, which predictions are held against.
 
     Attributes:
         precision, precision_reason: ``float32`` or ``bfloat16``, and why.
@@ -60,33 +57,32 @@ class Predictor:
 
     def __init__(
         self,
-        plan: Plan,
-        configuration_name: str,
-        networks: Sequence[dict[str, dict[str, torch.Tensor]]],
+        model: Model,
         device: torch.device | str | None = None,
         precision: str = "auto",
         *,
         combine: Combination = "mean",
-        fingerprint: Fingerprint | None = None,
-        reference: Reference | None = None,
     ) -> None:
         if combine not in COMBINATIONS:
             raise ValueError(f"combine must be one of {', '.join(COMBINATIONS)}, not {combine!r}")
-        self.plan, self.combine = plan, combine
-        self.fingerprint, self.reference = fingerprint, reference
-        self.configuration: Configuration = plan.configuration(configuration_name)
+        self.model, self.combine = model, combine
+        self.method, self.input = model.method, model.input
+        self.plan, self.fingerprint, self.reference = model.plan, model.fingerprint, model.reference
+        self.configuration: Configuration = model.configuration
         self.device = torch.device(device) if device is not None else select_device()[0]
-        self.precision, self.precision_reason = choose_prediction_precision(precision, self.device)
-        channels = self.configuration.network.mr_channels
-        self._syn_ct = [self._generator(states["syn_ct"], channels, 1) for states in networks]
-        self._syn_mr = [self._generator(states["syn_mr"], 1, channels) for states in networks if "syn_mr" in states]
+        self._networks = [
+            {name: network.to(self.device) for name, network in model.build_networks(states).items()}
+            for states in model.networks
+        ]
+        measured = all(bfloat16_is_measured(network) for fold in self._networks for network in fold.values())
+        self.precision, self.precision_reason = choose_prediction_precision(precision, self.device, measured)
 
     @staticmethod
     def from_model_folder(
         folder: Path | str,
         folds: Sequence[int | str] | None = None,
         *,
-        checkpoint: str = CHECKPOINT,
+        checkpoint: str = CHECKPOINT_FINAL,
         device: torch.device | str | None = None,
         precision: str = "auto",
         combine: Combination = "mean",
@@ -102,39 +98,43 @@ class Predictor:
             combine: ``mean`` or ``median`` of the folds.
 
         Raises:
-            ModelError: something is missing or damaged, and where.
+            ModelError: something is missing or damaged, and where; or the method is not installed.
         """
-        model = read_model(Path(folder), folds, checkpoint)
-        return Predictor(
-            model.plan,
-            model.configuration_name,
-            model.networks,
-            device,
-            precision,
-            combine=combine,
-            fingerprint=model.fingerprint,
-            reference=model.reference,
-        )
+        return Predictor(read_model(Path(folder), folds, checkpoint), device, precision, combine=combine)
 
     @property
     def n_folds(self) -> int:
         """How many folds are combined."""
-        return len(self._syn_ct)
+        return len(self._networks)
 
     @property
     def has_cycle(self) -> bool:
-        """Whether every fold has a network back to MR, as a CycleGAN's has."""
-        return len(self._syn_mr) == len(self._syn_ct)
+        """Whether the method has a way back to MR, as a CycleGAN has."""
+        size = 8 * self.method.size_multiple
+        sct = torch.zeros((1, 1, size, size), device=self.device)
+        with torch.inference_mode():
+            return self.method.reconstruct(self._networks[0], sct) is not None
 
     @cached_property
     def model_hash(self) -> str:
-        """12 hexadecimal digits that stand for the configuration and the weights, wherever their files lie."""
-        digest = hashlib.sha256(json.dumps(to_plain(self.configuration), sort_keys=True).encode())
-        for network in self._syn_ct:
-            for name, weights in sorted(network.state_dict().items()):
-                digest.update(name.encode())
-                digest.update(np.ascontiguousarray(weights.cpu().numpy()))
+        """12 hexadecimal digits that stand for plan, method and weights, wherever their files lie."""
+        digest = hashlib.sha256(json.dumps(self._identity(), sort_keys=True).encode())
+        for networks in self._networks:
+            for network in networks.values():
+                for name, weights in sorted(network.state_dict().items()):
+                    digest.update(name.encode())
+                    digest.update(weights.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()[:12]
+
+    def _identity(self) -> dict:
+        """What besides the weights decides an sCT."""
+        one = self.configuration
+        return {
+            "preprocessing": to_plain(one.preprocessing),
+            "input": to_plain(one.input),
+            "trainer": self.model.trainer,
+            "settings": to_plain(self.model.settings),
+        }
 
     def predict(
         self,
@@ -188,33 +188,43 @@ class Predictor:
         """
         images = self._images(mr, head_mask, name)
         masks = head_masks(images)
-        plan = self.configuration.preprocessing
-        stack = slices_of_case(images, plan, masks)
-        output = self.run_networks(stack, cycle_every)
-        hu = slices_to_hu(output.sct, plan)
-        spread_hu = None if output.spread is None else slices_to_hu_spread(output.spread, plan)
-        cycle_error = None if output.cycle_error is None else output.cycle_error * np.float32(100 / 2)  # of [-1, 1]
-        qa = None
-        if assess:
-            head = (stack.regions & HEAD) > 0
-            of_output = {"spread_hu": spread_hu, "cycle_error": cycle_error, "cycle_slices": output.cycle_slices}
-            qa = self._assess(images, masks.mr, hu, head, of_output)
+        stack = slices_of_case(images, self.configuration.preprocessing, masks)
+        output = self.synthesize(stack, cycle_every=cycle_every)
+        qa = self._assess(images, masks.mr, stack, output) if assess else None
         place = Grid.from_plain(stack.info["grid"]), masks.mr if grid is None else resample_mask(masks.mr, grid)
+        cycle_error = output.cycle_error if cycle_every == 1 else None
         return Prediction(
-            sct=volume_from_slices(hu, *place),
-            uncertainty=None if spread_hu is None else map_from_slices(spread_hu, *place),
-            cycle_error=map_from_slices(cycle_error, *place) if cycle_error is not None and cycle_every == 1 else None,
+            sct=volume_from_slices(output.sct_hu, *place),
+            uncertainty=None if output.spread_hu is None else map_from_slices(output.spread_hu, *place),
+            cycle_error=None if cycle_error is None else map_from_slices(np.nan_to_num(cycle_error), *place),
             qa=qa,
         )
 
-    def _assess(
-        self, images: CaseImages, head_mask: sitk.Image, hu: np.ndarray, head: np.ndarray, of_output: dict
-    ) -> QaReport:
-        plan = self.configuration.preprocessing
-        output = measure_output(hu, head, plan, n_folds=self.n_folds, **of_output) if head.any() else None
-        measured = Measurements(measure_mr(images.mr, head_mask, images.mr_scanned), output)
-        verdict = judge(measured, plan.mr_windows, self.fingerprint, self.reference)
-        return QaReport(measured, verdict, self.model_hash, self.n_folds)
+    def _assess(self, images: CaseImages, head_mask: sitk.Image, stack: SliceStack, output: NetworkOutput) -> QaReport:
+        head = (stack.regions & HEAD) > 0
+        facts = None
+        if head.any():
+            facts = measure_output(
+                output.sct_hu,
+                head,
+                self.configuration.preprocessing,
+                self.hu_range,
+                n_folds=self.n_folds,
+                spread_hu=output.spread_hu,
+                cycle_error=output.cycle_error,
+            )
+        measured = Measurements(measure_mr(images.mr, head_mask, images.mr_scanned), facts)
+        return self.judged(measured, self.reference)
+
+    def judged(self, measured: Measurements, reference: Reference | None) -> QaReport:
+        """The QA status of what was measured in a prediction, compared with a reference."""
+        windows = self.input.coding.expected_mr(self.configuration.input.mr_channels)
+        return QaReport(measured, judge(measured, windows, self.fingerprint, reference), self.model_hash, self.n_folds)
+
+    @property
+    def hu_range(self) -> tuple[float, float]:
+        """The lowest and the highest HU that an sCT of this model can show."""
+        return self.model.hu_range
 
     def cycle(self, mr: sitk.Image | Sequence[sitk.Image], position: float = 0.5) -> CycleSlice:
         """MR -> sCT -> MR for the slice at a relative position through the head (0: first slice, 1: last).
@@ -222,22 +232,23 @@ class Predictor:
         Raises:
             ModelError: the model has no network back to MR (only a CycleGAN has).
         """
-        if not self._syn_mr:
+        if not self.has_cycle:
             raise ModelError("This model has no network from CT to MR; only a cyclegan reconstructs the MR.")
         stack = slices_of_case(self._images(mr), self.configuration.preprocessing)
-        levels = self.configuration.preprocessing.grey_levels
-        index = round(position * (stack.regions.shape[0] - 1))
-        grey = stack.mr[:, index]
+        view = stack.in_plane(self.input.plan.plane)
+        index = round(position * (view.n_slices - 1))
+        rows, cols = view.regions.shape[1:]
+        image = padded_to_multiple(self.input.mr(view, index), self.method.size_multiple, self.input.coding.mr_outside)
         with torch.inference_mode():  # in float32: the figure shows small errors
-            batch = torch.from_numpy(to_network(grey[None], levels)).to(self.device)  # (1, C, H, W)
-            sct = torch.stack([network(batch) for network in self._syn_ct]).mean(0)
-            back = torch.stack([network(sct) for network in self._syn_mr]).mean(0)
+            batch = torch.from_numpy(np.ascontiguousarray(image))[None].to(self.device)  # (1, C, H, W)
+            sct = torch.stack([self.method.synthesize(networks, batch) for networks in self._networks]).mean(0)
+            again = torch.stack([self.method.reconstruct(networks, sct) for networks in self._networks]).mean(0)
         return CycleSlice(
-            mr=grey[0].astype(np.float32),
-            sct_hu=slices_to_hu(sct[0, 0].cpu().numpy(), self.configuration.preprocessing),
-            reconstructed_mr=from_network(back[0, 0].cpu().numpy(), levels),
-            head=(stack.regions[index] & HEAD) > 0,
-            pixel_mm=self.configuration.preprocessing.network_spacing_mm[1:],
+            mr=from_network(self.input.middle(image)[0, :rows, :cols]),
+            sct_hu=self.input.coding.network_to_hu(sct[0, 0, :rows, :cols].cpu().numpy()),
+            reconstructed_mr=from_network(self.input.middle(again[0].cpu().numpy())[0, :rows, :cols]),
+            head=(view.regions[index] & HEAD) > 0,
+            pixel_mm=pixel_mm(self.configuration.preprocessing, view.plane),
         )
 
     def _images(
@@ -248,34 +259,20 @@ class Predictor:
             check_volume(channel, name if len(channels) == 1 else f"{name}, channel {number},")
         if head_mask is not None:
             check_volume(head_mask, f"{name}: the head mask")
-        check_channels(channels, self.configuration.network.mr_channels, name)
+        check_channels(channels, self.configuration.input.mr_channels, name)
         return CaseImages(name, channels, given_mask=head_mask)
 
-    def synthesize(self, stack: SliceStack) -> np.ndarray:
-        """The sCT of a patient's slices (slices, rows, cols) in network units, [-1, 1]; -1 in slices without head."""
-        return self.run_networks(stack).sct
-
-    def run_networks(self, stack: SliceStack, cycle_every: int = 0) -> NetworkOutput:
-        """All that the networks make of a patient's slices; see :func:`synthct.inference.ensemble.run_networks`."""
-        return run_networks(
-            stack.mr,
-            self.configuration.preprocessing.grey_levels,
-            self._syn_ct,
-            self._syn_mr if self.has_cycle else (),
-            device=self.device,
-            bfloat16=self.precision == "bfloat16",
-            combine=self.combine,
-            cycle_every=cycle_every,
+    def synthesize(self, stack: SliceStack, *, cycle_every: int = 0, every: int = 1) -> NetworkOutput:
+        """What the networks make of a patient's slices; see :func:`synthct.inference.synthesis.synthesize_stack`."""
+        folds = [
+            {name: synthesis_forward(network, self.precision) for name, network in networks.items()}
+            for networks in self._networks
+        ]
+        return synthesize_stack(
+            stack,
+            self.method,
+            self.input,
+            folds,
+            self.device,
+            SynthesisOptions(self.combine, cycle_every, every),
         )
-
-    def _generator(self, state: dict[str, torch.Tensor], in_channels: int, out_channels: int) -> ResnetGenerator:
-        network = self.configuration.network
-        generator = ResnetGenerator(in_channels, out_channels, network.base_channels, network.n_blocks)
-        try:
-            generator.load_state_dict(state)
-        except RuntimeError as fault:
-            raise ModelError(
-                f"The checkpoint does not fit the network in plans.json ({str(fault).splitlines()[-1].strip()}); "
-                "restore the plans.json that it was trained with."
-            ) from None
-        return generator.to(self.device).eval()

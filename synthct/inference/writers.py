@@ -19,6 +19,11 @@ if TYPE_CHECKING:  # pydicom is loaded where DICOM is read or written, and not f
     from synthct.inference.dicom_mrs import DicomMr
 
 
+def mr_file(case: CaseFiles | DicomMr) -> Path | None:
+    """The file whose grid is the MR's; None of a DICOM series."""
+    return case.mr[0] if isinstance(case, CaseFiles) and case.mr else None
+
+
 class Writer(Protocol):
     """What a prediction asks of an output format; travels to a worker."""
 
@@ -38,12 +43,12 @@ class ImageFileWriter:
         return None
 
     def write(self, sct: sitk.Image, case: CaseFiles | DicomMr, path: Path, model_hash: str) -> None:
-        """Write the file.
+        """Write the file; where MR and sCT are files of one format, the sCT says where it lies as the MR does.
 
         Raises:
             DiskError: it cannot be written.
         """
-        write_image(sct, path)
+        write_image(sct, path, like=mr_file(case))
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,23 @@
-"""The synthesis network (seed, section 3.1): c7s1-64, d128, d256, 9 x R256, u128, u64, c7s1-1."""
+"""The synthesis network (Wolterink et al. 2017, section 3.1): c7s1-64, d128, d256, 9 x R256, u128, u64, c7s1-1."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from synthct.networks.few_channels_out import FewChannelsOut
-from synthct.networks.winograd import WinogradConv2d
-
 
 class ResidualBlock(nn.Module):
-    """x + two reflection-padded 3 x 3 convolutions of x; (batch, channels, rows, cols) in and out."""
+    """R256: x + two reflection-padded 3 x 3 convolutions of x; (batch, channels, rows, cols) in and out."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(1),
-            WinogradConv2d(channels, channels),
+            nn.Conv2d(channels, channels, 3),
             nn.InstanceNorm2d(channels),
             nn.ReLU(inplace=True),
             nn.ReflectionPad2d(1),
-            WinogradConv2d(channels, channels),
+            nn.Conv2d(channels, channels, 3),
             nn.InstanceNorm2d(channels),
         )
 
@@ -31,9 +28,10 @@ class ResidualBlock(nn.Module):
 class ResnetGenerator(nn.Module):
     """SynCT or SynMR: an image of one modality to an image of the other, both in [-1, 1].
 
-    Two strided convolutions, ``n_blocks`` residual blocks, two fractionally strided convolutions (Johnson et al. 2016
-    as used by Zhu et al. 2017). Instance norm has neither weights nor running statistics, so that training and
-    synthesis compute the same. With the defaults: 11,365,633 parameters.
+    A fully convolutional network of two strided convolutions, ``n_blocks`` residual blocks and two fractionally strided
+    convolutions (Johnson et al. 2016 as used by Zhu et al. 2017). Every convolution but the last is followed by
+    instance normalisation, which has neither weights nor running statistics, so that training and synthesis compute the
+    same. With the defaults: 11,365,633 parameters.
 
     Everything stays contiguous in (batch, channels, rows, cols): at batch 1 some versions of torch return a wrong
     gradient of instance norm for channels-last tensors on the CPU.
@@ -56,7 +54,7 @@ class ResnetGenerator(nn.Module):
             nn.Conv2d(2 * width, 4 * width, 3, stride=2, padding=1),
             nn.InstanceNorm2d(4 * width),
             nn.ReLU(inplace=True),
-            # R256
+            # 9 x R256: (batch, 4 width, rows / 4, cols / 4)
             *(ResidualBlock(4 * width) for _ in range(n_blocks)),
             # u128: (batch, 2 width, rows / 2, cols / 2)
             nn.ConvTranspose2d(4 * width, 2 * width, 3, stride=2, padding=1, output_padding=1),
@@ -68,7 +66,7 @@ class ResnetGenerator(nn.Module):
             nn.ReLU(inplace=True),
             # c7s1-1: (batch, out_channels, rows, cols)
             nn.ReflectionPad2d(3),
-            FewChannelsOut(width, out_channels, 7),
+            nn.Conv2d(width, out_channels, 7),
             nn.Tanh(),
         )
 
@@ -84,18 +82,6 @@ class ResnetGenerator(nn.Module):
                 f"the generator needs rows and cols that are multiples of 4, at least 8, not {rows} x {cols}"
             )
         return self.layers(image)
-
-    def mostly_in_bfloat16(self, image: Tensor) -> Tensor:
-        """As :meth:`forward`, for synthesis: all but the layers at both ends, which see whole pixels, in bfloat16.
-
-        They are a tenth of the work, and rounded too they would double the error, which so stays below 1 HU on average
-        (documentation/benchmarks.md).
-        """
-        first, middle, last = self.layers[:4], self.layers[4:-6], self.layers[-6:]  # c7s1-64; ...; u64, c7s1-1
-        features = first(image)
-        with torch.autocast(image.device.type, torch.bfloat16):
-            features = middle(features)
-        return last(features.float())
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:

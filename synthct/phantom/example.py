@@ -7,37 +7,31 @@ from pathlib import Path
 from synthct.errors import DatasetError
 from synthct.files import folder_written_whole, read_json, remove_leftovers, write_json
 from synthct.imaging.io import write_image
-from synthct.parallel import Progress, quiet, run_cases
-from synthct.phantom.patient import make_phantom_patient
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
+from synthct.phantom.patient import DEFAULTS, PhantomOptions, make_phantom_patient
 
 DATASET_NAME = "Head phantoms"
 
 
 def make_example_dataset(
     dataset_folder: Path,
+    options: PhantomOptions = DEFAULTS,
     *,
     n_train: int = 8,
     n_test: int = 2,
-    seed: int = 0,
-    voxel_scale: float = 1.0,
-    misalignment_mm: float = 3.0,
     file_ending: str = ".nii.gz",
     overwrite: bool = False,
-    workers: int = 1,
-    progress: Progress = quiet,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> list[str]:
     """Write ``n_train`` + ``n_test`` patients and then ``dataset.json``; return the case ids.
 
     Args:
         dataset_folder: such as ``synthct_raw/Dataset001_HeadPhantom``.
+        options: how the patients are made.
         n_train, n_test: patients; patient i is the same however many are made.
-        seed: another seed, other patients.
-        voxel_scale: 1 for the seed's voxels, 2 for twice their edges over the same field of view.
-        misalignment_mm: largest local shift of throat, jaw and neck between MR and CT.
         file_ending: of the image files.
         overwrite: replace phantoms that are there; other datasets are never touched.
-        workers: processes.
-        progress: a display like ``tqdm``.
+        runner: how the patients are made; a fault raises, whatever it does with bad cases.
 
     Raises:
         DatasetError: there is a dataset in the folder already.
@@ -47,7 +41,6 @@ def make_example_dataset(
         raise ValueError(f"n_train must be 1 or more and n_test 0 or more, got {n_train} and {n_test}")
     _check_free(dataset_folder, overwrite)
     cases = [f"HEAD_{number:03d}" for number in range(1, n_train + n_test + 1)]
-    options = {"seed": seed, "voxel_scale": voxel_scale, "misalignment_mm": misalignment_mm}
     description = {
         "name": DATASET_NAME,
         "description": "Computer-made paired head MR (T1 gradient echo) and CT with known anatomy; no patient data.",
@@ -60,7 +53,7 @@ def make_example_dataset(
             case: (index, case, "Tr" if index < n_train else "Ts", making, file_ending, options)
             for index, case in enumerate(cases)
         }
-        run_cases(_write_patient, arguments, workers=workers, progress=progress, describe="Making phantoms")
+        runner.strict().run(_write_patient, arguments, describe="Making phantoms")
         remove_leftovers(making, deep=True)  # of workers that were killed, whose cases others have done again
         write_json(description, making / "dataset.json")
     return cases
@@ -81,8 +74,8 @@ def _check_free(dataset_folder: Path, overwrite: bool) -> None:
 
 
 def _write_patient(
-    index: int, case: str, part: str, dataset_folder: Path, file_ending: str, options: dict[str, float]
+    index: int, case: str, part: str, dataset_folder: Path, file_ending: str, options: PhantomOptions
 ) -> None:
-    patient = make_phantom_patient(index, **options)
+    patient = make_phantom_patient(index, options)
     write_image(patient.mr, dataset_folder / f"images{part}" / f"{case}_0000{file_ending}")
     write_image(patient.ct, dataset_folder / f"targets{part}" / f"{case}{file_ending}")

@@ -1,6 +1,7 @@
 """One patient: the anatomy painted once, then seen by an MR and by a CT scanner."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -46,64 +47,90 @@ def paint_anatomy(patient: PatientParameters, contrast: Contrast, voxel_scale: f
     return canvas
 
 
-def make_phantom_patient(
-    index: int,
-    *,
-    seed: int = 0,
-    voxel_scale: float = 1.0,
-    misalignment_mm: float = 3.0,
-    rigid_offset_mm: float = 0.0,
-    rigid_offset_deg: float = 0.0,
-    contrast: Contrast = T1_SEED,
-    bias_strength: float = 0.10,
-    mr_noise: float = 22.0,
-    ct_noise_hu: float = 11.0,
-    table: bool = True,
-    thermoplastic_mask: bool = True,
-    mask_lift_mm: float = 1.0,
-    head_holder: bool = False,
-    fillings: int = 0,
-) -> PhantomPatient:
-    """Makes patient ``index`` (any integer from 0) of the phantom population ``seed``.
+@dataclass(frozen=True)
+class PhantomOptions:
+    """How phantom patients are made and scanned.
 
-    ``voxel_scale`` multiplies every voxel edge at the same field of view (1: MR 183 x 288 x 288 of 1.00 x 0.87 x
-    0.87 mm). ``misalignment_mm`` is the largest local displacement of jaw, neck and throat between the scans;
-    ``rigid_offset_mm`` and ``rigid_offset_deg`` move the whole CT by that much in a random direction. ``mr_noise`` is
-    the SD of either channel in scanner units, ``ct_noise_hu`` in HU. ``mask_lift_mm`` is the mean gap between skin and
-    thermoplastic mask (0: pressed on the skin), ``head_holder`` the trough of a diagnostic scanner with cushions and a
-    strap, ``fillings`` (0 to 8) the number of teeth with metal that draws streaks through the CT.
+    Attributes:
+        seed: of the population; another seed, other patients.
+        voxel_scale: multiplies every voxel edge at the same field of view (1: MR 183 x 288 x 288 of 1.00 x 0.87 x
+            0.87 mm).
+        misalignment_mm: largest local displacement of jaw, neck and throat between the scans.
+        rigid_offset_mm, rigid_offset_deg: by which the whole CT is moved in a random direction.
+        contrast: of the MR.
+        bias_strength: of its shading.
+        mr_noise: SD of either channel, scanner units. ct_noise_hu: SD, HU.
+        table, thermoplastic_mask: whether the CT shows them.
+        mask_lift_mm: mean gap between skin and thermoplastic mask (0: pressed on the skin).
+        head_holder: whether the head lies in the trough of a diagnostic scanner with cushions and a strap.
+        fillings: number of teeth (0 to 8) with metal that draws streaks through the CT.
     """
-    if not voxel_scale > 0:
-        raise ValueError(f"voxel_scale must be positive, got {voxel_scale}")
-    if misalignment_mm < 0:
-        raise ValueError(f"misalignment_mm must be 0 or more, got {misalignment_mm}")
-    if mask_lift_mm < 0:
-        raise ValueError(f"mask_lift_mm must be 0 or more, got {mask_lift_mm}")
-    if not 0 <= fillings <= len(metal.CROWNS):
-        raise ValueError(f"fillings must be 0 to {len(metal.CROWNS)}, got {fillings}")
-    if index < 0 or seed < 0:
-        raise ValueError(f"index and seed must be 0 or more, got index {index}, seed {seed}")
-    patient = PatientParameters.draw(index, seed)
-    canvas = paint_anatomy(patient, contrast, voxel_scale)
+
+    seed: int = 0
+    voxel_scale: float = 1.0
+    misalignment_mm: float = 3.0
+    rigid_offset_mm: float = 0.0
+    rigid_offset_deg: float = 0.0
+    contrast: Contrast = T1_SEED
+    bias_strength: float = 0.10
+    mr_noise: float = 22.0
+    ct_noise_hu: float = 11.0
+    table: bool = True
+    thermoplastic_mask: bool = True
+    mask_lift_mm: float = 1.0
+    head_holder: bool = False
+    fillings: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.voxel_scale > 0:
+            raise ValueError(f"voxel_scale must be positive, got {self.voxel_scale}")
+        for name in ("seed", "misalignment_mm", "mask_lift_mm"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        if not 0 <= self.fillings <= len(metal.CROWNS):
+            raise ValueError(f"fillings must be 0 to {len(metal.CROWNS)}, got {self.fillings}")
+
+
+DEFAULTS = PhantomOptions()
+
+
+def make_phantom_patient(index: int, options: PhantomOptions = DEFAULTS, **changes: Any) -> PhantomPatient:
+    """Make patient ``index`` (any integer from 0) of a phantom population.
+
+    Args:
+        index: of the patient.
+        options: how it is made.
+        changes: other values of the options, by name.
+
+    Raises:
+        ValueError: an option is out of range.
+    """
+    options = replace(options, **changes)
+    if index < 0:
+        raise ValueError(f"index must be 0 or more, got {index}")
+    patient = PatientParameters.draw(index, options.seed)
+    canvas = paint_anatomy(patient, options.contrast, options.voxel_scale)
     anatomy = AnatomyMap(patient)
-    rigid = _rigid_offset(patient, rigid_offset_mm, rigid_offset_deg)
-    mr, mr_head_mask = _scan_mr(canvas, anatomy, voxel_scale, bias_strength, mr_noise)
-    in_ct = scan.ct_grid(voxel_scale)
-    transform = scanner_to_anatomy(anatomy, *scan.grid_bounds(in_ct), rigid=rigid, misalignment_mm=misalignment_mm)
+    rigid = _rigid_offset(patient, options.rigid_offset_mm, options.rigid_offset_deg)
+    mr, mr_head_mask = _scan_mr(canvas, anatomy, options.voxel_scale, options.bias_strength, options.mr_noise)
+    in_ct = scan.ct_grid(options.voxel_scale)
+    transform = scanner_to_anatomy(
+        anatomy, *scan.grid_bounds(in_ct), rigid=rigid, misalignment_mm=options.misalignment_mm
+    )
     above_air, texture, outside = scan.sample(canvas, [canvas.hu - AIR.hu, canvas.texture], in_ct, transform)
     hu = above_air + np.float32(AIR.hu)
     around = immobilisation.HeadInAir(hu, outside, in_ct)
-    if table:
+    if options.table:
         immobilisation.lay_couch(around)
-    if thermoplastic_mask:
-        immobilisation.lay_thermoplastic_mask(around, patient, mask_lift_mm)
-    if head_holder:
+    if options.thermoplastic_mask:
+        immobilisation.lay_thermoplastic_mask(around, patient, options.mask_lift_mm)
+    if options.head_holder:
         immobilisation.lay_head_holder(around, patient)
-    if fillings:
-        in_mr = anatomy.to_physical(np.array(metal.CROWNS[:fillings]))
+    if options.fillings:
+        in_mr = anatomy.to_physical(np.array(metal.CROWNS[: options.fillings]))
         crowns = np.array([rigid.TransformPoint(point.tolist()) for point in in_mr])
         metal.add_fillings(hu, in_ct, crowns, patient)
-    ct = _image(scan.acquire_ct(hu, texture, in_ct.GetSpacing(), patient, noise_hu=ct_noise_hu), in_ct)
+    ct = _image(scan.acquire_ct(hu, texture, in_ct.GetSpacing(), patient, noise_hu=options.ct_noise_hu), in_ct)
     ct_head_mask = _image((outside < 0).astype(np.uint8), in_ct)
     points = anatomy.to_physical(np.array(list(LANDMARKS.values())))
     landmarks = {name: tuple(float(v) for v in point) for name, point in zip(LANDMARKS, points, strict=True)}

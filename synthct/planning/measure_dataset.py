@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
 
 import numpy as np
 import SimpleITK as sitk
@@ -14,7 +13,7 @@ from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.errors import DatasetError
 from synthct.imaging.geometry import bounding_box, oblique_degrees, orientation_code, reorient
 from synthct.imaging.head_mask import volume_litres
-from synthct.parallel import Progress, quiet, run_cases
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 from synthct.planning.fingerprint import FORMAT_VERSION, HEAD_PERCENTILES, CaseFacts, Fingerprint, VolumeFacts
 
 
@@ -22,28 +21,21 @@ def measure_dataset(
     raw: RawDataset,
     *,
     unchanged: Mapping[str, CaseFacts] | None = None,
-    workers: int = 1,
-    executor: Executor | None = None,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> Fingerprint:
     """The fingerprint of the training cases; the facts of the ``unchanged`` ones are taken over.
 
     Args:
         raw: the dataset.
         unchanged: facts of an earlier fingerprint that still hold, by patient.
-        workers: processes.
-        executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
-        progress: a display like ``tqdm``.
-        bad: takes the patients who cannot be measured, and why, and the others go on; None raises.
+        runner: how the patients are worked through; bad are those who cannot be measured.
 
     Raises:
         DatasetError: no head can be found in an image.
     """
     unchanged = unchanged or {}
     arguments = {patient: (case,) for patient, case in raw.training.items() if patient not in unchanged}
-    how = {"workers": workers, "executor": executor, "progress": progress}
-    known = {**unchanged, **run_cases(measure_case, arguments, **how, describe="Fingerprint", bad=bad)}
+    known = {**unchanged, **runner.run(measure_case, arguments, describe="Fingerprint")}
     cases = {patient: known[patient] for patient in raw.training if patient in known}
     return Fingerprint(FORMAT_VERSION, __version__, raw.name, cases)
 

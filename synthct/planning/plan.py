@@ -8,115 +8,81 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from synthct.errors import PlanError
+from synthct.errors import PlanError, SynthctError
 from synthct.files import read_json, write_json
 from synthct.imaging.image_header import FILE_ENDINGS
-from synthct.json_dataclasses import from_plain, is_name, shown, to_plain
+from synthct.imaging.planes import PLANE_AXES, Plane
+from synthct.json_dataclasses import check_ranges, from_plain, is_name, shown, to_plain
+from synthct.planning.plan_text import upgraded, with_differences, with_inherited
 
-FORMAT_VERSION = 1
-HU_LIMITS = (-32768.0, 32767.0)  # of int16, in which HU are kept
-LARGEST_INTENSITY = 1e13  # scanner units; float32 has room for their squares
+FORMAT_VERSION = 2  # 1 held what the methods are planned by among preprocessing, network and training
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]{0,99}", re.ASCII)
-SlicePlane = Literal["sagittal", "axial", "coronal"]
-
-
-@dataclass(frozen=True)
-class MrWindow:
-    """The MR intensities that are spread over the grey levels of one channel.
-
-    ``fixed``: ``low`` and ``high`` are scanner units, the same for every case (the seed's [0, 3500]).
-    ``percentile``: they are percentiles (0..100) of the case's own intensities inside its head mask.
-    """
-
-    kind: Literal["fixed", "percentile"]
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        if not self.low < self.high:
-            raise ValueError(f"a window needs low < high, not [{self.low:g}, {self.high:g}]")
-        if self.kind == "percentile" and not (0 <= self.low and self.high <= 100):
-            raise ValueError(f"percentiles lie in 0..100, not [{self.low:g}, {self.high:g}]")
-        largest = max(abs(self.low), abs(self.high))
-        # Grey levels are computed in float32, of which a narrow window far from 0 leaves too few values.
-        if largest > LARGEST_INTENSITY or not self.high - self.low >= max(1e-3 * largest, 1e-12):
-            raise ValueError(f"a window [{self.low:g}, {self.high:g}] cannot be spread over grey levels")
 
 
 @dataclass(frozen=True)
 class PreprocessingPlan:
-    """From volumes to slices. Orders of three and two numbers: (slices, rows, cols) and (rows, cols)."""
+    """From volumes to cached slices, whatever the method. Orders of numbers: (slices, rows, cols), (rows, cols)."""
 
-    slice_plane: SlicePlane
-    spacing_mm: tuple[float, float, float]  # of the volume; the seed: 1.00 x 0.87 x 0.87
-    slice_scale: float  # in-plane pixels that become one: the seed shrinks 288 to 256, so 288 / 256
+    slice_plane: Plane  # in which slices are cached
+    spacing_mm: tuple[float, float, float]  # of the volume; Wolterink et al. 2017: 1.00 x 0.87 x 0.87
+    slice_scale: float  # in-plane pixels that become one: the paper shrinks 288 to 256, so 288 / 256
     slice_size: tuple[int, int]  # pixels; the least size, a larger head gets a larger slice
     interpolation: Literal["linear", "bspline"]
-    ct_window_hu: tuple[float, float]
-    mr_windows: tuple[MrWindow, ...]  # one a channel
-    grey_levels: int
 
     def __post_init__(self) -> None:
         if not all(0.1 <= spacing <= 20 for spacing in self.spacing_mm):
             raise ValueError(f"spacing_mm must lie between 0.1 and 20 mm, not {list(self.spacing_mm)}")
-        if not 0.1 <= self.slice_scale <= 10:
-            raise ValueError(f"slice_scale must lie between 0.1 and 10, not {self.slice_scale:g}")
+        check_ranges(self, slice_scale=(0.1, 10))
         if not all(16 <= size <= 2048 and size % 4 == 0 for size in self.slice_size):
             raise ValueError(f"slice_size must be multiples of 4 from 16 to 2048, not {shown(list(self.slice_size))}")
-        low, high = self.ct_window_hu
-        if not low < high:
-            raise ValueError(f"ct_window_hu needs low < high, not {list(self.ct_window_hu)}")
-        if not (HU_LIMITS[0] <= low and high <= HU_LIMITS[1] and high - low >= 1):
-            raise ValueError(
-                f"ct_window_hu must be at least 1 HU wide and lie between {HU_LIMITS[0]:g} and {HU_LIMITS[1]:g} HU, "
-                f"not {list(self.ct_window_hu)}"
-            )
-        if not 2 <= self.grey_levels <= 256:
-            raise ValueError(f"grey_levels must lie between 2 and 256, not {shown(self.grey_levels)}")
-        if not self.mr_windows:
-            raise ValueError("mr_windows must hold a window a channel")
 
     @property
     def network_spacing_mm(self) -> tuple[float, float, float]:
-        """Spacing (slices, rows, cols) of the slices that the network sees, mm."""
+        """Spacing (slices, rows, cols) of the cached slices, mm."""
         slices, rows, cols = self.spacing_mm
         return slices, rows * self.slice_scale, cols * self.slice_scale
 
 
-@dataclass(frozen=True)
-class NetworkPlan:
-    """The seed's architecture family (section 3.1); only its width and depth can be planned."""
+def voxel_mm(preprocessing: PreprocessingPlan, plane: Plane) -> tuple[float, float, float]:
+    """Spacing (slices, rows, cols) of the cached voxels as slices of a plane, mm."""
+    along = dict(zip(PLANE_AXES[preprocessing.slice_plane], preprocessing.network_spacing_mm))
+    slices, rows, cols = (along[axis] for axis in PLANE_AXES[plane])
+    return slices, rows, cols
 
-    mr_channels: int
-    base_channels: int  # of the generator; the seed: 64
-    n_blocks: int  # residual blocks; the seed: 9
-    discriminator_base_channels: int  # the seed: 64
+
+def pixel_mm(preprocessing: PreprocessingPlan, plane: Plane) -> tuple[float, float]:
+    """Spacing (rows, cols) of the cached voxels as slices of a plane, mm."""
+    return voxel_mm(preprocessing, plane)[1:]
+
+
+@dataclass(frozen=True)
+class InputPlan:
+    """What a network is shown of a case, whatever the method: slices of a plane, each with its neighbours."""
+
+    plane: Plane  # any of the three can be drawn from the cached slices
+    neighbours: int  # on each side of a slice; at the ends of the head the last slice is repeated
+    mr_channels: int  # MR images of a patient
 
     def __post_init__(self) -> None:
-        for name, most in (
-            ("mr_channels", 64), ("base_channels", 512), ("n_blocks", 64), ("discriminator_base_channels", 512),
-        ):  # fmt: skip
-            if not 1 <= getattr(self, name) <= most:
-                raise ValueError(f"{name} must lie between 1 and {most}, not {shown(getattr(self, name))}")
+        check_ranges(self, neighbours=(0, 16), mr_channels=(1, 64))
+
+    @property
+    def channels(self) -> int:
+        """Of the network's input: every MR channel of the slice and of its neighbours."""
+        return self.mr_channels * (2 * self.neighbours + 1)
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """The seed's training (sections 3 and 4)."""
+    """What the training loop does, whatever the method (defaults: Wolterink et al. 2017, section 4)."""
 
     padded_size: tuple[int, int]  # pixels (rows, cols); a slice is padded to this ...
     crop_size: tuple[int, int]  # ... and a random part of this size is cropped
     min_head_fraction: float  # slices with less head than this share of their pixels are not drawn
     batch_size: int
-    epochs_constant: int  # with the full learning rate
+    epochs_constant: int  # with the method's full learning rate
     epochs_decay: int  # linearly down to zero
     iterations_per_epoch: int | None  # None: as many as the larger domain has slices
-    learning_rate: float
-    adam_betas: tuple[float, float]
-    lambda_cycle: float  # weight of the cycle loss (eq. 3)
-    lambda_identity: float  # CycleGAN's identity loss, relative to lambda_cycle; the seed has none
-    lambda_l1: float  # pix2pix: weight of the voxel-wise loss
-    pool_size: int  # synthetic images that the discriminators' history holds
     precision: Literal["auto", "float32", "bfloat16"]  # auto: chosen for the device at hand
     seed: int
 
@@ -127,26 +93,15 @@ class TrainingPlan:
             raise ValueError(
                 f"padded_size {shown(list(self.padded_size))} must not be below crop_size {list(self.crop_size)}"
             )
-        if not all(padded <= 4096 for padded in self.padded_size):
-            raise ValueError(f"padded_size must not be above 4096, not {shown(list(self.padded_size))}")
-        for name, low, high in (
-            ("batch_size", 1, 1024),
-            ("epochs_constant", 1, 100_000),
-            ("epochs_decay", 0, 100_000),
-            ("iterations_per_epoch", 1, 10_000_000),
-            ("lambda_cycle", 0, 1e6),
-            ("lambda_identity", 0, 1e6),
-            ("lambda_l1", 0, 1e6),
-            ("pool_size", 0, 100_000),
-            ("seed", 0, 2**32 - 1),
-        ):
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:  # None: iterations of an epoch by the data
-                raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {shown(value)}")
-        if not 0 < self.learning_rate <= 1:
-            raise ValueError(f"learning_rate must lie in (0, 1], not {self.learning_rate:g}")
-        if not all(0 <= beta < 1 for beta in self.adam_betas):
-            raise ValueError(f"adam_betas must lie in [0, 1), not {list(self.adam_betas)}")
+        check_ranges(
+            self,
+            padded_size=(16, 4096),
+            batch_size=(1, 1024),
+            epochs_constant=(1, 100_000),
+            epochs_decay=(0, 100_000),
+            iterations_per_epoch=(1, 10_000_000),  # None: by the data
+            seed=(0, 2**32 - 1),
+        )
         if not 0 <= self.min_head_fraction < 1:
             raise ValueError(f"min_head_fraction must lie in [0, 1), not {self.min_head_fraction:g}")
 
@@ -158,19 +113,23 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class Configuration:
-    """One way to train on the dataset, such as ``2d`` (the seed's network) or ``2d_lowres``."""
+    """One way to train on the dataset, such as ``2d`` (the reference method's slices) or ``2d_lowres``.
+
+    Attributes:
+        network_width: share of a method's full width that its networks get where its settings are planned.
+        methods: the settings of each trainer by its name, as JSON holds them; the trainer knows what they mean.
+    """
 
     preprocessing: PreprocessingPlan
-    network: NetworkPlan
+    input: InputPlan
     training: TrainingPlan
+    network_width: float = 1.0
+    methods: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if len(self.preprocessing.mr_windows) != self.network.mr_channels:
-            raise ValueError(
-                f"preprocessing.mr_windows holds {len(self.preprocessing.mr_windows)} windows "
-                f"but network.mr_channels is {self.network.mr_channels}"
-            )
-        if any(crop > size for crop, size in zip(self.training.crop_size, self.preprocessing.slice_size)):
+        check_ranges(self, network_width=(0.01, 10))
+        stored = self.input.plane == self.preprocessing.slice_plane
+        if stored and any(crop > size for crop, size in zip(self.training.crop_size, self.preprocessing.slice_size)):
             raise ValueError(
                 f"training.crop_size {list(self.training.crop_size)} is larger than "
                 f"preprocessing.slice_size {list(self.preprocessing.slice_size)}"
@@ -219,10 +178,10 @@ class Plan:
         for name, configuration in self.configurations.items():
             if not _NAME.fullmatch(name):  # it becomes a folder's
                 raise ValueError(f"configurations holds {shown(name)}, a name that is not of letters, digits, . _ + -")
-            if configuration.network.mr_channels != len(self.channel_names):
+            if configuration.input.mr_channels != len(self.channel_names):
                 raise ValueError(
                     f"channel_names holds {len(self.channel_names)} channel(s) "
-                    f"but configurations.{name}.network.mr_channels is {configuration.network.mr_channels}"
+                    f"but configurations.{name}.input.mr_channels is {configuration.input.mr_channels}"
                 )
 
     def configuration(self, name: str) -> Configuration:
@@ -241,11 +200,26 @@ class Plan:
         Raises:
             PlanError: naming the file and the key that is missing, unknown or out of range.
         """
-        return from_plain(Plan, read_json(path, PlanError, missing="run synthct_plan_and_preprocess"), str(path))
+        plain = read_json(path, PlanError, missing="run synthct_plan_and_preprocess")
+        return Plan.from_plain(plain, str(path))
+
+    @staticmethod
+    def from_plain(plain: Any, where: str, error: type[SynthctError] = PlanError) -> Plan:
+        """Inverse of :meth:`to_plain`; a plan of an earlier version becomes what this version would have written.
+
+        Raises:
+            error: naming ``where`` and the key that is missing, unknown or out of range.
+        """
+        plain = with_inherited(upgraded(plain), where, error)
+        return from_plain(Plan, plain, where, error=error)
+
+    def to_plain(self) -> dict[str, Any]:
+        """What JSON can hold; a configuration that differs little from the first says only in what."""
+        return with_differences(to_plain(self))
 
     def save(self, path: Path) -> None:
         """Write ``plans.json``."""
-        write_json(to_plain(self), path)
+        write_json(self.to_plain(), path)
 
 
 def check_configuration(name: str, known: Collection[str], dataset_name: str) -> None:

@@ -1,6 +1,6 @@
 """The rules of self-configuration: each derives one value from the fingerprint and says by which measurement.
 
-The seed's value stands wherever the data allow it.
+The value of Wolterink et al. 2017, the reference, stands wherever the data allow it.
 """
 
 from __future__ import annotations
@@ -11,21 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from synthct.imaging.coding import MrWindow
+from synthct.imaging.planes import PLANE_AXES, Plane
 from synthct.planning.fingerprint import Fingerprint, VolumeFacts
-from synthct.planning.plan import MrWindow, Reason, SlicePlane
+from synthct.planning.plan import Reason
 
-# The seed's geometry (section 2 and 4): voxels of 1.00 x 0.87 x 0.87 mm, 288 pixels shrunk to 256.
-SEED_SPACING_MM = (1.00, 0.87, 0.87)
-SEED_SLICE_SCALE = 288 / 256
-SEED_SLICE_SIZE = (256, 256)
-SEED_PADDED_SIZE = (286, 286)
-SEED_MR_WINDOW = MrWindow("fixed", 0.0, 3500.0)
-SEED_CT_WINDOW_HU = (-600.0, 1400.0)
-SEED_FOLDS = 4
-SEED_ITERATIONS = 18 * 183  # an epoch of the seed: 18 patients of 183 slices
+# The geometry of Wolterink et al. 2017, the reference (sections 2 and 4): voxels of 1.00 x 0.87 x 0.87 mm, of which
+# 288 pixels are shrunk to 256.
+REFERENCE_SPACING_MM = (1.00, 0.87, 0.87)
+REFERENCE_SLICE_SCALE = 288 / 256
+REFERENCE_SLICE_SIZE = (256, 256)
+REFERENCE_PADDED_SIZE = (286, 286)
+REFERENCE_FOLDS = 4
+REFERENCE_ITERATIONS = 18 * 183  # an epoch of the reference: 18 patients of 183 slices
 
-# The body axes that a slice plane's (slices, rows, cols) run along: positions in (left-right, front-back, foot-head).
-_PLANE_AXES: dict[str, tuple[int, int, int]] = {"sagittal": (0, 2, 1), "axial": (2, 1, 0), "coronal": (1, 2, 0)}
 _AXIS_NAMES = ("left-right", "front-back", "foot-head")
 
 
@@ -42,46 +41,47 @@ def slice_plane(fingerprint: Fingerprint) -> Decision:
     spacing = _median_spacing(fingerprint)
     thick = int(np.argmax(spacing))
     others = [value for axis, value in enumerate(spacing) if axis != thick]
-    plane: SlicePlane = "sagittal"
+    plane: Plane = "sagittal"
     if spacing[thick] > 2.5 and spacing[thick] > 1.5 * max(others):
         plane = {0: "sagittal", 1: "coronal", 2: "axial"}[thick]
     return Decision(
         plane,
         Reason(
-            "sagittal as the seed, unless the median MR is thicker than 2.5 mm and 1.5 x its other axes along one "
+            "sagittal as the reference, unless the median MR is thicker than 2.5 mm and 1.5 x its other axes along one "
             "axis: then the slices are those that were acquired",
             _by_axis(spacing),
         ),
     )
 
 
-def spacing_mm(fingerprint: Fingerprint, plane: SlicePlane) -> Decision:
-    """The seed's spacing (slices, rows, cols), coarser along axes where the median MR is."""
+def spacing_mm(fingerprint: Fingerprint, plane: Plane) -> Decision:
+    """The reference's spacing (slices, rows, cols), coarser along axes where the median MR is."""
     median = _median_spacing(fingerprint)
-    slices, rows, cols = (median[axis] for axis in _PLANE_AXES[plane])
+    slices, rows, cols = (median[axis] for axis in PLANE_AXES[plane])
     in_plane = max(rows, cols)
     value = tuple(
-        seed if measured <= 1.25 * seed else round(measured, 2)
-        for seed, measured in zip(SEED_SPACING_MM, (slices, in_plane, in_plane))
+        reference if measured <= 1.25 * reference else round(measured, 2)
+        for reference, measured in zip(REFERENCE_SPACING_MM, (slices, in_plane, in_plane))
     )
     return Decision(
         value,
         Reason(
-            "the seed's 1.00 x 0.87 x 0.87 mm, unless the median MR is coarser by more than a quarter", _by_axis(median)
+            "1.00 x 0.87 x 0.87 mm as the reference, unless the median MR is coarser by more than a quarter",
+            _by_axis(median),
         ),
     )
 
 
 def slice_size(in_plane_spacing_mm: float) -> Decision:
-    """As many pixels as cover the seed's field of view, a multiple of 4; a larger head gets larger slices by itself."""
-    field_of_view = SEED_SLICE_SIZE[0] * SEED_SPACING_MM[1]
+    """As many pixels as cover the reference's field of view, a multiple of 4; larger heads get larger slices."""
+    field_of_view = REFERENCE_SLICE_SIZE[0] * REFERENCE_SPACING_MM[1]
     size = max(64, 4 * round(field_of_view / in_plane_spacing_mm / 4))
     return Decision(
         (size, size),
         Reason(
-            "the seed's field of view, 256 pixels of 0.979 mm; heads that do not fit get larger slices of the same "
-            "pixel",
-            f"{in_plane_spacing_mm * SEED_SLICE_SCALE:.3f} mm a pixel",
+            "the reference's field of view, 256 pixels of 0.979 mm; heads that do not fit get larger slices of "
+            "the same pixel",
+            f"{in_plane_spacing_mm * REFERENCE_SLICE_SCALE:.3f} mm a pixel",
         ),
     )
 
@@ -109,25 +109,32 @@ def n_blocks(crop: tuple[int, int]) -> Decision:
     return Decision(
         9 if smallest > 128 else 6 if smallest > 96 else 4,
         Reason(
-            "9 for crops above 128 pixels (the seed), 6 above 96 (as Zhu et al. 2017 for 128), 4 for smaller ones",
+            "9 for crops above 128 pixels (the reference), 6 above 96 (as Zhu et al. 2017 for 128), 4 for smaller ones",
             f"crop {list(crop)}",
         ),
     )
 
 
+def padded_size(size: tuple[int, ...]) -> tuple[int, int]:
+    """The reference's margin for random crops, 286 for 256, in proportion."""
+    margin = REFERENCE_PADDED_SIZE[0] / REFERENCE_SLICE_SIZE[0]
+    rows, cols = (round(pixels * margin) for pixels in size)
+    return rows, cols
+
+
 def n_folds(fingerprint: Fingerprint) -> Decision:
-    """Four folds, fewer where there are fewer pairs to hold out, one (nobody held out) where there are none."""
+    """Four folds, fewer where there are fewer pairs to hold out, one (no patient held out) where there are none."""
     pairs = sum(case.paired for case in fingerprint.cases.values())
     return Decision(
-        min(SEED_FOLDS, pairs) if pairs >= 2 else 1,
-        Reason("4 as the seed's 18 / 6, at most the number of patients with both scans; 1 with nobody held out below 2",
+        min(REFERENCE_FOLDS, pairs) if pairs >= 2 else 1,
+        Reason("4 as the reference's 18 / 6, at most the number of patients with both scans; 1, none held out, below 2",
                f"{pairs} patients with MR and CT of {len(fingerprint.cases)}"),
     )  # fmt: skip
 
 
-def iterations_per_epoch(fingerprint: Fingerprint, plane: SlicePlane, slice_spacing_mm: float) -> Decision:
-    """The seed's rule (as many as the larger domain has slices), bounded so that large datasets do not train longer."""
-    axis = _PLANE_AXES[plane][0]
+def iterations_per_epoch(fingerprint: Fingerprint, plane: Plane, slice_spacing_mm: float) -> Decision:
+    """As many as the larger domain has slices (the reference), bounded so that large datasets do not train longer."""
+    axis = PLANE_AXES[plane][0]
 
     def slices(volumes: list[VolumeFacts]) -> int:
         return sum(math.ceil(volume.head_size_mm[axis] / slice_spacing_mm) for volume in volumes)
@@ -138,9 +145,9 @@ def iterations_per_epoch(fingerprint: Fingerprint, plane: SlicePlane, slice_spac
         "ct": slices([case.ct for case in cases if case.ct is not None]),
     }
     return Decision(
-        None if max(counts.values()) <= SEED_ITERATIONS else SEED_ITERATIONS,
+        None if max(counts.values()) <= REFERENCE_ITERATIONS else REFERENCE_ITERATIONS,
         Reason(
-            f"null (as many as the larger domain has slices), but at most the seed's {SEED_ITERATIONS}",
+            f"null (as many as the larger domain has slices), but at most the reference's {REFERENCE_ITERATIONS}",
             {f"{domain} slices with head": count for domain, count in counts.items()},
         ),
     )

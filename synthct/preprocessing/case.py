@@ -1,4 +1,4 @@
-"""One case: from its images to network-ready slices, each voxel interpolated once."""
+"""One case: from its images to cached slices in HU and scanner units, each voxel interpolated once."""
 
 from __future__ import annotations
 
@@ -10,21 +10,26 @@ import SimpleITK as sitk
 
 from synthct.dataset.images import CaseImages, HeadMasks, head_masks
 from synthct.errors import ImageError
+from synthct.imaging.coding import GreyLevels, MrStatistics
 from synthct.imaging.field_of_view import scanned_on, with_padding_as
 from synthct.imaging.geometry import Grid, resample, resample_mask, slice_grid
-from synthct.imaging.intensity import to_grey_levels
-from synthct.planning.plan import MrWindow, PreprocessingPlan
-from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, SliceStack
+from synthct.imaging.intensity import to_int16
+from synthct.planning.plan import PreprocessingPlan
+from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, OUTSIDE, SliceStack, one_after_the_other
 
 AIR_HU = -1000.0
+MAX_INT16 = 32767
+MR_STEPS = 4096  # as many as an MR scanner's images usually have
+# Rounding to 16 bits keeps the grey levels of the reference method (Wolterink et al. 2017, section 4).
+REFERENCE = GreyLevels()
 
 
 def slices_of_case(images: CaseImages, plan: PreprocessingPlan, masks: HeadMasks | None = None) -> SliceStack:
-    """Network-ready slices of a case.
+    """The slices of a case, for the cache or for a prediction.
 
     A pair lies on one grid along the MR's axes, centred on the head in the MR; a CT alone is laid out by the same rule
     from its own head. The head of a pair is the CT's, propagated to the MR; where the CT's field of view ends, the
-    MR's. Outside the head both are black (grey level 0), so that couch, thermoplastic mask and noise are not learnt.
+    MR's. Outside the head there is nothing in either, so that couch, thermoplastic mask and noise are not learnt.
 
     Args:
         images: of one patient.
@@ -40,7 +45,7 @@ def slices_of_case(images: CaseImages, plan: PreprocessingPlan, masks: HeadMasks
     if images.mr and images.ct is not None and not images.aligned:
         mr_alone = slices_of_case(replace(images, ct=None), plan, HeadMasks(masks.mr, None))
         ct_alone = slices_of_case(replace(images, mr=()), plan, HeadMasks(None, masks.ct))
-        return _one_after_the_other(mr_alone, ct_alone, plan.slice_plane)
+        return one_after_the_other(mr_alone, ct_alone)
     reference, own_mask = (images.mr[0], masks.mr) if images.mr else (images.ct, masks.ct)
     if reference is None or not sitk.GetArrayViewFromImage(own_mask).any():
         raise ImageError(
@@ -56,31 +61,47 @@ def slices_of_case(images: CaseImages, plan: PreprocessingPlan, masks: HeadMasks
     )
     regions = _regions(images, masks, grid)
     head = (regions & HEAD) > 0
-    windows = tuple(window_in_force(mr, masks.mr, window) for mr, window in zip(images.mr, plan.mr_windows))
-    mr_slices = [
-        _grey_slices(mr, grid, window, plan, head & ((regions & MR_KNOWN) > 0))
-        for mr, window in zip(images.mr, windows)
-    ]
+    shown = head & ((regions & MR_KNOWN) > 0)
+    coded = [_mr_slices(mr, grid, plan, shown) for mr in images.mr]
     ct_slices = None
     if images.ct is not None:
         ct = with_padding_as(images.ct, images.ct_scanned, AIR_HU)
-        ct_slices = _grey_slices(ct, grid, plan.ct_window_hu, plan, head & ((regions & CT_KNOWN) > 0))
+        shown_ct = head & ((regions & CT_KNOWN) > 0)
+        volume = _array(resample(ct, grid, interpolation=plan.interpolation, outside=AIR_HU))
+        ct_slices = np.full(grid.array_shape, OUTSIDE, np.int16)
+        ct_slices[shown_ct] = to_int16(volume[shown_ct], REFERENCE.ct_window_hu, REFERENCE.grey_levels)
     return SliceStack(
         patient=images.patient,
-        mr=np.stack(mr_slices) if mr_slices else None,
+        mr=np.stack([slices for slices, _ in coded]) if coded else None,
         ct=ct_slices,
         regions=regions,
-        info={"grid": asdict(grid), "mr_windows": windows, "ct_window_hu": plan.ct_window_hu},
+        plane=plan.slice_plane,
+        mr_steps=tuple(step for _, step in coded),
+        mr_statistics=tuple(mr_statistics(mr, masks.mr) for mr in images.mr),
+        info={"grid": asdict(grid)},
     )
 
 
-def window_in_force(mr: sitk.Image, head_mask: sitk.Image, window: MrWindow) -> tuple[float, float]:
-    """The intensities (scanner units) that a planned window means for this MR."""
-    if window.kind == "fixed":
-        return window.low, window.high
-    inside = sitk.GetArrayViewFromImage(mr)[sitk.GetArrayViewFromImage(head_mask) > 0]
-    low, high = np.percentile(inside, (window.low, window.high))
-    return float(low), float(max(high, low + 1e-6))
+def mr_statistics(mr: sitk.Image, head_mask: sitk.Image) -> MrStatistics:
+    """What codings need to know of an MR channel: its intensities inside the head mask, both on one grid."""
+    return MrStatistics.of(sitk.GetArrayViewFromImage(mr)[sitk.GetArrayViewFromImage(head_mask) > 0])
+
+
+def _mr_slices(mr: sitk.Image, grid: Grid, plan: PreprocessingPlan, shown: np.ndarray) -> tuple[np.ndarray, float]:
+    """int16 (slices, rows, cols), OUTSIDE where not ``shown``, and the scanner units of one unit of it.
+
+    The unit is a power of two, so that the product with it is exact: the largest that leaves MR_STEPS steps up to the
+    99.5th percentile inside the head (more would be noise, which takes room), or the smallest that int16 has room for.
+    """
+    (window,) = REFERENCE.mr_windows
+    intensities = _array(resample(mr, grid, interpolation=plan.interpolation, outside=window.low))[shown]
+    magnitudes = np.abs(intensities) if intensities.size else np.zeros(1, np.float32)
+    bright, brightest = float(np.percentile(magnitudes, 99.5)), float(magnitudes.max())
+    fine, room = (np.log2(max(value, 1e-20)) for value in (bright / MR_STEPS, brightest / MAX_INT16))
+    step = 2.0 ** max(np.floor(fine), np.ceil(room))
+    slices = np.full(grid.array_shape, OUTSIDE, np.int16)
+    slices[shown] = to_int16(intensities, (window.low, window.high), REFERENCE.grey_levels, step)
+    return slices, float(step)
 
 
 def _regions(images: CaseImages, masks: HeadMasks, grid: Grid) -> np.ndarray:
@@ -96,37 +117,6 @@ def _regions(images: CaseImages, masks: HeadMasks, grid: Grid) -> np.ndarray:
         regions[known] |= CT_KNOWN
     regions[head] |= HEAD
     return regions
-
-
-def _grey_slices(
-    image: sitk.Image, grid: Grid, window: tuple[float, float], plan: PreprocessingPlan, visible: np.ndarray
-) -> np.ndarray:
-    """uint8 grey levels (slices, rows, cols), 0 where not ``visible``."""
-    volume = resample(image, grid, interpolation=plan.interpolation, outside=window[0])
-    grey = to_grey_levels(_array(volume), window, plan.grey_levels)
-    grey[~visible] = 0
-    return grey
-
-
-def _one_after_the_other(mr_alone: SliceStack, ct_alone: SliceStack, plane: str) -> SliceStack:
-    """One stack of a patient whose MR and CT are not aligned; info is the MR's."""
-    n_mr, n_ct = len(mr_alone.regions), len(ct_alone.regions)
-    size = np.maximum(mr_alone.regions.shape[1:], ct_alone.regions.shape[1:])
-
-    def fitted(image: np.ndarray, before: int, after: int) -> np.ndarray:
-        """(..., slices, rows, cols) with black slices before and after, and every slice grown to the common size."""
-        rows, cols = size - image.shape[-2:]
-        # The top of the head stays where it is; the first rows of sagittal and coronal slices are the uppermost.
-        above = rows // 2 if plane == "axial" else 0
-        margins = ((before, after), (above, rows - above), (cols // 2, cols - cols // 2))
-        return np.pad(image, ((0, 0),) * (image.ndim - 3) + margins)
-
-    return replace(
-        mr_alone,
-        mr=fitted(mr_alone.mr, 0, n_ct),
-        ct=fitted(ct_alone.ct, n_mr, 0),
-        regions=fitted(mr_alone.regions, 0, n_ct) | fitted(ct_alone.regions, n_mr, 0),
-    )
 
 
 def _array(image: sitk.Image) -> np.ndarray:

@@ -12,8 +12,8 @@ from pathlib import Path
 from synthct.dataset.images import CaseImages, HeadMasks
 from synthct.dataset.raw import CaseFiles
 from synthct.dataset.registration_record import Registration
+from synthct.imaging.coding import MrWindow
 from synthct.json_dataclasses import to_plain
-from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.case_picture import draw_case
 from synthct.preprocessing.findings import Findings, findings_of_case, load_findings, save_findings
 
@@ -23,11 +23,24 @@ REPORT_VERSION = 1
 
 
 @dataclass(frozen=True)
+class ShownWindows:
+    """What pictures and findings are of: the windows that a method will see the images in.
+
+    Attributes:
+        mr: one a channel.
+        ct_hu: HU.
+    """
+
+    mr: tuple[MrWindow, ...]
+    ct_hu: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class ReportEntry:
-    """A case's part of the report that is to be made: where, by which plan, and the key by which it is known again."""
+    """A case's part of the report that is to be made: where, in which windows, and the key by which it is known."""
 
     findings_path: Path
-    plan: PreprocessingPlan
+    windows: ShownWindows
     key: str
     registration: Registration | None
 
@@ -42,26 +55,26 @@ def findings_path(folder: Path, patient: str) -> Path:
     return Path(folder) / REPORT_FOLDER / f"{patient}.json"
 
 
-def report_entry(folder: Path, case: CaseFiles, plan: PreprocessingPlan, cache_version: int) -> ReportEntry | None:
+def report_entry(folder: Path, case: CaseFiles, windows: ShownWindows, cache_version: int) -> ReportEntry | None:
     """What is to be made for a case; None where it is there and unchanged.
 
     The key changes when the files, their registration or a window do, or how the head is found (``cache_version``), not
     when slices alone are planned otherwise.
     """
-    shown = json.dumps(to_plain({"mr": plan.mr_windows, "ct": plan.ct_window_hu}))
-    told = f"{REPORT_VERSION} {cache_version} {case.key()} {shown}"
-    key = hashlib.sha256(told.encode()).hexdigest()[:16]
+    shown = json.dumps(to_plain({"mr": windows.mr, "ct": windows.ct_hu}))
+    made_from = f"{REPORT_VERSION} {cache_version} {case.key()} {shown}"
+    key = hashlib.sha256(made_from.encode()).hexdigest()[:16]
     present = load_findings(findings_path(folder, case.patient))
     if present is not None and present[1] == key and picture_path(folder, case.patient).is_file():
         return None
-    return ReportEntry(findings_path(folder, case.patient), plan, key, case.registration)
+    return ReportEntry(findings_path(folder, case.patient), windows, key, case.registration)
 
 
 def report_on_case(images: CaseImages, masks: HeadMasks, entry: ReportEntry) -> None:
     """Draw a case and write down what was found; the findings come last, so that with them the picture is there."""
-    picture, window_hu = entry.findings_path.with_suffix(".jpg"), entry.plan.ct_window_hu
+    picture, window_hu = entry.findings_path.with_suffix(".jpg"), entry.windows.ct_hu
     draw_case(images, masks, picture, window_hu=window_hu)
-    findings = findings_of_case(images, masks, entry.plan, registration=entry.registration)
+    findings = findings_of_case(images, masks, entry.windows.mr, entry.windows.ct_hu, registration=entry.registration)
     save_findings(findings, entry.findings_path, entry.key)
 
 

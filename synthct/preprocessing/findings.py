@@ -14,12 +14,12 @@ import SimpleITK as sitk
 from synthct.dataset.images import CaseImages, HeadMasks
 from synthct.dataset.registration_record import Registration
 from synthct.files import write_json
+from synthct.imaging.coding import MrWindow
 from synthct.imaging.geometry import Grid, known_region, oblique_degrees, orientation_code, resample
 from synthct.imaging.head_mask import mask_flags, volume_litres
 from synthct.json_dataclasses import to_plain
 from synthct.planning.fingerprint import Fingerprint, VolumeFacts
-from synthct.planning.plan import PreprocessingPlan
-from synthct.preprocessing.case import window_in_force
+from synthct.preprocessing.case import mr_statistics
 
 LEAST_DICE = 0.85  # of the heads of a registered pair
 LEAST_CT_SHARE = 0.75  # of the head in the MR, within the CT's field of view
@@ -57,7 +57,8 @@ class Findings:
 def findings_of_case(
     images: CaseImages,
     masks: HeadMasks,
-    plan: PreprocessingPlan,
+    mr_windows: Sequence[MrWindow],
+    ct_window_hu: tuple[float, float],
     *,
     registration: Registration | None = None,
 ) -> Findings:
@@ -66,7 +67,8 @@ def findings_of_case(
     Args:
         images: of one patient.
         masks: the head in them.
-        plan: whose windows are in force.
+        mr_windows: that a method will see the MR in, one a channel.
+        ct_window_hu: likewise.
         registration: of the CT to the MR; None without one.
     """
     flags: list[str] = []
@@ -79,13 +81,13 @@ def findings_of_case(
             facts[f"{scan} head (L)"] = round(volume_litres(mask), 2)
             if scan == "MR" or ct_share >= LEAST_CT_SHARE:  # a head cut by the field of view is told below
                 flags += _mask_flags(scan, mask)
-    for number, (mr, window) in enumerate(zip(images.mr, plan.mr_windows)):
+    for number, (mr, window) in enumerate(zip(images.mr, mr_windows)):
         channel = f" of channel {number}" if len(images.mr) > 1 else ""
-        low, high = window_in_force(mr, masks.mr, window)
+        low, high = window.in_force(mr_statistics(mr, masks.mr))
         facts[f"MR window{channel}"] = f"{low:.4g} to {high:.4g}"
         flags += _window_flags(mr, masks.mr, (low, high), channel)
     if images.ct is not None:
-        facts["CT window"] = "{:g} to {:g} HU".format(*plan.ct_window_hu)
+        facts["CT window"] = "{:g} to {:g} HU".format(*ct_window_hu)
     if paired and images.aligned:
         facts["Paired"] = "yes"
         facts["Dice of the heads"] = round(dice, 3)

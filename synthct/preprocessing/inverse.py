@@ -1,26 +1,14 @@
-"""The way back: network output on the slice grid -> HU on the MR's own grid."""
+"""The way back: HU on the slice grid -> HU on the MR's own grid."""
 
 from __future__ import annotations
 
 import numpy as np
 import SimpleITK as sitk
 
+from synthct.imaging.coding import HU_LIMITS
 from synthct.imaging.geometry import Grid, resample
-from synthct.imaging.intensity import from_grey_levels, from_network
-from synthct.planning.plan import PreprocessingPlan
 
 OUTSIDE_HEAD_HU = -1000
-
-
-def slices_to_hu(network_output: np.ndarray, plan: PreprocessingPlan) -> np.ndarray:
-    """[-1, 1] -> HU over the plan's CT window; float32, same shape, not rounded to grey levels."""
-    return from_grey_levels(from_network(network_output, plan.grey_levels), plan.ct_window_hu, plan.grey_levels)
-
-
-def slices_to_hu_spread(network_spread: np.ndarray, plan: PreprocessingPlan) -> np.ndarray:
-    """A difference or SD of network outputs -> HU; float32, same shape."""
-    low, high = plan.ct_window_hu
-    return np.asarray(network_spread, np.float32) * np.float32((high - low) / 2)
 
 
 def volume_from_slices(hu: np.ndarray, grid: Grid, head_mask: sitk.Image) -> sitk.Image:
@@ -32,9 +20,10 @@ def volume_from_slices(hu: np.ndarray, grid: Grid, head_mask: sitk.Image) -> sit
         head_mask: uint8 on the wanted grid; outside it the result is -1000 HU.
 
     Returns:
-        int16 HU with exactly the geometry of ``head_mask``.
+        int16 HU with exactly the geometry of ``head_mask``; clipped to the range of int16.
     """
-    return _with_geometry(np.rint(_in_head(hu, grid, head_mask, OUTSIDE_HEAD_HU)).astype(np.int16), head_mask)
+    placed = np.clip(np.rint(_in_head(hu, grid, head_mask, OUTSIDE_HEAD_HU)), *HU_LIMITS)
+    return _with_geometry(placed.astype(np.int16), head_mask)
 
 
 def map_from_slices(values: np.ndarray, grid: Grid, head_mask: sitk.Image) -> sitk.Image:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import Executor
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from synthct.dataset.integrity import check_dataset
@@ -17,51 +16,64 @@ from synthct.dataset.registration_record import REGISTRATIONS, RegisterMode
 from synthct.errors import PlanError
 from synthct.files import read_json, write_text
 from synthct.json_dataclasses import to_plain
-from synthct.parallel import Progress, available_memory, check_anybody_left, left_out_sentences, quiet
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner, available_memory, left_out_sentences
+from synthct.planning.configurations import FULL_SIZE
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.measure_dataset import measure_dataset, unchanged_cases
-from synthct.planning.plan import Plan, check_configuration
-from synthct.planning.planner import CONFIGURATIONS, make_plan
+from synthct.planning.method_settings import check_settings
+from synthct.planning.plan import FORMAT_VERSION, Plan, check_configuration
+from synthct.planning.planner import make_plan
 from synthct.planning.splits import Split, load_splits, make_splits, save_splits
+from synthct.plugins import CONFIGURATIONS
+from synthct.preprocessing.cache import CACHE_PREFIX, cache_folder, remove_earlier_caches
 from synthct.preprocessing.case_report import load_all_findings
 from synthct.preprocessing.findings import hints_of_dataset
 from synthct.preprocessing.preprocess_dataset import memory_per_worker, preprocess_dataset
 from synthct.preprocessing.preprocessing_report import write_report
 
 logger = logging.getLogger("synthct")
+EARLIER_PLAN = "plans_of_earlier_version.json"
 MOST_WARNINGS = 10  # of flagged cases; the report has them all
+
+
+@dataclass(frozen=True)
+class PlanningOptions:
+    """What a user may wish of planning and preprocessing.
+
+    Attributes:
+        planner: ``default`` or ``wolterink2017``; None takes that of the plan that is there, else ``default``.
+        register: whether CTs are registered to MRs: ``off``, ``auto`` (those that are not aligned) or ``always``; None
+            takes that of the plan that is there, else ``off``.
+        configurations: those to preprocess; all of the plan by default.
+        clean: throw away what an earlier run left, edits of ``plans.json`` and ``splits_final.json`` included.
+        verify_only: stop after the integrity check and write nothing.
+    """
+
+    planner: str | None = None
+    register: RegisterMode | None = None
+    configurations: Sequence[str] | None = None
+    clean: bool = False
+    verify_only: bool = False
+
+
+DEFAULT_OPTIONS = PlanningOptions()
 
 
 def plan_and_preprocess(
     raw: RawDataset,
     folder: Path,
+    options: PlanningOptions = DEFAULT_OPTIONS,
     *,
-    planner: str | None = None,
-    register: RegisterMode | None = None,
-    configurations: Sequence[str] | None = None,
-    workers: int = 1,
-    executor: Executor | None = None,
-    clean: bool = False,
-    verify_only: bool = False,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> Plan | None:
     """Check, measure, plan and preprocess a dataset; what was done before and is unchanged is not done again.
 
     Args:
         raw: the dataset.
         folder: of the preprocessed dataset; made where it is missing.
-        planner: ``default`` or ``wolterink2017``; None takes that of the plan that is there, else ``default``.
-        register: whether CTs are registered to MRs: ``off``, ``auto`` (those that are not aligned) or ``always``; None
-            takes that of the plan that is there, else ``off``.
-        configurations: those to preprocess; all of the plan by default.
-        workers: processes; as many as fit into the memory that is free.
-        executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
-        clean: throw away what an earlier run left, edits of ``plans.json`` and ``splits_final.json`` included.
-        verify_only: stop after the integrity check and write nothing.
-        progress: a display like ``tqdm``.
-        bad: takes the patients who cannot be used, and why; the others are planned and preprocessed as if these were
-            not there. None raises.
+        options: what the user wishes.
+        runner: how the patients are worked through, by fewer processes where the free memory does not hold all; bad
+            are those who cannot be used, and the others are planned and preprocessed as if these were not there.
 
     Returns:
         The plan, or None with ``verify_only``.
@@ -71,60 +83,76 @@ def plan_and_preprocess(
     """
     folder = Path(folder)
     fingerprint_path, plan_path = folder / "dataset_fingerprint.json", folder / "plans.json"
-    known = None if clean else _load_known(fingerprint_path)
-    present = Plan.load(plan_path) if plan_path.is_file() and not clean else None
-    register = register or (present.register if present else "off")
-    for name in configurations or ():  # before any work is done, or thrown away
-        check_configuration(name, present.configurations if present else CONFIGURATIONS, raw.name)
-    how = {"workers": workers, "executor": executor, "progress": progress}
-    if not clean:
+    known = None if options.clean else _load_known(fingerprint_path)
+    present = Plan.load(plan_path) if plan_path.is_file() and not options.clean else None
+    earlier_text = _text_of_earlier_version(plan_path) if present else None
+    planner = options.planner or (present.planner if present else "default")
+    register = options.register or (present.register if present else "off")
+    if earlier_text is not None:
+        present = None  # planned anew
+    if present is not None:
+        check_settings(present, str(plan_path))
+    for name in options.configurations or ():  # before any work is done, or thrown away
+        there = present.configurations if present else (FULL_SIZE, *CONFIGURATIONS.names())
+        check_configuration(name, there, raw.name)
+    if not options.clean:
         raw = with_registrations(raw, folder / REGISTRATIONS, register)
-    checked = {} if verify_only else unchanged_cases(raw, known)
-    check_dataset(raw, checked=checked, may_lie_apart=register != "off", **how, bad=bad)
-    raw = raw.without(bad or ())
-    check_anybody_left(raw.training, bad)
+    checked = {} if options.verify_only else unchanged_cases(raw, known)
+    check_dataset(raw, checked=checked, may_lie_apart=register != "off", runner=runner)
+    raw = raw.without(runner.left_out)
+    runner.check_any_left(raw.training)
     n_patients = f"{len(raw.training)} training and {len(raw.test)} test patients"
     logger.info(f"{raw.name}: {n_patients}, no problem found.")
-    if verify_only:
+    if options.verify_only:
         return None
-    if clean and (folder / REGISTRATIONS).exists():
+    if options.clean and (folder / REGISTRATIONS).exists():
         shutil.rmtree(folder / REGISTRATIONS)
-    raw = register_dataset(raw, folder / REGISTRATIONS, register, **how, bad=bad)
+    raw = register_dataset(raw, folder / REGISTRATIONS, register, runner=runner)
     _tell_registrations(raw, folder / REGISTRATIONS)
-    fingerprint = measure_dataset(raw, unchanged=unchanged_cases(raw, known), **how, bad=bad)
-    raw = raw.without(bad or ())
-    check_anybody_left(raw.training, bad)
-    plan = make_plan(planner or (present.planner if present else "default"), raw, fingerprint)
+    fingerprint = measure_dataset(raw, unchanged=unchanged_cases(raw, known), runner=runner)
+    raw = raw.without(runner.left_out)
+    runner.check_any_left(raw.training)
+    plan = make_plan(planner, raw, fingerprint)
     plan = replace(plan, register=register)
     if present is not None:
         present = replace(present, register=register)  # asked for anew, which is no edit
         plan = _settled_plan(plan, present, raw, known, plan_path)
-    wanted = configurations or tuple(plan.configurations)
+    wanted = options.configurations or tuple(plan.configurations)
     for name in wanted:
         plan.configuration(name)  # of an edited plan that is replaced
     splits_path = folder / "splits_final.json"
-    splits = make_splits(fingerprint, plan.n_folds) if clean else _new_splits(known, fingerprint, plan, splits_path)
-    if clean and folder.exists():
+    if options.clean:
+        splits = make_splits(fingerprint, plan.n_folds)
+    else:
+        splits = _new_splits(known, fingerprint, plan, splits_path)
+    if options.clean and folder.exists():
         _remove_all_but(folder, REGISTRATIONS)
     write_text((raw.folder / "dataset.json").read_text(encoding="utf-8-sig"), folder / "dataset.json")
     fingerprint.save(fingerprint_path)
+    if earlier_text is not None:
+        write_text(earlier_text, folder / EARLIER_PLAN)
+        logger.warning(
+            f"{plan_path} was of an earlier version: it is planned anew, and kept as {EARLIER_PLAN}; edits of it "
+            "are not taken over."
+        )
     plan.save(plan_path)
+    _remove_unused_caches(folder, plan)
     if splits is not None:
         save_splits(splits, splits_path)
     bytes_each = memory_per_worker(fingerprint)
-    if executor is None:
-        how["workers"] = _workers_that_fit(workers, bytes_each)
+    if runner.executor is None:
+        fitting = runner.with_workers(_workers_that_fit(runner.workers, bytes_each))
     else:
+        fitting = runner
         logger.info(f"Preprocessing on the cluster; a case takes up to {bytes_each / 2**30:.1f} GiB of memory.")
     chosen = {name: plan.configurations[name] for name in wanted}
-    written, unchanged = preprocess_dataset(raw, chosen, folder, **how, bad=bad)
-    if bad and not raw.training.keys().isdisjoint(bad):  # then fingerprint, plan and splits must not name them either
-        options = {"planner": planner, "register": register, "configurations": configurations, "workers": workers}
-        rest = raw.without(bad)
-        check_anybody_left(rest.training, bad)
-        return plan_and_preprocess(rest, folder, **options, executor=executor, progress=progress, bad=bad)
+    written, unchanged = preprocess_dataset(raw, chosen, folder, runner=fitting)
+    if not raw.training.keys().isdisjoint(runner.left_out):  # fingerprint, plan and splits must not name them either
+        rest = raw.without(runner.left_out)
+        runner.check_any_left(rest.training)
+        return plan_and_preprocess(rest, folder, replace(options, register=register, clean=False), runner=runner)
     logger.info(f"{', '.join(chosen)}: {written} cached cases written, {unchanged} unchanged, in {folder}")
-    _report(raw, fingerprint, next(iter(chosen.values())).preprocessing.spacing_mm, folder, bad)
+    _report(raw, fingerprint, next(iter(chosen.values())).preprocessing.spacing_mm, folder, runner.left_out)
     return plan
 
 
@@ -133,11 +161,11 @@ def _report(
     fingerprint: Fingerprint,
     spacing_mm: tuple[float, float, float],
     folder: Path,
-    bad: dict[str, str] | None,
+    left_out: Mapping[str, str],
 ) -> None:
-    """Write the page that shows every case, and tell the flagged ones."""
+    """Write the page that shows every case, and warn of the flagged ones."""
     findings = load_all_findings(folder, raw.training)
-    hints = [*left_out_sentences(bad), *hints_of_dataset(fingerprint)]
+    hints = [*left_out_sentences(left_out), *hints_of_dataset(fingerprint)]
     path = write_report(folder, raw.name, findings, spacing_mm=spacing_mm, hints=hints)
     flagged = [one for one in findings.values() if one.flags]
     untold = [one for one in flagged if raw.training[one.patient].aligned]  # failed registrations have been told
@@ -163,6 +191,23 @@ def _tell_registrations(raw: RawDataset, folder: Path) -> None:
         )
     if failed:
         logger.info(f"A right transform, put into {folder / failed[0].patient}.tfm, takes the place of a failed one.")
+
+
+def _text_of_earlier_version(path: Path) -> str | None:
+    """The text of a plan that an earlier version of synthct wrote; None of one of this version."""
+    content = read_json(path, PlanError)
+    is_earlier = isinstance(content, dict) and content.get("format_version") != FORMAT_VERSION
+    return path.read_text(encoding="utf-8-sig") if is_earlier else None
+
+
+def _remove_unused_caches(folder: Path, plan: Plan) -> None:
+    """Remove cached slices of an earlier version, and those that no configuration of the plan uses any more."""
+    for removed in remove_earlier_caches(folder, plan.configurations):
+        logger.info(f"The cached slices in {removed} are of an earlier version; they are removed and made anew.")
+    used = {cache_folder(folder, one.preprocessing) for one in plan.configurations.values()}
+    for cache in folder.glob(f"{CACHE_PREFIX}*"):
+        if cache.is_dir() and cache not in used:
+            shutil.rmtree(cache)
 
 
 def _remove_all_but(folder: Path, kept: str) -> None:
@@ -191,7 +236,7 @@ def _load_known(path: Path) -> Fingerprint | None:
 
 def _settled_plan(fresh: Plan, present: Plan, raw: RawDataset, known: Fingerprint | None, path: Path) -> Plan:
     """The fresh plan, unless somebody has edited the one that is there: edits are kept while its planner is."""
-    if _without_version(present) == _without_version(fresh):
+    if _say_the_same(present, fresh):
         return fresh
     if known is not None and _is_as_planned(present, raw, known):
         return fresh
@@ -213,12 +258,26 @@ def _is_as_planned(plan: Plan, raw: RawDataset, known: Fingerprint) -> bool:
         return False
     then = replace(raw, channel_names=plan.channel_names, file_ending=plan.file_ending)
     as_planned = replace(make_plan(plan.planner, then, known), register=plan.register)
-    return _without_version(plan) == _without_version(as_planned)
+    return _say_the_same(plan, as_planned)
 
 
-def _without_version(plan: Plan) -> Plan:
-    """The plan as any version would have made it: an update of synthct alone is no edit."""
-    return replace(plan, synthct_version="")
+def _say_the_same(present: Plan, planned: Plan) -> bool:
+    """Whether a plan that is there decides nothing else than what was planned.
+
+    No edit is an update of synthct, with its wording of reasons, nor a package with further trainers or configurations
+    that was installed since, or further trainers that are gone; a configuration that nothing plans is one.
+    """
+
+    def comparable(plan: Plan, beside: Plan) -> Plan:
+        configurations = {}
+        for name in present.configurations:
+            both = plan.configurations[name].methods.keys() & beside.configurations[name].methods.keys()
+            kept = {trainer: plan.configurations[name].methods[trainer] for trainer in both}
+            configurations[name] = replace(plan.configurations[name], methods=kept)
+        return replace(plan, synthct_version="", reasons={}, configurations=configurations)
+
+    known = present.configurations.keys() <= planned.configurations.keys()
+    return known and comparable(present, planned) == comparable(planned, present)
 
 
 def _new_splits(known: Fingerprint | None, now: Fingerprint, plan: Plan, path: Path) -> tuple[Split, ...] | None:

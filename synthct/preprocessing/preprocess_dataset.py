@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,17 +10,14 @@ import numpy as np
 
 from synthct.dataset.images import head_masks, read_case
 from synthct.dataset.raw import CaseFiles, RawDataset
-from synthct.errors import PlanError
-from synthct.json_dataclasses import to_plain
-from synthct.parallel import Progress, quiet, run_cases
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 from synthct.planning.fingerprint import Fingerprint
+from synthct.planning.method_settings import coding_of
 from synthct.planning.plan import Configuration, PreprocessingPlan
+from synthct.preprocessing.cache import CACHE_VERSION, cache_folder, cache_key, cached_path, key_of
 from synthct.preprocessing.case import slices_of_case
-from synthct.preprocessing.case_report import ReportEntry, remove_others, report_entry, report_on_case
-from synthct.preprocessing.slice_stack import SliceStack
+from synthct.preprocessing.case_report import ReportEntry, ShownWindows, remove_others, report_entry, report_on_case
 
-# Part of the key of every cached file: raise it when the same plan and images give another file.
-CACHE_VERSION = 5
 # What a worker holds at its peak for a voxel of the raw images, and what the libraries take. Measured on a pair of 38
 # million voxels: 13 bytes a voxel and 144 MiB; rounded up.
 BYTES_A_VOXEL, LIBRARIES_BYTES = 20, 200 * 2**20
@@ -44,57 +37,39 @@ def preprocess_dataset(
     configurations: Mapping[str, Configuration],
     folder: Path,
     *,
-    workers: int = 1,
-    executor: Executor | None = None,
-    progress: Progress = quiet,
-    bad: dict[str, str] | None = None,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> tuple[int, int]:
-    """Write ``<folder>/<configuration>/<patient>.npz`` for all that is new or changed; drop patients who are gone.
+    """Write the cached slices that are new or changed; drop patients who are gone.
 
-    A case's images are read, and the head in them is found, once for all configurations and for the case's part of the
-    report: its picture and its findings, with the windows of the first configuration.
+    Configurations that share their preprocessing share the cached slices. A case's images are read, and the head in
+    them is found, once for all of them and for the case's part of the report: its picture and its findings, with the
+    windows of the first configuration.
 
     Args:
         raw: the dataset.
         configurations: by name, those to preprocess.
         folder: the preprocessed dataset.
-        workers: processes.
-        executor: does the work in place of processes of our own, such as a cluster's; it needs absolute paths.
-        progress: a display like ``tqdm``.
-        bad: takes the patients who cannot be preprocessed, and why, and the others go on; None raises.
+        runner: how the patients are worked through; bad are those who cannot be preprocessed.
 
     Returns:
         How many cached files were written, and how many were there already and unchanged.
     """
     stale: dict[str, tuple[CaseFiles, list[CacheEntry]]] = {}
-    for name, configuration in configurations.items():
-        for leftover in (Path(folder) / name).glob("*.npz"):
+    caches = {cache_folder(folder, one.preprocessing): one.preprocessing for one in configurations.values()}
+    for cache, plan in caches.items():
+        for leftover in cache.glob("*.npz"):
             if leftover.stem not in raw.training:
                 leftover.unlink()
         for patient, case in raw.training.items():
-            path = Path(folder) / name / f"{patient}.npz"
-            entry = CacheEntry(path, configuration.preprocessing, cache_key(case, configuration.preprocessing))
-            if _key_of(path) != entry.key:
+            entry = CacheEntry(cached_path(cache, patient), plan, cache_key(case, plan))
+            if key_of(entry.path) != entry.key:
                 stale.setdefault(patient, (case, []))[1].append(entry)
-    jobs = _with_report(stale, raw, next(iter(configurations.values())).preprocessing, Path(folder))
-    how = {"workers": workers, "executor": executor, "progress": progress}
-    run_cases(_preprocess_case, jobs, **how, describe="Preprocessing", bad=bad)
+    coding = coding_of(next(iter(configurations.values())), "plans.json")
+    windows = ShownWindows(coding.expected_mr(len(raw.channel_names)), coding.hu_range)
+    jobs = _with_report(stale, raw, windows, Path(folder))
+    runner.run(_preprocess_case, jobs, describe="Preprocessing")
     written = sum(len(entries) for _, entries in stale.values())
-    return written, len(raw.training) * len(configurations) - written
-
-
-def check_cached(folder: Path, patients: Iterable[str]) -> None:
-    """Whether the slices of all these patients are there.
-
-    Raises:
-        PlanError: they are not all there.
-    """
-    missing = [patient for patient in patients if not (Path(folder) / f"{patient}.npz").is_file()]
-    if missing:
-        raise PlanError(
-            f"{folder} lacks the slices of {', '.join(missing[:5])}{' and others' * (len(missing) > 5)}; "
-            f"run synthct_plan_and_preprocess for the configuration {Path(folder).name}."
-        )
+    return written, len(raw.training) * len(caches) - written
 
 
 def memory_per_worker(fingerprint: Fingerprint) -> int:
@@ -104,29 +79,14 @@ def memory_per_worker(fingerprint: Fingerprint) -> int:
     return int(largest * BYTES_A_VOXEL) + LIBRARIES_BYTES
 
 
-def cache_key(case: CaseFiles, plan: PreprocessingPlan) -> str:
-    """Changes when the plan or one of the case's files does."""
-    return hashlib.sha256(f"{CACHE_VERSION} {case.key()} {_plain_text(plan)}".encode()).hexdigest()[:16]
-
-
-@functools.lru_cache(maxsize=16)  # the same for thousands of cases
-def _plain_text(plan: PreprocessingPlan) -> str:
-    return json.dumps(to_plain(plan))
-
-
-def _key_of(path: Path) -> str | None:
-    info = SliceStack.load_info(path) if path.is_file() else None
-    return info.get("made_from") if info else None
-
-
 def _with_report(
-    stale: dict[str, tuple[CaseFiles, list[CacheEntry]]], raw: RawDataset, plan: PreprocessingPlan, folder: Path
+    stale: dict[str, tuple[CaseFiles, list[CacheEntry]]], raw: RawDataset, windows: ShownWindows, folder: Path
 ) -> dict[str, tuple[CaseFiles, list[CacheEntry], ReportEntry | None]]:
     """The cases to be done, by their slices or by their part of the report."""
     remove_others(folder, raw.training)
     jobs = {}
     for patient, case in raw.training.items():
-        entry = report_entry(folder, case, plan, CACHE_VERSION)
+        entry = report_entry(folder, case, windows, CACHE_VERSION)
         _, entries = stale.get(patient, (case, []))
         if entries or entry is not None:
             jobs[patient] = (case, entries, entry)

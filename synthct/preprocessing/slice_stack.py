@@ -1,11 +1,11 @@
-"""The cached, network-ready slices of one case: ``<configuration>/<patient>.npz``, read whole or a slice at a time."""
+"""The cached slices of one case, ``PATIENT.npz``: HU and MR intensities in 16 bits, read whole or a slice at a time."""
 
 from __future__ import annotations
 
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ import numpy as np
 
 from synthct.errors import PlanError
 from synthct.files import written_whole
+from synthct.imaging.coding import MrStatistics
+from synthct.imaging.intensity import to_grey_levels
+from synthct.imaging.planes import PLANE_AXES, Plane, turned
 
 # The bits of ``SliceStack.regions``.
 HEAD = 1  # inside the head
@@ -20,10 +23,14 @@ MR_KNOWN = 2  # inside the MR's field of view
 CT_KNOWN = 4  # inside the CT's field of view
 
 KNOWN = (MR_KNOWN, CT_KNOWN, MR_KNOWN | CT_KNOWN)  # for which the file states how much head a slice shows
+OUTSIDE = -32768  # of MR and CT: outside the head or the field of view
 RAW_DEFLATE = -zlib.MAX_WBITS  # as in a zip, without zlib's own header
+LEVEL = 1  # of compression; noise in 16 bits gains 2 % by the default level, which takes twice the time
+CT_CONTRAST_WINDOW_HU = (-600.0, 1400.0)
+MR_CONTRAST_PERCENTS = (0.5, 99.5)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SliceStack:
     """Slices of one patient on one grid, both modalities in the same place where there are both.
 
@@ -31,54 +38,129 @@ class SliceStack:
 
     Attributes:
         patient: the case id.
-        mr: uint8 grey levels (channels, slices, rows, cols), 0 outside the head; None without an MR.
-        ct: uint8 grey levels (slices, rows, cols), 0 outside the head; None without a CT.
+        mr: int16 (channels, slices, rows, cols), scanner units in multiples of ``mr_steps``; OUTSIDE where it shows
+            nothing of the head. None without an MR.
+        ct: int16 HU (slices, rows, cols), OUTSIDE likewise. None without a CT.
         regions: uint8 bits HEAD, MR_KNOWN, CT_KNOWN (slices, rows, cols).
-        info: plain values for JSON: the slice grid, the windows in force, what the slices were made from.
+        plane: of the slices.
+        mr_steps: scanner units of one unit of ``mr``, one a channel.
+        mr_statistics: of the MR's intensities inside the head, one a channel.
+        info: plain values for JSON: the slice grid, what the slices were made from.
     """
 
     patient: str
     mr: np.ndarray | None
     ct: np.ndarray | None
     regions: np.ndarray
-    info: dict[str, Any]
+    plane: Plane = "sagittal"
+    mr_steps: tuple[float, ...] = ()
+    mr_statistics: tuple[MrStatistics, ...] = ()
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_slices(self) -> int:
+        return len(self.regions)
+
+    @property
+    def nbytes(self) -> int:
+        """Of all images."""
+        return sum(image.nbytes for image in (self.mr, self.ct, self.regions) if image is not None)
+
+    def mr_slice(self, i: int) -> np.ndarray:
+        """int16 (channels, rows, cols), to be read only."""
+        return self.mr[:, i]
+
+    def ct_slice(self, i: int) -> np.ndarray:
+        """int16 (rows, cols), to be read only."""
+        return self.ct[i]
+
+    def regions_slice(self, i: int) -> np.ndarray:
+        """uint8 (rows, cols), to be read only."""
+        return self.regions[i]
+
+    def in_plane(self, plane: Plane) -> SliceStack:
+        """The same voxels as slices of another plane: views, nothing is copied or interpolated.
+
+        ``info`` stays that of the cached plane; :func:`turned` brings an array back. Scans that are not aligned are
+        turned each by itself, and copied.
+        """
+        if plane == self.plane:
+            return self
+        n_mr = self.info.get("mr_slices")  # of scans that are not aligned, and so lie one after the other
+        if n_mr is None:
+            return self._turned(plane)
+        mr_part = replace(self, mr=self.mr[:, :n_mr], ct=None, regions=self.regions[:n_mr])
+        ct_part = replace(self, mr=None, ct=self.ct[n_mr:], regions=self.regions[n_mr:])
+        return one_after_the_other(mr_part._turned(plane), ct_part._turned(plane))
+
+    def _turned(self, plane: Plane) -> SliceStack:
+        arrays = {
+            name: None if array is None else turned(array, self.plane, plane)
+            for name, array in (("mr", self.mr), ("ct", self.ct), ("regions", self.regions))
+        }
+        return replace(self, plane=plane, **arrays)
 
     def head_fraction(self, known: int) -> np.ndarray:
         """Share of each slice's pixels that are head and ``known`` (MR_KNOWN or CT_KNOWN); float (slices,)."""
         return self._head_pixels(known) / self.regions[0].size
 
     def save(self, path: Path) -> None:
-        """Write a compressed npz, whole or not at all; each slice can be inflated without those before it."""
+        """Write a compressed npz atomically; each slice can be inflated without those before it."""
         images = {"mr": self.mr, "ct": self.ct, "regions": self.regions}
+        header = {
+            "plane": self.plane,
+            "mr_steps": self.mr_steps,
+            "mr_statistics": [[one.mean, one.sd] for one in self.mr_statistics],
+            "info": self.info,
+        }
         with written_whole(path) as temporary:
             with open(temporary, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-                _write_array(archive, "info", np.frombuffer(json.dumps(self.info).encode(), np.uint8))
+                _write_array(archive, "info", np.frombuffer(json.dumps(header).encode(), np.uint8))
+                percentiles = np.array([one.percentiles for one in self.mr_statistics], np.float64)
+                _write_array(archive, "mr_percentiles", percentiles)
                 bounds = [_write_slices(archive, name, array) for name, array in images.items() if array is not None]
-                _write_array(archive, "facts", self._facts(np.concatenate(bounds)))
+                for plane in PLANE_AXES:
+                    _write_array(archive, f"facts_{plane}", self.in_plane(plane)._facts())
+                _write_array(archive, "storage", self._storage(np.concatenate(bounds)))
 
-    def _facts(self, bounds: np.ndarray) -> np.ndarray:
-        """What reading single slices takes, and choosing them without reading them; a record (), see SliceFacts."""
-        n_slices, *slice_size = self.regions.shape
-        channels = 0 if self.mr is None else len(self.mr)
+    def _facts(self) -> np.ndarray:
+        """What choosing slices takes, without reading them; a record (), see SliceFacts."""
+        fields = {
+            "slice_size": np.array(self.regions.shape[1:], np.int32),
+            "head_pixels": np.array([self._head_pixels(known) for known in KNOWN], np.int32),
+            "contrast": np.array([self._mr_contrast(), self._ct_contrast()], np.float32),
+        }
+        return _record(fields)
+
+    def _storage(self, bounds: np.ndarray) -> np.ndarray:
+        """What reading single slices takes; a record (), see SliceReader."""
         images = [] if self.mr is None else [*self.mr]
         images += [image for image in (self.ct, self.regions) if image is not None]
-        contrast = [_contrast(None if self.mr is None else self.mr[0], n_slices), _contrast(self.ct, n_slices)]
         fields = {
-            "mr_channels": np.int32(channels),
+            "mr_channels": np.int32(0 if self.mr is None else len(self.mr)),
             "cts": np.int32(self.ct is not None),
-            "slice_size": np.array(slice_size, np.int32),
-            "head_pixels": np.array([self._head_pixels(known) for known in KNOWN], np.int32),
-            "contrast": np.array(contrast, np.float32),
             "bounds": bounds,
             "checksums": np.array([[zlib.crc32(one) for one in np.ascontiguousarray(i)] for i in images], np.uint32),
         }
-        return np.array(
-            tuple(fields.values()), np.dtype([(name, field.dtype, field.shape) for name, field in fields.items()])
-        )
+        return _record(fields)
 
     def _head_pixels(self, known: int) -> np.ndarray:
         wanted = HEAD | known
         return np.count_nonzero((self.regions & wanted) == wanted, axis=(1, 2))
+
+    def _ct_contrast(self) -> np.ndarray:
+        """SD of each slice in 256 levels of a window; 0 without a CT."""
+        if self.ct is None:
+            return np.zeros(self.n_slices)
+        return np.array([_contrast(one, one, CT_CONTRAST_WINDOW_HU) for one in self.ct])
+
+    def _mr_contrast(self) -> np.ndarray:
+        """Likewise of the first channel, the window being that of the case's own head."""
+        if self.mr is None:
+            return np.zeros(self.n_slices)
+        low, high = (self.mr_statistics[0].percentile(percent) for percent in MR_CONTRAST_PERCENTS)
+        window, step = (low, max(high, low + 1e-6)), np.float32(self.mr_steps[0])
+        return np.array([_contrast(one, one * step, window) for one in self.mr[0]])
 
     @staticmethod
     def load(path: Path) -> SliceStack:
@@ -94,132 +176,80 @@ class SliceStack:
                     mr=arrays["mr"] if "mr" in arrays else None,
                     ct=arrays["ct"] if "ct" in arrays else None,
                     regions=arrays["regions"],
-                    info=json.loads(arrays["info"].tobytes()),
+                    **stack_header(arrays),
                 )
         except Exception as fault:  # numpy, zipfile and zlib raise half a dozen kinds, by the place of the damage
-            raise _unreadable(path, fault) from None
-
-    @staticmethod
-    def load_facts(path: Path) -> SliceFacts:
-        """What is known of each slice, without reading any.
-
-        Raises:
-            PlanError: where the file is missing, damaged or of a version that did not state it.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                facts = arrays["facts"] if "facts" in arrays else None
-                if facts is not None:
-                    reader = SliceReader(
-                        path=Path(path),
-                        mr_channels=int(facts["mr_channels"]),
-                        has_ct=bool(facts["cts"]),
-                        slice_size=tuple(facts["slice_size"].tolist()),
-                        bounds=facts["bounds"].copy(),  # a view would keep the whole record
-                        checksums=facts["checksums"].copy(),
-                    )
-                    return SliceFacts(Path(path).stem, facts["head_pixels"], facts["contrast"], reader)
-        except Exception as fault:
-            raise _unreadable(path, fault) from None
-        raise PlanError(
-            f"{path} is of an earlier version of synthct, which could not read single slices; "
-            f"run synthct_plan_and_preprocess again for the configuration {Path(path).parent.name}."
-        )
+            raise unreadable(path, fault) from None
 
     @staticmethod
     def load_info(path: Path) -> dict[str, Any] | None:
         """The ``info`` alone, without reading the slices; None where there is no readable file."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                return json.loads(arrays["info"].tobytes())
-        except Exception:  # missing, or damaged anywhere
+                return stack_header(arrays)["info"]
+        except Exception:  # missing, damaged anywhere, or of an earlier version
             return None
 
 
-@dataclass(frozen=True)
-class SliceReader:
-    """Reads single slices of a cached stack: a seek and an inflation each. Takes some 7 kB for 183 slices of a pair.
+def one_after_the_other(mr_alone: SliceStack, ct_alone: SliceStack) -> SliceStack:
+    """One stack of a patient whose MR and CT are not aligned; ``info`` is the MR's, and says how many slices it has."""
+    n_mr, n_ct = mr_alone.n_slices, ct_alone.n_slices
+    size = np.maximum(mr_alone.regions.shape[1:], ct_alone.regions.shape[1:])
 
-    Attributes:
-        path: the npz.
-        mr_channels: 0 without an MR.
-        has_ct: whether there is one.
-        slice_size: (rows, cols).
-        bounds: where in the file each slice begins and the one before it ends, bytes; int (images, slices + 1). The
-            images are the MR's channels, the CT if there is one, and the regions.
-        checksums: CRC-32 of each slice's pixels; (images, slices).
-    """
+    def fitted(image: np.ndarray, before: int, after: int, empty: int) -> np.ndarray:
+        """(..., slices, rows, cols) with empty slices before and after, and every slice grown to the common size."""
+        rows, cols = size - image.shape[-2:]
+        # The top of the head stays where it is; the first rows of sagittal and coronal slices are the uppermost.
+        above = rows // 2 if mr_alone.plane == "axial" else 0
+        margins = ((before, after), (above, rows - above), (cols // 2, cols - cols // 2))
+        return np.pad(image, ((0, 0),) * (image.ndim - 3) + margins, constant_values=empty)
 
-    path: Path
-    mr_channels: int
-    has_ct: bool
-    slice_size: tuple[int, int]
-    bounds: np.ndarray
-    checksums: np.ndarray
-
-    def mr(self, i: int) -> np.ndarray:
-        """uint8 grey levels (channels, rows, cols), to be read only."""
-        return np.stack([self._read(channel, i) for channel in range(self.mr_channels)])
-
-    def ct(self, i: int) -> np.ndarray:
-        """uint8 grey levels (rows, cols), to be read only."""
-        return self._read(self.mr_channels, i)
-
-    def regions(self, i: int) -> np.ndarray:
-        """uint8 bits HEAD, MR_KNOWN, CT_KNOWN (rows, cols), to be read only."""
-        return self._read(len(self.bounds) - 1, i)
-
-    def _read(self, image: int, i: int) -> np.ndarray:
-        begin, end = self.bounds[image, i : i + 2].tolist()
-        try:
-            with open(self.path, "rb", buffering=0) as file:
-                file.seek(begin)
-                pixels = zlib.decompressobj(RAW_DEFLATE).decompress(file.read(end - begin))
-            if zlib.crc32(pixels) != self.checksums[image, i]:
-                raise ValueError("bad CRC-32 of a slice, or the file is another than when it was opened")
-        except Exception as fault:
-            raise _unreadable(self.path, fault) from None
-        return np.frombuffer(pixels, np.uint8).reshape(self.slice_size)
+    return replace(
+        mr_alone,
+        mr=fitted(mr_alone.mr, 0, n_ct, OUTSIDE),
+        ct=fitted(ct_alone.ct, n_mr, 0, OUTSIDE),
+        regions=fitted(mr_alone.regions, 0, n_ct, 0) | fitted(ct_alone.regions, n_mr, 0, 0),
+        info=mr_alone.info | {"mr_slices": n_mr},
+    )
 
 
-@dataclass(frozen=True)
-class SliceFacts:
-    """What is known of each slice of a patient.
-
-    Attributes:
-        patient: the case id.
-        head_pixels: how many pixels are head and known in the MR, in the CT, in both (KNOWN); int (3, slices).
-        contrast: SD of the grey levels of the first MR channel and of the CT, 0 where there is none; (2, slices).
-        reader: of the slices.
-    """
-
-    patient: str
-    head_pixels: np.ndarray
-    contrast: np.ndarray
-    reader: SliceReader
-
-    @property
-    def paired(self) -> bool:
-        """Whether there are an MR and a CT that show the head in the same places."""
-        shared = self.head_pixels[KNOWN.index(MR_KNOWN | CT_KNOWN)]
-        return self.reader.mr_channels > 0 and self.reader.has_ct and bool(shared.any())
-
-    def head_fraction(self, known: int) -> np.ndarray:
-        """As :meth:`SliceStack.head_fraction`."""
-        return self.head_pixels[KNOWN.index(known)] / np.prod(self.reader.slice_size)
+def unreadable(path: Path, fault: Exception) -> PlanError:
+    """The fault of a cached file in a sentence with the remedy."""
+    if isinstance(fault, FileNotFoundError):
+        return PlanError(f"{path} is missing; run synthct_plan_and_preprocess.")
+    reason = (str(fault).splitlines() or [type(fault).__name__])[0]
+    return PlanError(f"{path} is damaged ({reason}); delete it and run synthct_plan_and_preprocess again.")
 
 
 class _FlushedDeflate:
     """A compressor that forgets what came before each call, so that inflating can begin there."""
 
     def __init__(self) -> None:
-        self._deflate = zlib.compressobj(wbits=RAW_DEFLATE)
+        self._deflate = zlib.compressobj(LEVEL, wbits=RAW_DEFLATE)
 
     def compress(self, data: bytes) -> bytes:
         return self._deflate.compress(data) + self._deflate.flush(zlib.Z_FULL_FLUSH)
 
     def flush(self) -> bytes:
         return self._deflate.flush()
+
+
+def _record(fields: dict[str, Any]) -> np.ndarray:
+    fields = {name: np.asarray(value) for name, value in fields.items()}
+    return np.array(tuple(fields.values()), np.dtype([(name, one.dtype, one.shape) for name, one in fields.items()]))
+
+
+def stack_header(arrays: Any) -> dict[str, Any]:
+    """What of a stack is not an image."""
+    header, percentiles = json.loads(arrays["info"].tobytes()), arrays["mr_percentiles"]
+    return {
+        "plane": header["plane"],
+        "mr_steps": tuple(header["mr_steps"]),
+        "mr_statistics": tuple(
+            MrStatistics(one, mean, sd) for one, (mean, sd) in zip(percentiles, header["mr_statistics"])
+        ),
+        "info": header["info"],
+    }
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
@@ -243,15 +273,7 @@ def _write_slices(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> np.
     return bounds
 
 
-def _contrast(image: np.ndarray | None, n_slices: int) -> np.ndarray:
-    return np.zeros(n_slices) if image is None else np.array([one.std() for one in image])
-
-
-def _unreadable(path: Path, fault: Exception) -> PlanError:
-    """The fault of a cached file in a sentence with the remedy."""
-    if isinstance(fault, FileNotFoundError):
-        return PlanError(
-            f"{path} is missing; run synthct_plan_and_preprocess for the configuration {Path(path).parent.name}."
-        )
-    reason = (str(fault).splitlines() or [type(fault).__name__])[0]
-    return PlanError(f"{path} is damaged ({reason}); delete it and run synthct_plan_and_preprocess again.")
+def _contrast(stored: np.ndarray, values: np.ndarray, window: tuple[float, float]) -> float:
+    grey = to_grey_levels(values, window)
+    grey[stored == OUTSIDE] = 0
+    return float(grey.std())

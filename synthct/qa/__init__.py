@@ -3,11 +3,10 @@
 from synthct.qa.judge import Judgement, judge
 from synthct.qa.measure_sct import HuFacts, Measurements, measure_hu, measure_output
 from synthct.qa.mr_facts import MrFacts, measure_mr
-from synthct.qa.qa_reference import QA_REFERENCE, PatientRecord, Reference
+from synthct.qa.qa_reference import PatientRecord, Reference
 from synthct.qa.qa_report import QaReport, qa_path
 
 __all__ = [
-    "QA_REFERENCE",
     "HuFacts",
     "Judgement",
     "Measurements",

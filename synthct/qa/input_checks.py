@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from synthct.imaging.coding import MrWindow
 from synthct.imaging.head_mask import PLAUSIBLE_VOLUME_L
 from synthct.planning.fingerprint import Fingerprint, VolumeFacts
-from synthct.planning.plan import MrWindow
 from synthct.qa.acceptance_range import Limits, limits_of
 from synthct.qa.check import Check
 from synthct.qa.mr_facts import ChannelFacts, MrFacts

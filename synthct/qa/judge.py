@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from synthct.imaging.coding import MrWindow
 from synthct.planning.fingerprint import Fingerprint
-from synthct.planning.plan import MrWindow
 from synthct.qa.check import SEVERITY, Check, Verdict
 from synthct.qa.input_checks import (
     absolute_checks,
@@ -15,7 +15,7 @@ from synthct.qa.input_checks import (
 )
 from synthct.qa.measure_sct import Measurements
 from synthct.qa.output_checks import certainty_checks, hu_checks
-from synthct.qa.qa_reference import QA_REFERENCE, Reference
+from synthct.qa.qa_reference import Reference
 from synthct.qa.shape_checks import flag_reasons, orientation_checks
 
 
@@ -82,7 +82,7 @@ def _notes(
         )
     if reference is None:
         notes.append(
-            f"The model folder has no {QA_REFERENCE}: orientation, contrast, noise and the sCT were not judged. "
+            "The model folder has no qa_reference.json: orientation, contrast, noise and the sCT were not judged. "
             "synthct_train ... --val writes it."
         )
     elif not any(record.output for record in reference.patients.values()):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synthct.planning.plan import PreprocessingPlan, SlicePlane
+from synthct.imaging.planes import Plane
+from synthct.planning.plan import PreprocessingPlan
 from synthct.qa.mr_facts import QUANTILES, MrFacts
 
 AIR_HU, BONE_HU = -200.0, 250.0  # below: air; above: bone
@@ -15,7 +16,7 @@ UPPER_MM = 160.0  # of the head, from the vertex downwards: how much neck there 
 
 @dataclass(frozen=True)
 class HuFacts:
-    """HU inside the upper head, clipped to the plan's window; of an sCT or of a CT."""
+    """HU inside the upper head, clipped to the range of the model; of an sCT or of a CT."""
 
     air: float  # share below AIR_HU
     soft: float
@@ -43,18 +44,19 @@ class Measurements:
     output: OutputFacts | None
 
 
-def measure_hu(hu: np.ndarray, head: np.ndarray, plan: PreprocessingPlan) -> HuFacts:
+def measure_hu(hu: np.ndarray, head: np.ndarray, plan: PreprocessingPlan, hu_range: tuple[float, float]) -> HuFacts:
     """The HU facts of slices.
 
     Args:
         hu: (slices, rows, cols) on a slice grid of the plan.
         head: bool, the voxels that count.
-        plan: whose slice plane, spacing and CT window hold.
+        plan: whose slice plane and spacing hold.
+        hu_range: the HU that the model can show, to which they are clipped.
 
     Raises:
         ValueError: no voxel counts.
     """
-    counted = np.clip(hu[upper_part(head, plan.slice_plane, plan.network_spacing_mm)], *plan.ct_window_hu)
+    counted = np.clip(hu[upper_part(head, plan.slice_plane, plan.network_spacing_mm)], *hu_range)
     if counted.size == 0:
         raise ValueError("the head mask is empty")
     air, bone = float((counted < AIR_HU).mean()), float((counted > BONE_HU).mean())
@@ -62,7 +64,7 @@ def measure_hu(hu: np.ndarray, head: np.ndarray, plan: PreprocessingPlan) -> HuF
     return HuFacts(round(air, 4), round(1 - air - bone, 4), round(bone, 4), quantiles)
 
 
-def upper_part(head: np.ndarray, plane: SlicePlane, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+def upper_part(head: np.ndarray, plane: Plane, spacing_mm: tuple[float, float, float]) -> np.ndarray:
     """The uppermost ``UPPER_MM`` of a head in slices (slices, rows, cols); bool.
 
     Axial slices are numbered from foot to head; the first rows of the others are the uppermost.
@@ -81,11 +83,11 @@ def measure_output(
     hu: np.ndarray,
     head: np.ndarray,
     plan: PreprocessingPlan,
+    hu_range: tuple[float, float],
     *,
     n_folds: int = 1,
     spread_hu: np.ndarray | None = None,
     cycle_error: np.ndarray | None = None,
-    cycle_slices: np.ndarray | None = None,
 ) -> OutputFacts:
     """The facts of a prediction; arrays (slices, rows, cols).
 
@@ -93,21 +95,20 @@ def measure_output(
         hu: of the sCT.
         head: bool.
         plan: the preprocessing in force.
+        hu_range: the HU that the model can show.
         n_folds: that were combined.
         spread_hu: SD over the folds.
-        cycle_error: percent of the MR window, in the slices named next.
-        cycle_slices: indices of the slices that went through both networks.
+        cycle_error: percent of the MR's range; NaN in slices that did not go back to MR.
     """
     bone = head & (hu > BONE_HU)
-    chosen = slice(None) if cycle_slices is None else cycle_slices
-    errors = None if cycle_error is None else cycle_error[chosen]
+    known = head if cycle_error is None else head & np.isfinite(cycle_error)
     return OutputFacts(
-        hu=measure_hu(hu, head, plan),
+        hu=measure_hu(hu, head, plan, hu_range),
         n_folds=n_folds,
         uncertainty_head_hu=mean_inside(spread_hu, head),
         uncertainty_bone_hu=mean_inside(spread_hu, bone),
-        cycle_error_head=mean_inside(errors, head[chosen]),
-        cycle_error_bone=mean_inside(errors, bone[chosen]),
+        cycle_error_head=mean_inside(cycle_error, known),
+        cycle_error_bone=mean_inside(cycle_error, known & bone),
     )
 
 

@@ -9,10 +9,10 @@ from synthct import __version__
 from synthct.errors import ModelError
 from synthct.files import read_json, write_json
 from synthct.json_dataclasses import from_plain, to_plain
+from synthct.model_folder import ModelFolder
 from synthct.qa.measure_sct import HuFacts, OutputFacts
 from synthct.qa.mr_facts import MrFacts
 
-QA_REFERENCE = "qa_reference.json"
 FORMAT_VERSION = 1
 
 
@@ -56,7 +56,7 @@ class Reference:
         Raises:
             ModelError: naming the file and the key that is wrong.
         """
-        path = Path(model_folder) / QA_REFERENCE
+        path = ModelFolder(Path(model_folder)).qa_reference
         if not path.is_file():
             return None
         where = f"{path} (remove it, and synthct_train ... --val makes it again)"
@@ -64,7 +64,7 @@ class Reference:
 
     def save(self, model_folder: Path) -> None:
         """Write the file into a model folder."""
-        write_json(to_plain(replace(self, synthct_version=__version__)), Path(model_folder) / QA_REFERENCE)
+        write_json(to_plain(replace(self, synthct_version=__version__)), ModelFolder(Path(model_folder)).qa_reference)
 
     def with_fold(self, fold: str, records: dict[str, PatientRecord]) -> Reference:
         """The reference with the records of a fold's patients in place of what this fold left earlier.

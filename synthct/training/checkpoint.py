@@ -12,7 +12,7 @@ from synthct.errors import ModelError
 from synthct.files import written_whole
 
 FORMAT_VERSION = 1
-KEYS = ("trainer", "configuration", "plan", "training", "split", "epoch", "step", "networks")  # to predict
+KEYS = ("configuration", "plan", "training", "split", "epoch", "step", "networks")  # to predict
 KEYS_TO_RESUME = ("optimisers", "pools", "epoch_so_far", "rng")
 
 

@@ -2,55 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from synthct.errors import TrainingError
+from synthct.json_dataclasses import check_ranges
 from synthct.networks.discriminator import PatchDiscriminator
-from synthct.networks.generator import ResnetGenerator
+from synthct.networks.generator import ResnetGenerator, initialise
+from synthct.planning.fingerprint import Fingerprint
+from synthct.planning.method_settings import PlannedSettings
 from synthct.planning.plan import Configuration
-from synthct.training.distributed import ALONE, Ranks
+from synthct.training.gan_settings import GanSettings
 from synthct.training.losses import cycle_loss, discriminator_loss, synthesis_loss
-from synthct.training.trainer import Trainer, frozen
+from synthct.training.trainer import Network, Trainer, frozen
+
+
+@dataclass(frozen=True)
+class CycleGANSettings(GanSettings):
+    """The values of Wolterink et al. 2017 (section 4)."""
+
+    lambda_cycle: float = 10.0  # weight of the cycle loss (eq. 3)
+    lambda_identity: float = 0.0  # of an identity loss, relative to lambda_cycle; the paper has none
+    pool_size: int = 50  # synthetic images that the discriminators' history holds
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, lambda_cycle=(0, 1e6), lambda_identity=(0, 1e6), pool_size=(0, 100_000))
 
 
 class CycleGAN(Trainer):
     """SynCT and SynMR translate each into the other's modality; DisCT and DisMR tell real from synthetic images."""
 
+    Settings = CycleGANSettings
     paired = False
+    to_predict = ("syn_ct", "syn_mr")
 
-    def __init__(
-        self, configuration: Configuration, device: torch.device | str, seed: int | None = None, ranks: Ranks = ALONE
-    ) -> None:
-        super().__init__(configuration, device, seed, ranks)
-        plan, training = configuration.network, configuration.training
-        if training.lambda_identity > 0 and plan.mr_channels != 1:
-            raise TrainingError(
-                f"The identity loss feeds CT to SynMR and so needs one MR channel, not {plan.mr_channels}; "
-                "set lambda_identity to 0 in plans.json."
-            )
-        self.lambda_cycle = training.lambda_cycle
-        self.lambda_identity = training.lambda_identity
+    @classmethod
+    def plan_settings(cls, configuration: Configuration, fingerprint: Fingerprint | None) -> PlannedSettings:
+        return CycleGANSettings.planned(configuration, fingerprint)
 
+    @classmethod
+    def build_networks(cls, configuration: Configuration, settings: CycleGANSettings) -> dict[str, nn.Module]:
         # Section 3.1: one architecture for both synthesis networks, one for both discriminators.
-        self.syn_ct = self.add_network(
-            "syn_ct", ResnetGenerator(plan.mr_channels, 1, plan.base_channels, plan.n_blocks)
-        )
-        self.syn_mr = self.add_network(
-            "syn_mr", ResnetGenerator(1, plan.mr_channels, plan.base_channels, plan.n_blocks)
-        )
-        self.dis_ct = self.add_network("dis_ct", PatchDiscriminator(1, plan.discriminator_base_channels))
-        self.dis_mr = self.add_network("dis_mr", PatchDiscriminator(plan.mr_channels, plan.discriminator_base_channels))
+        mr, (width, blocks) = configuration.input.channels, (settings.base_channels, settings.n_blocks)
+        return {
+            "syn_ct": ResnetGenerator(mr, 1, width, blocks),
+            "syn_mr": ResnetGenerator(1, mr, width, blocks),
+            "dis_ct": PatchDiscriminator(1, settings.discriminator_base_channels),
+            "dis_mr": PatchDiscriminator(mr, settings.discriminator_base_channels),
+        }
 
-        self.synthesis = self.add_optimiser("synthesis", self.syn_ct, self.syn_mr)
-        self.discrimination = self.add_optimiser("discrimination", self.dis_ct, self.dis_mr)
-        self.pool_ct = self.add_pool("ct")
-        self.pool_mr = self.add_pool("mr")
+    @classmethod
+    def reconstruct(cls, networks: Mapping[str, Network], sct: Tensor) -> Tensor:
+        return networks["syn_mr"](sct)
+
+    def prepare_training(self) -> None:
+        if self.settings.lambda_identity > 0 and self.configuration.input.channels != 1:
+            raise TrainingError(
+                "The identity loss feeds CT to SynMR and so needs one MR channel, not "
+                f"{self.configuration.input.channels}; set lambda_identity to 0 in plans.json."
+            )
+        self.syn_ct, self.syn_mr, self.dis_ct, self.dis_mr = self.networks.values()
+        self.synthesis = self.add_adam("synthesis", self.syn_ct, self.syn_mr)
+        self.discrimination = self.add_adam("discrimination", self.dis_ct, self.dis_mr)
+        self.pool_ct = self.add_pool("ct", self.settings.pool_size)
+        self.pool_mr = self.add_pool("mr", self.settings.pool_size)
+
+    def initialise(self, network: nn.Module) -> None:
+        initialise(network, self.generator)
 
     def training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         mr, ct = batch["mr"], batch["ct"]
+        lambda_cycle, lambda_identity = self.settings.lambda_cycle, self.settings.lambda_identity
         losses: dict[str, Tensor] = {}
 
         # First the synthesis networks. The discriminators judge, but do not learn.
@@ -64,14 +90,12 @@ class CycleGAN(Trainer):
                 losses["syn_mr"] = synthesis_loss(self.dis_mr(smr))  # eq. 2, SynMR's side
                 losses["cycle_mr"] = cycle_loss(mr_again, mr)  # eq. 3, first term
                 losses["cycle_ct"] = cycle_loss(ct_again, ct)  # eq. 3, second term
-                if self.lambda_identity > 0:  # not in the seed: an image of the target modality should stay as it is
+                if lambda_identity > 0:  # not in the paper: an image of the target modality should stay as it is
                     losses["identity"] = cycle_loss(self.syn_ct(ct), ct) + cycle_loss(self.syn_mr(mr), mr)
 
-            synthesis = (
-                losses["syn_ct"] + losses["syn_mr"] + self.lambda_cycle * (losses["cycle_mr"] + losses["cycle_ct"])
-            )
-            if self.lambda_identity > 0:
-                synthesis = synthesis + self.lambda_identity * self.lambda_cycle * losses["identity"]
+            synthesis = losses["syn_ct"] + losses["syn_mr"] + lambda_cycle * (losses["cycle_mr"] + losses["cycle_ct"])
+            if lambda_identity > 0:
+                synthesis = synthesis + lambda_identity * lambda_cycle * losses["identity"]
             self.update(self.synthesis, synthesis)
 
         # Then the discriminators, on real images and on synthetic ones from the history. They learn at half the pace.

@@ -1,180 +1,213 @@
-"""Batches from slices, with batchgenerators: the batch of a step is a pure function of (seed, step)."""
+"""Batches from slices: the batch of a step is a pure function of (seed, step), whatever process makes it."""
 
 from __future__ import annotations
 
+import itertools
+import math
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import numpy as np
 import torch
-from batchgenerators.dataloading.data_loader import SlimDataLoaderBase
-from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
-from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
-from batchgenerators.transforms.abstract_transforms import Compose
-from batchgenerators.transforms.crop_and_pad_transforms import PadTransform, RandomCropTransform
+from batchgenerators.augmentations.utils import pad_nd_image
+from batchgenerators.transforms.crop_and_pad_transforms import RandomCropTransform
+from torch.utils.data import DataLoader, Dataset
 
 from synthct.errors import TrainingError
 from synthct.planning.plan import TrainingPlan
+from synthct.preprocessing.network_input import NetworkInput
 from synthct.training.sampling import Key, PairedOrder, UnpairedOrder
 from synthct.training.slices import TrainingSlices
 from synthct.worker_processes import end_with_parent
 
 Batch = dict[str, Any]
+BATCHES_AHEAD = 4  # that each background process makes before they are asked for
+SECONDS_TO_END = 1.0  # for a process that is about to end
+IMAGES = ("mr", "ct", "known", "head")  # of a batch
+KEYS = ("mr_keys", "ct_keys")  # of a batch: the slices that they come from
 
 
-def pad_and_crop(
-    images: np.ndarray, known: np.ndarray | None, training: TrainingPlan
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Pad with air and crop at random (seed, section 4: 286 x 286, then 256 x 256), by numpy's global generator.
+def pad_and_crop(images: dict[str, np.ndarray], outside: dict[str, float], plan: TrainingPlan) -> dict[str, np.ndarray]:
+    """Pad and crop at random (Wolterink et al. 2017, section 4: 286 x 286, then 256 x 256), by numpy's generator.
 
     A slice larger than ``crop_size`` is padded by the same margin as one of ``crop_size``.
 
     Args:
-        images: uint8 grey levels (1, channels, rows, cols), all cropped at the same place.
-        known: 0 or 1 (1, 1, rows, cols), cropped at that place too; the padding is known to be air.
+        images: by name, (channels, rows, cols), all cropped at the same place.
+        outside: what each is padded with.
+        plan: with the sizes.
     """
-    margin = np.subtract(training.padded_size, training.crop_size)
-    padded = np.maximum(training.padded_size, images.shape[2:] + margin)
+    margin = np.subtract(plan.padded_size, plan.crop_size)
+    rows_and_cols = next(iter(images.values())).shape[1:]
     # RandomCropTransform never takes the last of the possible places; one more row and column, which are then never
     # shown, let it reach all of them.
-    transform = Compose(
-        [
-            PadTransform(tuple(padded + 1), np_pad_kwargs_seg={"constant_values": 1}),
-            RandomCropTransform(training.crop_size),
-        ]
-    )
-    cropped = transform(data=images, seg=known)
-    return cropped["data"], cropped["seg"]
+    padded_size = np.maximum(plan.padded_size, rows_and_cols + margin) + 1
+    padded = [
+        pad_nd_image(image, padded_size, kwargs={"constant_values": outside[name]}) for name, image in images.items()
+    ]
+    cropped = RandomCropTransform(plan.crop_size)(data=np.concatenate(padded)[None])["data"][0]
+    ends = np.cumsum([len(image) for image in padded])[:-1]
+    return dict(zip(images, np.split(cropped, ends)))
 
 
-class SliceLoader(SlimDataLoaderBase):
-    """Draws and augments slices; they stay bytes until they are on the device, see :func:`to_device`.
-
-    Worker w of n makes the steps start + w, start + w + n, ...; MultiThreadedAugmenter takes them in turn, so that
-    the order does not depend on the number of workers, and resuming at a step needs no state.
-    """
+class SliceDataset(Dataset):
+    """The batch of every step, made where it is asked for; an item is a step's number."""
 
     def __init__(
         self,
         slices: TrainingSlices,
         order: UnpairedOrder | PairedOrder,
+        network_input: NetworkInput,
         training: TrainingPlan,
-        *,
-        start_step: int = 0,
-        workers: int = 1,
     ) -> None:
-        super().__init__(slices, order.batch_size, max(1, workers))
-        self.order = order
-        self.training = training
-        self.start_step = self.next_step = start_step
+        self.slices, self.order, self.input, self.training = slices, order, network_input, training
+        coding = network_input.coding
+        # Where a slice is padded it is known that there is no head.
+        self.outside = {"mr": coding.mr_outside, "ct": coding.ct_outside, "known": 1.0, "head": 0.0}
 
-    def set_thread_id(self, thread_id: int) -> None:
-        """Called once in each worker process, before its first batch."""
-        super().set_thread_id(thread_id)
-        self.next_step = self.start_step + thread_id
-        for asked_to_stop in (signal.SIGINT, signal.SIGTERM):  # a batch system asks all; the parent decides
-            signal.signal(asked_to_stop, signal.SIG_IGN)
-        end_with_parent()
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        """The batch of a step, packed; or ``{"fault": text}``: what a process of its own raises would lose its words.
 
-    def generate_train_batch(self) -> Batch:
-        """The next batch, or ``{"fault": text}``: an exception would be lost in the worker."""
-        step, self.next_step = self.next_step, self.next_step + self.number_of_threads_in_multithreaded
-        drawn: Any = None
+        All images are one tensor on their way: between processes each tensor takes half a millisecond.
+        """
         try:
             drawn = self.order.draw(step)
-            return self.batch(step)
+            images = self._images(step, drawn)
+            shapes = {name: (len(images), *image.shape) for name, image in images[0].items()}
+            packed = np.concatenate([image[name].ravel() for name in shapes for image in images], dtype=np.float32)
+            keys = dict(zip(KEYS, map(list, zip(*drawn))))
+            return {"images": torch.from_numpy(packed), "shapes": shapes} | keys
         except Exception as fault:
+            drawn = self.order.draw(step)
             return {"fault": f"Step {step} could not be loaded (MR, CT: {drawn}): {type(fault).__name__}: {fault}"}
 
     def batch(self, step: int) -> Batch:
         """The batch of a step.
 
         Returns:
-            ``mr`` uint8 grey levels (batch, channels, rows, cols) and ``ct`` (batch, 1, rows, cols); for paired
-            training ``known`` uint8 (batch, 1, rows, cols), 0 where the head lies outside a field of view and 1
-            elsewhere; ``mr_keys`` and ``ct_keys``, a (patient, slice) each image.
+            ``mr`` float32 (batch, channels, rows, cols) and ``ct`` (batch, 1, rows, cols) in the method's coding; for
+            paired training ``known`` and ``head`` likewise, see :meth:`NetworkInput.paired`; ``mr_keys`` and
+            ``ct_keys``, a (patient, slice) each image.
+
+        Raises:
+            TrainingError: it cannot be loaded, naming the step and the slices.
         """
-        drawn = self.order.draw(step)
+        return _unpacked(self[step])
+
+    def _images(self, step: int, drawn: list[tuple[Key, Key]]) -> list[dict[str, np.ndarray]]:
         before = np.random.get_state()
         try:
-            images = [self._image(draw, *keys) for draw, keys in zip(self.order.draws(step), drawn)]
+            return [self._image(draw, *keys) for draw, keys in zip(self.order.draws(step), drawn)]
         finally:
             np.random.set_state(before)
-        batch: Batch = {name: np.concatenate([image[name] for image in images]) for name in images[0]}
-        batch["mr_keys"], batch["ct_keys"] = [mr for mr, _ in drawn], [ct for _, ct in drawn]
-        return batch
 
     def _image(self, draw: int, mr_key: Key, ct_key: Key) -> dict[str, np.ndarray]:
         """An image of the batch, augmented by the number of its draw: the same however many processes train."""
         np.random.seed(np.random.SeedSequence([self.training.seed, draw]).generate_state(4))
-        mr, ct = self._data.mr_slice(mr_key)[None], self._data.ct_slice(ct_key)[None]
-        if not self._data.paired:
-            return {name: pad_and_crop(one, None, self.training)[0] for name, one in (("mr", mr), ("ct", ct))}
-        known = self._data.known(mr_key)[None]
-        images, known = pad_and_crop(np.concatenate((mr, ct), axis=1), known, self.training)
-        return {"mr": images[:, :-1], "ct": images[:, -1:], "known": known}
+        (mr_patient, mr_slice), (ct_patient, ct_slice) = mr_key, ct_key
+        if self.slices.paired:
+            return pad_and_crop(self.input.paired(self.slices[mr_patient], mr_slice), self.outside, self.training)
+        images = {
+            "mr": self.input.mr(self.slices[mr_patient], mr_slice),
+            "ct": self.input.ct(self.slices[ct_patient], ct_slice),
+        }
+        cropped = [pad_and_crop({name: image}, self.outside, self.training) for name, image in images.items()]
+        return cropped[0] | cropped[1]
 
 
-def to_device(batch: Batch, device: torch.device, grey_levels: int) -> dict[str, torch.Tensor]:
-    """The images of a batch on the device: ``mr`` and ``ct`` in [-1, 1], ``known`` 0 or 1; float32.
-
-    They travel as bytes and, to a GPU, while it works; there they are scaled exactly as
-    :func:`synthct.imaging.intensity.to_network` does.
-    """
-    tensors = {}
-    for name in ("mr", "ct", "known"):
-        if name in batch:
-            levels = torch.from_numpy(batch[name])
-            if device.type == "cuda":
-                levels = levels.pin_memory()  # else the copy would wait for the work that is queued
-            values = levels.to(device, non_blocking=True).float()
-            tensors[name] = values if name == "known" else values.mul_(2 / (grey_levels - 1)).sub_(1)
-    return tensors
+def to_device(batch: Batch, device: torch.device) -> dict[str, torch.Tensor]:
+    """The images of a batch on the device; to a GPU they travel while it works."""
+    return {name: batch[name].to(device, non_blocking=True) for name in IMAGES if name in batch}
 
 
 @contextmanager
-def batches(loader: SliceLoader, workers: int) -> Iterator[Iterator[Batch]]:
-    """Iterate over the loader's batches, made by ``workers`` background processes (0: in this process).
+def batches(
+    dataset: SliceDataset, workers: int, *, start_step: int = 0, pin_memory: bool = False
+) -> Iterator[Iterator[Batch]]:
+    """Iterate over the batches of a training from a step on, made by ``workers`` processes (0: in this process).
 
-    The processes end with the context, whatever ended it.
+    Their order does not depend on the number of processes, and resuming at a step needs no state. The processes end
+    with the context, whatever ended it.
     """
-    if workers < 1:
-        yield _checked(SingleThreadedAugmenter(loader, None))
-        return
-    augmenter = MultiThreadedAugmenter(loader, None, workers, num_cached_per_queue=4)
+    loader = DataLoader(
+        dataset,
+        batch_size=None,  # an item is a batch
+        sampler=itertools.count(start_step),
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        worker_init_fn=_in_worker,
+        prefetch_factor=BATCHES_AHEAD if workers else None,
+        pin_memory=pin_memory,
+        generator=torch.Generator(),  # else the training's own random numbers would be drawn from
+    )
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
+    drawn = iter(loader)
+    if handler is not None and in_main_thread:
+        # Torch would raise RuntimeError for a dead process wherever this one happens to be, such as while it writes a
+        # checkpoint. The next batch notices it all the same, after five seconds at most.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    processes: list[BaseProcess] = list(drawn._workers) if workers else []
     try:
-        yield _checked(augmenter)
+        yield _checked(drawn, processes)
     finally:
-        _end(augmenter)
+        if workers:
+            drawn._shutdown_workers()  # there is no public way but to lose the last reference
+        for process in processes:
+            if process.is_alive():  # such as one that waits for a disk; it ignores what torch ends it with
+                process.kill()
+            process.join()
+        if handler is not None and in_main_thread:
+            signal.signal(signal.SIGCHLD, handler)
 
 
-def _checked(augmenter: Iterator[Batch]) -> Iterator[Batch]:
-    """The batches; a worker's failure becomes an error that names the step and the slices."""
+def _as_it_is(batch: dict[str, Any]) -> dict[str, Any]:
+    return batch
+
+
+def _in_worker(_: int) -> None:
+    """A batch system asks all processes of a job to end; the parent decides, and takes its workers with it."""
+    for asked_to_stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked_to_stop, signal.SIG_IGN)
+    end_with_parent()
+
+
+def _checked(drawn: Iterator[dict[str, Any]], processes: list[BaseProcess]) -> Iterator[Batch]:
+    """The batches; what went wrong in a worker becomes an error that names the step and the slices."""
     while True:
         try:
-            batch = next(augmenter)
-        except RuntimeError as fault:  # MultiThreadedAugmenter's only one: a worker is gone
+            batch = next(drawn)
+        except (RuntimeError, OSError, EOFError) as fault:  # what a queue raises depends on when its worker was killed
+            killed = [process for process in processes if _has_ended(process)]
+            if not killed:
+                raise
             raise TrainingError(
-                "A process that loads slices was ended from outside, most likely for lack of memory; "
-                f"use no background workers, or smaller data ({fault})."
-            ) from None
-        if "fault" in batch:
-            raise TrainingError(batch["fault"])
-        yield batch
+                f"A process that loads slices was ended from outside ({_how(killed[0])}), most likely for lack of "
+                "memory (in a container also of shared memory, /dev/shm); load in fewer background processes, or in "
+                "none, and go on with --continue."
+            ) from fault
+        yield _unpacked(batch)
 
 
-def _end(augmenter: MultiThreadedAugmenter) -> None:
-    """End the processes for sure.
+def _unpacked(packed: dict[str, Any]) -> Batch:
+    """The images are views of the one tensor."""
+    if "fault" in packed:
+        raise TrainingError(packed["fault"])
+    shapes = packed["shapes"]
+    parts = packed["images"].split([math.prod(shape) for shape in shapes.values()])
+    images = {name: part.view(*shape) for (name, shape), part in zip(shapes.items(), parts)}
+    return images | {name: packed[name] for name in KEYS}
 
-    One that was killed may have left half a message in its queue, for the rest of which batchgenerators would wait
-    for ever; then the queues are left as they are.
-    """
-    processes = list(augmenter._processes)
-    if all(process.is_alive() for process in processes):
-        augmenter._finish(timeout=5)
-    augmenter.abort_event.set()
-    for process in processes:
-        process.kill()
-    augmenter._queues, augmenter._processes, augmenter.was_initialized = [], [], False
+
+def _has_ended(process: BaseProcess) -> bool:
+    process.join(SECONDS_TO_END)
+    return not process.is_alive()
+
+
+def _how(process: BaseProcess) -> str:
+    code = process.exitcode or 0
+    return f"exit status {code}" if code >= 0 else signal.strsignal(-code) or f"signal {-code}"

@@ -1,18 +1,33 @@
-"""pix2pix for MR-to-CT synthesis from paired slices: the seed's comparison (section 4), after Isola et al. 2017."""
+"""pix2pix for MR-to-CT synthesis from paired slices: the comparison of Wolterink et al. 2017 (section 4)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from synthct.json_dataclasses import check_ranges
 from synthct.networks.discriminator import PatchDiscriminator
-from synthct.networks.generator import ResnetGenerator
+from synthct.networks.generator import ResnetGenerator, initialise
+from synthct.planning.fingerprint import Fingerprint
+from synthct.planning.method_settings import PlannedSettings
 from synthct.planning.plan import Configuration
-from synthct.training.distributed import ALONE, Ranks
+from synthct.training.gan_settings import GanSettings
 from synthct.training.losses import discriminator_loss, masked_l1_loss, synthesis_loss
 from synthct.training.trainer import Trainer, frozen
+
+
+@dataclass(frozen=True)
+class Pix2PixSettings(GanSettings):
+    """The networks and grey levels of the CycleGAN, the weight of Isola et al. 2017."""
+
+    lambda_l1: float = 100.0  # weight of the voxel-wise loss
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, lambda_l1=(0, 1e6))
 
 
 class Pix2Pix(Trainer):
@@ -22,26 +37,31 @@ class Pix2Pix(Trainer):
     methods the comparison is that of paired with unpaired training.
     """
 
+    Settings = Pix2PixSettings
     paired = True
 
-    def __init__(
-        self, configuration: Configuration, device: torch.device | str, seed: int | None = None, ranks: Ranks = ALONE
-    ) -> None:
-        super().__init__(configuration, device, seed, ranks)
-        plan = configuration.network
-        self.lambda_l1 = configuration.training.lambda_l1
-        self.syn_ct = self.add_network(
-            "syn_ct", ResnetGenerator(plan.mr_channels, 1, plan.base_channels, plan.n_blocks)
-        )
-        self.dis_ct = self.add_network(
-            "dis_ct", PatchDiscriminator(plan.mr_channels + 1, plan.discriminator_base_channels)
-        )
-        self.synthesis = self.add_optimiser("synthesis", self.syn_ct)
-        self.discrimination = self.add_optimiser("discrimination", self.dis_ct)
+    @classmethod
+    def plan_settings(cls, configuration: Configuration, fingerprint: Fingerprint | None) -> PlannedSettings:
+        return Pix2PixSettings.planned(configuration, fingerprint)
+
+    @classmethod
+    def build_networks(cls, configuration: Configuration, settings: Pix2PixSettings) -> dict[str, nn.Module]:
+        mr = configuration.input.channels
+        return {
+            "syn_ct": ResnetGenerator(mr, 1, settings.base_channels, settings.n_blocks),
+            "dis_ct": PatchDiscriminator(mr + 1, settings.discriminator_base_channels),
+        }
+
+    def prepare_training(self) -> None:
+        self.syn_ct, self.dis_ct = self.networks.values()
+        self.synthesis = self.add_adam("synthesis", self.syn_ct)
+        self.discrimination = self.add_adam("discrimination", self.dis_ct)
+
+    def initialise(self, network: nn.Module) -> None:
+        initialise(network, self.generator)
 
     def training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         mr, ct, known = batch["mr"], batch["ct"], batch["known"]
-
         with self.autocast():
             sct = self.syn_ct(mr)
         # Where the head lies outside a scan's field of view that scan shows air. Neither loss may ask for it: the
@@ -59,6 +79,6 @@ class Pix2Pix(Trainer):
             with self.autocast():
                 adversarial = synthesis_loss(self.dis_ct(torch.cat((mr, shown), dim=1)))  # eq. 1, SynCT's side
                 l1 = masked_l1_loss(sct, ct, known)
-            self.update(self.synthesis, adversarial + self.lambda_l1 * l1)
+            self.update(self.synthesis, adversarial + self.settings.lambda_l1 * l1)
 
         return {"syn_ct": adversarial.detach(), "l1": l1.detach(), "dis_ct": dis_ct.detach()}

@@ -26,14 +26,17 @@ def choose_precision(wanted: str, device: torch.device) -> tuple[str, str]:
     return "float32", f"{reason}; convolutions in TF32" if device.type == "cuda" else reason
 
 
-def choose_prediction_precision(wanted: str, device: torch.device) -> tuple[str, str]:
+def choose_prediction_precision(wanted: str, device: torch.device, measured: bool = True) -> tuple[str, str]:
     """The precision of a prediction's inner layers; arguments and results as of :func:`choose_precision`.
 
-    ``auto`` takes bfloat16 where the device has instructions for it: the sCT then differs from float32's by less than
-    1 HU on average (documentation/benchmarks.md).
+    ``auto`` takes bfloat16 where the device has instructions for it and the error of the networks in it is ``measured``
+    (:func:`synthct.accelerate.bfloat16.bfloat16_is_measured`): the sCT then differs from float32's by less than 1 HU on
+    average (documentation/benchmarks.md).
     """
     if wanted != "auto":
         return wanted, "as asked for"
+    if not measured:
+        return "float32", "the error of this network in bfloat16 is not measured"
     if has_bfloat16(device):
         return "bfloat16", "within 1 HU of float32 on average, and faster"
     return "float32", f"no fast bfloat16 on this {device.type}"

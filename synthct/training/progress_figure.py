@@ -10,6 +10,8 @@ from synthct.training.log import TrainingLog
 from synthct.training.trainer import Trainer
 from synthct.training.validation import Validation
 
+SHOWN_HU = (-600.0, 1400.0)  # the window of Wolterink et al. 2017, whatever the method
+
 log = logging.getLogger("synthct")
 
 
@@ -63,11 +65,11 @@ class ProgressFigure:
             axis.set_axis_off()
         if one is None:
             return
-        low, high = validation.preprocessing.ct_window_hu
-        axes[0].imshow(one.mr[0], cmap="gray", vmin=0, vmax=validation.preprocessing.grey_levels - 1)
+        low, high = SHOWN_HU
+        axes[0].imshow(validation.input.middle(one.mr)[0], cmap="gray")
         axes[0].set_title(f"MR of {one.patient}")
         axes[1].imshow(validation.sct_hu(trainer, one), cmap="gray", vmin=low, vmax=high)
         axes[1].set_title(f"sCT, {low:g} to {high:g} HU")
-        if one.ct is not None:
-            axes[2].imshow(validation.ct_hu(one), cmap="gray", vmin=low, vmax=high)
+        if one.ct_hu is not None:
+            axes[2].imshow(one.ct_hu, cmap="gray", vmin=low, vmax=high)
             axes[2].set_title("CT")

@@ -10,30 +10,32 @@ import torch
 
 from synthct.errors import ModelError, TrainingError
 from synthct.json_dataclasses import from_plain, to_plain
-from synthct.planning.plan import TrainingPlan
+from synthct.model_folder import FoldFolder
+from synthct.planning.plan import Configuration, TrainingPlan
+from synthct.planning.plan_text import with_inherited
 from synthct.training.checkpoint import KEYS_TO_RESUME, load_checkpoint
 
-LATEST, FINAL = "checkpoint_latest.pth", "checkpoint_final.pth"
+PARTS = ("preprocessing", "input")  # of a configuration, that a training cannot change on the way
 
 log = logging.getLogger("synthct")
 
 
-def find_checkpoint(fold_folder: Path) -> dict[str, Any] | None:
+def find_checkpoint(fold: FoldFolder) -> dict[str, Any] | None:
     """The checkpoint to go on with: the latest, else the final one, else None.
 
     Raises:
         ModelError: where it cannot be read, with what is left to go on from.
         TrainingError: where it was exported without the state of the training.
     """
-    for name in (LATEST, FINAL):
-        if (fold_folder / name).is_file():
+    for path in (fold.latest, fold.final):
+        if path.is_file():
             remedy = "restore it, or train without --continue to start over"
-            if name == LATEST and (fold_folder / FINAL).is_file():
-                remedy = f"restore it, or delete it to continue from {FINAL} beside it"
-            checkpoint = load_checkpoint(fold_folder / name, remedy=remedy)
+            if path == fold.latest and fold.final.is_file():
+                remedy = f"restore it, or delete it to continue from {fold.final.name} beside it"
+            checkpoint = load_checkpoint(path, remedy=remedy)
             if any(key not in checkpoint for key in KEYS_TO_RESUME):
                 raise TrainingError(
-                    f"{fold_folder / name} holds a model to predict with only, which cannot be trained on; "
+                    f"{path} holds a model to predict with only, which cannot be trained on; "
                     "train without --continue to start over."
                 )
             return checkpoint
@@ -52,12 +54,16 @@ def holds_model(path: Path, networks: dict[str, dict[str, Any]]) -> bool:
     )
 
 
-def check_resumable(checkpoint: dict[str, Any], content: dict[str, Any], fold_folder: Path) -> None:
+def check_resumable(
+    checkpoint: dict[str, Any], content: dict[str, Any], configuration: Configuration, fold_folder: Path
+) -> None:
     """Compare a checkpoint with what is to be trained.
 
     Args:
         checkpoint: from :func:`find_checkpoint`.
         content: the same keys, of the training that is asked for.
+        configuration: of that training.
+        fold_folder: for messages.
 
     Raises:
         TrainingError: naming what differs.
@@ -65,17 +71,19 @@ def check_resumable(checkpoint: dict[str, Any], content: dict[str, Any], fold_fo
     kept = f"the training in {fold_folder}"
     advice = "train without --continue to start over, or choose another fold or dataset"
     for key in ("trainer", "configuration"):
-        if checkpoint[key] != content[key]:
+        if checkpoint.get(key) != content[key]:
             raise TrainingError(
-                f"Cannot continue {kept}: its {key} is '{checkpoint[key]}', not '{content[key]}'; {advice}."
+                f"Cannot continue {kept}: its {key} is '{checkpoint.get(key)}', not '{content[key]}'; {advice}."
             )
-    name = content["configuration"]
-    for part in ("preprocessing", "network"):
-        before = checkpoint["plan"]["configurations"].get(name, {}).get(part, {})
-        now = content["plan"]["configurations"][name][part]
-        changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    before = _what_was_trained(checkpoint)
+    if before is None:
+        raise TrainingError(f"Cannot continue {kept}: an earlier version of synthct began it; {advice}.")
+    now = {**to_plain({part: getattr(configuration, part) for part in PARTS}), "settings": content["settings"]}
+    for part, values in now.items():
+        changed = sorted(key for key in {*before[part], *values} if before[part].get(key) != values.get(key))
         if changed:
-            raise TrainingError(f"Cannot continue {kept}: {part}.{changed[0]} of the plan has changed; {advice}.")
+            name = f"methods.{content['trainer']}" if part == "settings" else part
+            raise TrainingError(f"Cannot continue {kept}: {name}.{changed[0]} of the plan has changed; {advice}.")
     for side in ("train", "val"):
         if sorted(checkpoint["split"][side]) != sorted(content["split"][side]):
             raise TrainingError(
@@ -93,6 +101,15 @@ def check_resumable(checkpoint: dict[str, Any], content: dict[str, Any], fold_fo
     for key, value in content["training"].items():
         if checkpoint["training"].get(key) != value:
             log.warning("Continuing with another %s: %s instead of %s.", key, value, checkpoint["training"].get(key))
+
+
+def _what_was_trained(checkpoint: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
+    """The parts of the plan that must stay as they are; None of a checkpoint that states them in another way."""
+    configurations = with_inherited(checkpoint["plan"], "checkpoint", ModelError).get("configurations", {})
+    parts = configurations.get(checkpoint["configuration"], {})
+    if "settings" not in checkpoint or any(part not in parts for part in PARTS):
+        return None
+    return {part: parts[part] for part in PARTS} | {"settings": checkpoint["settings"]}
 
 
 def training_of(checkpoint: dict[str, Any], fold_folder: Path) -> TrainingPlan:

@@ -12,35 +12,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from synthct.accelerate.cuda_graph import recorded_step
 from synthct.errors import TrainingError
 from synthct.files import remove_leftovers, write_json
 from synthct.json_dataclasses import to_plain
+from synthct.model_folder import CHECKPOINT_FINAL, CHECKPOINT_LATEST, FoldFolder
 from synthct.networks.discriminator import SMALLEST_IMAGE
 from synthct.parallel import Progress
-from synthct.planning.plan import Plan, TrainingPlan
+from synthct.plugins import TRAINERS
+from synthct.preprocessing.network_input import NetworkInput
 from synthct.training.checkpoint import save_checkpoint
-from synthct.training.distributed import Ranks, agreed, gathered, mean_over_ranks
-from synthct.training.loader import Batch, SliceLoader, to_device
+from synthct.training.distributed import agreed, gathered, mean_over_ranks
+from synthct.training.loader import KEYS, Batch, SliceDataset, to_device
 from synthct.training.log import TrainingLog
 from synthct.training.progress_figure import ProgressFigure
-from synthct.training.recorded_step import fastest_step
-from synthct.training.registry import find_trainer
-from synthct.training.resume import (
-    FINAL,
-    LATEST,
-    check_resumable,
-    find_checkpoint,
-    holds_model,
-    plain_split,
-    training_of,
-)
-from synthct.training.sampling import PairedOrder, UnpairedOrder
+from synthct.training.resume import check_resumable, find_checkpoint, holds_model, plain_split, training_of
+from synthct.training.sampling import Key, PairedOrder, UnpairedOrder
 from synthct.training.schedule import learning_rate_factor, shorten
-from synthct.training.slices import TrainingSlices
+from synthct.training.slices import SlicesToDraw, TrainingSlices
 from synthct.training.validation import Validation
+from synthct.training.what_to_train import FoldToTrain, TrainingOptions
 
 STEPS_BETWEEN_CHECKS = 50  # looking at the losses waits for the device
 SECONDS_BETWEEN_FIGURES = 30.0
+
+Keys = dict[str, list[Key]]  # of a batch: which slices its MR and CT images are
 
 log = logging.getLogger("synthct")
 
@@ -52,58 +48,46 @@ class TrainingRun:
         epoch: finished epochs. step: finished steps of all epochs. step_in_epoch: of the epoch at hand.
     """
 
-    def __init__(
-        self,
-        trainer_name: str,
-        plan: Plan,
-        configuration_name: str,
-        fold_folder: Path,
-        split: dict[str, list[str]],
-        training: TrainingPlan | None,
-        length: tuple[int | None, int | None],
-        disjoint: bool,
-        device: torch.device,
-        resume: bool,
-        ranks: Ranks,
-    ) -> None:
-        trainer_class = find_trainer(trainer_name)
-        configuration = plan.configuration(configuration_name)
-        self.checkpoint = find_checkpoint(fold_folder) if resume else None
-        if resume and self.checkpoint is None:
-            log.warning("There is no checkpoint in %s to continue from; a new training starts.", fold_folder)
-        if training is None:
-            training = training_of(self.checkpoint, fold_folder) if self.checkpoint else configuration.training
-        training = shorten(training, *length)
+    def __init__(self, what: FoldToTrain, options: TrainingOptions, device: torch.device) -> None:
+        method, configuration, settings = what.trainer_class, what.planned, what.settings()
+        self.fold = FoldFolder(what.fold_folder)
+        self.checkpoint = find_checkpoint(self.fold) if options.resume else None
+        if options.resume and self.checkpoint is None:
+            log.warning("There is no checkpoint in %s to continue from; a new training starts.", self.fold.path)
+        training = training_of(self.checkpoint, self.fold.path) if self.checkpoint else configuration.training
+        training = shorten(training, options.epochs, options.iterations)
         if min(training.crop_size) < SMALLEST_IMAGE:
             raise TrainingError(
                 f"crop_size {list(training.crop_size)} is below {SMALLEST_IMAGE}; raise it in plans.json."
             )
 
-        self.fold_folder, self.split, self.disjoint, self.training = fold_folder, plain_split(split), disjoint, training
-        self.title = f"{trainer_name} {configuration_name} {fold_folder.name}"
+        self.what, self.training, self.split = what, training, plain_split(what.split)
+        self.title = f"{what.trainer} {what.configuration} {self.fold.path.name}"
         self.identity = {
-            "trainer": trainer_name,
-            "configuration": configuration_name,
-            "plan": to_plain(plan),
+            "trainer": what.trainer,
+            "trainer_package": TRAINERS.package_of(what.trainer),
+            "configuration": what.configuration,
+            "plan": what.plan.to_plain(),
+            "settings": to_plain(settings),
             "training": to_plain(training),
             "split": self.split,
-            "disjoint": disjoint,
-            "world_size": ranks.world_size,
+            "disjoint": what.disjoint,
+            "world_size": options.ranks.world_size,
         }
         if self.checkpoint:
-            check_resumable(self.checkpoint, self.identity, fold_folder)
-        self.device, self.ranks = device, ranks
-        self.trainer = trainer_class(dataclasses.replace(configuration, training=training), device, ranks=ranks)
-        self.perform_step = fastest_step(self.trainer)
-        self.preprocessing, self.network = configuration.preprocessing, configuration.network
-        self.log = TrainingLog(fold_folder / "training_log.csv")
-        self.figure = ProgressFigure(fold_folder / "progress.png", self.title)
+            check_resumable(self.checkpoint, self.identity, configuration, self.fold.path)
+        self.device, self.ranks = device, options.ranks
+        self.trainer = method(dataclasses.replace(configuration, training=training), settings, device, ranks=self.ranks)
+        self.perform_step = recorded_step(self.trainer) if options.cuda_graph else self.trainer.training_step
+        self.input = NetworkInput(configuration.input, method.coding(settings))
+        self.log = TrainingLog(self.fold.log)
+        self.figure = ProgressFigure(self.fold.progress, self.title)
         self.figure_at = -SECONDS_BETWEEN_FIGURES
 
         self.epoch = self.step = self.step_in_epoch = 0
         self.loss_sums: dict[str, Tensor] = {}
         self.seconds = 0.0  # of the epoch at hand, in earlier runs
-        self.unchecked: list[tuple[int, Batch, dict[str, Tensor]]] = []  # losses not yet looked at
+        self.unchecked: list[tuple[int, Keys, dict[str, Tensor]]] = []  # steps whose losses are not yet looked at
         self.saved_step: int | None = None
         self.started = self.saved_at = time.monotonic()
 
@@ -114,19 +98,17 @@ class TrainingRun:
     # -- hooks -------------------------------------------------------------------------------------------------------
 
     def on_train_start(
-        self, stacks: Path, workers: int, memory_budget: int, describe: Callable[[], None] | None, progress: Progress
-    ) -> SliceLoader:
-        """Read the slices, restore or write the first checkpoint, say what is trained on what."""
+        self, options: TrainingOptions, describe: Callable[[], None] | None, progress: Progress
+    ) -> SliceDataset:
+        """Read what there is to draw, restore or write the first checkpoint, say what is trained on what."""
         training, paired = self.training, self.trainer.paired
+        folder, plan = self.what.slices_folder, self.input.plan
         slices = TrainingSlices(
-            stacks,
+            folder,
             self.split["train"],
-            mr_channels=self.network.mr_channels,
-            min_head_fraction=training.min_head_fraction,
-            paired=paired,
-            disjoint=self.disjoint,
-            seed=training.seed,
-            budget=memory_budget // max(1, workers),
+            plan,
+            SlicesToDraw(paired, training.min_head_fraction, self.what.disjoint, training.seed),
+            budget=options.memory_budget // max(1, options.loaders),
             progress=progress,
         )
         drawn_by = {"batch_size": training.batch_size, "rank": self.ranks.rank, "world_size": self.ranks.world_size}
@@ -135,7 +117,7 @@ class TrainingRun:
         else:
             order = UnpairedOrder(slices.mr, slices.ct, training.seed, **drawn_by)
         self.iterations = training.iterations_per_epoch or order.steps_per_epoch
-        self.validation = Validation.read(stacks, self.split["val"], self.split["train"], self.preprocessing)
+        self.validation = Validation.read(folder, self.split["val"], self.split["train"], self.input)
 
         log.info("precision: %s (%s)", self.trainer.precision, self.trainer.precision_reason)
         log.info("slices: %d MR of %d patients, %d CT of %d patients%s", len(slices.mr), len(slices.mr_patients),
@@ -146,28 +128,28 @@ class TrainingRun:
         if describe is not None:
             describe()
         if self.ranks.leads:
-            remove_leftovers(self.fold_folder)
+            remove_leftovers(self.fold.path)
         if self.checkpoint:
             changed = self.identity["training"] != self.checkpoint["training"]
             self._restore(self.checkpoint)
             log.info("continuing after epoch %d, step %d", self.epoch, self.step)
             if changed and self.epoch < training.epochs:
-                self.save(LATEST)  # so that it is remembered, however soon this training is killed
+                self.save(CHECKPOINT_LATEST)  # so that it is remembered, however soon this training is killed
         else:
-            if (self.fold_folder / FINAL).exists():
+            if self.fold.final.exists():
                 log.info("training anew; the earlier checkpoint_final.pth stays until this training is complete")
-            self.save(LATEST)  # so that --continue never takes up an earlier training's
-        return SliceLoader(slices, order, training, start_step=self.step, workers=workers)
+            self.save(CHECKPOINT_LATEST)  # so that --continue never takes up an earlier training's
+        return SliceDataset(slices, order, self.input, training)
 
     def on_epoch_start(self) -> None:
         self.started = time.monotonic()
-        self.learning_rate = self.training.learning_rate * learning_rate_factor(self.epoch, self.training)
+        self.learning_rate = self.trainer.settings.learning_rate * learning_rate_factor(self.epoch, self.training)
         self.trainer.set_learning_rate(self.learning_rate)
 
     def train_step(self, batch: Batch) -> None:
         """One step; the losses stay on the device and are looked at now and then."""
         try:
-            losses = self.perform_step(to_device(batch, self.device, self.preprocessing.grey_levels))
+            losses = self.perform_step(to_device(batch, self.device))
         except torch.OutOfMemoryError:
             raise TrainingError(
                 f"The memory of {self.device} is too small for crops of {list(self.training.crop_size)} in batches of "
@@ -177,7 +159,8 @@ class TrainingRun:
             self.loss_sums[name] = self.loss_sums[name] + loss if name in self.loss_sums else loss
         self.step += 1
         self.step_in_epoch += 1
-        self.unchecked.append((self.step, batch, losses))
+        # Not the images: they lie in shared memory, of which a container may have no more than 64 MB.
+        self.unchecked.append((self.step, {name: batch[name] for name in KEYS}, losses))
         if len(self.unchecked) >= STEPS_BETWEEN_CHECKS:
             self._check_losses()
 
@@ -190,7 +173,7 @@ class TrainingRun:
         if self.ranks.leads:
             self._tell(means, seconds)
         self.step_in_epoch, self.loss_sums, self.seconds = 0, {}, 0.0
-        self.save(LATEST)
+        self.save(CHECKPOINT_LATEST)
         if self.ranks.leads and (
             time.monotonic() - self.figure_at > SECONDS_BETWEEN_FIGURES or self.epoch == self.training.epochs
         ):
@@ -217,9 +200,9 @@ class TrainingRun:
 
     def on_train_end(self) -> Path:
         """Only now does the fold belong to this training: until here split.json is that of the earlier final model."""
-        path = self.save(FINAL)
+        path = self.save(CHECKPOINT_FINAL)
         if self.ranks.leads:
-            write_json(self.split, self.fold_folder / "split.json")
+            write_json(self.split, self.fold.split)
         return path
 
     def agree_to_stop(self, asked: bool, checkpoint_minutes: float) -> bool:
@@ -230,17 +213,17 @@ class TrainingRun:
         due = self.ranks.leads and time.monotonic() - self.saved_at > 60 * checkpoint_minutes
         stop, due = agreed([asked, due], self.ranks)
         if stop or due:
-            self.save(LATEST)
+            self.save(CHECKPOINT_LATEST)
         return stop
 
     def on_done_already(self) -> Path:
         """Write what a training that was killed at its very end had not yet written, and nothing else."""
-        final = self.fold_folder / FINAL
+        final = self.fold.final
         written = final.is_file() and holds_model(final, self.trainer.state_dict()["networks"])
         # of an earlier end; this training has gone beyond the end that is asked for
         earlier = final.is_file() and (self.epoch > self.training.epochs or self.step_in_epoch > 0)
         if self.ranks.leads and written:
-            write_json(self.split, self.fold_folder / "split.json")
+            write_json(self.split, self.fold.split)
         if not agreed([self.ranks.leads and not (written or earlier)], self.ranks)[0]:
             return final
         log.info("The training had not written its final model; it is written now.")
@@ -255,7 +238,7 @@ class TrainingRun:
         self._check_losses()
         if not self.trainer.is_finite():
             raise TrainingError(f"A network weight is not finite after step {self.step}; {self._last_good()}.")
-        path = self.fold_folder / name
+        path = self.fold.checkpoint(name)
         now = time.monotonic()
         seconds = self.seconds + (now - self.started if self.step_in_epoch else 0.0)
         progress = {
@@ -303,18 +286,18 @@ class TrainingRun:
         of_steps = torch.stack([torch.stack(list(losses.values())).sum() for _, _, losses in self.unchecked])
         bad = (~of_steps.isfinite()).nonzero().flatten().tolist()
         if bad:
-            step, batch, losses = self.unchecked[bad[0]]
+            step, keys, losses = self.unchecked[bad[0]]
             names = ", ".join(name for name, loss in losses.items() if not loss.isfinite())
             raise TrainingError(
-                f"The loss {names} is not finite at step {step} (MR {_words(batch.get('mr_keys'))}; CT "
-                f"{_words(batch.get('ct_keys'))}); {self._last_good()}, or train with precision float32."
+                f"The loss {names} is not finite at step {step} (MR {_words(keys['mr_keys'])}; "
+                f"CT {_words(keys['ct_keys'])}); {self._last_good()}, or train with precision float32."
             )
         self.unchecked = []
 
     def _last_good(self) -> str:
-        last = self.fold_folder / (LATEST if (self.fold_folder / LATEST).is_file() else FINAL)
+        last = self.fold.latest if self.fold.latest.is_file() else self.fold.final
         return f"go on with --continue from {last} (step {self.saved_step})"
 
 
-def _words(keys: list[tuple[str, int]] | None) -> str:
-    return ", ".join(f"{patient} slice {i}" for patient, i in keys or [])
+def _words(keys: list[Key]) -> str:
+    return ", ".join(f"{patient} slice {i}" for patient, i in keys)

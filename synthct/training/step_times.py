@@ -7,21 +7,21 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from synthct.errors import TrainingError
 from synthct.parallel import Progress, quiet
-from synthct.planning.plan import Plan
-from synthct.training.distributed import ALONE, Ranks, joined
+from synthct.training.device import select_device
+from synthct.training.distributed import joined
 from synthct.training.loader import batches
 from synthct.training.run import TrainingRun
-from synthct.training.slices import MEMORY_BUDGET
+from synthct.training.what_to_train import FoldToTrain, TrainingOptions
 
 WARM_UP_STEPS = 5  # libraries choose their algorithms, a GPU's step is recorded
-BLOCKS = 10  # the median of this many is told, so that a busy moment of the machine does not count
+BLOCKS = 10  # the median of this many is reported, so that a busy moment of the machine does not count
 
 
 @dataclass(frozen=True)
@@ -52,30 +52,15 @@ class StepTimes:
         )
 
 
-def measure_steps(
-    trainer_name: str,
-    plan: Plan,
-    configuration_name: str,
-    *,
-    preprocessed_folder: Path,
-    split: dict[str, list[str]],
-    steps: int,
-    disjoint: bool = False,
-    device: torch.device,
-    workers: int = 1,
-    ranks: Ranks = ALONE,
-    progress: Progress = quiet,
-) -> StepTimes:
-    """Train that many steps, in a folder that is thrown away; arguments as those of ``train``."""
+def measure_steps(what: FoldToTrain, steps: int, options: TrainingOptions, *, progress: Progress = quiet) -> StepTimes:
+    """Train that many steps of a fold, in a folder that is thrown away."""
     if steps < 1:
         raise TrainingError(f"The number of steps to measure must be at least 1, not {steps}.")
-    with tempfile.TemporaryDirectory() as folder, joined(ranks, device):
-        as_planned = {"training": None, "length": (None, None), "disjoint": disjoint}
-        where = {"fold_folder": Path(folder) / "timing", "device": device, "ranks": ranks}
-        run = TrainingRun(trainer_name, plan, configuration_name, split=split, resume=False, **as_planned, **where)
-        stacks = Path(preprocessed_folder) / configuration_name
-        loader = run.on_train_start(stacks, workers, MEMORY_BUDGET, None, progress)
-        with batches(loader, workers) as drawn:
+    device = options.device if options.device is not None else select_device()[0]
+    with tempfile.TemporaryDirectory() as folder, joined(options.ranks, device):
+        run = TrainingRun(replace(what, fold_folder=Path(folder) / "timing"), replace(options, resume=False), device)
+        dataset = run.on_train_start(options, None, progress)
+        with batches(dataset, options.loaders, pin_memory=device.type == "cuda") as drawn:
             run.on_epoch_start()
             for _ in range(WARM_UP_STEPS):
                 run.train_step(next(drawn))
@@ -96,7 +81,7 @@ def measure_steps(
                 seconds.append((time.perf_counter() - started) / length)
             next(ticks, None)  # lets the display finish
     a_step = statistics.median(seconds)
-    images = run.training.batch_size * ranks.world_size / a_step
+    images = run.training.batch_size * options.ranks.world_size / a_step
     share = waited / (statistics.fmean(seconds) * steps)
     return StepTimes(1000 * a_step, share, images, *_most_memory(device), run.trainer.precision)
 

@@ -1,100 +1,194 @@
-"""What every trainer shares: named networks, optimisers and image pools, their state, and the optimiser step."""
+"""What a method is to the rest of the product, and what every trainer shares."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from synthct.networks.generator import initialise
+from synthct.accelerate.convolutions import with_fast_convolutions
+from synthct.imaging.coding import Coding
+from synthct.planning.fingerprint import Fingerprint
+from synthct.planning.method_settings import PlannedSettings
 from synthct.planning.plan import Configuration
 from synthct.training.distributed import ALONE, Ranks, average_gradients
 from synthct.training.image_pool import ImagePool
 from synthct.training.precision import choose_precision, forward_passes
 
 POOLS_OF_A_RANK = 1000  # distance between the seeds of two ranks' pools
+WAYS_TO_COMPUTE = ("fused", "foreach", "capturable")  # of an optimiser: what depends on the device alone
+
+Network = Callable[[Tensor], Tensor]
 
 
 class Trainer(ABC):
-    """A method: networks, losses and one training step. The loop, checkpoints, log and schedule are shared.
+    """A method: its settings, its networks, what it is shown, one training step, and how it synthesises a CT.
+
+    A method is one file with one subclass. What is asked of the class holds for training, prediction, quality
+    assurance and export alike; an instance is a training under way. The loop, checkpoints, log and schedule are shared.
 
     Attributes:
-        paired: whether MR and CT of a batch are the same slice of the same patient; a subclass says so.
-        networks: by name; ``syn_ct`` makes the sCT.
-        optimisers: by name.
-        pools: histories of synthetic images, by name.
+        Settings: the frozen dataclass of the method's settings with the defaults of its paper; it stands in
+            ``plans.json`` as ``methods.<trainer>`` of a configuration. It has a ``learning_rate``, and a ``coding``
+            unless the method overrides :meth:`coding`.
+        paired: whether MR and CT of a batch are the same slice of the same patient.
+        to_predict: names of the networks that a prediction needs; they are what is exported.
+        size_multiple: rows and cols of a slice must be multiples of it; slices are padded for the networks.
+        networks: of a training, by name. optimisers, pools: likewise.
         precision, precision_reason: of the forward passes, ``float32`` or ``bfloat16``, and why.
     """
 
+    Settings: ClassVar[type]
     paired: ClassVar[bool]
+    to_predict: ClassVar[tuple[str, ...]] = ("syn_ct",)
+    size_multiple: ClassVar[int] = 4
+
+    # -- what the method is -------------------------------------------------------------------------------------------
+
+    @classmethod
+    def plan_settings(cls, configuration: Configuration, fingerprint: Fingerprint | None) -> PlannedSettings:
+        """The settings for a configuration; the defaults, unless a method derives some of them.
+
+        Args:
+            configuration: for which they are planned; its ``network_width`` is the share of a full width to take.
+            fingerprint: of the dataset; None takes the values of the method's paper whatever the data.
+        """
+        return PlannedSettings(cls.Settings())
+
+    @classmethod
+    def coding(cls, settings: Any) -> Coding:
+        """What the method makes of HU and MR intensities."""
+        return settings.coding
+
+    @classmethod
+    @abstractmethod
+    def build_networks(cls, configuration: Configuration, settings: Any) -> dict[str, nn.Module]:
+        """All networks by name, their weights still arbitrary.
+
+        Their input has ``configuration.input.channels`` channels: (batch, channels, rows, cols).
+        """
+
+    @classmethod
+    def synthesize(cls, networks: Mapping[str, Network], mr: Tensor) -> Tensor:
+        """sCT of slices.
+
+        Args:
+            networks: those named ``to_predict``.
+            mr: (batch, channels, rows, cols) in the coding's units.
+
+        Returns:
+            (batch, 1, rows, cols) in the coding's units.
+        """
+        return networks["syn_ct"](mr)
+
+    @classmethod
+    def reconstruct(cls, networks: Mapping[str, Network], sct: Tensor) -> Tensor | None:
+        """The MR that an sCT came from, (batch, channels, rows, cols); None where the method has no way back."""
+        return None
+
+    @classmethod
+    def synthesize_volume(
+        cls, networks: Mapping[str, Network], mr: Callable[[np.ndarray], Tensor], shown: np.ndarray, at_once: int
+    ) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """sCT of all slices of a patient that show the head: a few slices after the other, unless a method overrides.
+
+        Args:
+            networks: as of :meth:`synthesize`.
+            mr: gives the network input of slices by their numbers, (slices, channels, rows, cols), on the device.
+            shown: numbers of the slices with head, ascending.
+            at_once: how many slices the device computes together without loss of time.
+
+        Yields:
+            Numbers of slices, and their sCT (slices, 1, rows, cols).
+        """
+        for start in range(0, len(shown), at_once):
+            chosen = shown[start : start + at_once]
+            yield chosen, cls.synthesize(networks, mr(chosen))
+
+    # -- a training under way -----------------------------------------------------------------------------------------
 
     def __init__(
         self,
         configuration: Configuration,
+        settings: Any,
         device: torch.device | str,
+        *,
         seed: int | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
-        """Store what is given; a subclass then adds its networks, optimisers and pools.
+        """Build the networks, then :meth:`prepare_training`.
 
         Args:
-            configuration: network and training of the plan.
+            configuration: of the plan.
+            settings: of the method.
             device: where the networks live.
             seed: of weights and pools; the training plan's by default.
             ranks: the processes that train together. All start with the same weights, each has pools of its own.
         """
-        self.configuration = configuration
+        self.configuration, self.settings = configuration, settings
         self.device = torch.device(device)
         self.ranks = ranks
         self.seed = configuration.training.seed if seed is None else seed
         self.precision, self.precision_reason = choose_precision(configuration.training.precision, self.device)
         self.generator = torch.Generator().manual_seed(self.seed)
-        self.networks: dict[str, nn.Module] = {}
+        with torch.random.fork_rng([]):
+            torch.manual_seed(self.seed)
+            self.networks = self.build_networks(configuration, settings)
+        for name, network in self.networks.items():
+            self.initialise(network)
+            self.networks[name] = with_fast_convolutions(network.to(self.device))
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
         self.pools: dict[str, ImagePool] = {}
+        self.prepare_training()
+
+    @abstractmethod
+    def prepare_training(self) -> None:
+        """Add optimisers (and pools) for the networks that have just been made."""
 
     @abstractmethod
     def training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         """Update every network once.
 
         Args:
-            batch: ``mr`` (batch, channels, rows, cols), ``ct`` (batch, 1, rows, cols) in [-1, 1]; for paired
-                trainers ``known`` (batch, 1, rows, cols). On the trainer's device.
+            batch: ``mr`` (batch, channels, rows, cols) and ``ct`` (batch, 1, rows, cols) in the coding's units; for
+                paired trainers ``known`` and ``head`` (batch, 1, rows, cols), 1 or 0: ``known`` is 0 where the head
+                lies outside a scan's field of view. On the trainer's device.
 
         Returns:
             The losses by name: detached scalars that are still on the device, so that nothing waits for it.
         """
 
-    def synthesize(self, mr: Tensor) -> Tensor:
-        """sCT of MR slices: (batch, channels, rows, cols) -> (batch, 1, rows, cols), [-1, 1], float32, no gradient."""
-        with torch.inference_mode(), self.autocast():
-            return self.networks["syn_ct"](mr.to(self.device)).float()
+    def initialise(self, network: nn.Module) -> None:  # noqa: B027  torch's own weights will do
+        """Draw the weights of a network anew; by default they stay as torch draws them, by the seed."""
 
-    # -- for subclasses ----------------------------------------------------------------------------------------------
+    def add_optimiser(self, name: str, optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """Take an optimiser into the checkpoints and under the schedule of learning rates."""
+        self.optimisers[name] = optimiser
+        return optimiser
 
-    def add_network(self, name: str, network: nn.Module) -> nn.Module:
-        """Initialise a network and move it to the device."""
-        initialise(network, self.generator)
-        self.networks[name] = network.to(self.device)
-        return self.networks[name]
-
-    def add_optimiser(self, name: str, *networks: nn.Module) -> torch.optim.Optimizer:
-        """One Adam for all parameters of the networks (seed, section 4)."""
-        self.optimisers[name] = torch.optim.Adam(
-            [parameter for network in networks for parameter in network.parameters()],
-            betas=self.configuration.training.adam_betas,
-            **self._adam_settings(self.configuration.training.learning_rate),
+    def add_adam(self, name: str, *networks: nn.Module) -> torch.optim.Optimizer:
+        """One Adam for all parameters of the networks, with the settings' ``learning_rate`` and ``adam_betas``."""
+        parameters = [parameter for network in networks for parameter in network.parameters()]
+        rate, on_gpu = self.settings.learning_rate, self.device.type == "cuda"
+        adam = torch.optim.Adam(
+            parameters,
+            # One pass over all parameters; on a GPU with all numbers there, so that nothing waits.
+            lr=torch.tensor(rate, device=self.device) if on_gpu else rate,
+            betas=self.settings.adam_betas,
+            fused=on_gpu or self.device.type == "cpu",
+            capturable=on_gpu,
         )
-        return self.optimisers[name]
+        return self.add_optimiser(name, adam)
 
-    def add_pool(self, name: str) -> ImagePool:
+    def add_pool(self, name: str, size: int) -> ImagePool:
         """A history of synthetic images with a generator of its own."""
         seed = self.seed + 1 + len(self.pools) + POOLS_OF_A_RANK * self.ranks.rank
-        self.pools[name] = ImagePool(self.configuration.training.pool_size, seed, self.device)
+        self.pools[name] = ImagePool(size, seed, self.device)
         return self.pools[name]
 
     def update(self, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
@@ -108,7 +202,7 @@ class Trainer(ABC):
         """Forward passes in the precision in force."""
         return forward_passes(self.precision, self.device)
 
-    # -- for the loop ------------------------------------------------------------------------------------------------
+    # -- for the loop -------------------------------------------------------------------------------------------------
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """The same rate for every optimiser."""
@@ -118,6 +212,18 @@ class Trainer(ABC):
                     group["lr"].fill_(learning_rate)  # in place: a recorded step goes on reading it
                 else:
                     group["lr"] = learning_rate
+
+    def sct_of(self, mr: Tensor) -> Tensor:
+        """sCT of MR slices as the networks are now: shapes as of :meth:`synthesize`, float32, no gradient."""
+        training = [layer for network in self.networks.values() for layer in network.modules() if layer.training]
+        for network in self.networks.values():
+            network.eval()  # as in a prediction: dropout would draw random numbers, batch norm would learn
+        try:
+            with torch.inference_mode(), self.autocast():
+                return self.synthesize(self.networks, mr.to(self.device)).float()
+        finally:
+            for layer in training:
+                layer.training = True
 
     def is_finite(self) -> bool:
         """Whether no weight is NaN or infinite; waits for the device."""
@@ -138,17 +244,18 @@ class Trainer(ABC):
             network.load_state_dict(state["networks"][name])
         for name, optimiser in self.optimisers.items():
             loaded = state["optimisers"][name]
-            # How Adam computes is this device's matter, whatever the device that the state was written on.
-            groups = [group | self._adam_settings(float(group["lr"])) for group in loaded["param_groups"]]
+            pairs = zip(loaded["param_groups"], optimiser.param_groups, strict=True)
+            groups = [_as_here(group, here) for group, here in pairs]
             optimiser.load_state_dict(loaded | {"param_groups": groups})
         for name, pool in self.pools.items():
             pool.load_state_dict(state["pools"][name])
 
-    def _adam_settings(self, rate: float) -> dict[str, Any]:
-        """Of this device: one pass over all parameters; on a GPU with all numbers there, so that nothing waits."""
-        if self.device.type == "cuda":
-            return {"lr": torch.tensor(rate, device=self.device), "fused": True, "capturable": True}
-        return {"lr": rate, "fused": self.device.type == "cpu", "capturable": False}
+
+def _as_here(loaded: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
+    """A loaded group of an optimiser, computed as on this device, whatever the device that it was written on."""
+    rate = float(loaded["lr"])
+    lr = torch.full_like(here["lr"], rate) if isinstance(here["lr"], Tensor) else rate
+    return loaded | {name: here[name] for name in WAYS_TO_COMPUTE if name in here} | {"lr": lr}
 
 
 @contextmanager

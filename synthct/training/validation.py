@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from synthct.imaging.intensity import from_grey_levels, from_network, to_network
-from synthct.planning.plan import PreprocessingPlan
-from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, SliceFacts, SliceStack
+from synthct.preprocessing.network_input import NetworkInput, padded_to_multiple
+from synthct.preprocessing.slice_reader import SliceFacts
+from synthct.preprocessing.slice_stack import CT_KNOWN, MR_KNOWN
 from synthct.training.trainer import Trainer
 
 N_SLICES = 12
@@ -22,8 +22,8 @@ class ExampleSlice:
     """A slice with what is needed to judge its sCT."""
 
     patient: str
-    mr: np.ndarray  # uint8 grey levels (channels, rows, cols)
-    ct: np.ndarray | None  # uint8 grey levels (rows, cols)
+    mr: np.ndarray  # network input, float32 (channels, rows, cols)
+    ct_hu: np.ndarray | None  # as the method is shown it, float32 (rows, cols)
     inside: np.ndarray  # bool (rows, cols): head, known in both
 
 
@@ -33,64 +33,62 @@ class Validation:
 
     slices: list[ExampleSlice]
     example: ExampleSlice | None
-    preprocessing: PreprocessingPlan
+    input: NetworkInput
 
     @staticmethod
-    def read(folder: Path, held_out: Sequence[str], training: Sequence[str], plan: PreprocessingPlan) -> Validation:
+    def read(folder: Path, held_out: Sequence[str], training: Sequence[str], network_input: NetworkInput) -> Validation:
         """Read these few slices of the held-out patients; of a training patient only where none of them has both.
 
         Args:
-            folder: of the configuration's stacks.
+            folder: of the cached slices.
             held_out, training: patient ids.
+            network_input: of the method.
         """
+        plane = network_input.plan.plane
         paths = [folder / f"{patient}.npz" for patient in held_out]
-        facts = [SliceStack.load_facts(path) for path in paths if path.is_file()]
+        facts = [SliceFacts.load(path, plane) for path in paths if path.is_file()]
         pairs = [one for one in facts if one.paired]
         showing_head = [np.flatnonzero(one.head_fraction(MR_KNOWN | CT_KNOWN) > 0) for one in pairs]
         ends = np.cumsum([len(indices) for indices in showing_head], dtype=int)  # of each patient's, in one long list
         n_candidates = int(ends[-1]) if pairs else 0
         n = min(N_SLICES, n_candidates)
-        slices = []
+        wanted: dict[int, list[int]] = {}
         for place in ((np.arange(n) + 0.5) * n_candidates / max(n, 1)).astype(int).tolist():
             number = int(np.searchsorted(ends, place, side="right"))
-            slices.append(_example(pairs[number], int(showing_head[number][place - ends[number]])))
-        shown = pairs[0] if slices else _best_of(folder, training)
-        return Validation(slices, None if shown is None else _fullest(shown), plan)
+            wanted.setdefault(number, []).append(int(showing_head[number][place - ends[number]]))
+        slices = [one for number, chosen in wanted.items() for one in _examples(pairs[number], chosen, network_input)]
+        shown = pairs[0] if slices else _best_of(folder, training, plane)
+        example = None
+        if shown is not None:
+            fullest = int(shown.head_fraction(MR_KNOWN).argmax())
+            (example,) = _examples(shown, [fullest], network_input)
+        return Validation(slices, example, network_input)
 
     def mae_hu(self, trainer: Trainer) -> float | None:
         """MAE in HU (eq. 4) inside the head, where MR and CT are known, over all slices; None without slices.
 
-        The reference is the cached CT, and so clipped to the window.
+        The reference is the CT as the method is shown it, and so within its range of HU.
         """
         total, voxels = 0.0, 0
         for one in self.slices:
-            sct, ct = self.sct_hu(trainer, one), self._hu(one.ct)
-            total += float(np.abs(sct - ct)[one.inside].sum(dtype=np.float64))
+            error = np.abs(self.sct_hu(trainer, one) - one.ct_hu)
+            total += float(error[one.inside].sum(dtype=np.float64))
             voxels += int(one.inside.sum())
         return total / voxels if voxels else None
 
     def sct_hu(self, trainer: Trainer, one: ExampleSlice) -> np.ndarray:
         """The slice's sCT, HU (rows, cols)."""
         rows, cols = one.mr.shape[1:]
-        # The generator halves the slice twice.
-        mr = np.pad(one.mr, ((0, 0), (0, -rows % 4), (0, -cols % 4)))
-        levels = self.preprocessing.grey_levels
-        sct = trainer.synthesize(torch.from_numpy(to_network(mr, levels))[None])[0, 0, :rows, :cols]
-        return self._hu(from_network(sct.cpu().numpy(), levels))
-
-    def ct_hu(self, one: ExampleSlice) -> np.ndarray | None:
-        """The slice's CT, HU (rows, cols)."""
-        return None if one.ct is None else self._hu(one.ct)
-
-    def _hu(self, grey: np.ndarray) -> np.ndarray:
-        return from_grey_levels(grey, self.preprocessing.ct_window_hu, self.preprocessing.grey_levels)
+        mr = padded_to_multiple(one.mr, trainer.size_multiple, self.input.coding.mr_outside)
+        sct = trainer.sct_of(torch.from_numpy(mr)[None])[0, 0, :rows, :cols]
+        return self.input.coding.network_to_hu(sct.cpu().numpy())
 
 
-def _best_of(folder: Path, patients: Sequence[str]) -> SliceFacts | None:
-    """The first patient with both scans, else the first with an MR; None where nobody has one."""
+def _best_of(folder: Path, patients: Sequence[str], plane: str) -> SliceFacts | None:
+    """The first patient with both scans, else the first with an MR; None where no patient has one."""
     with_mr = None
     for patient in patients:
-        facts = SliceStack.load_facts(folder / f"{patient}.npz")
+        facts = SliceFacts.load(folder / f"{patient}.npz", plane)
         if facts.paired:
             return facts
         if with_mr is None and facts.reader.mr_channels:
@@ -98,11 +96,12 @@ def _best_of(folder: Path, patients: Sequence[str]) -> SliceFacts | None:
     return with_mr
 
 
-def _example(facts: SliceFacts, i: int) -> ExampleSlice:
-    reader, wanted = facts.reader, HEAD | MR_KNOWN | CT_KNOWN
-    ct = reader.ct(i) if reader.has_ct else None
-    return ExampleSlice(facts.patient, reader.mr(i), ct, (reader.regions(i) & wanted) == wanted)
-
-
-def _fullest(facts: SliceFacts) -> ExampleSlice:
-    return _example(facts, int(facts.head_fraction(MR_KNOWN).argmax()))
+def _examples(facts: SliceFacts, chosen: Sequence[int], network_input: NetworkInput) -> list[ExampleSlice]:
+    slices, examples = facts.slices(), []
+    for i in chosen:
+        image = network_input.paired(slices, i) if facts.paired else {"mr": network_input.mr(slices, i)}
+        ct = image.get("ct")
+        ct_hu = None if ct is None else network_input.coding.network_to_hu(ct[0])
+        inside = image["head"][0] > 0 if ct is not None else np.zeros(image["mr"].shape[1:], bool)
+        examples.append(ExampleSlice(facts.patient, image["mr"], ct_hu, inside))
+    return examples

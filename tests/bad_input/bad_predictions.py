@@ -80,7 +80,7 @@ PREDICTIONS = [
     ),
     Bad(
         "a model with another plan",
-        edited(MODEL_PLAN, "configurations.2d_lowres.network.base_channels", 4),
+        edited(MODEL_PLAN, "configurations.2d_lowres.methods.cyclegan.base_channels", 4),
         PREDICTING,
         "plans.json",
         "restore the plans.json",

@@ -69,7 +69,7 @@ TRAININGS = [
     ),
     Bad(
         "a checkpoint of another plan",
-        edited(PLAN, "configurations.2d_lowres.network.base_channels", 4),
+        edited(PLAN, "configurations.2d_lowres.methods.cyclegan.base_channels", 4),
         TRAINING + " --continue",
         "base_channels",
         "without --continue",

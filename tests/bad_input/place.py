@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from synthetic_datasets import PAIRED, make_network_tiny, write_dataset
+from synthetic_datasets import PAIRED, cache_of, make_network_tiny, write_dataset
 
 from synthct.commands import plan_and_preprocess, train
 
@@ -29,6 +29,11 @@ class Place:
     def preprocessed(self) -> Path:
         """The same dataset, planned and preprocessed for ``2d_lowres``."""
         return self.root / "synthct_preprocessed" / NAME
+
+    @property
+    def slices(self) -> Path:
+        """The folder of its cached slices."""
+        return cache_of(self.preprocessed)
 
     @property
     def model(self) -> Path:

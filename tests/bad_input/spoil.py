@@ -35,7 +35,7 @@ DESCRIPTION: Where = lambda place: place.raw / "dataset.json"  # noqa: E731
 PLAN: Where = lambda place: place.preprocessed / "plans.json"  # noqa: E731
 FINGERPRINT: Where = lambda place: place.preprocessed / "dataset_fingerprint.json"  # noqa: E731
 SPLITS: Where = lambda place: place.preprocessed / "splits_final.json"  # noqa: E731
-SLICES: Where = lambda place: place.preprocessed / "2d_lowres" / "P1.npz"  # noqa: E731
+SLICES: Where = lambda place: place.slices / "P1.npz"  # noqa: E731
 FINAL: Where = lambda place: place.fold / "checkpoint_final.pth"  # noqa: E731
 LATEST: Where = lambda place: place.fold / "checkpoint_latest.pth"  # noqa: E731
 MODEL_PLAN: Where = lambda place: place.model / "plans.json"  # noqa: E731
@@ -122,7 +122,7 @@ def renamed(where: Where, name: str) -> Spoil:
 
 
 def edited(where: Where, key: str, value: Any) -> Spoil:
-    """JSON with another value at a key such as ``configurations.2d.network``; numbers choose from lists."""
+    """JSON with another value at a key such as ``configurations.2d.input``; numbers choose from lists."""
 
     def spoil(place: Place) -> None:
         content = json.loads(where(place).read_text())

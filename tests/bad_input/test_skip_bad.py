@@ -38,7 +38,7 @@ def test_planning_goes_on_without_a_bad_patient(place: Place, capsys, spoil, why
     assert any("P1 is left out: " in line and why in line for line in told[-3:])
     splits = json.loads((place.preprocessed / "splits_final.json").read_text())
     assert all({*split["train"], *split["val"]} == {"P2", "P3"} for split in splits)
-    assert sorted(path.stem for path in (place.preprocessed / "2d_lowres").glob("*.npz")) == ["P2", "P3"]
+    assert sorted(path.stem for path in place.slices.glob("*.npz")) == ["P2", "P3"]
     assert "P1 is left out" in (place.preprocessed / "preprocessing_report.html").read_text()
 
 
@@ -81,7 +81,7 @@ def test_a_skipped_patient_comes_back_when_he_is_mended(place: Place):
     assert plan_and_preprocess.main(PLANNING) == 3
     place.mr().write_bytes(whole)
     assert plan_and_preprocess.main(PLANNING) == 0
-    assert (place.preprocessed / "2d_lowres" / "P1.npz").is_file()
+    assert (place.slices / "P1.npz").is_file()
 
 
 def test_prediction_goes_on_without_a_bad_mr(place: Place, capsys):

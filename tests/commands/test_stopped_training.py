@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from same_training import LATEST, assert_same_training
-from synthetic_datasets import PAIRED, write_dataset
+from synthetic_datasets import PAIRED, make_network_tiny, write_dataset
 
 import synthct
 from synthct.commands import plan_and_preprocess
@@ -28,11 +27,7 @@ def preprocessed(checkout) -> Path:
     """The current directory, with a preprocessed dataset and a plan for a tiny network."""
     write_dataset(checkout / "synthct_raw" / "Dataset001_Heads", {"P1": PAIRED, "P2": PAIRED})
     assert plan_and_preprocess.main(["-d", "1", "-c", "2d_lowres", "-np", "1"]) == 0
-    path = checkout / "synthct_preprocessed" / "Dataset001_Heads" / "plans.json"
-    plan = json.loads(path.read_text(encoding="utf-8"))
-    plan["configurations"]["2d_lowres"]["network"] |= {
-        "base_channels": 2, "n_blocks": 1, "discriminator_base_channels": 2}  # fmt: skip
-    path.write_text(json.dumps(plan), encoding="utf-8")
+    make_network_tiny(checkout / "synthct_preprocessed" / "Dataset001_Heads" / "plans.json")
     return checkout
 
 

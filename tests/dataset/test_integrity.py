@@ -15,6 +15,7 @@ from synthct.dataset.integrity import check_dataset
 from synthct.dataset.raw import RawDataset
 from synthct.errors import DatasetError
 from synthct.imaging.io import FILE_ENDINGS
+from synthct.parallel import CaseRunner
 
 GRID = make_grid((34, 42, 42), (6, 6, 6))
 
@@ -195,7 +196,7 @@ def test_all_problems_of_a_dataset_are_told_in_one_listing(folder, workers):
     write_image(head_mr(GRID), mr_path(folder, "P", 1))  # a channel too many
     write_image(GRID.place(np.ones(GRID.array_shape, np.uint8)), folder / "masksTr" / "X.nii.gz")
     (folder / "targetsTr" / "notes.txt").touch()
-    told = problems(folder, workers=workers)
+    told = problems(folder, runner=CaseRunner(workers))
     assert len(told) == 7
     for words in (
         "Q.nii.gz: an MR is named",

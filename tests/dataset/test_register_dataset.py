@@ -20,7 +20,7 @@ from synthct.errors import DatasetError
 from synthct.imaging.geometry import Grid
 from synthct.phantom import make_phantom_patient
 
-SCALE = 2.5  # times the seed's voxels
+SCALE = 2.5  # times the reference's voxels
 SHIFT_MM, TURN_DEG = 15.0, 8.0
 
 

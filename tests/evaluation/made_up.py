@@ -12,8 +12,10 @@ from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.imaging.io import write_image
 from synthct.inference.predict_test_set import predict_test_set
 from synthct.inference.prediction import Prediction
+from synthct.json_dataclasses import to_plain
 from synthct.planning.fingerprint import CaseFacts, Fingerprint, VolumeFacts
-from synthct.planning.plan import Configuration, MrWindow, NetworkPlan, Plan, PreprocessingPlan, TrainingPlan
+from synthct.planning.plan import FORMAT_VERSION, Configuration, InputPlan, Plan, PreprocessingPlan, TrainingPlan
+from synthct.plugins import TRAINERS
 
 SHAPE = (40, 44, 42)  # (z, y, x)
 SPACING_MM = (5.0, 5.0, 5.0)
@@ -68,14 +70,16 @@ def make_model(
     ``ct_means`` are (mean HU, litres, median HU) of the CTs of the training patients, for the fingerprint; the median
     is the mean where it is left out.
     """
-    preprocessing = PreprocessingPlan(
-        "sagittal", (5, 5, 5), 1.0, (48, 48), "linear", (-600, 1400), (MrWindow("fixed", 0, 3500),), 256
-    )
-    training = TrainingPlan((52, 52), (48, 48), 0, 1, 1, 1, None, 2e-4, (0.5, 0.999), 10, 0, 100, 50, "float32", 0)
-    configuration = Configuration(preprocessing, NetworkPlan(1, 4, 1, 4), training)
+    preprocessing = PreprocessingPlan("sagittal", (5, 5, 5), 1.0, (48, 48), "linear")
+    training = TrainingPlan((52, 52), (48, 48), 0, 1, 1, 1, None, "float32", 0)
+    tiny = {"base_channels": 4, "n_blocks": 1, "discriminator_base_channels": 4}
+    methods = {name: to_plain(TRAINERS.load(name).Settings(**tiny)) for name in ("cyclegan", "pix2pix")}
+    configuration = Configuration(preprocessing, InputPlan("sagittal", 0, 1), training, methods=methods)
     name = folder.name.split("__")[-1]
-    plan = Plan(1, "0.1.0", "Dataset001_Spheres", "test", ("T1",), ".nii.gz", 2, {name: configuration})
-    plan.save(folder / "plans.json")
+    configurations = {name: configuration}
+    Plan(FORMAT_VERSION, "0.1.0", "Dataset001_Spheres", "test", ("T1",), ".nii.gz", 2, configurations).save(
+        folder / "plans.json"
+    )
     Fingerprint(1, "0.1.0", "Dataset001_Spheres", _cases(ct_means or {})).save(folder / "dataset_fingerprint.json")
     fold_folder = folder / f"fold_{fold}"
     (fold_folder / "validation").mkdir(parents=True)

@@ -18,7 +18,6 @@ from synthct.evaluation.score import Row
 from synthct.evaluation.scored_set import ScoredSet
 from synthct.evaluation.statistics import compare_models, summarise
 
-WINDOW = (-600.0, 1400.0)
 CLIPPING = "mae_hu_windowed: -600 to 1400 HU; psnr_db_windowed: -600 to 1400 HU; others: none"
 
 
@@ -35,7 +34,7 @@ def scored(rows, patients="cross_validation"):
 def test_patient_table_has_the_columns_and_its_twin_the_same_numbers(tmp_path):
     metrics = {"mae_hu": 70.123456789, "psnr_db": math.inf, "mae_hu_windowed": 60.0, "psnr_db_windowed": math.nan}
     rows = [Row("P1", 3, metrics, 1234567, "given", "grid 1"), Row("P2", None, metrics, 5, "ct", "grid 2")]
-    csv, twin = write_patient_table(rows, "cyclegan__2d", WINDOW, tmp_path)
+    csv, twin = write_patient_table(rows, "cyclegan__2d", tmp_path)
     assert (csv.name, twin.name) == ("metrics_cyclegan__2d.csv", "metrics_cyclegan__2d.json")
     assert csv.read_text() == (
         "patient,fold,mae_hu,psnr_db,mae_hu_windowed,psnr_db_windowed,voxels,mask,clipping,grid\n"
@@ -50,7 +49,7 @@ def test_patient_table_has_the_columns_and_its_twin_the_same_numbers(tmp_path):
 
 def test_all_metrics_follow_the_seeds_columns(tmp_path):
     row = Row("P1", 0, {metric.column: 1.0 for metric in METRICS}, 10, "ct_and_mr", "grid")
-    csv, _ = write_patient_table([row], "a", WINDOW, tmp_path)
+    csv, _ = write_patient_table([row], "a", tmp_path)
     columns = list(pd.read_csv(csv).columns)
     assert columns[:6] == ["patient", "fold", "mae_hu", "psnr_db", "mae_hu_windowed", "psnr_db_windowed"]
     assert columns[2:-4] == [metric.column for metric in METRICS]
@@ -58,7 +57,7 @@ def test_all_metrics_follow_the_seeds_columns(tmp_path):
 
 def test_the_summary_says_of_whom_and_of_how_many(tmp_path):
     sets = [scored({"a": rows_of(70.0), "b": rows_of(90.0, n=1)}), scored({"a": rows_of(80.0, fold=None)}, "test")]
-    csv, twin = write_summary(sets, WINDOW, tmp_path)
+    csv, twin = write_summary(sets, tmp_path)
     frame = pd.read_csv(csv)
     assert list(frame.columns[:9]) == [
         *("model", "set", "n", "mae_hu_mean", "mae_hu_sd", "mae_hu_median"),
@@ -77,7 +76,7 @@ def test_the_summary_says_of_whom_and_of_how_many(tmp_path):
 
 
 def test_the_comparison_has_its_columns(tmp_path):
-    csv, twin = write_comparison([scored({"a": rows_of(70.0), "b": rows_of(90.0, n=1)})], WINDOW, tmp_path)
+    csv, twin = write_comparison([scored({"a": rows_of(70.0), "b": rows_of(90.0, n=1)})], tmp_path)
     frame = pd.read_csv(csv)
     assert tuple(frame.columns) == COMPARISON_COLUMNS
     assert list(frame.columns[:8]) == ["metric", "model_a", "model_b", "n", "mean_difference", "t", "p", "sentence"]
@@ -88,13 +87,13 @@ def test_the_comparison_has_its_columns(tmp_path):
 
 
 def test_a_single_model_leaves_a_comparison_of_the_header_alone(tmp_path):
-    csv, twin = write_comparison([scored({"a": rows_of(70.0)})], WINDOW, tmp_path)
+    csv, twin = write_comparison([scored({"a": rows_of(70.0)})], tmp_path)
     assert csv.read_text() == ",".join(COMPARISON_COLUMNS) + "\n"
     assert json.loads(twin.read_text()) == []
 
 
 def test_every_column_is_described_with_mask_clipping_and_grid(tmp_path):
-    csv, twin = write_columns(metrics_of("all"), {"ct", "given"}, WINDOW, tmp_path)
+    csv, twin = write_columns(metrics_of("all"), {"ct", "given"}, tmp_path)
     frame = pd.read_csv(csv).set_index("column")
     assert list(frame.index) == [metric.column for metric in METRICS] and not frame.isna().any(axis=None)
     assert frame["mask"]["mae_hu"] == (
@@ -109,10 +108,10 @@ def test_every_column_is_described_with_mask_clipping_and_grid(tmp_path):
 
 def test_the_test_set_has_tables_of_its_own(tmp_path):
     sets = [scored({"a": rows_of(70.0)}), scored({"a": rows_of(80.0, fold=None)}, "test")]
-    names = {path.stem for path in write_tables(sets, WINDOW, tmp_path)}
+    names = {path.stem for path in write_tables(sets, tmp_path)}
     assert names == {"metrics_a", "metrics_a_test", "summary", "comparison", "columns"}
     assert list(pd.read_csv(tmp_path / "metrics_a_test.csv")["mae_hu"]) == [80, 81, 82]
-    assert {path.stem for path in write_tables([scored({"a": rows_of(70.0)}, "folders")], WINDOW, tmp_path / "f")} == {
+    assert {path.stem for path in write_tables([scored({"a": rows_of(70.0)}, "folders")], tmp_path / "f")} == {
         *("metrics_a", "summary", "columns")
     }
 

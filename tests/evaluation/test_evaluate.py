@@ -13,6 +13,7 @@ from synthct.errors import DatasetError, ModelError
 from synthct.evaluation.evaluate import evaluate_dataset, evaluate_folders
 from synthct.evaluation.metrics import METRICS, metrics_of
 from synthct.imaging.io import write_image
+from synthct.parallel import CaseRunner
 from synthct.planning.plan import Plan
 
 PATIENTS = ["P1", "P2", "P3", "MR_ONLY"]
@@ -253,5 +254,5 @@ def test_a_pool_of_processes_gives_the_same_rows(folders, tmp_path):
     write_image(image(head_ct(90)), folders[0] / "P2.mha")
     write_image(image(head_ct(40)), folders[1] / "P2.nii.gz")
     alone = evaluate_folders(*folders, tmp_path / "alone", protocol="seed")
-    pooled = evaluate_folders(*folders, tmp_path / "pooled", workers=2, protocol="seed")
+    pooled = evaluate_folders(*folders, tmp_path / "pooled", protocol="seed", runner=CaseRunner(workers=2))
     assert alone.rows == pooled.rows and alone.terminal_table == pooled.terminal_table

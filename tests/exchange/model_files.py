@@ -12,10 +12,11 @@ from typing import Any
 
 from synthetic_datasets import case_facts, small_plan, volume_facts
 from synthetic_heads import head_mr, make_grid
-from tiny_models import tiny_networks, write_checkpoint
+from tiny_models import Networks, tiny_networks, write_checkpoint
 
 from synthct.json_dataclasses import to_plain
 from synthct.planning.fingerprint import Fingerprint
+from synthct.planning.plan import Plan
 from synthct.qa.qa_reference import PatientRecord, Reference
 
 DATASET = "Dataset001_Heads"
@@ -38,11 +39,16 @@ def check_refused(path: Path, words: str, here: Path, refused: Callable[..., str
 
 
 def write_trained_model(
-    results: Path, *, networks: tuple[str, ...] = ("syn_ct", "syn_mr"), evaluated: bool = True
+    results: Path,
+    *,
+    trainer: str = "cyclegan",
+    plan: Plan | None = None,
+    networks: Callable[[Plan, int, str], Networks] = tiny_networks,
+    evaluated: bool = True,
 ) -> Path:
-    """A model folder of two folds, with fingerprint, reference and, beside it, an evaluation."""
-    folder = results / MODEL
-    plan = small_plan()
+    """A model folder of two folds, with fingerprint, reference and, beside it, an evaluation of a cyclegan."""
+    folder = results / DATASET / f"{trainer}__plans__small"
+    plan = plan or small_plan()
     plan.save(folder / "plans.json")
     description = {"name": "Heads of X", "channel_names": {"0": "T1"}, "file_ending": ".nii.gz", "contact": "P1"}
     (folder / "dataset.json").write_text(json.dumps(description))
@@ -51,11 +57,9 @@ def write_trained_model(
     Fingerprint(1, "0", DATASET, cases).save(folder / "dataset_fingerprint.json")
     Reference(patients={"P4": PatientRecord(None, None, None, None)}).save(folder)
     for seed, (fold, split) in enumerate(SPLITS.items()):
-        states = {name: state for name, state in tiny_networks(plan, seed).items() if name in networks}
-        training = to_plain(plan.configurations["small"].training)
-        write_checkpoint(
-            folder / f"fold_{fold}", states, split=split, training=training, disjoint=False, rng={}, epoch_so_far={}
-        )
+        how = {"trainer": trainer, "training": to_plain(plan.configurations["small"].training), "disjoint": False}
+        states = networks(plan, seed, trainer)
+        write_checkpoint(folder / f"fold_{fold}", states, split=split, rng={}, epoch_so_far={}, **how)
         (folder / f"fold_{fold}" / "split.json").write_text(json.dumps(split))
         validation = folder / f"fold_{fold}" / "validation"
         validation.mkdir()
@@ -119,9 +123,9 @@ def changed_json(members: Mapping[str, bytes], member: str, **changes: Any) -> d
 
 
 def changed_network(members: Mapping[str, bytes], **changes: int) -> dict[str, bytes]:
-    """The members with another network in the plan."""
+    """The members with another network of the CycleGAN in the plan."""
     plan = json.loads(members["plans.json"])
-    plan["configurations"]["small"]["network"] |= changes
+    plan["configurations"]["small"]["methods"]["cyclegan"] |= changes
     return with_manifest({**members, "plans.json": json.dumps(plan).encode()})
 
 

@@ -127,11 +127,12 @@ def test_evaluation_of_installed_models_alone_says_what_to_do(shared_file, here,
 
 def test_no_training_goes_on_from_an_installed_model(shared_file, here, run):
     from synthct.errors import TrainingError
+    from synthct.model_folder import ModelFolder
     from synthct.training.resume import find_checkpoint
 
     run("install_model", shared_file)
     with pytest.raises(TrainingError, match="to predict with only"):
-        find_checkpoint(here / "synthct_results" / MODEL / "fold_0")
+        find_checkpoint(ModelFolder(here / "synthct_results" / MODEL).fold(0))
 
 
 @pytest.mark.parametrize(("constant", "told"), [(163.0, False), (95.0, True)])

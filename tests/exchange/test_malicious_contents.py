@@ -128,7 +128,7 @@ CONTENTS = {
     "unknown key of the plan": (other("plans.json", hook="os.system"), "the key 'hook' is unknown"),
     "plan with NaN": (other("plans.json", n_folds=float("nan")), "NaN is no"),
     "plan of a newer version": (other("plans.json", format_version=9), "format_version is 9"),
-    "newer model card": (other("model_card.json", format_version=2), "update synthct"),
+    "newer model card": (other("model_card.json", format_version=3), "update synthct"),
     "model card of another model": (other("model_card.json", model_hash="0" * 12), "of another model"),
     "model card with a wrong type": (other("model_card.json", patients="all"), "'patients' must be"),
     "case id that is a path": (case_id("../../evil"), "cannot be a patient's files' name"),

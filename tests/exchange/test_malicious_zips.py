@@ -128,7 +128,7 @@ ZIPS = {
     "pickle": (raw(pickle.dumps(Payload())), "is no zip file"),
     "nothing but PK": (raw(b"PK\x03\x04"), "cut off"),
     "wrong hash": (other_hash, "plans.json is not what the manifest lists (SHA-256 differs)"),
-    "newer version": (manifest(format_version=2, novelty=1), "update synthct"),
+    "newer version": (manifest(format_version=3, novelty=1), "update synthct"),
     "no version": (manifest(format_version="1"), "does not tell its format_version"),
     "unknown key of the manifest": (manifest(run="rm -rf /"), "the key 'run' is unknown"),
     "manifest of nonsense": (lambda path, m: pack(path, {**m, "manifest.json": b"\xff\x00"}), "is not valid JSON"),

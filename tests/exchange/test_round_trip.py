@@ -11,7 +11,7 @@ import torch
 from model_files import DATASET, MODEL, SPLITS, head, read_members, write_evaluation, write_trained_model
 from synthetic_datasets import write_image
 
-from synthct.exchange import export_model
+from synthct.exchange import ExportOptions, export_model
 from synthct.inference import Predictor
 
 
@@ -86,7 +86,7 @@ def test_the_hash_is_that_of_the_exporting_machine(model, here, run):
 
 
 def test_one_fold_of_a_model_without_a_way_back_to_mr(tmp_path, here, run):
-    model = write_trained_model(tmp_path / "theirs", networks=("syn_ct",))
+    model = write_trained_model(tmp_path / "theirs", trainer="pix2pix")
     run("export_model", "-m", model, "-f", "1", "-o", "model.zip")
     run("install_model", "model.zip", "-o", "anywhere/brain")
     assert {path.name for path in (here / "anywhere" / "brain").glob("fold_*")} == {"fold_1"}
@@ -96,7 +96,9 @@ def test_one_fold_of_a_model_without_a_way_back_to_mr(tmp_path, here, run):
 
 
 def test_the_same_model_makes_the_same_file(model, tmp_path):
-    files = [export_model(model, tmp_path / name, today="2026-11-25") for name in ("a.zip", "b.zip")]
+    files = [
+        export_model(model, tmp_path / name, options=ExportOptions(today="2026-11-25")) for name in ("a.zip", "b.zip")
+    ]
     assert files[0].path.read_bytes() == files[1].path.read_bytes()
     assert files[0].sha256 == files[1].sha256
 

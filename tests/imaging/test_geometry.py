@@ -11,7 +11,6 @@ import SimpleITK as sitk
 from synthetic_heads import SKIN_MM, TOP_MM, head_truth, make_grid, points_mm
 
 from synthct.imaging.geometry import (
-    PLANE_ORIENTATION,
     Grid,
     known_region,
     oblique_degrees,
@@ -20,6 +19,7 @@ from synthct.imaging.geometry import (
     resample,
     slice_grid,
 )
+from synthct.imaging.planes import PLANE_ORIENTATION
 
 SLICES_MM = (2.0, 2.0, 2.0)
 

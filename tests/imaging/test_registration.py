@@ -30,7 +30,7 @@ def target_registration_error_mm(found: sitk.Transform, truth: sitk.Transform, p
 
 @pytest.fixture(scope="module")
 def patient():
-    """CT moved by 20 mm and 14 degrees, with couch and thermoplastic mask; voxels one and a half times the seed's."""
+    """CT moved by 20 mm and 14 degrees, with couch and thermoplastic mask; voxels 1.5 times the reference's."""
     return make_phantom_patient(3, voxel_scale=1.5, rigid_offset_mm=20.0, rigid_offset_deg=14.0)
 
 

@@ -18,6 +18,7 @@ from synthct.errors import DiskError
 from synthct.inference import Predictor, predict_file
 from synthct.inference.predict_file import ModelFiles, predict_task
 from synthct.inference.predict_folder import predict_folder
+from synthct.parallel import CaseRunner
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_a_worker_loads_the_model_once_for_all_its_cases(mrs, tmp_path, loaded):
     predictor = Predictor.from_model_folder(folder, device="cpu")
     with ThreadPoolExecutor(2) as executor:
         model = ModelFiles.of(folder, device="cpu")
-        written = predict_folder(predictor, mrs, tmp_path / "cts", executor=executor, model=model)
+        written = predict_folder(predictor, mrs, tmp_path / "cts", model=model, runner=CaseRunner(executor=executor))
     assert written == [tmp_path / "cts" / f"P{i}.nii.gz" for i in range(3)]
     assert len(loaded) == 2  # once here, once there
     here = predict_folder(predictor, mrs, tmp_path / "here")
@@ -89,4 +90,4 @@ def test_a_place_that_cannot_be_written_to_is_told(mrs, tmp_path):
 def test_an_executor_without_the_files_of_the_model_is_refused(mrs, tmp_path):
     predictor = Predictor.from_model_folder(write_model(tmp_path), device="cpu")
     with ThreadPoolExecutor(1) as executor, pytest.raises(ValueError, match="needs the files of the model"):
-        predict_folder(predictor, mrs, tmp_path / "cts", executor=executor)
+        predict_folder(predictor, mrs, tmp_path / "cts", runner=CaseRunner(executor=executor))

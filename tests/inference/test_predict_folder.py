@@ -11,14 +11,15 @@ import pytest
 import SimpleITK as sitk
 from synthetic_datasets import small_plan, write_image
 from synthetic_heads import head_mr, make_grid
-from tiny_models import tiny_networks, write_model
+from tiny_models import tiny_model, write_model
 
 from synthct.errors import ImageError, ModelError
 from synthct.imaging.geometry import Grid
 from synthct.imaging.io import FILE_ENDINGS
 from synthct.inference import Predictor
 from synthct.inference.predict_file import QaSettings
-from synthct.inference.predict_folder import list_mrs, newest_model_folder, predict_folder, trained_folds
+from synthct.inference.predict_folder import FolderOptions, list_mrs, newest_model_folder, predict_folder
+from synthct.model_folder import ModelFolder
 
 GRID = make_grid((34, 42, 42), (6, 6, 6), "RAI", (10, 0, 0), (20, 30, 40))
 HEAD = {"centre_mm": (20.0, 30.0, 40.0)}
@@ -31,8 +32,7 @@ def mrs(tmp_path) -> Path:
 
 
 def predictor_of(mr_channels: int = 1) -> Predictor:
-    plan = small_plan(mr_channels)
-    return Predictor(plan, "small", [tiny_networks(plan)], "cpu")
+    return Predictor(tiny_model(small_plan(mr_channels)), "cpu")
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -116,7 +116,7 @@ def test_an_mr_that_cannot_be_used_is_told_by_file_and_leaves_nothing(mrs, tmp_p
 def test_an_unknown_output_format_is_told(mrs, tmp_path):
     touch(mrs, "P.nii")
     with pytest.raises(ImageError, match="'png' is no output format; there are dicom, nii.gz"):
-        predict_folder(predictor_of(), mrs, tmp_path / "cts", output_format="png")
+        predict_folder(predictor_of(), mrs, tmp_path / "cts", FolderOptions(output_format="png"))
 
 
 def test_the_folder_of_the_mrs_is_not_written_to(mrs):
@@ -144,9 +144,9 @@ def test_each_patient_gets_a_report_beside_the_scts(mrs, tmp_path, caplog):
 def test_maps_are_images_in_the_folder_qa(mrs, tmp_path, output_format):
     mr = head_mr(GRID, **HEAD)
     write_image(mr, mrs / "P.nii.gz")
-    predictor = Predictor(small_plan(), "small", [tiny_networks(small_plan(), seed) for seed in (0, 1)], "cpu")
+    predictor = Predictor(tiny_model(small_plan(), (0, 1)), "cpu")
     settings = QaSettings("fast", save_uncertainty=True, save_cycle_error=True)
-    predict_folder(predictor, mrs, tmp_path / "cts", output_format=output_format, settings=settings)
+    predict_folder(predictor, mrs, tmp_path / "cts", FolderOptions(output_format=output_format), settings=settings)
     ending = "mha" if output_format == "mha" else "nii.gz"
     names = {f"P_uncertainty.{ending}", f"P_cycle_error.{ending}", "P.json"}
     assert {path.name for path in (tmp_path / "cts" / "qa").iterdir()} == names
@@ -166,8 +166,7 @@ def test_quality_assurance_can_be_left_out_and_leaves_no_report_of_an_earlier_sc
 
 def test_maps_that_a_model_cannot_give_are_refused_before_anything_is_predicted(mrs, tmp_path):
     write_image(head_mr(GRID, **HEAD), mrs / "P.nii.gz")
-    plan = small_plan()
-    pix2pix = Predictor(plan, "small", [{"syn_ct": tiny_networks(plan)["syn_ct"]}] * 2, "cpu")
+    pix2pix = Predictor(tiny_model(small_plan(), (0, 1), "pix2pix"), "cpu")
     with pytest.raises(ModelError, match="one fold; train another"):
         predict_folder(predictor_of(), mrs, tmp_path / "cts", settings=QaSettings(save_uncertainty=True))
     with pytest.raises(ModelError, match="only a cyclegan has"):
@@ -191,11 +190,11 @@ def test_the_newest_model_is_the_one_whose_training_ended_last(tmp_path):
     assert newest_model_folder(tmp_path) == folders[0]
     assert newest_model_folder(tmp_path, "Dataset*/pix2pix__plans__*") == folders[1]
     assert newest_model_folder(tmp_path, "Dataset002_B/*") == folders[2]
-    assert trained_folds(folders[0]) == ["0", "all"]
+    assert ModelFolder(folders[0]).trained_folds() == ["0", "all"]
 
 
 def test_without_a_model_the_remedy_is_told(tmp_path):
     (tmp_path / "Dataset001_A" / "cyclegan__plans__2d" / "fold_0").mkdir(parents=True)
     with pytest.raises(ModelError, match="holds no trained model .*synthct_train"):
         newest_model_folder(tmp_path)
-    assert trained_folds(tmp_path / "Dataset001_A" / "cyclegan__plans__2d") == []
+    assert ModelFolder(tmp_path / "Dataset001_A" / "cyclegan__plans__2d").trained_folds() == []

@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 from synthetic_datasets import PAIRED, small_plan, write_dataset, write_image
 from synthetic_heads import make_grid
-from tiny_models import tiny_networks, write_model
+from tiny_models import tiny_model, write_model
 
 from synthct.dataset.raw import RawDataset
 from synthct.errors import ModelError
@@ -22,8 +22,7 @@ from synthct.qa import Reference
 
 
 def predictor_of() -> Predictor:
-    plan = small_plan()
-    return Predictor(plan, "small", [tiny_networks(plan)], "cpu")
+    return Predictor(tiny_model(small_plan()), "cpu")
 
 
 def test_held_out_patients_are_predicted_from_the_raw_mr(tmp_path):

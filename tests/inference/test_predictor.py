@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
-import torch
 from scipy import ndimage
-from synthetic_datasets import small_configuration, small_plan
+from synthetic_datasets import small_plan
 from synthetic_heads import head_mr, head_truth, make_grid, points_mm, same_geometry, smooth_hu
-from tiny_models import tiny_networks, write_checkpoint, write_model
+from tiny_models import tiny_model, write_model
+from tiny_training import make_stack
 
 from synthct.errors import ImageError, ModelError
 from synthct.imaging.axial import axial_grid, on_axial_grid
+from synthct.imaging.coding import GreyLevels, MrWindow
 from synthct.imaging.geometry import Grid
 from synthct.imaging.head_mask import volume_litres
 from synthct.inference import Predictor
-from synthct.inference.ensemble import NetworkOutput
-from synthct.planning.plan import MrWindow, Plan
-from synthct.preprocessing.slice_stack import HEAD, SliceStack
+from synthct.inference.synthesis import NetworkOutput
+from synthct.planning.plan import Plan
+from synthct.preprocessing.slice_stack import SliceStack
 
 GRID = make_grid((34, 42, 42), (6, 6, 6))
 ROOMY = make_grid((38, 48, 44), (6, 6, 6))  # nothing of the head touches a border but the neck
@@ -36,8 +36,7 @@ def folder(tmp_path) -> Path:
 
 
 def predictor_of(seeds: tuple[int, ...] = (0,), mr_channels: int = 1) -> Predictor:
-    plan = small_plan(mr_channels)
-    return Predictor(plan, "small", [tiny_networks(plan, seed) for seed in seeds], "cpu")
+    return Predictor(tiny_model(small_plan(mr_channels), seeds), "cpu")
 
 
 def hu_of(image: sitk.Image) -> np.ndarray:
@@ -91,10 +90,9 @@ def test_an_sct_on_an_axial_grid_is_sampled_once_from_the_slices_at_the_same_poi
         return smooth_hu(points_mm(grid) - np.reshape(centre, (3, 1, 1, 1)))
 
     def perfect_network(stack: SliceStack, cycle_every: int) -> NetworkOutput:
-        # The window is [-600, 1400] HU.
-        return NetworkOutput((field(Grid.from_plain(stack.info["grid"])) + 600) / 1000 - 1, None, None, np.arange(0))
+        return NetworkOutput(field(Grid.from_plain(stack.info["grid"])), None, None)
 
-    monkeypatch.setattr(predictor, "run_networks", perfect_network)
+    monkeypatch.setattr(predictor, "synthesize", perfect_network)
     mr = head_mr(mr_grid, centre_mm=centre)
     sct = predictor.predict(mr, grid=wanted)
     assert Grid.of(sct) == wanted and sct.GetPixelID() == sitk.sitkInt16
@@ -114,15 +112,18 @@ def test_a_model_is_known_by_its_weights_and_configuration(folder, tmp_path):
     one, same = (Predictor.from_model_folder(path, device="cpu").model_hash for path in (folder, copied))
     assert one == same and len(one) == 12 and int(one, 16)
     plan = Plan.load(folder / "plans.json")
-    weights = [tiny_networks(plan, seed) for seed in (0, 1)]
-    assert Predictor(plan, "small", weights, "cpu").model_hash == one
+    assert Predictor(tiny_model(plan, (0, 1)), "cpu").model_hash == one
+    window = MrWindow("percentile", 0, 100)
+    other_window = small_plan(coding=GreyLevels((-1000.0, 2000.0), (window,)))
+    assert small_plan(coding=GreyLevels(mr_windows=(window,))) == plan
     others = [
         Predictor.from_model_folder(folder, ["1"], device="cpu").model_hash,
-        Predictor(plan, "small", weights[:1], "cpu").model_hash,
-        Predictor(plan, "small", weights[::-1], "cpu").model_hash,
-        Predictor(small_plan(ct_window_hu=(-1000.0, 2000.0)), "small", weights, "cpu").model_hash,
+        Predictor(tiny_model(plan, (0,)), "cpu").model_hash,
+        Predictor(tiny_model(plan, (1, 0)), "cpu").model_hash,
+        Predictor(tiny_model(other_window, (0, 1)), "cpu").model_hash,
+        Predictor(tiny_model(plan, (0, 1), "pix2pix"), "cpu").model_hash,
     ]
-    assert len({one, *others}) == 5
+    assert len({one, *others}) == 6
 
 
 def test_the_same_mr_gives_the_same_sct():
@@ -139,14 +140,10 @@ def test_the_mrs_pixels_are_left_as_they_were():
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_slice_without_head_is_air_whatever_the_network_makes_of_it(precision):
-    plan = small_plan(1)
-    predictor = Predictor(plan, "small", [tiny_networks(plan, 0)], "cpu", precision)
-    grey = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 32), np.uint8)
-    grey[:, 1] = 0
-    stack = SliceStack("P", grey, None, np.full(grey.shape[1:], HEAD, np.uint8), {})
-    output = predictor.synthesize(stack)
-    assert (output[1] == -1).all()
-    assert all(output[i].std() > 0 for i in (0, 2))
+    predictor = Predictor(tiny_model(small_plan()), "cpu", precision)
+    hu = predictor.synthesize(make_stack("P", 0)).sct_hu  # whose first and last slice show nothing
+    assert (hu[[0, -1]] == -600).all()
+    assert all(one.std() > 0 for one in hu[1:-1])
 
 
 def test_precisions_differ_by_little(folder):
@@ -209,9 +206,9 @@ def test_an_image_of_another_kind_is_told(spoil, words):
 
 def warnings_of(caplog, mr: sitk.Image, window: MrWindow, **options) -> list[str]:
     """What a model with that MR window doubts about an MR."""
-    plan = small_plan(mr_windows=(window,))
+    plan = small_plan(coding=GreyLevels(mr_windows=(window,)))
     caplog.clear()
-    Predictor(plan, "small", [tiny_networks(plan)], "cpu").predict(mr, **options)
+    Predictor(tiny_model(plan), "cpu").predict(mr, **options)
     return [record.getMessage() for record in caplog.records]
 
 
@@ -259,10 +256,10 @@ def test_a_map_is_interpolated_once_as_the_sct_is(monkeypatch):
     predictor, wanted = predictor_of((0, 1)), axial_grid(mr_grid)
 
     def perfect_networks(stack: SliceStack, cycle_every: int) -> NetworkOutput:
-        spread = (smooth_hu(points_mm(Grid.from_plain(stack.info["grid"]))) / 1000).astype(np.float32)
-        return NetworkOutput(np.zeros(spread.shape, np.float32), spread, None, np.arange(0))
+        spread = smooth_hu(points_mm(Grid.from_plain(stack.info["grid"]))).astype(np.float32)
+        return NetworkOutput(np.zeros(spread.shape, np.float32), spread, None)
 
-    monkeypatch.setattr(predictor, "run_networks", perfect_networks)
+    monkeypatch.setattr(predictor, "synthesize", perfect_networks)
     prediction = predictor.predict_with_qa(head_mr(mr_grid), grid=wanted)
     assert Grid.of(prediction.uncertainty) == wanted
     values = sitk.GetArrayFromImage(prediction.uncertainty)
@@ -279,16 +276,16 @@ def test_one_fold_has_no_uncertainty_and_the_notes_say_so():
 
 def test_folds_are_combined_by_mean_or_median():
     plan, mr = small_plan(), head_mr(GRID)
-    networks = [tiny_networks(plan, seed) for seed in range(3)]
-    singles = np.stack([hu_of(Predictor(plan, "small", [one], "cpu").predict(mr)) for one in networks])
-    mean = hu_of(Predictor(plan, "small", networks, "cpu").predict(mr))
+    model = tiny_model(plan, (0, 1, 2))
+    singles = np.stack([hu_of(Predictor(tiny_model(plan, (seed,)), "cpu").predict(mr)) for seed in range(3)])
+    mean = hu_of(Predictor(model, "cpu").predict(mr))
     assert np.abs(mean - singles.mean(axis=0)).max() <= 1.5
-    median = hu_of(Predictor(plan, "small", networks, "cpu", combine="median").predict(mr))
+    median = hu_of(Predictor(model, "cpu", combine="median").predict(mr))
     assert not np.array_equal(mean, median)
     from_median = [np.abs(one - np.median(singles, axis=0)).mean() for one in (median, mean)]
     assert from_median[0] < from_median[1]  # not 0: folds are combined before they are interpolated
     with pytest.raises(ValueError, match="mean, median"):
-        Predictor(plan, "small", networks, "cpu", combine="mode")
+        Predictor(model, "cpu", combine="mode")
 
 
 def test_predict_is_the_sct_of_predict_with_qa():
@@ -309,66 +306,7 @@ def test_the_cycle_gives_a_slice_in_three_kinds():
 
 
 def test_a_model_without_the_way_back_has_no_cycle():
-    plan = small_plan()
-    pix2pix = Predictor(plan, "small", [{"syn_ct": tiny_networks(plan)["syn_ct"]}], "cpu")
+    pix2pix = Predictor(tiny_model(small_plan(), trainer="pix2pix"), "cpu")
     with pytest.raises(ModelError, match="only a cyclegan"):
         pix2pix.cycle(head_mr(GRID))
     pix2pix.predict(head_mr(GRID))
-
-
-# -- model folders that cannot be used -------------------------------------------------------------------------------
-
-
-def told(folder: Path, **options) -> str:
-    with pytest.raises(ModelError) as fault:
-        Predictor.from_model_folder(folder, device="cpu", **options)
-    assert "\n" not in str(fault.value) and str(fault.value).endswith(".")
-    return str(fault.value)
-
-
-def test_a_folder_that_is_no_model_folder_is_told(folder, tmp_path):
-    assert "is not a model folder" in told(tmp_path)
-    assert "is not a model folder" in told(folder / "fold_0")
-
-
-def test_an_untrained_or_missing_fold_is_told(folder):
-    assert "fold_7" in told(folder, folds=[7]) and "missing" in told(folder, folds=[7])
-    assert "holds no checkpoint_best.pth in any fold" in told(folder, checkpoint="checkpoint_best.pth")
-
-
-def test_a_damaged_plan_is_told(folder):
-    (folder / "plans.json").write_text("{")
-    assert "plans.json is not valid JSON" in told(folder)
-
-
-def test_a_plan_without_the_models_configuration_is_told(folder):
-    plan = Plan.load(folder / "plans.json")
-    replace(plan, configurations={"other": plan.configurations["small"]}).save(folder / "plans.json")
-    assert "no configuration 'small'" in told(folder)
-
-
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
-def test_a_damaged_checkpoint_is_told(folder, content):
-    path = folder / "fold_1" / "checkpoint_final.pth"
-    path.write_bytes(path.read_bytes()[:2000] if content is None else content)
-    assert str(path) in told(folder)
-
-
-def test_a_foreign_checkpoint_is_told(folder):
-    torch.save({"state_dict": {}}, folder / "fold_0" / "checkpoint_final.pth")
-    assert "is no checkpoint of synthct" in told(folder)
-
-
-@pytest.mark.parametrize("networks", [{}, {"syn_mr": {}}, [], {"syn_ct": 3}])
-def test_a_checkpoint_without_the_network_is_told(folder, networks):
-    write_checkpoint(folder / "fold_0", networks)
-    assert "syn_ct" in told(folder)
-
-
-def test_a_network_of_another_size_is_told(folder):
-    plan = small_plan()
-    small = small_configuration()
-    wider = replace(small, network=replace(small.network, base_channels=4))
-    replace(plan, configurations={"small": wider}).save(folder / "plans.json")
-    message = told(folder)
-    assert "does not fit the network in plans.json" in message and "restore the plans.json" in message

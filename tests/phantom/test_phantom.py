@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from synthct.parallel import CaseRunner
 from synthct.phantom import (
     FLAIR,
     PROTON_DENSITY,
@@ -14,6 +15,7 @@ from synthct.phantom import (
     T1_SEED,
     T2,
     GradientEcho,
+    PhantomOptions,
     PhantomPatient,
     SpinEcho,
     make_example_dataset,
@@ -86,7 +88,7 @@ def test_bone_and_air_are_both_dark_on_mr_and_far_apart_on_ct():
     assert np.median(ct[bone]) - np.median(ct[sinus]) > 1500
 
 
-def test_white_matter_and_fat_lie_in_the_seeds_window():
+def test_white_matter_and_fat_lie_in_the_references_window():
     assert 1500 <= T1_SEED.signal(WHITE_MATTER) <= 2000
     assert T1_SEED.signal(WHITE_MATTER) < T1_SEED.signal(FAT) < 3500
 
@@ -165,7 +167,12 @@ def test_example_dataset_has_the_raw_layout_and_patients_independent_of_their_nu
         return iterable
 
     cases = make_example_dataset(
-        tmp_path, n_train=1, n_test=1, voxel_scale=SCALE, file_ending=".mha", progress=progress
+        tmp_path,
+        PhantomOptions(voxel_scale=SCALE),
+        n_train=1,
+        n_test=1,
+        file_ending=".mha",
+        runner=CaseRunner(progress=progress),
     )
     assert cases == ["HEAD_001", "HEAD_002"]
     assert seen[0][0] == 2

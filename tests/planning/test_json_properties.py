@@ -13,9 +13,11 @@ from synthetic_datasets import case_facts, fingerprint, small_plan, volume_facts
 
 from synthct.dataset.raw import RawDataset
 from synthct.dataset.registration_record import RegistrationRecord
+from synthct.imaging.coding import GreyLevels, MrWindow
 from synthct.json_dataclasses import to_plain
 from synthct.planning.fingerprint import Fingerprint
-from synthct.planning.plan import MrWindow, Plan, Reason
+from synthct.planning.method_settings import check_settings, settings_of
+from synthct.planning.plan import Plan, Reason
 from synthct.planning.planner import make_plan
 from synthct.planning.splits import Split, load_splits, make_splits, save_splits
 
@@ -27,6 +29,10 @@ REGISTRATION = {
     "registration": {"matrix": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0], "offset_mm": [1.0, 2.0, 3.0],
                      "status": "registered", "alignment": None, "objections": ["o"]},
 }  # fmt: skip
+SEVERAL = PLAN | {
+    "configurations": PLAN["configurations"]
+    | {"2.5d": {"inherits_from": "small", "input": {"neighbours": 1}}, "long": {"inherits_from": "small"}}
+}
 DATASET = {"channel_names": {"0": "T1", "1": "T2"}, "file_ending": ".nii.gz"}
 
 
@@ -38,6 +44,13 @@ def folder(tmp_path_factory) -> Path:
 def edits(content) -> st.SearchStrategy:
     """``content`` with any value at any place."""
     return st.builds(with_value, st.just(content), st.sampled_from(list(places(content))), values)
+
+
+def read_plan(path: Path) -> Plan:
+    """A plan with valid settings of every method."""
+    plan = Plan.load(path)
+    check_settings(plan, str(path))
+    return plan
 
 
 # -- plans -----------------------------------------------------------------------------------------------------------
@@ -69,7 +82,7 @@ def test_nonsense_at_any_key_of_a_plan_is_refused_by_the_key(folder, path):
     for value in NONSENSE:
         file = written(with_value(PLAN, path, value), folder / "plans.json")
         try:
-            plan = Plan.load(file)
+            plan = read_plan(file)
         except Exception as fault:
             told = str(fault)
             assert type(fault).__name__ == "PlanError" and str(file) in told and "\n" not in told, told
@@ -86,24 +99,27 @@ def is_sensible(path: tuple, value: object) -> bool:
     key = next(name for name in reversed(path) if isinstance(name, str))
     fine = {
         0: ("epochs_decay", "lambda_cycle", "lambda_identity", "lambda_l1", "pool_size", "seed", "min_head_fraction",
-            "adam_betas", "ct_window_hu", "low"),
+            "adam_betas", "ct_window_hu", "low", "neighbours"),
         10**9: ("seed",),
         None: ("iterations_per_epoch",),
         -1: ("ct_window_hu",),
     }  # fmt: skip
+    if key == "methods":
+        return value == {}  # those of the methods' papers
     return not isinstance(value, (bool, str, list, dict)) and key in fine.get(value, ())
 
 
 @pytest.mark.parametrize("path", list(places(PLAN))[1:], ids=lambda path: ".".join(map(str, path)))
 def test_a_plan_that_lacks_a_key_is_refused_or_takes_the_default(folder, path):
-    plan = read_or_told(Plan.load, written(without(PLAN, path), folder / "plans.json"))
+    plan = read_or_told(read_plan, written(without(PLAN, path), folder / "plans.json"))
     may_be_left_out = path in (("register",), ("reasons",)) or path[0] == "reasons" and len(path) != 3
+    may_be_left_out |= path[2:] == ("network_width",) or path[2:3] == ("methods",) and len(path) <= 4
     assert (plan is not None) == may_be_left_out
 
 
-@given(edits(PLAN))
+@given(edits(PLAN) | edits(SEVERAL))
 def test_any_json_at_any_key_of_a_plan_is_read_and_written_back_or_refused(folder, content):
-    plan = read_or_told(Plan.load, written(content, folder / "plans.json"))
+    plan = read_or_told(read_plan, written(content, folder / "plans.json"))
     if plan is not None:
         plan.save(folder / "back.json")
         assert Plan.load(folder / "back.json") == plan
@@ -122,12 +138,13 @@ windows = st.builds(MrWindow, st.just("fixed"), st.floats(-50, 0), st.floats(1, 
     st.dictionaries(st.text(), st.builds(Reason, st.text(), st.floats(allow_nan=False, allow_infinity=False))),
 )
 def test_a_plan_is_the_same_after_json(folder, two_windows, spacing_mm, quarters, n_folds, reasons):
-    plan = small_plan(
-        2, mr_windows=tuple(two_windows), spacing_mm=spacing_mm, slice_size=tuple(4 * quarter for quarter in quarters)
-    )
+    coding = GreyLevels(mr_windows=tuple(two_windows))
+    size = tuple(4 * quarter for quarter in quarters)
+    plan = small_plan(2, coding=coding, spacing_mm=spacing_mm, slice_size=size)
     plan = Plan(**(vars(plan) | {"n_folds": n_folds, "reasons": reasons}))
     plan.save(folder / "plans.json")
-    assert Plan.load(folder / "plans.json") == plan
+    assert read_plan(folder / "plans.json") == plan
+    assert settings_of("pix2pix", plan.configurations["small"], "plans.json").coding == coding
 
 
 # -- the other files ---------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from synthetic_heads import BONE_HU, Head, head_ct, head_truth, make_grid
 
 from synthct.dataset.raw import RawDataset
 from synthct.errors import DatasetError
+from synthct.parallel import CaseRunner
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.measure_dataset import measure_case, measure_dataset, measure_volume, unchanged_cases
 
@@ -76,6 +77,6 @@ def test_unchanged_cases_are_taken_over_and_changed_ones_measured_again(raw):
 
 
 def test_workers_measure_the_same(raw, tmp_path):
-    assert measure_dataset(raw, workers=2) == measure_dataset(raw)
+    assert measure_dataset(raw, runner=CaseRunner(workers=2)) == measure_dataset(raw)
     measure_dataset(raw).save(tmp_path / "f.json")
     assert Fingerprint.load(tmp_path / "f.json") == measure_dataset(raw)

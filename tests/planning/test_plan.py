@@ -1,4 +1,4 @@
-"""Plan and fingerprint to JSON and back; whatever does not fit is told with its file and key."""
+"""Plan and fingerprint to JSON and back; whatever does not fit is an error that names file and key."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 from synthetic_datasets import case_facts, fingerprint, small_plan, volume_facts
 
 from synthct.errors import PlanError
+from synthct.imaging.coding import MrWindow
+from synthct.imaging.planes import PLANE_AXES
 from synthct.planning.fingerprint import Fingerprint
-from synthct.planning.plan import MrWindow, Plan, Reason
+from synthct.planning.plan import InputPlan, Plan, Reason, pixel_mm
 
 
 @pytest.fixture
@@ -58,8 +60,9 @@ def test_reasons_hold_any_json(tmp_path):
         ("n_folds", "4", "'n_folds' must be of type int"),
         ("configurations.small.training.learning_rat", 1, "'configurations.small.training.learning_rat' is unknown"),
         ("configurations.small.preprocessing.slice_plane", "oblique", "must be one of 'sagittal', 'axial', 'coronal'"),
-        ("configurations.small.preprocessing.mr_windows.1.kind", "fixd", "mr_windows[1].kind' is 'fixd'"),
-        ("configurations.small.preprocessing.mr_windows.1.high", ..., "mr_windows[1].high' is missing"),
+        ("configurations.small.input.plane", "oblique", "must be one of 'sagittal', 'axial', 'coronal'"),
+        ("configurations.small.preprocessing.ct_window_hu", [0, 1], "preprocessing.ct_window_hu' is unknown"),
+        ("configurations.small.network", {}, "'configurations.small.network' is unknown"),
     ],
 )
 def test_an_unknown_missing_or_wrongly_typed_key_is_named(path, key, value, words):
@@ -75,25 +78,18 @@ def test_an_unknown_missing_or_wrongly_typed_key_is_named(path, key, value, word
         ("preprocessing.slice_scale", 0),
         ("preprocessing.slice_size", [250, 256]),
         ("preprocessing.slice_size", [8, 8]),
-        ("preprocessing.ct_window_hu", [1400, -600]),
-        ("preprocessing.grey_levels", 257),
-        ("preprocessing.grey_levels", 1),
-        ("preprocessing.mr_windows.0.high", -1),
-        ("preprocessing.mr_windows.0.high", 101),
-        ("network.base_channels", 0),
-        ("network.n_blocks", -1),
+        ("input.neighbours", -1),
+        ("input.neighbours", 17),
+        ("input.mr_channels", 0),
+        ("network_width", 0),
+        ("network_width", 11),
         ("training.crop_size", [30, 32]),
         ("training.padded_size", [40, 48]),
         ("training.batch_size", 0),
         ("training.epochs_constant", 0),
         ("training.epochs_decay", -1),
         ("training.iterations_per_epoch", 0),
-        ("training.learning_rate", 0),
-        ("training.learning_rate", 2),
-        ("training.adam_betas", [0.5, 1.0]),
         ("training.min_head_fraction", 1),
-        ("training.lambda_cycle", -10),
-        ("training.pool_size", -1),
         ("training.precision", "float16"),
     ],
 )
@@ -101,7 +97,7 @@ def test_a_value_out_of_range_is_told_with_its_key(path, key, value):
     edit(path, f"configurations.small.{key}", value)
     message = told(path)
     *section, name = key.split(".")
-    assert f"configurations.small.{section[0]}" in message
+    assert ".".join(["configurations.small", *section[:1]]) in message
     assert (section[1] if len(section) > 1 else name) in message
 
 
@@ -111,16 +107,33 @@ def test_a_value_of_the_whole_plan_out_of_range_is_told(path, key, value):
     assert key in told(path)
 
 
-def test_windows_and_channels_must_agree(path):
-    edit(path, "configurations.small.network.mr_channels", 1)
-    assert "mr_windows holds 2 windows but network.mr_channels is 1" in told(path)
-    edit(path, "configurations.small.network.mr_channels", 2)
-    edit(path, "channel_names", ["T1"])
-    assert "channel_names holds 1" in told(path) and "small" in told(path)
+def test_channels_of_plan_and_input_must_agree(path):
+    edit(path, "configurations.small.input.mr_channels", 1)
+    assert "channel_names holds 2" in told(path) and "small.input.mr_channels is 1" in told(path)
+
+
+def test_a_crop_fits_into_the_slices_of_the_plane_that_is_stored(path):
+    edit(path, "configurations.small.training.crop_size", [48, 52])
+    edit(path, "configurations.small.training.padded_size", [48, 52])
+    assert "training.crop_size [48, 52]" in told(path)
+    edit(path, "configurations.small.input.plane", "axial")  # whose size differs by the head
+    assert Plan.load(path).configurations["small"].training.crop_size == (48, 52)
+
+
+def test_pixels_of_every_plane_follow_from_the_cached_voxels():
+    preprocessing = small_plan(spacing_mm=(3.0, 2.0, 1.0), slice_scale=2.0).configuration("small").preprocessing
+    assert preprocessing.network_spacing_mm == (3.0, 4.0, 2.0)  # left-right, foot-head, front-back
+    pixels = {plane: pixel_mm(preprocessing, plane) for plane in PLANE_AXES}
+    assert pixels == {"sagittal": (4.0, 2.0), "axial": (2.0, 3.0), "coronal": (4.0, 3.0)}
+
+
+@pytest.mark.parametrize(("neighbours", "mr_channels", "channels"), [(0, 1, 1), (2, 1, 5), (1, 3, 9)])
+def test_a_network_is_shown_every_channel_of_the_slice_and_its_neighbours(neighbours, mr_channels, channels):
+    assert InputPlan("axial", neighbours, mr_channels).channels == channels
 
 
 def test_another_format_is_told_with_the_remedy(path):
-    edit(path, "format_version", 2)
+    edit(path, "format_version", 3)
     assert "plan the dataset again" in told(path)
 
 
@@ -140,7 +153,7 @@ def test_a_percentile_window_lies_in_0_to_100_and_a_fixed_one_anywhere():
         MrWindow("percentile", -1, 99)
 
 
-def test_slices_are_coarser_in_plane_than_the_volume_by_the_seeds_scale():
+def test_slices_are_coarser_in_plane_than_the_volume_by_the_references_scale():
     preprocessing = small_plan(spacing_mm=(1.0, 0.87, 0.87)).configuration("small").preprocessing
     assert preprocessing.network_spacing_mm == pytest.approx((1.0, 0.97875, 0.97875))
 

@@ -1,12 +1,12 @@
-"""Each rule on small fingerprints made by hand: the seed's value where the data allow it."""
+"""Each rule on small fingerprints made by hand: the reference's value where the data allow it."""
 
 from __future__ import annotations
 
 import pytest
 from synthetic_datasets import case_facts, fingerprint, paired_fingerprint, volume_facts
 
+from synthct.imaging.coding import MrWindow
 from synthct.planning import rules
-from synthct.planning.plan import MrWindow
 
 
 def percentiles(low: float, high: float) -> dict[str, float]:
@@ -21,23 +21,27 @@ def windows(*tops: float, lows: float = 0.0) -> rules.Decision:
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 0.87, 0.87), (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), (1.2, 1.0, 1.0)])
-def test_data_as_fine_as_the_seeds_get_the_seeds_geometry(spacing):
+def test_data_as_fine_as_the_reference_get_its_geometry(spacing):
     facts = paired_fingerprint(4, spacing_mm_xyz=spacing)
     assert rules.slice_plane(facts).value == "sagittal"
-    assert rules.spacing_mm(facts, "sagittal").value == rules.SEED_SPACING_MM
+    assert rules.spacing_mm(facts, "sagittal").value == rules.REFERENCE_SPACING_MM
     assert rules.slice_size(0.87).value == (256, 256)
 
 
 def test_coarser_data_get_their_own_spacing_with_square_pixels():
     facts = paired_fingerprint(4, spacing_mm_xyz=(2.0, 1.5, 1.2))
     assert rules.spacing_mm(facts, "sagittal").value == (2.0, 1.5, 1.5)
-    assert rules.spacing_mm(facts, "axial").value == (1.0, 2.0, 2.0)  # foot-head is not coarser than the seed's 1.00
+    assert rules.spacing_mm(facts, "axial").value == (
+        1.0,
+        2.0,
+        2.0,
+    )  # foot-head is fine enough for 1.00
     assert rules.spacing_mm(facts, "coronal").value == (1.5, 2.0, 2.0)
 
 
 def test_one_coarse_scan_among_many_changes_nothing():
     cases = dict(paired_fingerprint(5).cases) | {"X": case_facts(volume_facts(spacing_mm_xyz=(5.0, 5.0, 5.0)))}
-    assert rules.spacing_mm(fingerprint(cases), "sagittal").value == rules.SEED_SPACING_MM
+    assert rules.spacing_mm(fingerprint(cases), "sagittal").value == rules.REFERENCE_SPACING_MM
 
 
 @pytest.mark.parametrize(
@@ -63,14 +67,14 @@ def test_without_any_mr_the_cts_decide():
 
 
 @pytest.mark.parametrize("spacing", [0.3, 0.87, 1.5, 3.0, 20.0])
-def test_slices_cover_the_seeds_field_of_view_in_multiples_of_4(spacing):
+def test_slices_cover_the_references_field_of_view_in_multiples_of_4(spacing):
     rows, cols = rules.slice_size(spacing).value
     assert rows == cols and rows % 4 == 0
     assert rows == 64 or rows * spacing == pytest.approx(256 * 0.87, abs=2 * spacing)
 
 
-def test_scanners_that_agree_share_the_seeds_kind_of_window():
-    assert windows(3432, 3432, 3432).value == rules.SEED_MR_WINDOW
+def test_scanners_that_agree_share_the_references_kind_of_window():
+    assert windows(3432, 3432, 3432).value == MrWindow("fixed", 0.0, 3500.0)
     assert windows(1000, 1499).value == MrWindow("fixed", 0.0, 1300.0)
     assert windows(0.70, 0.72).value == MrWindow("fixed", 0.0, 0.71)
     assert windows(3, 4, lows=-5).value == MrWindow("fixed", -5.0, 3.5)
@@ -111,7 +115,7 @@ def test_folds_are_four_or_as_many_as_pairs(pairs, folds):
     assert rules.n_folds(fingerprint(dict(paired_fingerprint(pairs).cases) | unpaired)).value == folds
 
 
-def test_an_epoch_is_bounded_by_the_seeds():
+def test_an_epoch_is_bounded_by_the_references():
     assert rules.iterations_per_epoch(paired_fingerprint(18), "sagittal", 1.0).value is None
     bounded = rules.iterations_per_epoch(paired_fingerprint(60), "sagittal", 1.0)
     assert bounded.value == 18 * 183

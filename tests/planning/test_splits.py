@@ -17,7 +17,7 @@ def with_unpaired(pairs: int):
     return fingerprint(dict(paired_fingerprint(pairs).cases) | UNPAIRED)
 
 
-def test_the_seeds_24_patients_split_18_and_6_in_4_folds():
+def test_the_papers_24_patients_split_18_and_6_in_4_folds():
     splits = make_splits(paired_fingerprint(24), 4)
     assert [(len(split.train), len(split.val)) for split in splits] == [(18, 6)] * 4
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -12,17 +13,18 @@ from synthetic_heads import Head, head_ct, head_mr, head_truth, make_grid
 
 from synthct.dataset.images import CaseImages, head_masks
 from synthct.errors import ImageError
-from synthct.imaging.geometry import Grid
-from synthct.planning.plan import MrWindow, PreprocessingPlan
-from synthct.preprocessing.case import check_channels, slices_of_case, window_in_force
-from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, SliceStack
+from synthct.imaging.coding import GreyLevels, MrWindow
+from synthct.imaging.geometry import Grid, resample
+from synthct.planning.plan import PreprocessingPlan
+from synthct.preprocessing.case import check_channels, mr_statistics, slices_of_case
+from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, OUTSIDE, SliceStack
 
 GRID = make_grid((68, 84, 84), (3, 3, 3))
 
 
 def plan_with(**changes) -> PreprocessingPlan:
     values = {"spacing_mm": (3.0, 3.0, 3.0), "slice_scale": 1.0, "slice_size": (80, 80)}
-    return small_configuration(len(changes.get("mr_windows", "x")), **(values | changes)).preprocessing
+    return small_configuration(**(values | changes)).preprocessing
 
 
 def bits(stack: SliceStack, wanted: int) -> np.ndarray:
@@ -31,6 +33,16 @@ def bits(stack: SliceStack, wanted: int) -> np.ndarray:
 
 def grid_of(stack: SliceStack) -> Grid:
     return Grid.from_plain(json.loads(json.dumps(stack.info["grid"])))
+
+
+def in_scanner_units(stack: SliceStack, channel: int = 0) -> np.ndarray:
+    """The MR, 0 outside the head; float32."""
+    return np.where(stack.mr[channel] == OUTSIDE, 0, stack.mr[channel] * np.float32(stack.mr_steps[channel]))
+
+
+def in_hu(stack: SliceStack) -> np.ndarray:
+    """The CT, air outside the head."""
+    return np.where(stack.ct == OUTSIDE, -1000, stack.ct)
 
 
 def agreement(one: np.ndarray, other: np.ndarray) -> float:
@@ -46,17 +58,19 @@ def pair() -> SliceStack:
 
 def test_a_pair_shares_one_grid(pair):
     assert pair.mr.shape == (1, *pair.ct.shape) and pair.ct.shape == pair.regions.shape == grid_of(pair).array_shape
-    assert pair.mr.dtype == pair.ct.dtype == pair.regions.dtype == np.uint8
+    assert pair.mr.dtype == pair.ct.dtype == np.int16 and pair.regions.dtype == np.uint8
+    assert pair.plane == "sagittal" and len(pair.mr_steps) == len(pair.mr_statistics) == 1
     tissues = Head(grid_of(pair))
     assert agreement(bits(pair, HEAD), tissues.inside) > 0.96
-    assert agreement(pair.ct > 150, tissues.bone) > 0.8  # bone is bright on CT ...
-    assert np.median(pair.mr[0][tissues.bone]) < 40 < np.median(pair.mr[0][tissues.brain])  # ... and dark on MR
+    assert agreement(pair.ct > 576, tissues.bone) > 0.8  # bone is bright on CT ...
+    mr = in_scanner_units(pair)
+    assert np.median(mr[tissues.bone]) < 150 < np.median(mr[tissues.brain])  # ... and dark on MR
 
 
-def test_outside_the_head_all_is_black(pair):
-    outside = ~bits(pair, HEAD)
-    assert not pair.mr[0][outside].any() and not pair.ct[outside].any()
-    assert pair.ct[bits(pair, HEAD)].any()
+def test_outside_the_head_and_only_there_is_nothing(pair):
+    np.testing.assert_array_equal(pair.mr[0] != OUTSIDE, bits(pair, HEAD | MR_KNOWN))
+    np.testing.assert_array_equal(pair.ct != OUTSIDE, bits(pair, HEAD | CT_KNOWN))
+    assert bits(pair, HEAD | MR_KNOWN | CT_KNOWN).any() and not bits(pair, HEAD).all()
 
 
 def test_the_first_rows_are_the_top_and_the_first_cols_the_face(pair):
@@ -67,7 +81,7 @@ def test_the_first_rows_are_the_top_and_the_first_cols_the_face(pair):
     nose_row = rows[0] + round((100 + 25) / 3)
     assert np.flatnonzero(middle[nose_row])[0] == pytest.approx(cols[0], abs=1)  # the nose comes first
     sinus = Head(grid_of(pair)).air & (np.indices(pair.ct.shape)[1] < rows[0] + 50)
-    assert np.median(pair.ct[sinus]) == 0
+    assert np.median(in_hu(pair)[sinus]) <= -950
 
 
 @pytest.mark.parametrize("orientation", ["RAI", "PIR", "SLA", "ASL"])
@@ -78,8 +92,8 @@ def test_slices_do_not_depend_on_how_the_image_is_stored(orientation):
         grid = make_grid((68, 84, 84), (3, 3, 3), way)
         stacks.append(slices_of_case(CaseImages("P", ct=head_ct(grid), given_mask=head_truth(grid)), plan_with()))
     assert grid_of(stacks[0]).matches(grid_of(stacks[1]))
-    difference = np.abs(stacks[0].ct.astype(int) - stacks[1].ct)
-    assert difference.mean() < 0.1
+    difference = np.abs(in_hu(stacks[0]).astype(int) - in_hu(stacks[1]))
+    assert difference.mean() < 0.8  # a tenth of a grey level
 
 
 def test_beyond_the_cts_field_of_view_the_head_is_the_mrs_and_the_ct_unknown():
@@ -90,8 +104,8 @@ def test_beyond_the_cts_field_of_view_the_head_is_the_mrs_and_the_ct_unknown():
     beyond = (z < -31) | (z > 91)
     assert beyond.sum() > 20
     assert not bits(stack, CT_KNOWN)[:, beyond].any()
-    assert not stack.ct[:, beyond].any()
-    assert bits(stack, HEAD | MR_KNOWN)[:, z < -31].any() and stack.mr[0][:, z < -31].any()
+    assert (stack.ct[:, beyond] == OUTSIDE).all()
+    assert bits(stack, HEAD | MR_KNOWN)[:, z < -31].any() and (stack.mr[0][:, z < -31] != OUTSIDE).any()
     assert bits(stack, CT_KNOWN)[:, (z > -28) & (z < 88)].any()
 
 
@@ -100,8 +114,8 @@ def test_beyond_the_mrs_field_of_view_the_mr_is_unknown():
     stack = slices_of_case(CaseImages("P", (head_mr(narrow),), head_ct(GRID)), plan_with())
     beyond = ~bits(stack, MR_KNOWN)
     assert (beyond & bits(stack, HEAD | CT_KNOWN)).any()
-    assert not stack.mr[0][beyond].any()
-    assert stack.ct[beyond].any()
+    assert (stack.mr[0][beyond] == OUTSIDE).all()
+    assert (stack.ct[beyond] != OUTSIDE).any()
     share = stack.head_fraction(MR_KNOWN)
     assert (share <= stack.head_fraction(CT_KNOWN) + 1e-9).all() and share.max() > 0
 
@@ -139,34 +153,57 @@ def test_a_given_mask_is_the_head_in_both():
     assert bits(slices_of_case(images, plan_with()), HEAD).sum() == pytest.approx(8000, rel=0.1)
 
 
-def test_every_channel_has_its_window():
+def test_every_channel_has_its_step_and_its_statistics():
     mr = (head_mr(GRID), head_mr(GRID, scale=0.01, seed=1))
-    windows = (MrWindow("fixed", 0, 1000), MrWindow("fixed", 0, 10))
-    stack = slices_of_case(CaseImages("P", mr), plan_with(mr_windows=windows))
-    assert stack.mr.shape[0] == 2
-    difference = np.abs(stack.mr[0].astype(int) - stack.mr[1])
-    assert difference[bits(stack, HEAD)].mean() < 5
-    assert json.loads(json.dumps(stack.info["mr_windows"])) == [[0, 1000], [0, 10]]
+    stack = slices_of_case(CaseImages("P", mr), plan_with())
+    assert stack.mr.shape[0] == len(stack.mr_steps) == len(stack.mr_statistics) == 2
+    assert stack.mr_steps[0] == pytest.approx(100 * stack.mr_steps[1], rel=0.5)
+    assert stack.mr_statistics[0].mean == pytest.approx(100 * stack.mr_statistics[1].mean, rel=0.01)
+    difference = np.abs(in_scanner_units(stack, 0) - 100 * in_scanner_units(stack, 1))
+    assert difference[bits(stack, HEAD)].mean() < 5 * 1000 / 255
+
+
+@pytest.mark.parametrize("brightest", 10.0 ** np.arange(-3, 7))
+def test_the_step_is_the_smallest_power_of_two_that_16_bits_have_room_for(brightest):
+    mr = head_mr(GRID)
+    mr = mr * (brightest / float(sitk.GetArrayViewFromImage(mr).max()))
+    mask = head_truth(GRID)
+    stack = slices_of_case(CaseImages("P", (mr,), given_mask=mask), plan_with())
+    (step,) = stack.mr_steps
+    assert isinstance(step, float) and math.frexp(step)[0] == 0.5
+    largest = np.abs(stack.mr[stack.mr != OUTSIDE].astype(int)).max()
+    assert 16_383 <= largest <= 32_767
+    volume = sitk.GetArrayFromImage(resample(mr, grid_of(stack)))
+    error = np.abs(in_scanner_units(stack) - volume)[bits(stack, HEAD | MR_KNOWN)]
+    assert error.max() <= step and error.mean() <= step / 2
 
 
 def test_a_percentile_window_is_the_cases_own():
     mask = head_truth(GRID)
     for scale in (0.01, 1.0, 50.0):
-        low, high = window_in_force(head_mr(GRID, scale=scale), mask, MrWindow("percentile", 0, 50))
+        low, high = MrWindow("percentile", 0, 50).in_force(mr_statistics(head_mr(GRID, scale=scale), mask))
         assert low >= 0 and high == pytest.approx(600 * scale, rel=0.15)
-    assert window_in_force(head_mr(GRID), mask, MrWindow("fixed", 1, 2)) == (1, 2)
-    low, high = window_in_force(mask, mask, MrWindow("percentile", 0, 100))  # all alike inside the head
+    assert MrWindow("fixed", 1, 2).in_force(mr_statistics(head_mr(GRID), mask)) == (1, 2)
+    low, high = MrWindow("percentile", 0, 100).in_force(mr_statistics(mask, mask))  # all alike inside the head
     assert high > low
 
 
+def test_statistics_are_of_the_head_and_not_of_what_the_slices_show(pair):
+    """So that they do not depend on the spacing of the slices, nor on the CT's field of view."""
+    alone = slices_of_case(CaseImages("P", (head_mr(GRID),)), plan_with(spacing_mm=(6.0, 5.0, 5.0)))
+    np.testing.assert_array_equal(alone.mr_statistics[0].percentiles, pair.mr_statistics[0].percentiles)
+
+
 def test_grey_levels_of_a_scaled_mr_are_the_same():
-    plan = plan_with(mr_windows=(MrWindow("percentile", 0.5, 99.5),))
-    one, other = (slices_of_case(CaseImages("P", (head_mr(GRID, scale=scale),)), plan) for scale in (1.0, 7.0))
-    assert (one.mr == other.mr).mean() > 0.999
+    coding = GreyLevels(mr_windows=(MrWindow("percentile", 0.5, 99.5),))
+    one, other = (
+        coding.mr_to_network(in_scanner_units(stack)[None], stack.mr != OUTSIDE, stack.mr_statistics)
+        for stack in (slices_of_case(CaseImages("P", (head_mr(GRID, scale=scale),)), plan_with()) for scale in (1, 7))
+    )
+    assert (one == other).mean() > 0.999
 
 
-def test_the_windows_in_force_are_noted(pair):
-    assert pair.info["ct_window_hu"] == (-600.0, 1400.0)
+def test_what_is_noted_can_be_written_as_json(pair):
     json.dumps(pair.info, allow_nan=False)
 
 
@@ -198,9 +235,9 @@ def test_scans_that_are_not_aligned_are_laid_out_one_after_the_other():
     n_mr = len(alone[0].regions)
     assert len(stack.regions) == n_mr + len(alone[1].regions)
     assert not bits(stack, MR_KNOWN | CT_KNOWN).any()
-    assert not stack.mr[:, n_mr:].any() and not stack.ct[:n_mr].any()
+    assert (stack.mr[:, n_mr:] == OUTSIDE).all() and (stack.ct[:n_mr] == OUTSIDE).all()
     for image, one in ((stack.mr[0, :n_mr], alone[0].mr[0]), (stack.ct[n_mr:], alone[1].ct)):
         rows, cols = one.shape[1:]
         left = (image.shape[2] - cols) // 2
         np.testing.assert_array_equal(image[:, :rows, left : left + cols], one)
-        assert image.sum() == one.sum()
+        assert (image != OUTSIDE).sum() == (one != OUTSIDE).sum()

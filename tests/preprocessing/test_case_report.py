@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from synthetic_datasets import PAIRED, small_configuration, write_dataset
+from synthetic_datasets import PAIRED, write_dataset
 
 from synthct.dataset.images import head_masks, read_case
 from synthct.dataset.registration_record import Registration
+from synthct.imaging.coding import MrWindow
 from synthct.preprocessing.case_report import (
+    ShownWindows,
     findings_path,
     load_all_findings,
     picture_path,
@@ -18,7 +20,7 @@ from synthct.preprocessing.case_report import (
     report_on_case,
 )
 
-PLAN = small_configuration().preprocessing
+WINDOWS = ShownWindows((MrWindow("percentile", 0, 100),), (-600.0, 1400.0))
 
 
 @pytest.fixture
@@ -30,32 +32,32 @@ def case(tmp_path):
 def folder(tmp_path, case):
     """A preprocessed dataset with the case's picture and findings in it."""
     images = read_case(case)
-    report_on_case(images, head_masks(images), report_entry(tmp_path / "done", case, PLAN, 1))
+    report_on_case(images, head_masks(images), report_entry(tmp_path / "done", case, WINDOWS, 1))
     return tmp_path / "done"
 
 
 def test_what_is_there_and_unchanged_is_not_made_again(folder, case):
     assert picture_path(folder, "P.1").name == "P.1.jpg" and picture_path(folder, "P.1").is_file()
-    assert report_entry(folder, case, PLAN, 1) is None
+    assert report_entry(folder, case, WINDOWS, 1) is None
     assert load_all_findings(folder, ["P.1", "Q"]).keys() == {"P.1"}
 
 
 @pytest.mark.parametrize(
-    ("changes", "version", "anew"),
+    ("changes", "version"),
     [
-        ({"ct_window_hu": (-1000.0, 2000.0)}, 1, True),
-        ({}, 2, True),
-        ({"slice_plane": "axial", "spacing_mm": (3.0, 3.0, 3.0)}, 1, False),
+        ({"ct_hu": (-1000.0, 2000.0)}, 1),
+        ({"mr": (MrWindow("percentile", 0.5, 99.5),)}, 1),
+        ({"mr": (MrWindow("fixed", 0, 100),)}, 1),
+        ({}, 2),
     ],
 )
-def test_windows_and_head_masks_count_and_slices_do_not(folder, case, changes, version, anew):
-    plan = small_configuration(**changes).preprocessing
-    assert (report_entry(folder, case, plan, version) is not None) == anew
+def test_other_windows_and_other_head_masks_make_the_case_anew(folder, case, changes, version):
+    assert report_entry(folder, case, replace(WINDOWS, **changes), version) is not None
 
 
 def test_a_pair_whose_registration_failed_is_reported_as_none(folder, case):
     failed = replace(case, registration=Registration((1, 0, 0, 0, 1, 0, 0, 0, 1), (0, 0, 0), "failed"))
-    entry = report_entry(folder, failed, PLAN, 1)
+    entry = report_entry(folder, failed, WINDOWS, 1)
     assert entry is not None
     before = picture_path(folder, "P.1").read_bytes()
     images = read_case(failed)
@@ -68,7 +70,7 @@ def test_a_pair_whose_registration_failed_is_reported_as_none(folder, case):
 
 def test_a_picture_or_findings_that_are_missing_are_made_again(folder, case):
     picture_path(folder, "P.1").unlink()
-    assert report_entry(folder, case, PLAN, 1) is not None
+    assert report_entry(folder, case, WINDOWS, 1) is not None
 
 
 def test_a_picture_that_a_killed_run_left_half_done_goes_with_those_of_patients_who_are_gone(folder):

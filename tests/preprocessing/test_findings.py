@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from synthetic_datasets import case_facts, fingerprint, paired_fingerprint, small_configuration, volume_facts
+from synthetic_datasets import case_facts, fingerprint, paired_fingerprint, volume_facts
 from synthetic_heads import head_ct, head_mr, head_truth, make_grid
 
 from synthct.dataset.images import CaseImages, HeadMasks
 from synthct.dataset.registration_record import Registration
 from synthct.imaging.alignment import Alignment
-from synthct.planning.plan import MrWindow
+from synthct.imaging.coding import MrWindow
 from synthct.preprocessing.findings import (
     Findings,
     findings_of_case,
@@ -24,7 +24,7 @@ from synthct.preprocessing.findings import (
 )
 
 GRID, CT_GRID = make_grid(), make_grid(orientation="RAS", tilt_deg=(0, 0, 5))
-PLAN = small_configuration().preprocessing
+WINDOWS = ((MrWindow("percentile", 0, 100),), (-600.0, 1400.0))
 
 
 def pair(ct_grid=CT_GRID, **ct_head) -> tuple[CaseImages, HeadMasks]:
@@ -33,7 +33,7 @@ def pair(ct_grid=CT_GRID, **ct_head) -> tuple[CaseImages, HeadMasks]:
 
 
 def test_a_good_pair_has_facts_and_no_flags():
-    found = findings_of_case(*pair(), PLAN)
+    found = findings_of_case(*pair(), *WINDOWS)
     assert found.patient == "P" and found.flags == ()
     assert found.has("MR") and found.has("CT") and found.paired
     assert found.facts["MR voxels"] == "50 x 62 x 62"
@@ -54,21 +54,21 @@ def registration(objections: tuple[str, ...] = ()) -> Registration:
 
 def test_a_scan_alone_is_not_compared():
     images, masks = pair()
-    found = findings_of_case(CaseImages("P", images.mr), HeadMasks(masks.mr, None), PLAN)
+    found = findings_of_case(CaseImages("P", images.mr), HeadMasks(masks.mr, None), *WINDOWS)
     assert found.has("MR") and not found.has("CT")
     assert "Dice of the heads" not in found.facts and found.flags == ()
 
 
 def test_heads_that_lie_apart_are_flagged_and_registering_is_advised_where_it_was_not_done():
     images, masks = pair(make_grid((80, 70, 70)), centre_mm=(25, 0, 0))
-    (flag,) = findings_of_case(images, masks, PLAN).flags
+    (flag,) = findings_of_case(images, masks, *WINDOWS).flags
     assert flag.startswith("The heads in MR and CT agree only by Dice 0.") and "--register auto" in flag
-    (flag,) = findings_of_case(images, masks, PLAN, registration=registration()).flags
+    (flag,) = findings_of_case(images, masks, *WINDOWS, registration=registration()).flags
     assert "--register" not in flag
 
 
 def test_the_figures_of_a_registration_are_shown_and_what_speaks_against_it_is_a_flag():
-    found = findings_of_case(*pair(), PLAN, registration=registration(objections=("the CT is upside down",)))
+    found = findings_of_case(*pair(), *WINDOWS, registration=registration(objections=("the CT is upside down",)))
     assert found.facts["Registration"] == "registered"
     assert (found.facts["CT moved (mm)"], found.facts["CT turned (°)"]) == (12.0, 3.0)
     assert found.flags == ("Registration: the CT is upside down.",)
@@ -76,7 +76,7 @@ def test_the_figures_of_a_registration_are_shown_and_what_speaks_against_it_is_a
 
 def test_a_pair_that_is_not_aligned_says_so_and_is_not_compared():
     images, masks = pair(make_grid((80, 70, 70)), centre_mm=(25, 0, 0))
-    found = findings_of_case(replace(images, aligned=False), masks, PLAN)
+    found = findings_of_case(replace(images, aligned=False), masks, *WINDOWS)
     (flag,) = found.flags
     assert flag.startswith("MR and CT are not aligned") and "not as a pair" in flag
     assert not found.paired and "Dice of the heads" not in found.facts
@@ -84,7 +84,7 @@ def test_a_pair_that_is_not_aligned_says_so_and_is_not_compared():
 
 def test_a_tight_ct_is_flagged_by_what_it_covers_and_not_by_what_it_cannot_show():
     images, masks = pair(make_grid((50, 62, 34), centre_mm=(0, 0, 56)))
-    found = findings_of_case(images, masks, PLAN)
+    found = findings_of_case(images, masks, *WINDOWS)
     (flag,) = found.flags
     assert flag.startswith("The CT covers only") and 40 < found.facts["CT covers MR's head (%)"] < 75
     assert found.facts["Dice of the heads"] > 0.97
@@ -94,7 +94,7 @@ def test_a_tight_ct_is_flagged_by_what_it_covers_and_not_by_what_it_cannot_show(
 def test_a_head_of_an_unlikely_volume_is_flagged(size, flagged):
     grid = make_grid((80, 90, 90))
     images, masks = CaseImages("P", (), head_ct(grid, size=size)), HeadMasks(None, head_truth(grid, size=size))
-    flags = findings_of_case(images, masks, PLAN).flags
+    flags = findings_of_case(images, masks, *WINDOWS).flags
     assert [flag.startswith("CT: the head has") for flag in flags] == [True] * flagged
 
 
@@ -103,24 +103,22 @@ def test_a_head_of_an_unlikely_volume_is_flagged(size, flagged):
     [(0.2, "fills only"), (3.0, None), (6.0, "brighter than the MR window in force, 0 to 3500")],
 )
 def test_a_fixed_window_that_does_not_fit_a_scanner_is_flagged(scale, words):
-    plan = small_configuration(mr_windows=(MrWindow("fixed", 0, 3500),)).preprocessing
     images = CaseImages("P", (head_mr(GRID, scale=scale),))
-    found = findings_of_case(images, HeadMasks(head_truth(GRID), None), plan)
+    found = findings_of_case(images, HeadMasks(head_truth(GRID), None), (MrWindow("fixed", 0, 3500),), WINDOWS[1])
     assert found.facts["MR window"] == "0 to 3500"
     assert [words in flag for flag in found.flags] == [True] * (words is not None)
 
 
 def test_every_channel_has_its_window():
-    plan = small_configuration(2).preprocessing
     images = CaseImages("P", (head_mr(GRID), head_mr(GRID, scale=2)))
-    facts = findings_of_case(images, HeadMasks(head_truth(GRID), None), plan).facts
+    facts = findings_of_case(images, HeadMasks(head_truth(GRID), None), 2 * WINDOWS[0], WINDOWS[1]).facts
     highest = [float(facts[f"MR window of channel {i}"].split(" to ")[1]) for i in (0, 1)]
     assert highest[1] == pytest.approx(2 * highest[0], rel=0.1)
 
 
 def test_a_given_mask_is_told():
     images, masks = pair()
-    found = findings_of_case(CaseImages("P", images.mr, images.ct, head_truth(GRID)), masks, PLAN)
+    found = findings_of_case(CaseImages("P", images.mr, images.ct, head_truth(GRID)), masks, *WINDOWS)
     assert found.facts["Head mask"] == "given in masksTr"
 
 

@@ -12,12 +12,12 @@ from synthetic_datasets import small_configuration
 from synthetic_heads import head_mr, head_truth, make_grid, points_mm, same_geometry, smooth_hu
 
 from synthct.dataset.images import CaseImages
+from synthct.imaging.coding import GreyLevels
 from synthct.imaging.geometry import Grid, resample
-from synthct.imaging.intensity import to_network
 from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.case import slices_of_case
-from synthct.preprocessing.inverse import OUTSIDE_HEAD_HU, slices_to_hu, volume_from_slices
-from synthct.preprocessing.slice_stack import SliceStack
+from synthct.preprocessing.inverse import OUTSIDE_HEAD_HU, volume_from_slices
+from synthct.preprocessing.slice_stack import OUTSIDE, SliceStack
 
 FAR = (812.3, -1200.7, 433.1)  # mm
 GRIDS = {
@@ -46,11 +46,13 @@ def images_of(grid: Grid, hu: np.ndarray) -> CaseImages:
 
 
 def there_and_back(images: CaseImages, plan: PreprocessingPlan) -> tuple[SliceStack, sitk.Image]:
-    """Through the cached slices (256 grey levels, black outside the head) and what a perfect network would give."""
+    """Through the cached slices, 256 grey levels (black outside the head) and what a perfect network would give."""
     stack = slices_of_case(images, plan)
     grid = Grid.from_plain(json.loads(json.dumps(stack.info["grid"])))
     mask = sitk.Cast(images.given_mask, sitk.sitkUInt8)
-    return stack, volume_from_slices(slices_to_hu(to_network(stack.ct), plan), grid, mask)
+    coding = GreyLevels()
+    network = coding.ct_to_network(stack.ct.astype(np.float32), stack.ct != OUTSIDE)
+    return stack, volume_from_slices(coding.network_to_hu(network), grid, mask)
 
 
 def deep(mask: sitk.Image, depth_mm: float = 8.0) -> np.ndarray:
@@ -112,8 +114,7 @@ def test_every_voxel_of_the_head_gets_hu_and_none_outside(name):
 
 
 def test_minus_one_to_one_is_the_ct_window_and_is_not_rounded():
-    plan = plan_for()
-    hu = slices_to_hu(np.float32([-1, 0, 1, 0.0005]), plan)
+    hu = GreyLevels().network_to_hu(np.float32([-1, 0, 1, 0.0005]))
     assert hu.dtype == np.float32
     assert hu == pytest.approx([-600, 400, 1400, 400.5], abs=0.01)
 

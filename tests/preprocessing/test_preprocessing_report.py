@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from browser import CHROMIUM, visit
+from PIL import Image
 
 from synthct.preprocessing.case_picture import picture_size
 from synthct.preprocessing.case_report import picture_path
@@ -31,7 +34,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         attributes = dict(attrs)
-        if tag not in ("meta", "img", "br", "input"):
+        if tag not in ("meta", "link", "img", "br", "input"):
             self.open_tags.append(tag)
         if tag == "article":
             self.cases.append(attributes)
@@ -76,8 +79,9 @@ def test_the_summary_counts_and_says_where_it_is_from(written):
 
 def test_nothing_is_loaded_from_elsewhere_and_pictures_only_when_scrolled_to(written, tmp_path):
     page = written([Findings(ODD, ("bad.",), MR | CT), Findings("M", (), MR)])
-    assert all(link.startswith(("report/", "#case-")) for link in page.links)
-    assert "http" not in (tmp_path / "preprocessing_report.html").read_text(encoding="utf-8")
+    assert all(link.startswith(("report/", "#", "data:")) for link in page.links)
+    html = (tmp_path / "preprocessing_report.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?://|@import|url\(", html) and "default-src 'none'" in html
     assert [image["loading"] for image in page.images] == ["lazy", "lazy"]
     assert [unquote(image["src"]) for image in page.images] == [
         picture_path(tmp_path, patient).relative_to(tmp_path).as_posix() for patient in (ODD, "M")]  # fmt: skip
@@ -95,7 +99,7 @@ def test_odd_names_and_sentences_stay_text(written):
     page = written([Findings(ODD, ("a < b & c.",), {"MR window": "<b>"})])
     assert page.cases[0]["id"] == f"case-{ODD}" and ODD in page.text
     assert "a < b & c." in page.text and "<b>" in page.text
-    assert unquote(next(link for link in page.links if link.startswith("#"))) == f"#case-{ODD}"
+    assert unquote(next(link for link in page.links if link.startswith("#case"))) == f"#case-{ODD}"
 
 
 def test_flags_that_differ_in_numbers_alone_are_told_once_with_links(written):
@@ -126,3 +130,29 @@ def test_a_page_of_500_cases_is_small(written, tmp_path):
     page = written([Findings(f"P{i:03d}", ("bad 1.",) if i % 9 == 0 else (), MR | CT) for i in range(500)])
     assert len(page.images) == 500
     assert (tmp_path / "preprocessing_report.html").stat().st_size < 1_000_000
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: the report was not opened in a browser")
+def test_a_browser_shows_the_pictures_and_the_flagged_cases_alone(written, tmp_path):
+    written([Findings("P", ("bad.",), MR), Findings(ODD, (), MR)])
+    for patient in ("P", ODD):
+        picture_path(tmp_path, patient).parent.mkdir(exist_ok=True)
+        Image.new("L", (8, 6)).save(picture_path(tmp_path, patient))
+    seen = visit(
+        tmp_path / "preprocessing_report.html",
+        """const pictures = [...document.images];
+        for (const one of pictures) one.loading = "eager";
+        await until(() => pictures.every((one) => one.complete));
+        const states = { widths: pictures.map((one) => one.naturalWidth), all: text("shown") };
+        document.getElementById("only").click(); states.flagged = text("shown");
+        location.hash = encodeURIComponent(document.querySelectorAll("article")[1].id);
+        await until(() => text("shown") !== states.flagged); states.linked = text("shown");
+        return states;""",
+    )
+    assert seen.console == []
+    assert seen.result == {
+        "widths": [8, 8],
+        "all": "2 of 2 cases shown",
+        "flagged": "1 of 2 cases shown",
+        "linked": "2 of 2 cases shown",
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from synthct.planning.plan import MrWindow
+from synthct.imaging.coding import MrWindow
 from synthct.qa import HuFacts, Measurements, MrFacts, PatientRecord, Reference
 from synthct.qa.measure_sct import OutputFacts
 from synthct.qa.mr_facts import QUANTILES, ChannelFacts

@@ -9,7 +9,7 @@ import pytest
 from facts import SIDE, WINDOWS, channel_facts, measurements, mr_facts, output_facts, reference_of
 from synthetic_datasets import paired_fingerprint
 
-from synthct.planning.plan import MrWindow
+from synthct.imaging.coding import MrWindow
 from synthct.qa import Judgement, Measurements, Reference, judge
 
 FINGERPRINT = paired_fingerprint(

@@ -8,7 +8,8 @@ import pytest
 from facts import reference_of
 
 from synthct.errors import ModelError
-from synthct.qa import QA_REFERENCE, PatientRecord, Reference
+from synthct.model_folder import ModelFolder
+from synthct.qa import PatientRecord, Reference
 
 
 def test_a_reference_is_read_as_it_was_written(tmp_path):
@@ -19,7 +20,7 @@ def test_a_reference_is_read_as_it_was_written(tmp_path):
 
 def test_a_damaged_or_newer_reference_is_told_with_the_remedy(tmp_path):
     reference_of(1).save(tmp_path)
-    path = tmp_path / QA_REFERENCE
+    path = ModelFolder(tmp_path).qa_reference
     newer = json.loads(path.read_text()) | {"format_version": 99}
     for text, words in (
         (json.dumps(newer), "format_version is 99 .*remove it|remove it.*format_version is 99"),

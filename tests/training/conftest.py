@@ -5,12 +5,17 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from tiny_training import ONLY_CT, ONLY_MR, PAIRED, TRAIN, VAL, make_configuration, make_stack
+from tiny_training import ONLY_CT, ONLY_MR, PAIRED, TRAIN, VAL, make_configuration, make_plan, make_stack, what_to_train
 
-from synthct.planning.plan import Configuration, Plan
+from synthct.imaging.coding import GreyLevels
+from synthct.parallel import quiet
+from synthct.planning.plan import Configuration, InputPlan, Plan
+from synthct.preprocessing.network_input import NetworkInput
+from synthct.training import run as run_module
+from synthct.training.loop import train
+from synthct.training.what_to_train import TrainingOptions
 
 
 @pytest.fixture(scope="session")
@@ -36,16 +41,7 @@ def configuration() -> Configuration:
 
 @pytest.fixture
 def plan(configuration: Configuration) -> Plan:
-    return Plan(
-        format_version=1,
-        synthct_version="0.1.0",
-        dataset_name="Dataset001_Test",
-        planner="default",
-        channel_names=("T1",),
-        file_ending=".nii.gz",
-        n_folds=4,
-        configurations={"tiny": configuration},
-    )
+    return make_plan(configuration)
 
 
 @pytest.fixture
@@ -63,7 +59,34 @@ def with_training(plan: Plan):
 @pytest.fixture
 def batch() -> dict[str, torch.Tensor]:
     """A paired batch of one head, as the loader makes it."""
-    stack = make_stack("PAIR", 0)
-    mr = torch.from_numpy(stack.mr[:, 4][None].astype(np.float32) / 127.5 - 1)
-    ct = torch.from_numpy(stack.ct[4][None, None].astype(np.float32) / 127.5 - 1)
-    return {"mr": mr, "ct": ct, "known": torch.ones_like(ct)}
+    network_input = NetworkInput(InputPlan("sagittal", 0, 1), GreyLevels())
+    image = network_input.paired(make_stack("PAIR", 0), 4)
+    return {name: torch.from_numpy(array)[None] for name, array in image.items()} | {
+        "known": torch.ones((1, 1, *image["ct"].shape[1:]))
+    }
+
+
+@pytest.fixture
+def figures():
+    """Ask for them."""
+
+
+@pytest.fixture
+def no_figures(request, monkeypatch):
+    """Figures take longer than the tiny trainings; only the tests that ask for ``figures`` draw them."""
+    if "figures" not in request.fixturenames:
+        monkeypatch.setattr(run_module.ProgressFigure, "draw", lambda *_: None)
+
+
+@pytest.fixture
+def run(plan, preprocessed_folder, split, tmp_path):
+    """``train`` on the tiny plan, into a folder of that name, in this process; changes of what, or of the options."""
+
+    def go(name: str, folder: str = "fold_0", *, progress=quiet, **changes) -> Path:
+        what = what_to_train(name, plan, preprocessed_folder, tmp_path / folder, split)
+        of_what = {field.name for field in dataclasses.fields(what)} & changes.keys()
+        what = dataclasses.replace(what, **{one: changes.pop(one) for one in of_what})
+        options = TrainingOptions(**{"device": torch.device("cpu"), "loaders": 0} | changes)
+        return train(what, options, progress=progress)
+
+    return go

@@ -49,7 +49,7 @@ def test_missing_truncated_foreign_and_newer_files_are_one_sentence(tmp_path):
     assert "9.0" in message("newer.pth")
     assert "update synthct" in message("newer.pth")
     torch.save({"format_version": 1}, tmp_path / "poor.pth")
-    assert "lacks trainer" in message("poor.pth")
+    assert "lacks configuration" in message("poor.pth")
 
 
 class _Evil:

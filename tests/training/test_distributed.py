@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import make_configuration
+from tiny_training import make_configuration, make_settings, make_trainer
 
 from synthct.training.checkpoint import load_checkpoint
 from synthct.training.distributed import ALONE, Ranks
-from synthct.training.registry import find_trainer
 from synthct.training.sampling import PairedOrder, SliceKeys, UnpairedOrder
 
 HERE = Path(__file__).parent
@@ -42,13 +41,13 @@ def checkpoint(fold_folder: Path) -> dict:
 @pytest.mark.parametrize("trainer", ["cyclegan", pytest.param("pix2pix", marks=pytest.mark.long)])
 def test_two_processes_learn_what_one_learns_from_both_their_images(trainer, preprocessed_folder, tmp_path):
     # While the pools fill, each image is handed out as it comes, however many pools there are.
-    length, training = {"epochs": 1, "iterations": 4}, {"pool_size": 50}
-    two = torchrun(preprocessed_folder, tmp_path / "two", trainer, 2, training=training, **length)
-    one = torchrun(preprocessed_folder, tmp_path / "one", trainer, 1, training=training | {"batch_size": 2}, **length)
+    common = {"epochs": 1, "iterations": 4, "settings": {"pool_size": 50}}
+    two = torchrun(preprocessed_folder, tmp_path / "two", trainer, 2, **common)
+    one = torchrun(preprocessed_folder, tmp_path / "one", trainer, 1, training={"batch_size": 2}, **common)
     assert two.returncode == one.returncode == 0, two.stderr + one.stderr
     together, alone = checkpoint(tmp_path / "two"), checkpoint(tmp_path / "one")
     assert together["world_size"] == 2
-    start = find_trainer(trainer)(make_configuration(), "cpu").state_dict()["networks"]
+    start = make_trainer(trainer).state_dict()["networks"]
     for name, weights in alone["networks"].items():
         # Biases before an instance norm have no gradient but rounding errors, which Adam makes as large as any.
         for key in (key for key in weights if key.endswith("weight")):
@@ -114,7 +113,8 @@ def test_ranks_are_read_from_what_torchrun_sets():
 def test_the_processes_draw_from_different_histories():
     from synthct.training.cyclegan import CycleGAN
 
-    trainers = [CycleGAN(make_configuration(), "cpu", ranks=Ranks(rank, 2)) for rank in range(2)]
+    settings = make_settings("cyclegan")
+    trainers = [CycleGAN(make_configuration(), settings, "cpu", ranks=Ranks(rank, 2)) for rank in range(2)]
     first, second = ([pool.generator.initial_seed() for pool in one.pools.values()] for one in trainers)
     assert not set(first) & set(second)
     for one, other in zip(*(trainer.syn_ct.parameters() for trainer in trainers)):

@@ -82,7 +82,7 @@ def test_killed_again_and_again_at_random_moments(trainer, whole, preprocessed_f
 
 def test_the_loader_processes_of_a_killed_training_end(preprocessed_folder, tmp_path):
     moment = Moment("update", call=6)
-    loaders = train_apart(tmp_path / "fold_0", preprocessed_folder, "pix2pix", until=moment, workers=2)
+    loaders = train_apart(tmp_path / "fold_0", preprocessed_folder, "pix2pix", until=moment, loaders=2)
     assert len(loaders) == 2
     end = time.monotonic() + 20
     while not all(map(has_ended, loaders)):

@@ -1,84 +1,34 @@
-"""The loop: what it writes, and that a resumed training is the uninterrupted one, bit for bit."""
+"""The loop: what it writes, and when it stops."""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import multiprocessing
 import os
 import signal
-from pathlib import Path
+import weakref
 
 import pytest
 import torch
-from same_training import equal, rows
-from tiny_training import PAIRED
+from same_training import assert_same_result, rows
+from tiny_training import PAIRED, interrupted_at
 
+import synthct
 from synthct.errors import SynthctError, TrainingError
 from synthct.files import read_json
+from synthct.plugins import TRAINERS
 from synthct.training import run as run_module
-from synthct.training.checkpoint import load_checkpoint, save_checkpoint
+from synthct.training.checkpoint import load_checkpoint
 from synthct.training.cyclegan import CycleGAN
-from synthct.training.loop import train
-from synthct.training.schedule import shorten
 
+pytestmark = pytest.mark.usefixtures("no_figures")
 trainers = pytest.mark.parametrize("name", ["cyclegan", "pix2pix"])
-
-
-@pytest.fixture
-def figures():
-    """Ask for them."""
-
-
-@pytest.fixture(autouse=True)
-def no_figures(request, monkeypatch):
-    """Figures take longer than the tiny trainings; only the tests that ask for them draw them."""
-    if "figures" not in request.fixturenames:
-        monkeypatch.setattr(run_module.ProgressFigure, "draw", lambda *_: None)
-
-
-@pytest.fixture
-def run(plan, preprocessed_folder, split, tmp_path):
-    """``train`` on the tiny plan, into a folder of that name, in this process."""
-
-    def go(name: str, folder: str = "fold_0", **changes) -> Path:
-        arguments = {
-            "plan": plan,
-            "configuration_name": "tiny",
-            "preprocessed_folder": preprocessed_folder,
-            "fold_folder": tmp_path / folder,
-            "split": split,
-            "device": torch.device("cpu"),
-            "workers": 0,
-        } | changes
-        return train(name, **arguments)
-
-    return go
-
-
-def interrupted_at(step: int):
-    """A progress display that sends Ctrl-C while this step is under way."""
-
-    def progress(iterable, total=None, desc="", unit=""):
-        for i, one in enumerate(iterable, 1):
-            if unit == "step" and i == step:
-                os.kill(os.getpid(), signal.SIGINT)
-            yield one
-
-    return progress
-
-
-def assert_same_training(one: Path, other: Path) -> None:
-    first, second = load_checkpoint(one / "checkpoint_final.pth"), load_checkpoint(other / "checkpoint_final.pth")
-    for part in ("networks", "optimisers", "pools", "epoch", "step", "rng", "training", "split"):
-        assert equal(first[part], second[part]), part
-    assert rows(one) == rows(other)
 
 
 @trainers
 def test_training_writes_what_its_folder_promises(figures, run, name, tmp_path, split, plan, caplog):
     caplog.set_level(logging.INFO, "synthct")
-    path = run(name, workers=1)
+    path = run(name, loaders=1)
     folder = tmp_path / "fold_0"
     assert path == folder / "checkpoint_final.pth"
     assert sorted(p.name for p in folder.iterdir()) == [
@@ -91,6 +41,8 @@ def test_training_writes_what_its_folder_promises(figures, run, name, tmp_path, 
     assert read_json(folder / "split.json") == split
     checkpoint = load_checkpoint(path)
     assert (checkpoint["trainer"], checkpoint["configuration"]) == (name, "tiny")
+    assert checkpoint["trainer_package"] == f"synthct {synthct.__version__}"
+    assert checkpoint["settings"] == plan.configurations["tiny"].methods[name]
     assert (checkpoint["epoch"], checkpoint["step"]) == (2, 8)
     assert set(checkpoint["networks"]) == (
         {"syn_ct", "dis_ct"} if name == "pix2pix" else {"syn_ct", "syn_mr", "dis_ct", "dis_mr"}
@@ -105,20 +57,6 @@ def test_training_writes_what_its_folder_promises(figures, run, name, tmp_path, 
     for line in ("cpu", "precision: float32", "slices: ", "2 epochs of 4", f"torch {torch.__version__}"):
         assert line in caplog.text
     assert not multiprocessing.active_children()
-
-
-@trainers
-@pytest.mark.parametrize("step", [3, 4, 6])
-@pytest.mark.parametrize("workers", [0, 1])
-def test_stopped_and_resumed_is_the_uninterrupted_training(run, name, step, workers, tmp_path):
-    run(name, "whole")
-    with pytest.raises(KeyboardInterrupt):
-        run(name, "stopped", progress=interrupted_at(step), workers=workers)
-    assert not multiprocessing.active_children()
-    assert not (tmp_path / "stopped" / "checkpoint_final.pth").exists()
-    assert load_checkpoint(tmp_path / "stopped" / "checkpoint_latest.pth")["step"] == step
-    run(name, "stopped", resume=True, workers=workers)
-    assert_same_training(tmp_path / "whole", tmp_path / "stopped")
 
 
 def test_handlers_of_signals_are_put_back(run):
@@ -138,12 +76,6 @@ def test_a_stop_that_is_asked_for_after_the_last_step_comes_once_the_model_is_wr
     assert (tmp_path / "fold_0" / "split.json").exists()
 
 
-def test_a_training_stopped_within_an_epoch_can_be_ended_there_by_asking_for_fewer_epochs(run):
-    with pytest.raises(KeyboardInterrupt):
-        run("pix2pix", progress=interrupted_at(6))
-    assert load_checkpoint(run("pix2pix", resume=True, epochs=1))["step"] == 6
-
-
 def test_the_callers_random_numbers_are_left_alone(run):
     torch.manual_seed(1)
     expected = torch.rand(3)
@@ -154,101 +86,10 @@ def test_the_callers_random_numbers_are_left_alone(run):
 
 def test_two_trainings_with_one_seed_are_the_same_and_another_seed_differs(run, tmp_path, with_training):
     run("cyclegan", "one")
-    run("cyclegan", "two", workers=1)
+    run("cyclegan", "two", loaders=1)
     run("cyclegan", "other", plan=with_training(seed=8))
-    assert_same_training(tmp_path / "one", tmp_path / "two")
+    assert_same_result(tmp_path / "one", tmp_path / "two")
     assert rows(tmp_path / "one") != rows(tmp_path / "other")
-
-
-def test_a_finished_training_goes_on_when_epochs_are_added(run, tmp_path, plan):
-    constant = dataclasses.replace(plan.configurations["tiny"].training, epochs_constant=1, epochs_decay=0)
-    run("cyclegan", "grown", training=constant)
-    assert len(rows(tmp_path / "grown")) == 1
-    longer = dataclasses.replace(constant, epochs_constant=3)
-    run("cyclegan", "grown", training=longer, resume=True)
-    run("cyclegan", "whole", training=longer)
-    assert_same_training(tmp_path / "whole", tmp_path / "grown")
-
-
-def test_a_finished_training_is_left_when_there_is_nothing_to_add(run, tmp_path, caplog):
-    caplog.set_level(logging.INFO, "synthct")
-    path = run("pix2pix")
-    before = load_checkpoint(path)
-    assert run("pix2pix", resume=True) == path
-    assert equal(before["networks"], load_checkpoint(path)["networks"])
-    assert len(rows(tmp_path / "fold_0")) == 2
-    assert "done already" in caplog.text
-
-
-def test_resume_without_a_training_plan_keeps_that_of_the_checkpoint(run, tmp_path, plan):
-    short = shorten(plan.configurations["tiny"].training, 3, 2)
-    with pytest.raises(KeyboardInterrupt):
-        run("pix2pix", training=short, progress=interrupted_at(3))
-    assert load_checkpoint(run("pix2pix", resume=True))["step"] == 6
-
-
-def test_resume_goes_on_from_the_final_checkpoint_where_it_is_the_only_one(run, tmp_path, plan):
-    run("pix2pix")
-    (tmp_path / "fold_0" / "checkpoint_latest.pth").unlink()
-    training = shorten(plan.configurations["tiny"].training, 4, None)
-    assert load_checkpoint(run("pix2pix", resume=True, training=training))["epoch"] == 4
-
-
-def test_resume_without_a_checkpoint_starts_with_a_warning(run, caplog):
-    assert run("pix2pix", resume=True).exists()
-    assert "no checkpoint" in caplog.text
-
-
-def test_an_interrupted_new_training_leaves_the_earlier_final_checkpoint(run, tmp_path, with_training):
-    before = run("pix2pix").read_bytes()
-    other = with_training(seed=8)
-    with pytest.raises(KeyboardInterrupt):
-        run("pix2pix", plan=other, progress=interrupted_at(2))
-    assert (tmp_path / "fold_0" / "checkpoint_final.pth").read_bytes() == before
-    # and --continue goes on with the new one
-    assert load_checkpoint(run("pix2pix", plan=other, resume=True))["training"]["seed"] == 8
-
-
-def test_resume_refuses_another_training_in_one_sentence(run, plan, split, tmp_path):
-    run("pix2pix")
-    tiny = plan.configurations["tiny"]
-
-    def with_tiny(**changes):
-        return dataclasses.replace(plan, configurations={"tiny": dataclasses.replace(tiny, **changes)})
-
-    coarser = dataclasses.replace(tiny.preprocessing, slice_scale=2.0)
-    wider = dataclasses.replace(tiny.network, base_channels=8)
-    twice = dataclasses.replace(plan, configurations=plan.configurations | {"twice": tiny})
-    cases = [
-        ("cyclegan", {}, "its trainer is 'pix2pix', not 'cyclegan'"),
-        ("pix2pix", {"plan": twice, "configuration_name": "twice"}, "its configuration is 'tiny'"),
-        ("pix2pix", {"plan": with_tiny(preprocessing=coarser)}, "preprocessing.slice_scale of the plan has changed"),
-        ("pix2pix", {"plan": with_tiny(network=wider)}, "network.base_channels of the plan has changed"),
-        ("pix2pix", {"split": split | {"train": PAIRED[:2]}}, "its train patients are not those"),
-        ("pix2pix", {"disjoint": True}, "started without --disjoint"),
-    ]
-    for name, changes, message in cases:
-        with pytest.raises(TrainingError, match=message) as fault:
-            run(name, resume=True, **changes)
-        assert "\n" not in str(fault.value)
-        assert str(tmp_path / "fold_0") in str(fault.value)
-
-
-def test_a_model_without_the_state_of_its_training_cannot_be_resumed(run, tmp_path):
-    path = run("pix2pix")
-    (tmp_path / "fold_0" / "checkpoint_latest.pth").unlink()
-    content = load_checkpoint(path)
-    del content["optimisers"], content["pools"]
-    save_checkpoint(path, content)
-    with pytest.raises(TrainingError, match="to predict with only"):
-        run("pix2pix", resume=True)
-
-
-def test_changed_training_values_are_named_on_resume(run, with_training, caplog):
-    run("pix2pix")
-    plan = with_training(learning_rate=1e-4, epochs_constant=2)
-    run("pix2pix", plan=plan, training=plan.configurations["tiny"].training, resume=True)
-    assert "another learning_rate: 0.0001 instead of 0.0002" in caplog.text
 
 
 class _Diverging(CycleGAN):
@@ -268,7 +109,7 @@ class _Diverging(CycleGAN):
 def test_a_loss_that_is_not_finite_stops_with_its_step_and_slices_and_keeps_the_good_checkpoint(
     run, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(run_module, "find_trainer", lambda name: _Diverging)
+    monkeypatch.setitem(TRAINERS.ours, "cyclegan", f"{__name__}:_Diverging")
     with pytest.raises(
         TrainingError, match=r"loss cycle_mr is not finite at step 6 \(MR \w+ slice \d; CT \w+ slice"
     ) as fault:
@@ -287,10 +128,10 @@ class _PoisonedAtTheEnd(CycleGAN):
         return losses
 
 
-def test_a_weight_that_is_not_finite_is_never_saved(run, monkeypatch, plan):
-    monkeypatch.setattr(run_module, "find_trainer", lambda name: _PoisonedAtTheEnd)
+def test_a_weight_that_is_not_finite_is_never_saved(run, monkeypatch):
+    monkeypatch.setitem(TRAINERS.ours, "cyclegan", f"{__name__}:_PoisonedAtTheEnd")
     with pytest.raises(TrainingError, match="weight is not finite after step 1"):
-        run("cyclegan", training=shorten(plan.configurations["tiny"].training, 1, 1))
+        run("cyclegan", epochs=1, iterations=1)
 
 
 def test_checkpoints_are_also_written_within_an_epoch(run, monkeypatch):
@@ -301,6 +142,27 @@ def test_checkpoints_are_also_written_within_an_epoch(run, monkeypatch):
     )
     run("pix2pix", checkpoint_minutes=0.0)
     assert set(saved) == set(range(9))
+
+
+@pytest.mark.parametrize("loaders", [0, 1])
+def test_the_images_of_past_steps_are_not_kept(run, monkeypatch, loaders):
+    """They lie in shared memory, of which there may be little."""
+    alive = []
+    to_device = run_module.to_device
+
+    def watched(batch, device):
+        alive.append(weakref.ref(batch["mr"]))
+        return to_device(batch, device)
+
+    monkeypatch.setattr(run_module, "to_device", watched)
+
+    def progress(iterable, unit="", **_):
+        for one in iterable:
+            assert unit != "step" or sum(reference() is not None for reference in alive) <= 2
+            yield one
+
+    run("pix2pix", loaders=loaders, progress=progress, epochs=1, iterations=20)
+    assert len(alive) == 20
 
 
 def test_an_epoch_is_as_long_as_the_larger_domain(run, with_training, tmp_path):
@@ -326,7 +188,7 @@ def test_disjoint_training_runs_and_says_how_many_patients_give_what(run, caplog
 def test_errors_at_the_start_write_nothing(run, split, with_training, tmp_path):
     for name, changes in (
         ("nothing", {}),
-        ("cyclegan", {"configuration_name": "3d"}),
+        ("cyclegan", {"configuration": "3d"}),
         ("cyclegan", {"split": split | {"train": ["NOBODY"]}}),
         ("pix2pix", {"disjoint": True}),
         ("cyclegan", {"plan": with_training(crop_size=(16, 16))}),
@@ -334,25 +196,3 @@ def test_errors_at_the_start_write_nothing(run, split, with_training, tmp_path):
         with pytest.raises(SynthctError):
             run(name, **changes)
     assert not (tmp_path / "fold_0").exists()
-
-
-def test_a_stopped_training_leaves_the_earlier_model_its_own_split(run, split, tmp_path):
-    run("cyclegan", epochs=1, iterations=2)
-    other = {"train": split["train"][1:], "val": split["train"][:1]}
-    with pytest.raises(KeyboardInterrupt):
-        run("cyclegan", split=other, epochs=1, iterations=5, progress=interrupted_at(2))
-    assert read_json(tmp_path / "fold_0" / "split.json") == split
-    assert load_checkpoint(tmp_path / "fold_0" / "checkpoint_final.pth")["split"] == split
-
-
-def test_continuing_with_another_number_of_epochs_keeps_the_iterations_it_was_started_with(run):
-    run("pix2pix", epochs=1, iterations=3)
-    path = run("pix2pix", resume=True, epochs=2)
-    assert load_checkpoint(path)["step"] == 6
-
-
-def test_continuing_with_fewer_epochs_than_are_done_changes_nothing(run):
-    path = run("pix2pix", epochs=2, iterations=2)
-    before = path.read_bytes()
-    assert run("pix2pix", resume=True, epochs=1) == path
-    assert path.read_bytes() == before

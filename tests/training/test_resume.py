@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from synthct.errors import ModelError
-from synthct.training.checkpoint import KEYS, load_checkpoint, save_checkpoint
-from synthct.training.resume import FINAL, KEYS_TO_RESUME, LATEST, find_checkpoint, holds_model
+from synthct.model_folder import CHECKPOINT_FINAL as FINAL
+from synthct.model_folder import CHECKPOINT_LATEST as LATEST
+from synthct.model_folder import FoldFolder
+from synthct.training.checkpoint import KEYS, KEYS_TO_RESUME, load_checkpoint, save_checkpoint
+from synthct.training.resume import find_checkpoint, holds_model
 
 NETWORKS = {"syn_ct": {"weight": torch.arange(100.0)}}
 CONTENT = dict.fromkeys((*KEYS, *KEYS_TO_RESUME), 0) | {"networks": NETWORKS}
@@ -20,17 +23,17 @@ def damage(path: Path) -> None:
 
 def refusal(folder: Path) -> str:
     with pytest.raises(ModelError) as fault:
-        find_checkpoint(folder)
+        find_checkpoint(FoldFolder(folder))
     assert "\n" not in str(fault.value)
     return str(fault.value)
 
 
 def test_the_latest_checkpoint_comes_first_then_the_final_one_then_none(tmp_path):
-    assert find_checkpoint(tmp_path) is None
+    assert find_checkpoint(FoldFolder(tmp_path)) is None
     save_checkpoint(tmp_path / FINAL, CONTENT | {"step": 1})
-    assert find_checkpoint(tmp_path)["step"] == 1
+    assert find_checkpoint(FoldFolder(tmp_path))["step"] == 1
     save_checkpoint(tmp_path / LATEST, CONTENT | {"step": 2})
-    assert find_checkpoint(tmp_path)["step"] == 2
+    assert find_checkpoint(FoldFolder(tmp_path))["step"] == 2
 
 
 @pytest.mark.parametrize("only", [LATEST, FINAL])
@@ -46,7 +49,7 @@ def test_beside_a_damaged_latest_checkpoint_the_final_one_is_offered_which_then_
     save_checkpoint(tmp_path / FINAL, CONTENT | {"step": 1})
     assert refusal(tmp_path).endswith("restore it, or delete it to continue from checkpoint_final.pth beside it.")
     (tmp_path / LATEST).unlink()
-    assert find_checkpoint(tmp_path)["step"] == 1
+    assert find_checkpoint(FoldFolder(tmp_path))["step"] == 1
 
 
 def test_a_model_is_known_by_its_exact_weights(tmp_path):

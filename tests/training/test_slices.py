@@ -4,19 +4,28 @@ import pickle
 
 import numpy as np
 import pytest
-from tiny_training import N_SLICES, ONLY_CT, ONLY_MR, PAIRED, TRAIN, make_stack
+from tiny_training import N_SLICES, ONLY_CT, ONLY_MR, PAIRED, SIZE, TRAIN, make_stack
 
 from synthct.errors import PlanError, TrainingError
-from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, SliceReader, SliceStack
-from synthct.training.slices import TrainingSlices
+from synthct.imaging.coding import GreyLevels
+from synthct.planning.plan import InputPlan
+from synthct.preprocessing.network_input import NetworkInput
+from synthct.preprocessing.slice_reader import SliceFacts, SliceReader
+from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, SliceStack
+from synthct.training.slices import MIN_CONTRAST, SlicesToDraw, TrainingSlices
 
 INSIDE = list(range(1, N_SLICES - 1))  # the outer slices hold no head
 
 
-def read(folder, patients, **changes) -> TrainingSlices:
-    return TrainingSlices(
-        folder / "tiny", patients, **({"mr_channels": 1, "min_head_fraction": 0.05, "paired": False} | changes)
-    )
+def read(folder, patients, *, plane="sagittal", mr_channels=1, budget=2**30, **wanted) -> TrainingSlices:
+    wanted = {"paired": False, "min_head_fraction": 0.05} | wanted
+    plan = InputPlan(plane, neighbours=0, mr_channels=mr_channels)
+    return TrainingSlices(folder / "tiny", patients, plan, SlicesToDraw(**wanted), budget=budget)
+
+
+def known(slices: TrainingSlices, patient: str, i: int) -> np.ndarray:
+    """1 where the loss counts; (rows, cols)."""
+    return NetworkInput(InputPlan("sagittal", 0, 1), GreyLevels()).paired(slices[patient], i)["known"][0]
 
 
 def test_each_modality_draws_from_every_patient_that_has_it(preprocessed_folder):
@@ -44,25 +53,45 @@ def test_disjoint_paired_training_is_refused(preprocessed_folder):
 def test_slices_are_those_of_the_stack(preprocessed_folder):
     slices = read(preprocessed_folder, TRAIN, paired=True)
     stack = SliceStack.load(preprocessed_folder / "tiny" / "PAIR_2.npz")
-    assert np.array_equal(slices.mr_slice(("PAIR_2", 3)), stack.mr[:, 3])
-    assert np.array_equal(slices.ct_slice(("PAIR_2", 3))[0], stack.ct[3])
-    known = slices.known(("PAIR_2", 3))
-    assert known.shape == (1, 32, 32)
-    assert known.all()  # the CT ends below the head; the air there is known
+    assert np.array_equal(slices["PAIR_2"].mr_slice(3), stack.mr[:, 3])
+    assert np.array_equal(slices["PAIR_2"].ct_slice(3), stack.ct[3])
+    assert np.array_equal(slices["PAIR_2"].regions_slice(3), stack.regions[3])
+    assert known(slices, "PAIR_2", 3).shape == (SIZE, SIZE)
+    assert known(slices, "PAIR_2", 3).all()  # the CT ends below the head; the air there is known
+
+
+@pytest.mark.parametrize("budget", [2**30, 1])
+def test_slices_of_another_plane_are_those_of_the_turned_stack_whatever_the_budget(preprocessed_folder, budget):
+    slices = read(preprocessed_folder, PAIRED[:2], plane="axial", paired=True, budget=budget)
+    assert slices.held.budget == budget
+    for patient in PAIRED[:2]:
+        stack = SliceStack.load(preprocessed_folder / "tiny" / f"{patient}.npz").in_plane("axial")
+        assert slices[patient].n_slices == stack.n_slices == SIZE
+        assert slices[patient].slice_size == (SIZE, N_SLICES)
+        drawn = [i for one, i in slices.mr if one == patient]
+        enough_head = stack.head_fraction(MR_KNOWN | CT_KNOWN) >= 0.05
+        not_flat = SliceFacts.load(slices[patient].reader.path, "axial").contrast.min(axis=0) >= MIN_CONTRAST
+        assert drawn == np.flatnonzero(enough_head & not_flat).tolist()
+        assert len(drawn) > SIZE // 3
+        for i in drawn:
+            assert np.array_equal(slices[patient].mr_slice(i), stack.mr[:, i])
+            assert np.array_equal(slices[patient].ct_slice(i), stack.ct[i])
+            assert np.array_equal(slices[patient].regions_slice(i), stack.regions[i])
+        assert slices.held.bytes <= budget
 
 
 def test_head_outside_the_cts_field_of_view_is_unknown(tmp_path):
     stack = make_stack("P", 0)
     stack.regions[:, -3:] |= HEAD
     stack.save(tmp_path / "tiny" / "P.npz")
-    known = read(tmp_path, ["P"], paired=True).known(("P", 3))
-    assert not known[0, -3:].any()
-    assert known[0, :-3].all()
+    found = known(read(tmp_path, ["P"], paired=True), "P", 3)
+    assert not found[-3:].any()
+    assert found[:-3].all()
 
 
 def test_flat_slices_are_not_drawn(tmp_path):
     stack = make_stack("P", 0)
-    stack.ct[4] = 80
+    stack.ct[4] = 30  # HU, also outside the head
     stack.regions[0] |= HEAD  # head by the mask, but an empty image
     stack.save(tmp_path / "tiny" / "P.npz")
     slices = read(tmp_path, ["P"], min_head_fraction=0.0)
@@ -116,8 +145,8 @@ def test_starting_and_drawing_read_no_whole_stack(preprocessed_folder, monkeypat
     monkeypatch.setattr(SliceReader, "_read", lambda *arguments: inflated.append(1) or read_slice(*arguments))
     slices = read(preprocessed_folder, TRAIN, paired=paired)
     assert not inflated
-    slices.mr_slice(slices.mr[3])
-    slices.ct_slice(slices.ct[3])
+    for (patient, i), image in ((slices.mr[3], "mr_slice"), (slices.ct[3], "ct_slice")):
+        getattr(slices[patient], image)(i)
     assert len(inflated) == 2
 
 
@@ -127,29 +156,33 @@ def test_the_memory_budget_holds_and_gives_the_same_slices(preprocessed_folder, 
     assert "from disk" not in caplog.text
     little = read(preprocessed_folder, TRAIN, paired=True, budget=20_000)
     assert "reads the others from disk" in caplog.text
-    for key in [*whole.mr, *whole.mr]:
-        for name in ("mr_slice", "ct_slice", "known"):
-            assert np.array_equal(getattr(whole, name)(key), getattr(little, name)(key))
-        assert sum(one.nbytes for one in little._held.values()) == little._held_bytes <= 20_000
-    assert len(little._held) == 20_000 // 32**2
-    assert len(whole._held) == 3 * len(whole.mr)
+    for patient, i in [*whole.mr, *whole.mr]:
+        for name in ("mr_slice", "ct_slice", "regions_slice"):
+            assert np.array_equal(getattr(whole[patient], name)(i), getattr(little[patient], name)(i))
+        held = little.held
+        assert sum(one.nbytes for one in held._images.values()) == held.bytes <= 20_000
+    assert little.held.bytes > 20_000 - 2 * SIZE**2  # as many as fit
+    assert len(whole.held._images) == 3 * len(whole.mr)
 
 
 def test_a_slice_in_memory_is_not_read_again(preprocessed_folder, monkeypatch):
     slices = read(preprocessed_folder, TRAIN)
-    first = slices.ct_slice(slices.ct[0])
+    patient, i = slices.ct[0]
+    first = slices[patient].ct_slice(i)
     monkeypatch.setattr(SliceReader, "_read", lambda *_: pytest.fail("it was read again"))
-    assert np.array_equal(slices.ct_slice(slices.ct[0]), first)
+    assert np.array_equal(slices[patient].ct_slice(i), first)
 
 
 def test_a_copy_for_another_process_reads_for_itself(preprocessed_folder):
     slices = read(preprocessed_folder, TRAIN)
-    slices.mr_slice(slices.mr[0])
+    patient, i = slices.mr[0]
+    slices[patient].mr_slice(i)
     copy = pickle.loads(pickle.dumps(slices))
-    assert slices._held
-    assert not copy._held
-    assert copy._held_bytes == 0
-    assert np.array_equal(copy.mr_slice(slices.mr[0]), slices.mr_slice(slices.mr[0]))
+    assert slices.held.bytes == slices[patient].mr_slice(i).nbytes
+    assert copy.held.bytes == 0
+    assert not copy.held._images
+    assert np.array_equal(copy[patient].mr_slice(i), slices[patient].mr_slice(i))
+    assert copy.held.bytes  # all patients of the copy still share one budget
 
 
 def test_head_outside_the_mrs_field_of_view_is_unknown_too(tmp_path):
@@ -157,6 +190,6 @@ def test_head_outside_the_mrs_field_of_view_is_unknown_too(tmp_path):
     stack.regions[:, -3:] |= HEAD | CT_KNOWN
     stack.regions[:, -3:] &= np.uint8(255 - MR_KNOWN)
     stack.save(tmp_path / "tiny" / "P.npz")
-    known = read(tmp_path, ["P"], paired=True).known(("P", 3))
-    assert not known[0, -3:].any()
-    assert known[0, :-3].all()
+    found = known(read(tmp_path, ["P"], paired=True), "P", 3)
+    assert not found[-3:].any()
+    assert found[:-3].all()

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_training import make_configuration
+from tiny_training import make_configuration, make_trainer
 
+import synthct
+from synthct import plugins
 from synthct.errors import TrainingError
-from synthct.training import registry
+from synthct.plugins import TRAINERS
 from synthct.training.cyclegan import CycleGAN
 from synthct.training.losses import cycle_loss, synthesis_loss
 from synthct.training.pix2pix import Pix2Pix
-from synthct.training.registry import TRAINERS, find_trainer, trainer_names
 from synthct.training.trainer import Trainer, frozen
 
-every_trainer = pytest.mark.parametrize("trainer_class", list(TRAINERS.values()))
+every_trainer = pytest.mark.parametrize("name", list(TRAINERS.ours))
 
 
 def weights(trainer: Trainer) -> dict[str, list[torch.Tensor]]:
@@ -28,8 +30,8 @@ def moved(before, after) -> dict[str, bool]:
 
 
 @every_trainer
-def test_step_updates_every_network_and_returns_detached_finite_losses(trainer_class, batch):
-    trainer = trainer_class(make_configuration(), "cpu")
+def test_step_updates_every_network_and_returns_detached_finite_losses(name, batch):
+    trainer = make_trainer(name)
     before = weights(trainer)
     losses = trainer.training_step(batch)
     assert all(moved(before, weights(trainer)).values())
@@ -38,48 +40,53 @@ def test_step_updates_every_network_and_returns_detached_finite_losses(trainer_c
 
 
 @every_trainer
-def test_same_seed_same_weights_other_seed_others(trainer_class):
-    one, same, other = (trainer_class(make_configuration(), "cpu", seed) for seed in (3, 3, 4))
+def test_same_seed_same_weights_other_seed_others(name):
+    one, same, other = (make_trainer(name, seed=seed) for seed in (3, 3, 4))
     assert not any(moved(weights(one), weights(same)).values())
     assert all(moved(weights(one), weights(other)).values())
 
 
 @every_trainer
 @pytest.mark.parametrize("optimiser", ["synthesis", "discrimination"])
-def test_each_optimiser_moves_only_its_networks_and_no_gradient_leaks(trainer_class, optimiser, batch):
-    trainer = trainer_class(make_configuration(), "cpu")
+def test_each_optimiser_moves_only_its_networks_and_no_gradient_leaks(name, optimiser, batch):
+    trainer = make_trainer(name)
     trainer.optimisers[optimiser].step = lambda: None
     before = weights(trainer)
     trainer.training_step(batch)
     still = "syn" if optimiser == "synthesis" else "dis"
-    assert moved(before, weights(trainer)) == {name: not name.startswith(still) for name in trainer.networks}
+    assert moved(before, weights(trainer)) == {one: not one.startswith(still) for one in trainer.networks}
 
 
 @every_trainer
-def test_discriminators_get_no_gradient_from_the_generator_step_and_vice_versa(trainer_class, batch):
-    trainer = trainer_class(make_configuration(), "cpu")
-    seen: dict[str, dict[str, list]] = {}
-    for name, optimiser in trainer.optimisers.items():
+def test_discriminators_get_no_gradient_from_the_generator_step_and_vice_versa(name, batch):
+    trainer = make_trainer(name)
+    seen: dict[str, dict[str, list]] = {}  # gradients of all networks at each update, in the order of updates
+    for update, optimiser in trainer.optimisers.items():
 
-        def look(name=name):
-            seen[name] = {
+        def look(update=update):
+            seen[update] = {
                 network_name: [None if p.grad is None else p.grad.clone() for p in network.parameters()]
                 for network_name, network in trainer.networks.items()
             }
 
         optimiser.step = look
     trainer.training_step(batch)
+    first, second = seen
+    # pix2pix in the order of Isola et al. 2017, CycleGAN in that of Zhu et al. 2017.
+    assert first == {"pix2pix": "discrimination", "cyclegan": "synthesis"}[name]
+    learns_first = {"synthesis": "syn", "discrimination": "dis"}[first]
     for network in trainer.networks:
-        if network.startswith("dis"):
-            assert all(g is None for g in seen["synthesis"][network])
-        else:  # what the generator step left is untouched by the discriminators' step
-            pairs = zip(seen["synthesis"][network], seen["discrimination"][network])
+        if network.startswith(learns_first):  # what the first update left is untouched by the second
+            pairs = zip(seen[first][network], seen[second][network], strict=True)
             assert all(torch.equal(a, b) for a, b in pairs)
+        else:
+            assert all(gradient is None for gradient in seen[first][network])
+            assert any(gradient.abs().max() > 0 for gradient in seen[second][network])
 
 
 @every_trainer
-def test_all_air_slices_give_no_nan(trainer_class):
-    trainer = trainer_class(make_configuration(), "cpu")
+def test_all_air_slices_give_no_nan(name):
+    trainer = make_trainer(name)
     air = torch.full((1, 1, 32, 32), -1.0)
     for _ in range(6):
         losses = trainer.training_step({"mr": air, "ct": air, "known": torch.ones_like(air)})
@@ -88,17 +95,17 @@ def test_all_air_slices_give_no_nan(trainer_class):
 
 
 @every_trainer
-def test_training_lowers_the_loss_on_a_toy_problem(trainer_class, batch):
-    trainer = trainer_class(make_configuration(learning_rate=4e-3), "cpu")
-    names = ("cycle_mr", "cycle_ct") if trainer_class is CycleGAN else ("l1",)
-    history = [sum(trainer.training_step(batch)[name].item() for name in names) for _ in range(60)]
+def test_training_lowers_the_loss_on_a_toy_problem(name, batch):
+    trainer = make_trainer(name, learning_rate=4e-3)
+    losses = ("cycle_mr", "cycle_ct") if name == "cyclegan" else ("l1",)
+    history = [sum(trainer.training_step(batch)[loss].item() for loss in losses) for _ in range(60)]
     assert sum(history[-5:]) < 0.5 * sum(history[:5])
 
 
 @every_trainer
-def test_synthesize_is_the_generator_without_gradient(trainer_class, batch):
-    trainer = trainer_class(make_configuration(), "cpu")
-    sct = trainer.synthesize(batch["mr"])
+def test_the_sct_is_the_generators_without_gradient(name, batch):
+    trainer = make_trainer(name)
+    sct = trainer.sct_of(batch["mr"])
     assert sct.shape == (1, 1, 32, 32)
     assert sct.dtype == torch.float32
     assert not sct.requires_grad
@@ -107,29 +114,29 @@ def test_synthesize_is_the_generator_without_gradient(trainer_class, batch):
 
 
 @every_trainer
-def test_state_round_trip_goes_on_identically(trainer_class, batch):
-    trainer = trainer_class(make_configuration(), "cpu")
+def test_state_round_trip_goes_on_identically(name, batch):
+    trainer = make_trainer(name)
     for _ in range(5):
         trainer.training_step(batch)
-    other = trainer_class(make_configuration(), "cpu", seed=99)
+    other = make_trainer(name, seed=99)
     other.load_state_dict(copy.deepcopy(trainer.state_dict()))
     for _ in range(4):
         expected, found = trainer.training_step(batch), other.training_step(batch)
-        assert all(torch.equal(expected[name], found[name]) for name in expected)
+        assert all(torch.equal(expected[loss], found[loss]) for loss in expected)
     assert not any(moved(weights(trainer), weights(other)).values())
 
 
 @every_trainer
-def test_several_mr_channels_make_one_ct(trainer_class):
-    trainer = trainer_class(make_configuration(mr_channels=2), "cpu")
+def test_several_mr_channels_make_one_ct(name):
+    trainer = make_trainer(name, make_configuration(mr_channels=2))
     mr, ct = torch.rand(1, 2, 32, 32), torch.rand(1, 1, 32, 32)
     losses = trainer.training_step({"mr": mr, "ct": ct, "known": torch.ones_like(ct)})
     assert all(loss.isfinite() for loss in losses.values())
-    assert trainer.synthesize(mr).shape == (1, 1, 32, 32)
+    assert trainer.sct_of(mr).shape == (1, 1, 32, 32)
 
 
 def test_cyclegan_losses_are_those_of_section_3(batch):
-    trainer = CycleGAN(make_configuration(), "cpu")
+    trainer = make_trainer("cyclegan")
     syn_ct, syn_mr, dis_ct = (copy.deepcopy(trainer.networks[name]) for name in ("syn_ct", "syn_mr", "dis_ct"))
     losses = trainer.training_step(batch)
     with torch.no_grad():
@@ -143,9 +150,9 @@ def test_cyclegan_losses_are_those_of_section_3(batch):
 
 
 def test_cyclegan_gradient_is_that_of_the_weighted_sum(batch):
-    trainer = CycleGAN(make_configuration(lambda_cycle=3.0, lambda_identity=0.5), "cpu")
+    trainer = make_trainer("cyclegan", lambda_cycle=3.0, lambda_identity=0.5)
     trainer.optimisers["synthesis"].step = lambda: None
-    twin = CycleGAN(make_configuration(), "cpu")
+    twin = make_trainer("cyclegan")
     losses = trainer.training_step(batch)
     mr, ct = batch["mr"], batch["ct"]
     with frozen(twin.dis_ct, twin.dis_mr):
@@ -162,7 +169,7 @@ def test_cyclegan_gradient_is_that_of_the_weighted_sum(batch):
 
 def test_identity_needs_equal_channels():
     with pytest.raises(TrainingError, match="one MR channel, not 2.*lambda_identity"):
-        CycleGAN(make_configuration(mr_channels=2, lambda_identity=0.5), "cpu")
+        make_trainer("cyclegan", make_configuration(mr_channels=2), lambda_identity=0.5)
 
 
 def test_pix2pix_learns_nothing_where_the_ct_is_unknown(batch):
@@ -170,28 +177,29 @@ def test_pix2pix_learns_nothing_where_the_ct_is_unknown(batch):
     left[..., 16:] = 0
     step = []
     for unknown in (-1.0, 1.0):  # whatever stands there in the reference
-        trainer = Pix2Pix(make_configuration(), "cpu")
+        trainer = make_trainer("pix2pix")
         ct = torch.where(left > 0, batch["ct"], torch.tensor(unknown))
         step.append(trainer.training_step({"mr": batch["mr"], "ct": ct, "known": left})["l1"])
     assert torch.equal(*step)
-    trainer = Pix2Pix(make_configuration(), "cpu")
+    trainer = make_trainer("pix2pix")
     losses = trainer.training_step(batch | {"known": torch.zeros_like(left)})
     assert losses["l1"] == 0
     assert all(p.grad.abs().max() == 0 for p in trainer.syn_ct.parameters())
 
 
 def test_precision_is_the_plans_or_chosen_with_a_reason():
-    assert CycleGAN(make_configuration(precision="bfloat16"), "cpu").precision == "bfloat16"
-    chosen = CycleGAN(make_configuration(precision="auto"), "cpu")
+    assert make_trainer("cyclegan", make_configuration(precision="bfloat16")).precision == "bfloat16"
+    chosen = make_trainer("cyclegan", make_configuration(precision="auto"))
     assert chosen.precision == "float32"
     assert chosen.precision_reason
 
 
 def test_registry_finds_ours_and_names_all_when_it_does_not():
-    assert find_trainer("cyclegan") is CycleGAN
-    assert find_trainer("pix2pix") is Pix2Pix
-    with pytest.raises(TrainingError, match="no trainer 'cyclegam'; there are cyclegan, pix2pix"):
-        find_trainer("cyclegam")
+    assert TRAINERS.load("cyclegan") is CycleGAN
+    assert TRAINERS.load("pix2pix") is Pix2Pix
+    assert TRAINERS.package_of("pix2pix") == f"synthct {synthct.__version__}"
+    with pytest.raises(TrainingError, match="'cyclegam'.*cyclegan, pix2pix"):
+        TRAINERS.load("cyclegam")
 
 
 class _Elsewhere(Pix2Pix):
@@ -202,6 +210,7 @@ def test_registry_reads_entry_points_of_other_packages(monkeypatch):
     class Point:
         def __init__(self, name, value, loaded):
             self.name, self.value, self.loaded = name, value, loaded
+            self.dist = SimpleNamespace(name="package", version="0.1")
 
         def load(self):
             if isinstance(self.loaded, Exception):
@@ -213,10 +222,11 @@ def test_registry_reads_entry_points_of_other_packages(monkeypatch):
         Point("broken", "package:Broken", ImportError("no such module")),
         Point("function", "package:function", print),
     ]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "synthct.trainers" else [])
-    assert find_trainer("elsewhere") is _Elsewhere
-    assert trainer_names() == ["cyclegan", "pix2pix", "broken", "elsewhere", "function"]
-    with pytest.raises(TrainingError, match="'broken'.*cannot be imported: no such module"):
-        find_trainer("broken")
-    with pytest.raises(TrainingError, match="'function'.*is no synthct"):
-        find_trainer("function")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points if group == "synthct.trainers" else [])
+    assert TRAINERS.load("elsewhere") is _Elsewhere
+    assert TRAINERS.package_of("elsewhere") == "package 0.1"
+    assert TRAINERS.names() == ["cyclegan", "pix2pix", "broken", "elsewhere", "function"]
+    with pytest.raises(TrainingError, match="'broken'.*package:Broken.*no such module"):
+        TRAINERS.load("broken")
+    with pytest.raises(TrainingError, match="'function'.*package:function.*synthct.training.trainer.Trainer"):
+        TRAINERS.load("function")

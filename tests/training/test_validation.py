@@ -3,22 +3,27 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_training import N_SLICES, ONLY_CT, ONLY_MR, PAIRED, make_configuration, make_stack
+from tiny_training import N_SLICES, ONLY_CT, ONLY_MR, PAIRED, make_configuration, make_settings, make_stack
 
-from synthct.imaging.intensity import from_grey_levels
-from synthct.preprocessing.slice_stack import SliceReader, SliceStack
+from synthct.imaging.coding import GreyLevels
+from synthct.planning.plan import InputPlan
+from synthct.preprocessing.network_input import NetworkInput
+from synthct.preprocessing.slice_reader import SliceReader
+from synthct.preprocessing.slice_stack import SliceStack
 from synthct.training.log import TrainingLog
 from synthct.training.pix2pix import Pix2Pix
 from synthct.training.progress_figure import ProgressFigure
 from synthct.training.validation import Validation
 
-PREPROCESSING = make_configuration().preprocessing
+INPUT = NetworkInput(InputPlan("sagittal", neighbours=0, mr_channels=1), GreyLevels())
+GREY_LEVEL_HU = 2000 / 255
 
 
 class _Constant(Pix2Pix):
     """Synthesizes the middle of the window everywhere: 400 HU."""
 
-    def synthesize(self, mr):
+    @classmethod
+    def synthesize(cls, networks, mr):
         assert mr.shape[2] % 4 == 0
         assert mr.shape[3] % 4 == 0
         return torch.zeros(len(mr), 1, *mr.shape[2:])
@@ -26,20 +31,21 @@ class _Constant(Pix2Pix):
 
 @pytest.fixture
 def constant():
-    return _Constant(make_configuration(), "cpu")
+    return _Constant(make_configuration(), make_settings("pix2pix"), "cpu")
 
 
 def test_mae_is_that_of_equation_4_inside_the_head(preprocessed_folder, constant):
-    validation = Validation.read(preprocessed_folder / "tiny", ["PAIR_4"], PAIRED[:3], PREPROCESSING)
+    validation = Validation.read(preprocessed_folder / "tiny", ["PAIR_4"], PAIRED[:3], INPUT)
     assert len(validation.slices) == N_SLICES - 2
     stack = make_stack("PAIR_4", 3)
     inside = (stack.regions & 1) > 0
-    ct = from_grey_levels(stack.ct, (-600, 1400))
+    # The CT is compared as the network is shown it: in grey levels.
+    ct = np.rint((stack.ct + 600) / GREY_LEVEL_HU) * GREY_LEVEL_HU - 600
     assert validation.mae_hu(constant) == pytest.approx(np.abs(ct[inside] - 400).mean(), rel=1e-4)
 
 
 def test_at_most_12_slices_evenly_spread_over_patients(preprocessed_folder):
-    validation = Validation.read(preprocessed_folder / "tiny", PAIRED, [], PREPROCESSING)
+    validation = Validation.read(preprocessed_folder / "tiny", PAIRED, [], INPUT)
     assert len(validation.slices) == 12
     assert [sum(one.patient == p for one in validation.slices) for p in PAIRED] == [3, 3, 3, 3]
 
@@ -52,20 +58,20 @@ def test_however_many_are_held_out_only_the_chosen_slices_are_read(tmp_path, mon
     inflated = []
     read_slice = SliceReader._read
     monkeypatch.setattr(SliceReader, "_read", lambda *arguments: inflated.append(1) or read_slice(*arguments))
-    validation = Validation.read(tmp_path, patients, [], PREPROCESSING)
+    validation = Validation.read(tmp_path, patients, [], INPUT)
     assert len({one.patient for one in validation.slices}) == 12
     assert len(inflated) == 3 * (12 + 1)  # MR, CT and regions of each, and of the example
     for one in validation.slices:
         stack = make_stack(one.patient, patients.index(one.patient))
-        assert any(
-            np.array_equal(one.ct, ct) and np.array_equal(one.mr, mr) for ct, mr in zip(stack.ct, stack.mr[0, :, None])
-        )
+        pairs = [INPUT.paired(stack, i) for i in range(N_SLICES)]
+        shown = [(pair["mr"], INPUT.coding.network_to_hu(pair["ct"][0])) for pair in pairs]
+        assert any(np.array_equal(one.mr, mr) and np.array_equal(one.ct_hu, ct_hu) for mr, ct_hu in shown)
 
 
 def test_odd_slice_sizes_are_padded_for_the_generator(tmp_path, constant):
     stack = make_stack("P", 0, size=30)
     stack.save(tmp_path / "P.npz")
-    validation = Validation.read(tmp_path, ["P"], [], PREPROCESSING)
+    validation = Validation.read(tmp_path, ["P"], [], INPUT)
     assert validation.sct_hu(constant, validation.slices[0]).shape == (30, 30)
     assert validation.mae_hu(constant) > 0
 
@@ -75,7 +81,7 @@ def test_odd_slice_sizes_are_padded_for_the_generator(tmp_path, constant):
     [(["PAIR_4"], ["PAIR_1"], "PAIR_4"), ([ONLY_CT], [ONLY_MR, "PAIR_1"], "PAIR_1"), ([], [ONLY_CT, ONLY_MR], ONLY_MR)],
 )
 def test_example_is_held_out_where_it_can_be(preprocessed_folder, held_out, training, patient, tmp_path, constant):
-    validation = Validation.read(preprocessed_folder / "tiny", held_out, training, PREPROCESSING)
+    validation = Validation.read(preprocessed_folder / "tiny", held_out, training, INPUT)
     assert validation.example.patient == patient
     assert (validation.mae_hu(constant) is None) == (held_out != ["PAIR_4"])
     rows = TrainingLog(tmp_path / "log.csv")
@@ -93,7 +99,7 @@ def test_missing_matplotlib_is_said_once_and_is_not_fatal(tmp_path, constant, mo
     rows.add({"epoch": 1, "l1": 0.5})
     figure = ProgressFigure(tmp_path / "progress.png", "title")
     for _ in range(3):
-        figure.draw(rows, constant, Validation([], None, PREPROCESSING))
+        figure.draw(rows, constant, Validation([], None, INPUT))
     assert caplog.text.count("matplotlib is not installed") == 1
     assert not (tmp_path / "progress.png").exists()
 

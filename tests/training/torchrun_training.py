@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 
 import torch
-from tiny_training import TRAIN, VAL, make_configuration
+from tiny_training import TRAIN, VAL, make_configuration, make_plan, what_to_train
 
 from synthct.errors import SynthctError
-from synthct.planning.plan import Plan
 from synthct.training import run as run_module
 from synthct.training.distributed import Ranks
 from synthct.training.loop import train
+from synthct.training.what_to_train import TrainingOptions
 
 
 def main() -> int:
@@ -29,8 +29,7 @@ def main() -> int:
     torch.set_num_threads(1)
     logging.basicConfig(level=logging.INFO if ranks.leads else logging.ERROR)
     run_module.ProgressFigure.draw = lambda *_: None
-    configuration = make_configuration(**options.pop("training", {}))
-    plan = Plan(1, "0.1.0", "Dataset001_Test", "default", ("T1",), ".nii.gz", 4, {"tiny": configuration})
+    plan = make_plan(make_configuration(settings=options.pop("settings", {}), **options.pop("training", {})))
 
     def progress(iterable, unit="", **_):
         for i, one in enumerate(iterable, 1):
@@ -40,17 +39,9 @@ def main() -> int:
 
     try:
         train(
-            trainer,
-            plan,
-            "tiny",
-            preprocessed_folder=Path(preprocessed),
-            fold_folder=Path(fold_folder),
-            split={"train": TRAIN, "val": VAL},
-            device=torch.device("cpu"),
-            workers=0,
-            ranks=ranks,
+            what_to_train(trainer, plan, Path(preprocessed), Path(fold_folder), {"train": TRAIN, "val": VAL}),
+            TrainingOptions(device=torch.device("cpu"), loaders=0, ranks=ranks, **options),
             progress=progress,
-            **options,
         )
     except SynthctError as fault:
         print(f"rank {ranks.rank}: {fault}", file=sys.stderr)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tiny_training import TRAIN, VAL, make_configuration
+from tiny_training import TRAIN, VAL, make_configuration, make_plan, what_to_train
 
 # The server has imported what takes seconds, and has computed nothing yet, so that forks of it are quick and safe.
 # (The first optimiser of a process imports torch._dynamo.)
@@ -56,7 +56,7 @@ def train_apart(
         trainer: its name.
         until: the training is killed with SIGKILL at this moment, which must come. None: it must end well.
         after_s: it is killed this long after its start, unless it ends well before that.
-        arguments: for ``train``; ``values`` are of the training plan.
+        arguments: options of the training; ``values`` are of the training plan, ``split`` is another split.
 
     Returns:
         Ids of the loader processes that it had at the moment.
@@ -95,9 +95,9 @@ def has_ended(process_id: int) -> bool:
 
 
 def _train(there: Connection, until: Moment | None, folder: Path, data: Path, trainer: str, arguments: Any) -> None:
-    from synthct.planning.plan import Plan
     from synthct.training import run
     from synthct.training.loop import train
+    from synthct.training.what_to_train import TrainingOptions
 
     multiprocessing.set_start_method("fork", force=True)  # as in a training that is started in the ordinary way
     torch.set_num_threads(1)
@@ -109,16 +109,10 @@ def _train(there: Connection, until: Moment | None, folder: Path, data: Path, tr
     torch.seed()
     if until is not None:
         _stand_still_at(until, there)
-    tiny = make_configuration(**arguments.pop("values", {}))
-    plan = Plan(1, "0", "D", "default", ("T1",), ".nii.gz", 4, {"tiny": tiny})
-    train(
-        trainer,
-        plan,
-        "tiny",
-        preprocessed_folder=data,
-        fold_folder=folder,
-        **{"split": {"train": TRAIN, "val": VAL}, "device": torch.device("cpu"), **arguments},
-    )
+    plan = make_plan(make_configuration(**arguments.pop("values", {})))
+    split = arguments.pop("split", {"train": TRAIN, "val": VAL})
+    options = TrainingOptions(device=torch.device("cpu"), **arguments)
+    train(what_to_train(trainer, plan, data, folder, split), options)
     there.send((str(None), []))
 
 

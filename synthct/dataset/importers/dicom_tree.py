@@ -18,7 +18,7 @@ from synthct.errors import ImageError
 from synthct.imaging.dicom import DicomSeries, find_series
 from synthct.imaging.dicom.headers import looks_like_dicom
 from synthct.imaging.dicom.stacking import stack_slices
-from synthct.parallel import Progress, quiet
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 PatientsBy = Literal["id", "folder"]
 _UID = re.compile(r"\d+(\.\d+){3,}")
@@ -47,8 +47,7 @@ def list_dicom(
     mr_series: Sequence[str] = (),
     ct_series: Sequence[str] = (),
     patients_by: PatientsBy = "id",
-    workers: int = 1,
-    progress: Progress = quiet,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> Listing:
     """Patients and the series chosen for each; those for whom none can be chosen are in ``problems``.
 
@@ -58,12 +57,11 @@ def list_dicom(
         mr_series, ct_series: which series to take, see :func:`choose_series`.
         patients_by: ``id``: by PatientID; ``folder``: by the folder directly below ``folder``, for trees without
             PatientIDs, or with other ones in the MR than in the CT.
-        workers: processes.
-        progress: a display like ``tqdm``.
+        runner: how the files are read.
     """
     folder = Path(folder)
     by_patient: dict[str, list[DicomSeries]] = {}
-    for series in find_series(folder, progress, workers):
+    for series in find_series(folder, runner=runner):
         by_patient.setdefault(_patient_key(series, folder, patients_by), []).append(series)
     names = numbered(name, by_patient)
     cases, problems, table = [], {}, []

@@ -10,7 +10,7 @@ from synthct.dataset.importers.dicom_tree import PatientsBy, holds_dicom, list_d
 from synthct.dataset.importers.folder_pairs import list_folder_pairs
 from synthct.dataset.importers.synthrad import LAYOUTS, list_synthrad
 from synthct.errors import DatasetError
-from synthct.parallel import Progress, quiet
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 FORMATS = ("auto", *LAYOUTS, "pairs", "dicom")
 SHAPES = (
@@ -27,8 +27,7 @@ def list_folder(
     mr_series: Sequence[str] = (),
     ct_series: Sequence[str] = (),
     patients_by: PatientsBy = "id",
-    workers: int = 1,
-    progress: Progress = quiet,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> Listing:
     """What can be imported from a folder; nothing is written and no voxel read.
 
@@ -37,8 +36,7 @@ def list_folder(
         format: one of :data:`FORMATS`; ``auto`` takes the first that fits, DICOM last.
         name: what patients without a public id or a file name are called.
         mr_series, ct_series, patients_by: for DICOM, see :func:`list_dicom`.
-        workers: processes.
-        progress: a display like ``tqdm``.
+        runner: how DICOM files are read.
 
     Raises:
         DatasetError: there is no such folder, or it does not have the layout.
@@ -54,7 +52,7 @@ def list_folder(
         listing = list_folder_pairs(folder)
     if listing is None and (format == "dicom" or (format == "auto" and holds_dicom(folder))):
         choice = {"mr_series": mr_series, "ct_series": ct_series, "patients_by": patients_by}
-        listing = list_dicom(folder, name=name, **choice, workers=workers, progress=progress)
+        listing = list_dicom(folder, name=name, **choice, runner=runner)
     if listing is not None and listing.format != "dicom" and (mr_series or ct_series or patients_by != "id"):
         raise DatasetError(f"{folder} has the layout {listing.format}: --mr_series, --ct_series and --patients_by are "
                            "for DICOM; leave them out.")  # fmt: skip

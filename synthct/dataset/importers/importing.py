@@ -19,7 +19,7 @@ from synthct.files import folder_written_whole, remove_leftovers, write_json
 from synthct.imaging.dicom import DicomSeries, read_series
 from synthct.imaging.dicom.stacking import stack_slices
 from synthct.imaging.io import read_image, write_image
-from synthct.parallel import Progress, quiet, run_cases
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 FILE_ENDING = ".nii.gz"
 SHOWN = 20  # problems told in full
@@ -32,7 +32,6 @@ class Imported:
     folder: Path
     training: tuple[str, ...]
     test: tuple[str, ...]
-    left_out: dict[str, str]  # patients and why
     other_frames: tuple[str, ...]  # patients whose MR and CT lie in different frames of reference
 
 
@@ -42,9 +41,7 @@ def import_dataset(
     *,
     test: Collection[str] = (),
     masks: bool = True,
-    skip_bad: bool = False,
-    workers: int = 1,
-    progress: Progress = quiet,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> Imported:
     """Write ``dataset.json``, ``import.json``, images, targets and masks of all patients listed.
 
@@ -56,29 +53,29 @@ def import_dataset(
         dataset_folder: such as ``synthct_raw/Dataset002_Brain``; its number must be free.
         test: patients of the test set.
         masks: take over masks where there are any.
-        skip_bad: leave patients with problems out, in place of refusing all.
-        workers: processes.
-        progress: a display like ``tqdm``.
+        runner: how the patients are worked through; bad are those with problems, of the listing too, and unless they
+            are skipped nothing is imported.
 
     Raises:
-        DatasetError: the number is taken; patients have problems, which are listed together; nobody is left.
+        DatasetError: the number is taken; patients have problems, which are listed together; no patient is left to
+            train on.
     """
     dataset_folder = Path(dataset_folder)
     check_number_is_free(dataset_folder)
     known = {case.patient for case in listing.cases} | set(listing.problems)
     if unknown := sorted(set(test) - known):
         raise DatasetError(f"--test names {', '.join(unknown)}, who are not among the patients; --list shows them.")
-    if listing.problems and not skip_bad:
+    if listing.problems and not runner.skips_bad:
         _refuse(listing.problems)
     with folder_written_whole(dataset_folder) as making:
         arguments = {
             case.patient: (case, making, "Ts" if case.patient in test else "Tr", masks) for case in listing.cases
         }
-        written = run_cases(_write_case, arguments, workers=workers, progress=progress, describe="Importing")
+        written = runner.strict().run(_write_case, arguments, describe="Importing")
         remove_leftovers(making, deep=True)  # of workers that were killed, whose cases others have done again
         problems = dict(listing.problems)
         problems |= {patient: outcome for patient, outcome in written.items() if isinstance(outcome, str)}
-        if problems and not skip_bad:
+        if problems and not runner.skips_bad:
             _refuse(problems)
         facts = {patient: outcome for patient, outcome in written.items() if not isinstance(outcome, str)}
         training = tuple(patient for patient in facts if patient not in test)
@@ -88,9 +85,10 @@ def import_dataset(
         provenance = {"format_version": 1, "synthct_version": __version__, "layout": listing.format, "cases": facts}
         write_json(provenance, making / "import.json")
         check_number_is_free(dataset_folder)  # another program may have taken it meanwhile
-    left_out = {patient: problem.removeprefix(f"{patient}: ") for patient, problem in sorted(problems.items())}
+    for patient, problem in sorted(problems.items()):
+        runner.reject(patient, DatasetError(problem.removeprefix(f"{patient}: ")))
     others = tuple(case.patient for case in listing.cases if case.patient in facts and case.same_frame is False)
-    return Imported(dataset_folder, training, tuple(p for p in facts if p in test), left_out, others)
+    return Imported(dataset_folder, training, tuple(p for p in facts if p in test), others)
 
 
 def check_number_is_free(dataset_folder: Path) -> None:

@@ -20,7 +20,8 @@ from synthct.evaluation.sagittal import SagittalSlice
 from synthct.evaluation.score import PatientScore, Row
 from synthct.evaluation.trained_models import TrainedModel
 from synthct.evaluation.voxel_histogram import VoxelHistogram
-from synthct.parallel import Progress, quiet, run_cases
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner, Progress, quiet
+from synthct.plugins import TRAINERS
 
 log = logging.getLogger("synthct")
 
@@ -68,16 +69,15 @@ def draw_scores(
     window_hu: tuple[float, float],
     folder: Path,
     *,
-    workers: int = 1,
-    progress: Progress = quiet,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> tuple[Path, ...]:
-    """Figure 4 of the best, median and worst patient of each label in ``rows``."""
+    """Figure 4 of the best, median and worst patient of each label in ``rows``; a fault raises, whatever the runner."""
     jobs = {}
     for label, of_model in rows.items():
         row_of = {row.patient: row for row in of_model}
         for patient in best_median_worst(_mae(of_model)):
             jobs[f"{label} {patient}"] = (slices[patient], label, row_of[patient], window_hu, folder)
-    return tuple(run_cases(draw_figure4, jobs, workers=workers, progress=progress, describe="Figure 4").values())
+    return tuple(runner.strict().run(draw_figure4, jobs, describe="Figure 4").values())
 
 
 def draw_models_beside_each_other(
@@ -141,10 +141,8 @@ def panel_titles(models: Sequence[TrainedModel]) -> dict[str, str]:
 
 def _paired(trainer: str) -> bool | None:
     """Whether a trainer learns from pairs; None where it is not installed here."""
-    from synthct.training.registry import find_trainer  # torch is needed here alone
-
     try:
-        return find_trainer(trainer).paired
+        return TRAINERS.load(trainer).paired
     except TrainingError:
         return None
 

@@ -48,7 +48,7 @@ def draw_figure6(
     fold = model.held_out[patient].fold
     predictor = Predictor.from_model_folder(model.folder, folds=[fold])
     cycle = predictor.cycle([read_image(path) for path in mr], position=SLICE_POSITION)
-    plane = predictor.configuration.preprocessing.slice_plane
+    plane = predictor.input.plan.plane
     box = box_around(cycle.head, cycle.pixel_mm)
     shown_mr, sct_hu, back = cycle.mr[box], cycle.sct_hu[box], cycle.reconstructed_mr[box]
     head = cycle.head[box]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -12,26 +11,27 @@ from matplotlib.ticker import MaxNLocator
 
 from synthct.evaluation.figures.charts import draw_chart, marks
 from synthct.evaluation.trained_models import TrainedModel
+from synthct.model_folder import ModelFolder
 from synthct.training.log import TrainingLog
 
 _ALL_EPOCHS = 10**9
 
 
-def read_logs(model_folder: Path) -> dict[str, TrainingLog]:
+def read_logs(model_folder: ModelFolder) -> dict[str, TrainingLog]:
     """The training log of every fold that has rows, by the fold's name."""
     logs: dict[str, TrainingLog] = {}
-    folds = [f for f in Path(model_folder).iterdir() if re.fullmatch(r"fold_(\d+|all)", f.name)]
-    for folder in sorted(folds, key=lambda f: (len(f.name), f.name)):
-        log = TrainingLog(folder / "training_log.csv")
+    folds = [fold for fold in model_folder.folds() if fold.number is not None or fold.name == "all"]
+    for fold in sorted(folds, key=lambda fold: (len(fold.name), fold.name)):
+        log = TrainingLog(fold.log)
         log.read(_ALL_EPOCHS)
         if log.rows:
-            logs[folder.name.replace("_", " ")] = log
+            logs[f"fold {fold.name}"] = log
     return logs
 
 
 def draw_training(model: TrainedModel, folder: Path) -> Path | None:
     """Write ``figure_training_<label>.png``, all folds in one; None where no fold has a log."""
-    logs = read_logs(model.folder)
+    logs = read_logs(model.files)
     if not logs:
         return None
     losses = list(dict.fromkeys(name for log in logs.values() for name in log.losses()))

@@ -1,19 +1,21 @@
 """The metrics that a patient is scored by, in the order of the tables' columns, and protocols that choose among them.
 
 A further metric is a file with its formula and a line in :data:`METRICS`: tables, summary and statistics follow.
+Another package adds one by an entry point in the group ``synthct.metrics``, see :data:`synthct.plugins.METRICS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, get_args
 
+from synthct import plugins
 from synthct.errors import DatasetError
 from synthct.evaluation.metrics.bias import mean_error
 from synthct.evaluation.metrics.dice import bone_dice, head_dice
 from synthct.evaluation.metrics.histogram import histogram_distance
 from synthct.evaluation.metrics.mae import mae
-from synthct.evaluation.metrics.metric import Metric
+from synthct.evaluation.metrics.metric import WINDOW_HU, Metric
 from synthct.evaluation.metrics.psnr import psnr, psnr_synthrad2023
 from synthct.evaluation.metrics.similarity import RANGE_2023_HU, RANGE_2025_HU, ms_ssim, ssim
 from synthct.evaluation.metrics.slice_jumps import slice_discontinuity
@@ -21,10 +23,22 @@ from synthct.evaluation.metrics.tissue_classes import tissue_mae, tissue_mean_er
 from synthct.evaluation.metrics.volume_pair import VolumePair
 from synthct.evaluation.metrics.wepl import wepl_median, wepl_p95
 
-__all__ = ["METRICS", "PROTOCOLS", "Metric", "Protocol", "VolumePair", "measure", "metrics_in", "metrics_of"]
+__all__ = [
+    "METRICS",
+    "PROTOCOLS",
+    "Metric",
+    "Protocol",
+    "VolumePair",
+    "all_metrics",
+    "measure",
+    "metrics_in",
+    "metrics_of",
+    "unusable_metrics",
+]
 
 Protocol = Literal["all", "seed", "synthrad2023", "synthrad2025"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+OTHER_COLUMNS = ("patient", "fold", "model", "set", "n", "voxels", "mask", "clipping", "grid")  # of the tables
 
 _SEED, _SR23, _SR25, _OURS = "Wolterink et al. 2017", "SynthRAD2023", "SynthRAD2025", "synthct"
 _MAE, _PSNR = "mean |sCT - CT|", "20 log10(4095 / RMSE)"
@@ -32,8 +46,9 @@ _WEPL = "|WEPL(sCT) - WEPL(CT)| over 36 axial directions and the points of the m
 _WEPL_REGION = "points in the mask; densities in the head of each CT"
 _TISSUES = (("air", "air", "CT < -200 HU"), ("soft", "soft tissue", "-200 to 250 HU"), ("bone", "bone", "CT > 250 HU"))
 
-# Unclipped is the main figure. The windowed one is beside it because the seed's RMSE / MAE of about 1.35 suggests that
-# its reference CTs were clipped to the window that its network sees.
+# Unclipped is the main figure. The windowed one is beside it because the RMSE / MAE of about 1.35 in Wolterink et al.
+# 2017 suggests that their reference CTs were clipped to the window that their network sees. It is always their window,
+# whatever HU a model can show: else models of different windows could not be compared.
 METRICS = (
     Metric(
         "mae_hu",
@@ -47,8 +62,10 @@ METRICS = (
         main=True,
     ),
     Metric("psnr_db", "PSNR", "dB", False, psnr, _PSNR, f"{_SEED}, eq. 5", protocols=("seed",), main=True),
-    Metric("mae_hu_windowed", "windowed MAE", "HU", True, mae, _MAE, _SEED, clip_hu="plan", protocols=("seed",)),
-    Metric("psnr_db_windowed", "windowed PSNR", "dB", False, psnr, _PSNR, _SEED, clip_hu="plan", protocols=("seed",)),
+    Metric("mae_hu_windowed", "windowed MAE", "HU", True, mae, _MAE, _SEED, clip_hu=WINDOW_HU, protocols=("seed",)),
+    Metric(
+        "psnr_db_windowed", "windowed PSNR", "dB", False, psnr, _PSNR, _SEED, clip_hu=WINDOW_HU, protocols=("seed",)
+    ),
     Metric(
         "psnr_db_synthrad2023",
         "PSNR of SynthRAD2023",
@@ -189,34 +206,72 @@ METRICS = (
 
 
 def metrics_of(protocol: Protocol) -> tuple[Metric, ...]:
-    """The metrics of a protocol, the seed's always first: figures and the terminal's table show these.
+    """The metrics of a protocol, always with those of Wolterink et al. 2017 first, which figures and terminal show.
 
     Raises:
         DatasetError: there is no such protocol.
     """
     if protocol not in PROTOCOLS:
         raise DatasetError(f"'{protocol}' is no protocol; there are {', '.join(PROTOCOLS)}.")
+    metrics = all_metrics()
     if protocol == "all":
-        return METRICS
+        return metrics
     wanted = {"seed", protocol}
-    return tuple(metric for metric in METRICS if wanted & set(metric.protocols))
+    return tuple(metric for metric in metrics if wanted & set(metric.protocols))
 
 
-def metrics_in(columns: Sequence[str]) -> tuple[Metric, ...]:
-    """The metrics of these columns, in the order of :data:`METRICS`."""
-    return tuple(metric for metric in METRICS if metric.column in columns)
+def metrics_in(columns: Collection[str]) -> tuple[Metric, ...]:
+    """The metrics of these columns, in the order of :func:`all_metrics`."""
+    known = METRICS if {metric.column for metric in METRICS}.issuperset(columns) else all_metrics()
+    return tuple(metric for metric in known if metric.column in columns)
 
 
-def measure(pair: VolumePair, window_hu: tuple[float, float], metrics: Sequence[Metric] = METRICS) -> dict[str, float]:
+def all_metrics() -> tuple[Metric, ...]:
+    """Ours, then those of other packages that can be used."""
+    return (*METRICS, *_of_other_packages()[0])
+
+
+def unusable_metrics() -> tuple[str, ...]:
+    """A sentence for every metric of another package that is left out, and why."""
+    return _of_other_packages()[1]
+
+
+def _of_other_packages() -> tuple[tuple[Metric, ...], tuple[str, ...]]:
+    metrics: dict[str, Metric] = {}
+    faults = []
+    taken = {*OTHER_COLUMNS, *(metric.column for metric in METRICS)}
+    for name in plugins.METRICS.names():
+        try:
+            metric = plugins.METRICS.load(name)
+        except DatasetError as fault:
+            faults.append(str(fault))
+            continue
+        if metric.column in taken | metrics.keys():
+            faults.append(f"The metric '{name}' is left out: there is a column {metric.column} already.")
+        else:
+            metrics[metric.column] = metric
+    return tuple(metrics.values()), tuple(faults)
+
+
+def measure(pair: VolumePair, metrics: Sequence[Metric] = METRICS) -> dict[str, float]:
     """The metrics of one sCT, keyed by column in the order of ``metrics``.
 
-    Args:
-        pair: the sCT and its reference.
-        window_hu: the plan's CT window.
+    Raises:
+        DatasetError: a metric of another package cannot be computed.
     """
     values = dict.fromkeys(metric.column for metric in metrics)
-    for clip_hu in dict.fromkeys(metric.range_hu(window_hu) for metric in metrics):  # one clipped pair at a time
+    for clip_hu in dict.fromkeys(metric.clip_hu for metric in metrics):  # one clipped pair at a time
         clipped = pair if clip_hu is None else pair.clipped(*clip_hu)
-        of_range = [metric for metric in metrics if metric.range_hu(window_hu) == clip_hu]
-        values |= {metric.column: metric.compute(clipped) for metric in of_range}
+        values |= {metric.column: _computed(metric, clipped) for metric in metrics if metric.clip_hu == clip_hu}
     return values
+
+
+def _computed(metric: Metric, pair: VolumePair) -> float:
+    if metric in METRICS:
+        return metric.compute(pair)
+    try:
+        return float(metric.compute(pair))
+    except Exception as fault:  # whatever code of another package raises
+        raise DatasetError(
+            f"The metric {metric.column} cannot be computed ({type(fault).__name__}: {fault})."
+        ) from fault

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from synthct.evaluation.metrics.volume_pair import VolumePair
 
 IN_MASK = "the mask"
+WINDOW_HU = (-600.0, 1400.0)  # that the networks of Wolterink et al. 2017 see; of the windowed metrics and the figures
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Metric:
         compute: NaN where the patient's images do not allow it, such as an error in bone where there is none.
         formula: in a line.
         source: of the formula.
-        clip_hu: both CTs are clipped to this range first; ``plan``: to the CT window of the plan.
+        clip_hu: both CTs are clipped to this range first; None: they are not clipped.
         region: what the voxels are that count.
         protocols: those it belongs to, beside ``all``.
         main: whether the terminal shows what models are compared by with it.
@@ -37,12 +37,8 @@ class Metric:
     compute: Callable[[VolumePair], float]
     formula: str
     source: str
-    clip_hu: tuple[float, float] | Literal["plan"] | None = None
+    clip_hu: tuple[float, float] | None = None
     region: str = IN_MASK
     protocols: tuple[str, ...] = ()
     main: bool = False
     needs_heads: bool = False
-
-    def range_hu(self, window_hu: tuple[float, float]) -> tuple[float, float] | None:
-        """What both CTs are clipped to, given the plan's window; None for nothing."""
-        return window_hu if self.clip_hu == "plan" else self.clip_hu

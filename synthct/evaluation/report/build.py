@@ -8,11 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from string import Template
 
-from synthct import __version__
 from synthct.evaluation.report import html_tables, provenance
-from synthct.evaluation.report.page_files import page_part
 from synthct.evaluation.report.pictures import figures_section
 from synthct.evaluation.report.qa_status import WORDS, Verdict
 from synthct.evaluation.report.viewer_data import Volumes, within
@@ -21,6 +18,7 @@ from synthct.evaluation.score import Row
 from synthct.evaluation.statistics import Comparison, Summary
 from synthct.evaluation.trained_models import TrainedModel
 from synthct.files import write_text
+from synthct.html_report import elements, page_parts
 
 log = logging.getLogger("synthct")
 
@@ -40,7 +38,7 @@ class ReportContent:
         comparisons: between models.
         warnings: a sentence each.
         figures: PNG files.
-        window_hu: the plan's CT window, the viewer's first.
+        window_hu: the viewer's first window.
         volumes: of the patients that the viewer shows if they fit, most interesting first.
         reasons: why each of them was chosen, by patient.
         models: the trained models; none where two folders were compared.
@@ -84,13 +82,13 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
         "How it was made": made,
     }
     sections = {name: inner for name, inner in sections.items() if inner}
-    page = Template(page_part("page.html")).substitute(
-        title=escape(content.title),
-        css=page_part("page.css"),
-        lead=_lead(content, date or datetime.date.today()),
-        contents=" ".join(f'<a href="#{_anchor(name)}">{name}</a>' for name in sections),
-        sections="\n".join(_section(name, inner) for name, inner in sections.items()),
-        script="".join(map(page_part, ("tables.js", "viewer_slice.js", "viewer.js"))),
+    page = page_parts.page(
+        content.title,
+        _lead(content, date or datetime.date.today()),
+        page_parts.sections_with_headings(sections),
+        navigation=page_parts.links_to(sections),
+        style=page_parts.packaged_text(__package__, "viewer.css"),
+        script="".join(page_parts.packaged_text(__package__, name) for name in ("viewer_slice.js", "viewer.js")),
     )
     path = Path(folder) / REPORT_NAME
     write_text(page, path)
@@ -101,18 +99,6 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
 
 def _viewable(volumes: Sequence[Volumes]) -> set[tuple[str, str]]:
     return {(label, one.patient) for one in volumes for label in one.scts}
-
-
-def _anchor(name: str) -> str:
-    return name.lower().replace(" ", "-")
-
-
-def _section(name: str, inner: str) -> str:
-    anchor = _anchor(name)
-    return (
-        f'<section id="{anchor}" aria-labelledby="{anchor}-title">\n<h2 id="{anchor}-title">{name}</h2>\n'
-        f"{inner}\n</section>"
-    )
 
 
 def _lead(content: ReportContent, date: datetime.date) -> str:
@@ -128,17 +114,16 @@ def _lead(content: ReportContent, date: datetime.date) -> str:
         f"<p><strong>{n} patient{'s' * (n != 1)}, {len(content.rows)} model{'s' * (len(content.rows) != 1)}"
         f"</strong>: {escape(', '.join(content.rows))}. Compared inside {inside}, where the CT is known, on the grid "
         "of the sCT.</p>",
-        f'<p class="quiet">Written on {date.isoformat()} by synthct {escape(__version__)}. The page is whole in '
-        "itself: it needs no network, and can be copied and sent. Not for clinical use.</p>",
+        elements.written_on(
+            date,
+            "The page is whole in itself: it needs no network, and can be copied and sent. Not for clinical use.",
+        ),
     ]
     return "\n".join(parts)
 
 
 def _results(content: ReportContent) -> str:
-    parts = []
-    if content.warnings:
-        items = "\n".join(f"<li>{escape(one)}</li>" for one in content.warnings)
-        parts.append(f'<ul class="warnings" aria-label="Warnings">\n{items}\n</ul>')
+    parts = [elements.warning_list(content.warnings, "Warnings")] if content.warnings else []
     if content.verdicts:
         given = [verdict.word for verdict in content.verdicts.values()]
         counted = ", ".join(f'<span class="{word}">{given.count(word)} {word}</span>' for word in WORDS)
@@ -154,11 +139,11 @@ def _made(content: ReportContent) -> str:
     commands = escape("\n".join(content.commands))
     parts = [
         f"<h3>How to repeat it</h3>\n<pre>{commands}</pre>",
-        f"<h3>Versions</h3>\n{provenance.definition_list(provenance.versions())}",
+        f"<h3>Versions</h3>\n{elements.definition_list(provenance.versions())}",
     ]
     if content.models:
         plans = provenance.plan_section(content.models)
-        parts.append(f"<details open><summary>Plans</summary>\n{plans}\n</details>")
+        parts.append(elements.folded("Plans", plans, open_at_first=True))
         parts.append(
             '<p class="quiet">The whole plan, with the reason of each value, is plans.json of each model folder.</p>'
         )

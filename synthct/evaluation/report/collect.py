@@ -11,7 +11,7 @@ from synthct.evaluation.report.viewer_data import choose_patients, read_volumes
 from synthct.evaluation.score import Candidate, Reference, Row
 from synthct.evaluation.scored_set import ScoredSet
 from synthct.evaluation.trained_models import TrainedModel
-from synthct.parallel import Progress, quiet, run_cases
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 MOST_VIEWED = 8  # patients; about as many as fit, and each is read again
 
@@ -26,14 +26,14 @@ def report_evaluation(
     window_hu: tuple[float, float],
     commands: Sequence[str],
     models: Sequence[TrainedModel] = (),
-    workers: int = 1,
-    progress: Progress = quiet,
+    runner: CaseRunner = IN_THIS_PROCESS,
 ) -> Path:
     """Write ``report.html`` of an evaluation to ``folder``.
 
     Args:
         sets: everything that was scored, the set that the figures show first; rows of a test set say so.
         commands: that make the page again, a line each.
+        runner: how volumes are read; a fault raises, whatever it does with bad cases.
 
     See :class:`ReportContent` for the others.
     """
@@ -50,7 +50,7 @@ def report_evaluation(
             }
     reasons = choose_patients(rows, MOST_VIEWED)
     jobs = {patient: (references[patient], candidates[patient]) for patient in reasons}
-    volumes = run_cases(read_volumes, jobs, workers=workers, progress=progress, describe="Viewer")
+    volumes = runner.strict().run(read_volumes, jobs, describe="Viewer")
     content = ReportContent(
         title=title,
         rows=rows,

@@ -6,10 +6,11 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
-from synthct.evaluation.metrics import METRICS, Metric
+from synthct.evaluation.metrics import Metric, metrics_in
 from synthct.evaluation.report.qa_status import Verdict
 from synthct.evaluation.score import Row
 from synthct.evaluation.statistics import Comparison, Summary
+from synthct.html_report.elements import bullet_list, definition_list, folded, table
 
 SHOWN_COLUMNS = (
     "mae_hu",
@@ -43,11 +44,9 @@ def summary_table(summaries: Sequence[Summary], columns: Collection[str] | None 
     rows = []
     for metric in shown:
         cells = "".join(_summary_cell(metric, summary) for summary in summaries)
-        rows.append(
-            f'<tr><th scope="row" title="{escape(_explained(metric))}">{escape(_named(metric))}</th>{cells}</tr>'
-        )
+        rows.append(f'<th scope="row" title="{escape(_explained(metric))}">{escape(_named(metric))}</th>{cells}')
     caption = "Mean ± SD over the patients; below, their median and the 95 % interval of the mean (bootstrap)."
-    return _table(name, caption, f'<th scope="col">metric</th>{head}', rows)
+    return table(f'<th scope="col">metric</th>{head}', rows, name=name, caption=caption)
 
 
 def other_metrics(summaries: Sequence[Summary]) -> str:
@@ -55,8 +54,7 @@ def other_metrics(summaries: Sequence[Summary]) -> str:
     others = {metric.column for metric in _present([one.mean for one in summaries])} - set(SHOWN_COLUMNS)
     if not others:
         return ""
-    table = summary_table(summaries, others, "other metrics")
-    return f"<details><summary>All other metrics ({len(others)})</summary>\n{table}\n</details>"
+    return folded(f"All other metrics ({len(others)})", summary_table(summaries, others, "other metrics"))
 
 
 def comparisons_in_words(comparisons: Sequence[Comparison]) -> str:
@@ -65,9 +63,9 @@ def comparisons_in_words(comparisons: Sequence[Comparison]) -> str:
         return "<p>There is a single model: nothing to compare it with but the constant CTs in the table.</p>"
     main = [one.sentence for one in comparisons if one.main]
     others = [one.sentence for one in comparisons if not one.main]
-    parts = [_list(main)] if main else []
+    parts = [bullet_list(main)] if main else []
     if others:
-        parts.append(f"<details><summary>By the other metrics ({len(others)})</summary>\n{_list(others)}\n</details>")
+        parts.append(folded(f"By the other metrics ({len(others)})", bullet_list(others)))
     return "\n".join(parts)
 
 
@@ -118,24 +116,23 @@ def patient_table(
         cells.append(f'<td class="more">{_MASKS.get(row.mask, row.mask)}</td><td class="number more">{row.voxels}</td>')
         if viewable:
             cells.append(f"<td>{_look(row.patient, label) if (label, row.patient) in viewable else ''}</td>")
-        body.append(f"<tr>{''.join(cells)}</tr>")
+        body.append("".join(cells))
     box = ""
     if any(metric.column not in SHOWN_COLUMNS for metric in shown):
         box = '<p><label><input type="checkbox" data-columns-of="table-patients"> all columns</label></p>\n'
     caption = "Worst MAE first. A heading sorts by its column, and again the other way."
-    return box + _table("patients", caption, "".join(head), body, sortable=True)
+    return box + table("".join(head), body, name="patients", caption=caption, sortable=True)
 
 
 def metric_notes(rows: Mapping[str, Sequence[Row]]) -> str:
     """What each metric is, folded away."""
     shown = _present([row.metrics for of_model in rows.values() for row in of_model])
-    notes = "".join(f"<dt>{escape(metric.title)}</dt><dd>{escape(_explained(metric))}</dd>" for metric in shown)
-    return f"<details><summary>What the metrics are</summary>\n<dl>{notes}</dl>\n</details>"
+    return folded("What the metrics are", definition_list({metric.title: _explained(metric) for metric in shown}))
 
 
 def _present(values: Sequence[Mapping[str, float]]) -> list[Metric]:
     """The metrics that were computed for somebody."""
-    return [metric for metric in METRICS if any(metric.column in of for of in values)]
+    return list(metrics_in({column for of in values for column in of}))
 
 
 def _named(metric: Metric) -> str:
@@ -146,8 +143,6 @@ def _named(metric: Metric) -> str:
 def _explained(metric: Metric) -> str:
     if metric.clip_hu is None:
         clipping = "HU not clipped"
-    elif metric.clip_hu == "plan":
-        clipping = "HU clipped to the plan's CT window"
     else:
         clipping = f"HU clipped to {metric.clip_hu[0]:g} to {metric.clip_hu[1]:g}"
     better = {True: "lower is better", False: "higher is better", None: "0 is best"}[metric.lower_is_better]
@@ -212,16 +207,3 @@ def _number(metric: Metric, value: float) -> str:
 
 def _or_worst(mae: float) -> float:
     return math.inf if math.isnan(mae) else mae
-
-
-def _list(sentences: Sequence[str]) -> str:
-    return "<ul>\n" + "\n".join(f"<li>{escape(one)}</li>" for one in sentences) + "\n</ul>"
-
-
-def _table(name: str, caption: str, head: str, rows: Sequence[str], *, sortable: bool = False) -> str:
-    kind = ' class="sortable"' if sortable else ""
-    body = "\n".join(rows)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Table: {name}">\n<table id="table-{name}"{kind}>\n'
-        f"<caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
-    )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from typing import Any
 
 from synthct import __version__
 from synthct.evaluation.trained_models import TrainedModel
+from synthct.html_report.elements import definition_list
 from synthct.planning.plan import Plan
 from synthct.training.log import TrainingLog
 
@@ -32,7 +34,7 @@ def versions() -> dict[str, str]:
 def commands_of_models(dataset_name: str, models: Sequence[TrainedModel]) -> list[str]:
     """What was run from the raw dataset to this page, with the options that the plans and folders still tell."""
     number = str(int(match[1])) if (match := re.match(r"Dataset(\d{3})_", dataset_name)) else dataset_name
-    plans = {model.label: Plan.load(model.folder / "plans.json") for model in models}
+    plans = {model.label: Plan.load(model.files.plans) for model in models}
     preparations, trainings, predictions = [], [], []
     for model in models:
         plan = plans[model.label]
@@ -54,31 +56,17 @@ def plan_section(models: Sequence[TrainedModel]) -> str:
     """A definition list a model: what its plan decided."""
     parts = []
     for model in models:
-        plan = Plan.load(model.folder / "plans.json")
-        facts = "".join(
-            f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in _facts(model, plan).items()
-        )
-        parts.append(f"<h3>{escape(model.label)}</h3>\n<dl>{facts}</dl>")
+        plan = Plan.load(model.files.plans)
+        parts.append(f"<h3>{escape(model.label)}</h3>\n{definition_list(_facts(model, plan))}")
     return "\n".join(parts)
-
-
-def definition_list(facts: Mapping[str, str]) -> str:
-    """Names and values, escaped."""
-    return (
-        "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items()) + "</dl>"
-    )
 
 
 def _facts(model: TrainedModel, plan: Plan) -> dict[str, str]:
     one = plan.configuration(model.configuration)
-    preparation, network, training = one.preprocessing, one.network, one.training
+    trainer = model.trainer.removesuffix("_disjoint")
+    preparation, training = one.preprocessing, one.training
     mm = " x ".join(f"{value:.3g}" for value in preparation.spacing_mm)
     rows, cols = preparation.slice_size
-    low, high = preparation.ct_window_hu
-    windows = ", ".join(
-        f"{name}: {window.low:g} to {window.high:g} ({'scanner units' if window.kind == 'fixed' else 'percentiles'})"
-        for name, window in zip(plan.channel_names, preparation.mr_windows)
-    )
     of_patients = [held_out.fold for held_out in model.held_out.values()]
     counts = {fold: of_patients.count(fold) for fold in sorted(set(of_patients))}
     folds = [f"fold {fold}: {n} patient{'s' * (n != 1)}" for fold, n in counts.items()]
@@ -87,26 +75,36 @@ def _facts(model: TrainedModel, plan: Plan) -> dict[str, str]:
         "planner": f"{plan.planner}, of synthct {plan.synthct_version}",
         "registration of CT to MR": plan.register,
         "slices": f"{preparation.slice_plane}, {rows} x {cols} pixels; volumes at {mm} mm (slices, rows, columns)",
-        "CT window": f"{low:g} to {high:g} HU in {preparation.grey_levels} grey levels",
-        "MR window": windows,
-        "generator": f"{network.base_channels} channels, {network.n_blocks} residual blocks",
+        "network input": f"{one.input.plane} slices with {one.input.neighbours} neighbours on each side",
+        **{f"methods.{trainer}.{name}": value for name, value in _settings(one.methods.get(trainer, {})).items()},
         "training": f"{training.epochs_constant} + {training.epochs_decay} epochs planned, "
-        f"batch {training.batch_size}, learning rate {training.learning_rate:g}, seed {training.seed}",
+        f"batch {training.batch_size}, seed {training.seed}",
         "trained": "; ".join(_trained(model, fold) for fold in _trained_folds(model)),
         "held-out patients": f"{', '.join(folds) or 'none'}; {plan.n_folds} folds planned",
         "test patients": str(len(model.tested) or "none"),
     }
 
 
+def _settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """A method's settings as the plan states them, by their dotted path."""
+    facts: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            facts |= _settings(value, f"{prefix}{name}.")
+        else:
+            facts[f"{prefix}{name}"] = json.dumps(value)
+    return facts
+
+
 def _trained_folds(model: TrainedModel) -> list[int]:
     """Numbers of the folds that have a log of their training or have held somebody out."""
-    logged = [re.fullmatch(r"fold_(\d+)", path.parent.name) for path in model.folder.glob("fold_*/training_log.csv")]
-    of_patients = {one.fold for one in model.held_out.values() if one.fold is not None}
-    return sorted({int(match[1]) for match in logged if match} | of_patients)
+    logged = {one.number for one in model.files.folds() if one.log.is_file()}
+    of_patients = {one.fold for one in model.held_out.values()}
+    return sorted((logged | of_patients) - {None})
 
 
 def _log(model: TrainedModel, fold: int) -> TrainingLog:
-    log = TrainingLog(Path(model.folder) / f"fold_{fold}" / "training_log.csv")
+    log = TrainingLog(model.files.fold(fold).log)
     log.read(_ALL_EPOCHS)
     return log
 

@@ -10,9 +10,9 @@ from string import Template
 import matplotlib
 import numpy as np
 
-from synthct.evaluation.report.page_files import page_part
 from synthct.evaluation.report.viewer_data import SPACING_MM, STEP_HU, Volumes
 from synthct.evaluation.score import Row
+from synthct.html_report.page_parts import packaged_text
 
 # Perceptually uniform; the diverging one is Moreland's.
 _COLOURS = {"signed": "coolwarm", "absolute": "magma"}
@@ -31,7 +31,7 @@ def viewer_section(
         rows: the scored patients by model.
         shown: whose volumes are in the page (at least one), the first on opening, with the sCT that is worst.
         reasons: why each was chosen, by patient.
-        window_hu: the plan's CT window, the first of the presets.
+        window_hu: the first of the presets.
     """
     low, high = window_hu
     row_of = {(label, row.patient): row for label, of_model in rows.items() for row in of_model}
@@ -66,7 +66,7 @@ def viewer_section(
             if volume is not None
         ]
     which = _which(len(shown), len({row.patient for of_model in rows.values() for row in of_model}))
-    return Template(page_part("viewer.html")).substitute(which=which, data="\n".join(scripts))
+    return Template(packaged_text(__package__, "viewer.html")).substitute(which=which, data="\n".join(scripts))
 
 
 def _which(shown: int, patients: int) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pydicom
 
@@ -15,14 +14,14 @@ from synthct.errors import ImageError
 from synthct.imaging.dicom.headers import ImageHeader, looks_like_dicom, read_headers
 from synthct.imaging.dicom.series import DicomSeries
 from synthct.imaging.dicom.volumes import volumes_of
-from synthct.parallel import Progress, quiet, run_cases
+from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 logger = logging.getLogger(__name__)
 BATCH = 100  # files that a process reads at a time
 BATCHES_FOR_WORKERS = 30  # processes take a second or two to start
 
 
-def find_series(folder: Path, progress: Progress = quiet, workers: int = 1) -> tuple[DicomSeries, ...]:
+def find_series(folder: Path, *, runner: CaseRunner = IN_THIS_PROCESS) -> tuple[DicomSeries, ...]:
     """The MR and CT volumes of all DICOM files below a folder, whatever their names; no voxel is read.
 
     Files are told apart by PatientID, study, series and Modality; other files, DICOMDIR and second copies of an image
@@ -32,8 +31,8 @@ def find_series(folder: Path, progress: Progress = quiet, workers: int = 1) -> t
 
     Args:
         folder: any tree; links to folders are followed.
-        progress: a display like ``tqdm``, shown some files at a time.
-        workers: processes for large trees; a file takes about a millisecond.
+        runner: how files are read, some at a time; several processes are for large trees alone, since a file takes
+            about a millisecond.
 
     Returns:
         Volumes ordered by patient, modality, series number, UID and part. :attr:`DicomSeries.unfit` says which are no
@@ -47,12 +46,9 @@ def find_series(folder: Path, progress: Progress = quiet, workers: int = 1) -> t
         raise ImageError(f"{folder} is not a folder; give the folder of the DICOM files.")
     paths = list(_files_below(folder))
     batches = {str(start): (paths[start : start + BATCH],) for start in range(0, len(paths), BATCH)}
-
-    def show(work: Iterable[Any], **options: Any) -> Iterable[Any]:
-        return progress(work, **{**options, "unit": f" x {BATCH} files"})
-
-    workers = workers if len(batches) >= BATCHES_FOR_WORKERS else 1
-    read = run_cases(_headers_of, batches, workers=workers, progress=show, describe="Reading headers")
+    if len(batches) < BATCHES_FOR_WORKERS:
+        runner = runner.in_this_process()
+    read = runner.strict().run(_headers_of, batches, describe="Reading headers", unit=f" x {BATCH} files")
     found: dict[tuple[str, ...], dict[tuple[str, int], ImageHeader]] = {}
     for headers, _ in read.values():
         for image in headers:

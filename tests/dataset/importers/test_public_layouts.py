@@ -15,6 +15,7 @@ from synthct.dataset.integrity import check_dataset
 from synthct.dataset.raw import RawDataset
 from synthct.errors import DatasetError
 from synthct.files import read_json
+from synthct.parallel import CaseRunner
 
 GRID = make_grid((34, 42, 42), (6.0, 6.0, 6.0))
 
@@ -156,8 +157,9 @@ def test_problems_of_all_patients_are_told_at_once_and_nothing_is_written(tmp_pa
     text = str(fault.value)
     assert f"P1: {tmp_path / 'in' / 'ct' / 'P1.nii.gz'} is not in HU" in text and "P3: " in text and "P2" not in text
     assert not list(target.parent.iterdir())
-    imported = import_dataset(listing, target, skip_bad=True)
-    assert imported.training == ("P2",) and len(imported.left_out) == 2
+    runner = CaseRunner(bad={})
+    imported = import_dataset(listing, target, runner=runner)
+    assert imported.training == ("P2",) and len(runner.left_out) == 2
     check_dataset(RawDataset.open(target))
 
 

@@ -10,7 +10,6 @@ from pairs import ball, grid_of, heads, pair_of
 from synthct.errors import DatasetError
 from synthct.evaluation.metrics import METRICS, PROTOCOLS, VolumePair, measure, metrics_in, metrics_of
 
-WINDOW = (-600.0, 1400.0)
 PERFECT = {"dB": math.inf, "HU": 0.0, "mm": 0.0, "%": 0.0, "": 1.0}
 every_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.column)
 
@@ -70,7 +69,7 @@ def test_every_metric_says_what_it_is(metric):
 def test_integer_images_do_not_overflow():
     shape = (8, 8, 8)
     low, high = np.full(shape, -30000, np.int16), np.full(shape, 30000, np.int16)
-    values = measure(pair_of(low, high), WINDOW)
+    values = measure(pair_of(low, high))
     assert values["mae_hu"] == 60000 and values["me_hu"] == -60000 and values["histogram_distance_hu"] == 60000
 
 
@@ -89,7 +88,7 @@ def test_what_cannot_be_a_pair_is_an_error():
 def test_metrics_that_clip_clip_both_images():
     ct = np.array([-1000.0, 0.0, 2000.0]).reshape(1, 1, 3)
     sct = np.array([-700.0, 100.0, 1300.0]).reshape(1, 1, 3)
-    values = measure(pair_of(sct, ct), WINDOW, metrics_of("seed"))
+    values = measure(pair_of(sct, ct), metrics_of("seed"))
     assert list(values) == ["mae_hu", "psnr_db", "mae_hu_windowed", "psnr_db_windowed"]
     assert values["mae_hu"] == pytest.approx((300 + 100 + 700) / 3)
     assert values["mae_hu_windowed"] == pytest.approx((0 + 100 + 100) / 3)
@@ -109,6 +108,6 @@ def test_the_seeds_columns_come_first_in_every_protocol():
 
 
 def test_columns_are_measured_in_order_and_once_each():
-    values = measure(heads(), WINDOW)
+    values = measure(heads())
     assert list(values) == [metric.column for metric in METRICS] and len(set(values)) == len(METRICS)
     assert all(map(math.isfinite, values.values()))

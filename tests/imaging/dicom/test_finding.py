@@ -15,6 +15,7 @@ from synthetic_dicom import AXIAL, BIRTH_DATE, NAME, SAGITTAL, straight_position
 from synthct.errors import ImageError
 from synthct.imaging.dicom import find_series, read_series
 from synthct.imaging.geometry import Grid
+from synthct.parallel import CaseRunner
 
 GE = Path(__file__).parents[4] / "shared" / "data" / "dicom_ct_ge"
 VOLUME = np.arange(12 * 4 * 5, dtype=np.uint16).reshape(12, 4, 5)
@@ -63,7 +64,7 @@ def test_several_processes_find_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr("synthct.imaging.dicom.finding.BATCH", 5)
     alone = find_series(tmp_path)
     monkeypatch.setattr("synthct.imaging.dicom.finding.BATCHES_FOR_WORKERS", 1)
-    assert find_series(tmp_path, workers=2) == alone and len(alone) == 2
+    assert find_series(tmp_path, runner=CaseRunner(workers=2)) == alone and len(alone) == 2
 
 
 def test_other_modalities_colours_and_images_without_a_place_are_passed_over(tmp_path):

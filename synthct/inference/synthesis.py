@@ -1,0 +1,138 @@
+"""The networks of a model's folds over the slices of a patient: sCT in HU, its spread over the folds, the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from synthct.imaging.planes import turned
+from synthct.preprocessing.network_input import NetworkInput, padded_to_multiple
+from synthct.preprocessing.slice_stack import SliceStack
+from synthct.training.trainer import Network, Trainer
+
+Combination = Literal["mean", "median"]
+COMBINATIONS: tuple[Combination, ...] = ("mean", "median")
+SLICES_AT_ONCE = {"cpu": 1, "cuda": 4}  # a CPU loses more time on fresh memory than it gains by larger products
+PERCENT_OF_RANGE = 100 / 2  # a difference in network units, of [-1, 1], in percent of the MR's range
+
+
+@dataclass(frozen=True)
+class NetworkOutput:
+    """What networks made of a patient's slices; float32 arrays (slices, rows, cols), in the plane of the stack.
+
+    Attributes:
+        sct_hu: of all folds combined, HU; the lowest that the method knows in slices without head.
+        spread_hu: SD over the folds (of a sample: n - 1), HU; 0 in slices without head. None of one fold.
+        cycle_error: |reconstructed MR - MR|, mean over folds and channels, percent of the MR's range; NaN in slices
+            that were not asked for. None where no slice was.
+    """
+
+    sct_hu: np.ndarray
+    spread_hu: np.ndarray | None
+    cycle_error: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class SynthesisOptions:
+    """What is computed of a patient's slices.
+
+    Attributes:
+        combine: how folds become one sCT.
+        cycle_every: each fold's sCT of every so many-th slice goes back to MR, where the method can; 0: of none.
+        every: only every so many-th slice is synthesised, from the first: for measurements over the whole head.
+    """
+
+    combine: Combination = "mean"
+    cycle_every: int = 0
+    every: int = 1
+
+
+DEFAULTS = SynthesisOptions()
+
+
+def synthesize_stack(
+    stack: SliceStack,
+    method: type[Trainer],
+    network_input: NetworkInput,
+    folds: Sequence[Mapping[str, Network]],
+    device: torch.device,
+    options: SynthesisOptions = DEFAULTS,
+) -> NetworkOutput:
+    """Every slice with head through the networks of every fold; slices are combined as they come.
+
+    Args:
+        stack: of a patient, with an MR.
+        method: how a CT is synthesised.
+        network_input: what its networks see.
+        folds: networks by name, of each fold.
+        device: where the networks are.
+        options: what is computed.
+    """
+    view, coding = stack.in_plane(network_input.plan.plane), network_input.coding
+    rows, cols = view.regions.shape[1:]
+    sct = np.full(view.regions.shape, coding.network_to_hu(np.float32(coding.ct_outside)), np.float32)
+    spread = np.zeros_like(sct) if len(folds) > 1 else None
+    cycle_error = None
+    shown = network_input.shown(view)
+    shown = shown[shown % options.every == 0]
+    back = shown[options.cycle_every // 2 :: options.cycle_every] if options.cycle_every else shown[:0]
+
+    def mr(chosen: np.ndarray) -> torch.Tensor:
+        images = np.stack([network_input.mr(view, i) for i in chosen.tolist()])
+        padded = padded_to_multiple(images, method.size_multiple, coding.mr_outside)
+        return torch.from_numpy(np.ascontiguousarray(padded)).to(device)
+
+    with torch.inference_mode():
+        at_once = SLICES_AT_ONCE.get(device.type, 1)
+        of_folds = [method.synthesize_volume(networks, mr, shown, at_once) for networks in folds]
+        for outputs in zip(*of_folds):  # the folds go through the slices side by side
+            chosen = outputs[0][0]
+            network_scts = [output for _, output in outputs]  # a fold each: (slices, 1, rows, cols)
+            hu = torch.from_numpy(
+                np.stack([coding.network_to_hu(one[:, 0, :rows, :cols].float().cpu().numpy()) for one in network_scts])
+            )
+            sct[chosen] = combined(hu, options.combine).numpy()
+            if spread is not None:
+                spread[chosen] = hu.std(0).numpy()
+            here = np.flatnonzero(np.isin(chosen, back))
+            if here.size:
+                error = _cycle_error(method, folds, network_scts, mr(chosen[here]), here)
+                if error is not None:
+                    cycle_error = np.full_like(sct, np.nan) if cycle_error is None else cycle_error
+                    cycle_error[chosen[here]] = PERCENT_OF_RANGE * error[:, :rows, :cols]
+    arrays = (
+        None if one is None else np.ascontiguousarray(turned(one, view.plane, stack.plane))
+        for one in (sct, spread, cycle_error)
+    )
+    return NetworkOutput(*arrays)
+
+
+def _cycle_error(
+    method: type[Trainer],
+    folds: Sequence[Mapping[str, Network]],
+    scts: Sequence[torch.Tensor],
+    mr: torch.Tensor,
+    here: np.ndarray,
+) -> np.ndarray | None:
+    """Mean over folds and channels, network units (slices, rows, cols); None where the method has no way back."""
+    chosen = torch.from_numpy(here).to(mr.device)
+    errors = []
+    for networks, sct in zip(folds, scts):
+        again = method.reconstruct(networks, sct[chosen])
+        if again is None:
+            return None
+        errors.append((again - mr).abs().mean(1))
+    return torch.stack(errors).mean(0).float().cpu().numpy()
+
+
+def combined(folds: torch.Tensor, combine: Combination) -> torch.Tensor:
+    """Folds (folds, ...) as one; the median of an even number is the mean of the middle two."""
+    if combine == "mean":
+        return folds.mean(0)
+    ordered = folds.sort(0).values
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

@@ -1,0 +1,102 @@
+"""The one place where network input is made: for training, validation, prediction, quality assurance and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from synthct.imaging.coding import Coding, MrStatistics
+from synthct.planning.plan import InputPlan
+from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, OUTSIDE
+
+BOTH_KNOWN = MR_KNOWN | CT_KNOWN
+
+
+class CaseSlices(Protocol):
+    """Slices of one case in one plane, from memory or from a file; as :class:`SliceStack` and ``SliceReader`` have."""
+
+    @property
+    def n_slices(self) -> int: ...
+
+    @property
+    def mr_steps(self) -> Sequence[float]: ...
+
+    @property
+    def mr_statistics(self) -> Sequence[MrStatistics]: ...
+
+    def mr_slice(self, i: int) -> np.ndarray: ...
+
+    def ct_slice(self, i: int) -> np.ndarray: ...
+
+    def regions_slice(self, i: int) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """What networks see: a slice with its neighbours, coded as the method wants it.
+
+    Attributes:
+        plan: plane and neighbours, of the configuration.
+        coding: of the method.
+    """
+
+    plan: InputPlan
+    coding: Coding
+
+    def mr(self, case: CaseSlices, i: int) -> np.ndarray:
+        """The MR around a slice: float32 (channels, rows, cols), from the first neighbour to the last.
+
+        At the ends of the head the last slice is repeated.
+        """
+        reach = self.plan.neighbours
+        numbers = np.clip(np.arange(i - reach, i + reach + 1), 0, case.n_slices - 1)
+        return np.concatenate([self._one_mr(case, number) for number in numbers.tolist()])
+
+    def ct(self, case: CaseSlices, i: int) -> np.ndarray:
+        """The CT of a slice: float32 (1, rows, cols)."""
+        stored = case.ct_slice(i)
+        return self.coding.ct_to_network(stored.astype(np.float32), stored != OUTSIDE)[None]
+
+    def paired(self, case: CaseSlices, i: int) -> dict[str, np.ndarray]:
+        """MR and CT of one slice, and where they count; float32 (channels, rows, cols) each.
+
+        ``known``: 0 where the head lies outside a scan's field of view, 1 elsewhere. ``head``: 1 inside the head
+        where both are known.
+        """
+        regions = case.regions_slice(i)
+        in_head, both = (regions & HEAD) > 0, (regions & BOTH_KNOWN) == BOTH_KNOWN
+        return {
+            "mr": self.mr(case, i),
+            "ct": self.ct(case, i),
+            "known": (~in_head | both).astype(np.float32)[None],
+            "head": (in_head & both).astype(np.float32)[None],
+        }
+
+    def middle(self, mr: np.ndarray) -> np.ndarray:
+        """The slice itself, without its neighbours: (..., channels, rows, cols) -> (..., MR channels, rows, cols)."""
+        first = self.plan.neighbours * self.plan.mr_channels
+        return mr[..., first : first + self.plan.mr_channels, :, :]
+
+    def shown(self, case: CaseSlices) -> np.ndarray:
+        """Numbers of the slices whose MR shows anything; int (slices,).
+
+        The others are air without doubt: of a flat image, instance norm would make noise.
+        """
+        outside = self.coding.mr_outside
+        return np.array([i for i in range(case.n_slices) if (self._one_mr(case, i) != outside).any()], int)
+
+    def _one_mr(self, case: CaseSlices, i: int) -> np.ndarray:
+        stored = case.mr_slice(i)
+        steps = np.asarray(case.mr_steps, np.float32)[:, None, None]
+        return self.coding.mr_to_network(stored * steps, stored != OUTSIDE, case.mr_statistics)
+
+
+def padded_to_multiple(image: np.ndarray, multiple: int, outside: float) -> np.ndarray:
+    """(..., rows, cols) with rows below and cols to the right until both are multiples."""
+    rows, cols = (-size % multiple for size in image.shape[-2:])
+    if not rows and not cols:
+        return image
+    return np.pad(image, ((0, 0),) * (image.ndim - 2) + ((0, rows), (0, cols)), constant_values=outside)
