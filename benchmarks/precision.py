@@ -73,7 +73,9 @@ def _mae_of_training(arguments: argparse.Namespace, trainer: str, precision: str
         sct = folder / "validation" / f"{patient}{raw.file_ending}"
         case = raw.training[patient]
         reference = Reference(patient, case.ct, case.mr[0], case.mask, case.registration)
-        maes.append(score_patient(reference, {trainer: Candidate(sct)}, REFERENCE_WINDOW_HU).rows[trainer].metrics["mae_hu"])
+        maes.append(
+            score_patient(reference, {trainer: Candidate(sct)}, REFERENCE_WINDOW_HU).rows[trainer].metrics["mae_hu"]
+        )
     return statistics.fmean(maes)
 
 
