@@ -27,10 +27,13 @@ from synthct.files import write_json
 from synthct.phantom import make_phantom_patient
 from synthct.planning.configurations import reference_configuration
 from synthct.planning.fingerprint import FORMAT_VERSION, HEAD_PERCENTILES, CaseFacts, Fingerprint, VolumeFacts
+from synthct.planning.method_settings import coding_of
 from synthct.planning.planner import make_plan
 from synthct.planning.splits import load_splits, make_splits, save_splits
-from synthct.preprocessing.cache import cache_folder, cache_key, cached_path
+from synthct.preprocessing.cache import CACHE_VERSION, cache_folder, cache_key, cached_path
 from synthct.preprocessing.case import slices_of_case
+from synthct.preprocessing.case_report import ShownWindows, picture_path, report_entry
+from synthct.preprocessing.findings import Findings, save_findings
 from synthct.preprocessing.plan_and_preprocess import PlanningOptions, plan_and_preprocess
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
 
@@ -51,7 +54,7 @@ def make_originals(folder: Path) -> None:
 
 
 def simulate(folder: Path, originals: Path, n_patients: int) -> None:
-    """A raw dataset, all that its preprocessing left (of which only the keys matter), and the slices of a training."""
+    """A raw dataset, all that its preprocessing left (of which the keys matter), and the slices of a training."""
     raw_folder, preprocessed = folder / "raw" / SIMULATED, folder / "preprocessed"
     write_json({"channel_names": {"0": "T1"}, "file_ending": ".nii.gz"}, raw_folder / "dataset.json")
     names = [f"P{number:05d}" for number in range(n_patients)]
@@ -77,6 +80,13 @@ def simulate(folder: Path, originals: Path, n_patients: int) -> None:
     for name, case in raw.training.items():
         info = {"made_from": cache_key(case, settings)}
         SliceStack(name, None, pixel.astype(np.int16), pixel, info=info).save(cached_path(cache, name))
+    coding = coding_of(plan.configuration(CONFIGURATION), "plans.json")
+    windows = ShownWindows(coding.expected_mr(1), coding.hu_range)
+    for name, case in raw.training.items():
+        entry = report_entry(preprocessed, case, windows, CACHE_VERSION)
+        findings = Findings(name, (), {"MR size": 1.0, "CT size": 1.0, "Paired": "yes"})
+        save_findings(findings, entry.findings_path, entry.key)
+        os.link(originals / "image", picture_path(preprocessed, name))
 
 
 def nothing(_: Path) -> None:
@@ -106,7 +116,6 @@ def resuming(folder: Path) -> None:
 
 def starting(folder: Path) -> None:
     """What a training does up to its first batch, networks aside, with two processes that load."""
-    from synthct.planning.method_settings import coding_of
     from synthct.planning.plan import Plan
     from synthct.preprocessing.network_input import NetworkInput
     from synthct.training.loader import SliceDataset, batches

@@ -1,4 +1,4 @@
-"""The losses of the seed, section 3 (eqs. 1 to 3), and the voxel-wise loss of pix2pix."""
+"""The losses of Wolterink et al. 2017, section 3 (eqs. 1 to 3), and the voxel-wise loss of pix2pix."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def discriminator_loss(dis: nn.Module, real: Tensor, synthetic: Tensor) -> Tenso
 def synthesis_loss(of_synthetic: Tensor) -> Tensor:
     """The generator's side of eqs. 1 and 2: (1 - Dis(Syn(x)))^2, the mean over all patches; scalar.
 
-    "Maximising" eqs. 1 and 2 is done with the non-saturating target 1, as in the implementation that the seed used.
+    "Maximising" eqs. 1 and 2 is done with the non-saturating target 1, as in the implementation that the paper used.
     """
     return (1 - of_synthetic.float()).square().mean()
 

@@ -164,7 +164,7 @@ class Trainer(ABC):
         """
 
     def initialise(self, network: nn.Module) -> None:  # noqa: B027  torch's own weights will do
-        """Draw the weights of a network anew; by default they stay as torch draws them, by the seed."""
+        """Draw the weights of a network anew; by default they stay as torch draws them."""
 
     def add_optimiser(self, name: str, optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """Take an optimiser into the checkpoints and under the schedule of learning rates."""

@@ -71,7 +71,7 @@ def test_mr_and_ct_are_independent_in_patient_and_position():
 
 @pytest.mark.parametrize(("mr_patients", "ct_patients"), [(2, 2), (3, 1), (1, 3), (1, 1)])
 def test_no_step_shows_the_same_slice_in_both_domains(mr_patients, ct_patients):
-    # few slices, so that without mending nearly every epoch would have such a step
+    # few slices, so that without exchanges nearly every epoch would have such a step
     order = UnpairedOrder(keys(range(mr_patients), 3), keys(range(ct_patients), 3), seed=5)
     drawn = draws(order, range(order.steps_per_epoch * 200))
     assert all(mr != ct for mr, ct in drawn)
