@@ -16,7 +16,7 @@ from typing import Literal
 from synthct.dataset.importers.cases import ImportCase, Listing, numbered
 from synthct.errors import ImageError
 from synthct.imaging.dicom import DicomSeries, find_series
-from synthct.imaging.dicom.headers import looks_like_dicom
+from synthct.imaging.dicom.beginning import looks_like_dicom
 from synthct.imaging.dicom.stacking import stack_slices
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
