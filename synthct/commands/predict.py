@@ -88,6 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="DICOM in: MR series by number, UID or part of the description; of several texts the first that a "
         "patient has, or one a channel for a model of several",
     )
+    parser.add_argument(
+        "--patients_by",
+        choices=["id", "folder"],
+        help="DICOM in: files of one PatientID, or of one folder directly below -i, are one patient's (default: id)",
+    )
     parser.add_argument("--kvp", type=console.positive_number, help="DICOM out: tube voltage, kV (default: 120)")
     parser.add_argument("--manufacturer", metavar="TEXT", help="DICOM out: of the scanner (default: synthct)")
     parser.add_argument(
@@ -106,7 +111,9 @@ def _run(arguments: argparse.Namespace) -> Mapping[str, str]:
     from synthct.inference.predict_folder import FolderOptions, predict_folder
     from synthct.training.device import select_device
 
-    options = FolderOptions(arguments.output_format, _ct_settings(arguments), arguments.mr_series)
+    options = FolderOptions(
+        arguments.output_format, _ct_settings(arguments), arguments.mr_series, arguments.patients_by or "id"
+    )
     # The workers of a cluster choose the device each for itself; here the model is then only checked.
     alone = arguments.scheduler is None
     device, reason = select_device(arguments.device if alone else "cpu")
@@ -160,6 +167,7 @@ def _check_what_to_predict(arguments: argparse.Namespace) -> None:
         "-o": arguments.output,
         "--output_format": arguments.output_format,
         "--mr_series": arguments.mr_series,
+        "--patients_by": arguments.patients_by,
         "--scheduler": arguments.scheduler,
     }
     if given := [name for name, value in options.items() if value]:

@@ -19,6 +19,7 @@ from synthct.model_folder import CHECKPOINT_FINAL
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 if TYPE_CHECKING:
+    from synthct.imaging.dicom import PatientsBy
     from synthct.imaging.dicom.ct_series import CtSeriesSettings
     from synthct.inference.dicom_mrs import DicomMr
 
@@ -44,11 +45,13 @@ class FolderOptions:
             by default.
         ct_settings: of DICOM series, the defaults by default.
         mr_series: which series of DICOM MRs to take.
+        patients_by: how patients of DICOM MRs are told apart: ``id``, or ``folder`` directly below the given one.
     """
 
     output_format: str | None = None
     ct_settings: CtSeriesSettings | None = None
     mr_series: Sequence[str] = ()
+    patients_by: PatientsBy = "id"
 
 
 AS_THE_MRS = FolderOptions()
@@ -154,7 +157,7 @@ def predict_folder(
     if output_format not in (None, *OUTPUT_FORMATS):
         raise ImageError(f"'{output_format}' is no output format; there are {', '.join(OUTPUT_FORMATS)}.")
     output, writer = Path(output), ImageFileWriter()
-    cases = _list_cases(Path(mrs), predictor.configuration.input.mr_channels, options.mr_series, runner)
+    cases = _list_cases(Path(mrs), predictor.configuration.input.mr_channels, options, runner)
     runner.check_any_left(cases)
     if output.resolve() == Path(mrs).resolve():
         raise ImageError(f"{output} is the folder of the MRs; give another folder with -o.")
@@ -207,20 +210,24 @@ def _check_maps(predictor: Predictor, settings: QaSettings) -> None:
 
 
 def _list_cases(
-    folder: Path, n_channels: int, mr_series: Sequence[str], runner: CaseRunner
+    folder: Path, n_channels: int, options: FolderOptions, runner: CaseRunner
 ) -> Mapping[str, CaseFiles | DicomMr]:
     """Image files where the folder holds any, else DICOM."""
     if folder.is_dir() and not any(map(image_name, folder.iterdir())):
         from synthct.inference.dicom_mrs import holds_dicom, list_dicom_mrs  # loads pydicom
 
         if holds_dicom(folder):
-            found = list_dicom_mrs(folder, n_channels, mr_series, runner=runner)
+            found = list_dicom_mrs(
+                folder, n_channels, options.mr_series, patients_by=options.patients_by, runner=runner
+            )
             for mr in found.values():
                 logger.info(f"{mr.name}: {len(mr.files)} files")
             return found
     files = list_mrs(folder, n_channels, runner=runner)
-    if mr_series:
+    if options.mr_series:
         raise ImageError(f"{folder} holds image files, and --mr_series chooses among DICOM series; leave it out.")
+    if options.patients_by != "id":
+        raise ImageError(f"{folder} holds image files, and --patients_by tells DICOM patients apart; leave it out.")
     return {name: CaseFiles(name, paths, None, None) for name, paths in files.items()}
 
 

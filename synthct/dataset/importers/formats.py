@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from synthct.dataset.importers.cases import Listing
-from synthct.dataset.importers.dicom_tree import PatientsBy, holds_dicom, list_dicom
+from synthct.dataset.importers.dicom_tree import holds_dicom, list_dicom
 from synthct.dataset.importers.folder_pairs import list_folder_pairs
 from synthct.dataset.importers.synthrad import LAYOUTS, list_synthrad
 from synthct.errors import DatasetError
+from synthct.imaging.dicom import PatientsBy
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 FORMATS = ("auto", *LAYOUTS, "pairs", "dicom")

@@ -66,9 +66,9 @@ def find_series(
         for image in headers:
             patient, *series = image.series
             if patients_by == "folder":
-                patient = _folder_below(folder, image.slice.path) or "."
+                patient = folder_below(folder, image.slice.path) or "."
             elif not patient:
-                patient = f"folder:{_folder_below(folder, image.slice.path)}"
+                patient = f"folder:{folder_below(folder, image.slice.path)}"
             found.setdefault((patient, *series), []).append(image)
     if damaged := sum(count for _, count in read.values()):
         one = "1 DICOM file is damaged or does not say where it lies; it is left out."
@@ -107,7 +107,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in sorted(files) if name != "DICOMDIR")
 
 
-def _folder_below(root: Path, path: Path) -> str:
+def folder_below(root: Path, path: Path) -> str:
     """The folder directly below ``root`` that a file lies in; empty for a file in ``root`` itself."""
     parts = path.relative_to(root).parts
     return parts[0] if len(parts) > 1 else ""
