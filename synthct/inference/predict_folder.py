@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synthct.counted import counted
+from synthct.dataset.numbered_patients import numbered_patients, numbered_sentence
 from synthct.dataset.raw import CaseFiles
 from synthct.errors import ImageError, ModelError
 from synthct.imaging.io import FILE_ENDINGS, image_name
@@ -91,12 +93,16 @@ def list_mrs(folder: Path, n_channels: int, *, runner: CaseRunner = IN_THIS_PROC
         runner: bad are the patients whose channels are not complete.
 
     Raises:
-        ImageError: there is no MR, a channel is missing, or two files claim the same place.
+        ImageError: there is no MR, a channel is missing, two files claim the same place, or patients are numbered from
+            ``case_0000``, where the number would be the channel.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"{folder} is not a folder; give a folder of MR files with -i.")
     names = {path: image_name(path) for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
+    for text, patients in numbered_patients([name for name in names.values() if name], n_channels).items():
+        if n_channels > 1 or f"{text}_0000" in patients:  # else they are patients, see above
+            raise ImageError(f"{folder}: {numbered_sentence(text, patients)}")
     found: dict[str, dict[int, Path]] = {}
     for path, name in names.items():
         if name is None:
@@ -116,7 +122,10 @@ def list_mrs(folder: Path, n_channels: int, *, runner: CaseRunner = IN_THIS_PROC
         extra = sorted(set(channels) - set(range(n_channels)))
         if missing or extra:
             what = f"lacks channel {missing[0]:04d}" if missing else f"has a channel {extra[0]:04d} too many"
-            told = f"the model needs {n_channels} channel(s), named {patient}_0000 to {patient}_{n_channels - 1:04d}"
+            named = f"{patient}_0000" + f" to {patient}_{n_channels - 1:04d}" * (n_channels > 1)
+            told = f"the model needs {counted(n_channels, 'channel')}, named {named}"
+            if len(channels) > 1 and not missing:
+                told += f"; if they are patients numbered from 0000, rename them to {patient}_0000_0000, and so on"
             runner.reject(patient, ImageError(f"{folder}: '{patient}' {what}; {told}."))
     return {patient: tuple(channels[i] for i in range(n_channels)) for patient, channels in runner.good(found).items()}
 
