@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from synthct import locks
 from synthct.commands import console
+from synthct.counted import counted
 from synthct.model_folder import ModelFolder
 from synthct.paths import root_folder
 
@@ -141,7 +142,7 @@ def _run(arguments: argparse.Namespace) -> Mapping[str, str]:
             model=model,
             runner=runner,
         )
-    print(f"Wrote {len(written)} synthetic CTs to {arguments.output}")
+    print(f"Wrote {counted(len(written), 'synthetic CT')} to {arguments.output}")
     if arguments.qa != "off":
         _summarise(written)
     if written[0].is_dir():
@@ -184,7 +185,7 @@ def _predict_test_set(
     runner = console.case_runner(arguments)
     with locks.writing(ModelFolder(folder).test, arguments.command):
         written = predict_test_set(raw, predictor, folder, folds, checkpoint=arguments.checkpoint, runner=runner)
-    print(f"Wrote {len(written)} synthetic CTs of test patients to {written[0].parent}")
+    print(f"Wrote {counted(len(written), 'synthetic CT')} of test patients to {written[0].parent}")
     print(f"Next: synthct_evaluate -d {int(raw.name[7:10])}")
     return runner.left_out
 

@@ -95,9 +95,10 @@ def test_patients_with_one_id_are_told_apart_by_folder(here, model, capsys):
     assert "Wrote 2 synthetic CTs" in capsys.readouterr().out
 
 
-def test_options_are_written(mrs, model):
+def test_options_are_written(mrs, model, capsys):
     options = ["--kvp", 140, "--manufacturer", "Acme", "--series_description", "sCT of a test"]
     assert run(model, "-i", mrs / f"{NAME}0", *options) == 0
+    assert "Wrote 1 synthetic CT to cts" in capsys.readouterr().out
     header = pydicom.dcmread(next(Path("cts").rglob("*.dcm")))
     assert (header.KVP, header.Manufacturer, header.SeriesDescription) == (140, "Acme", "sCT of a test")
 
