@@ -34,12 +34,17 @@ def lacks_pairs(cases: Iterable[Any]) -> bool:
 
 def tell_pairs(raw: RawDataset) -> None:
     """Log how many pairs the training and the test set hold, and warn where the names of MRs and CTs do not agree."""
-    for part, cases in (("Tr", raw.training), ("Ts", raw.test)):
+    for which, cases in (("Training", raw.training), ("Test", raw.test)):
         if cases:
-            which = "Test" if part == "Ts" else "Training"
             logger.info(f"{which} set of {count_pairs(cases.values())}.")
-            if warning := _warning(part, list(cases.values()), raw.file_ending):
-                logger.warning(warning)
+    for warning in pair_warnings(raw):
+        logger.warning(warning)
+
+
+def pair_warnings(raw: RawDataset) -> list[str]:
+    """What is odd about the pairs: none where there are MRs and CTs, or names that would agree without modality."""
+    sets = {"Tr": raw.training, "Ts": raw.test}
+    return list(filter(None, (_warning(part, list(cases.values()), raw.file_ending) for part, cases in sets.items())))
 
 
 def _warning(part: str, cases: Sequence[CaseFiles], ending: str) -> str:
@@ -52,8 +57,10 @@ def _warning(part: str, cases: Sequence[CaseFiles], ending: str) -> str:
     rename = f"rename the files so that {images}/PATIENT_0000{ending} and {targets}/PATIENT{ending} are of one patient"
     if matched.pairs:
         first = matched.pairs[0]
+        none = "No patient has both an MR and a CT. " if lacks_pairs(cases) else ""
         more = f"{counted(len(matched.pairs), 'MR')} and as many CTs seem to be of one patient each"
-        return f"{more}, such as '{matched.mr[first]}' in {images} and '{matched.ct[first]}' in {targets}: {rename}."
+        such = f"such as '{matched.mr[first]}' in {images} and '{matched.ct[first]}' in {targets}"
+        return f"{none}{more}, {such}: {rename}."
     if lacks_pairs(cases):
         return (
             f"No patient has both an MR and a CT: the names in {images} ({shown_names(mrs)}) are not those in "

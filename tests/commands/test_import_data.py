@@ -360,6 +360,7 @@ def test_no_pair_where_there_are_mrs_and_cts_is_a_warning_with_the_remedy(checko
         assert command.main([*arguments]) == 0
         said = capsys.readouterr()
         assert "4 patients: 0 pairs, 2 MR only, 2 CT only" in said.out
+        assert "no problem found." not in said.out
         assert "Warning: No patient has both" in said.err and remedy in said.err and "rename the files" in said.err
 
 
