@@ -50,15 +50,15 @@ def read_description(path: Path) -> tuple[tuple[str, ...], str]:
 
 
 def _misspelt(content: Mapping[str, Any]) -> dict[str, str]:
-    """Keys that look like one of ours that is missing, and which one."""
-    missing = {_bare(key): key for key in READ_KEYS if key not in content}
+    """Keys that look like one of ours, and which one."""
+    ours = {_bare(key): key for key in READ_KEYS}
     found = {}
     for key in sorted(content.keys() - {*READ_KEYS, *_OTHERS}):
         bare = _bare(key)
-        close = difflib.get_close_matches(bare, missing, 1, _ALIKE)
-        exchanged = [one for one in missing if sorted(one) == sorted(bare)]  # letters in another order
+        close = difflib.get_close_matches(bare, ours, 1, _ALIKE)
+        exchanged = [one for one in ours if sorted(one) == sorted(bare)]  # letters in another order
         if close or exchanged:
-            found[key] = missing[(close or exchanged)[0]]
+            found[key] = ours[(close or exchanged)[0]]
     return found
 
 
