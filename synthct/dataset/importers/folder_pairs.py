@@ -107,7 +107,7 @@ def _refuse(patient: str, files: Sequence[Path]) -> None:
     first, *others = files
     names = " and ".join(path.name for path in others)
     raise DatasetError(
-        f"{first} and {names} are both of patient '{patient}'; leave one of them, rename them so that each MR has the "
+        f"{first} and {names} are both of patient '{patient}'; remove one of them, rename them so that each MR has the "
         "name of its CT, or give a --patient_pattern that tells them apart."
     )
 
