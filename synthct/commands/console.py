@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import re
 import signal
 import sys
 import textwrap
@@ -17,9 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from synthct import __version__, locks
-from synthct.errors import DatasetError, SynthctError, os_error_sentence
-from synthct.files import remove_leftovers
+from synthct import __version__
+from synthct.errors import SynthctError, os_error_sentence
 from synthct.model_folder import CHECKPOINT_FINAL
 from synthct.parallel import CaseRunner, available_cores, left_out_sentences
 from synthct.paths import root_folder
@@ -103,24 +101,6 @@ def cluster(
     return cluster_executor(arguments.scheduler, reads=reads, writes=writes)
 
 
-@contextmanager
-def new_dataset(arguments: argparse.Namespace) -> Iterator[Path]:
-    """The raw dataset folder that ``-d`` and ``--name`` name; inside, no other command makes one of that number.
-
-    Raises:
-        DatasetError: the number or the name is none.
-        FolderInUseError: another command makes one.
-    """
-    if arguments.dataset > 999:
-        raise DatasetError(f"Dataset numbers go from 1 to 999, not {arguments.dataset}.")
-    if not re.fullmatch("[A-Za-z0-9_-]+", arguments.name):
-        raise DatasetError(f"--name takes letters, digits, '_' and '-', at least one of them, not '{arguments.name}'.")
-    raw, number = root_folder("synthct_raw"), f"Dataset{arguments.dataset:03d}"
-    with locks.writing(raw / number, arguments.command):
-        remove_leftovers(raw, of=f"{number}_*")
-        yield raw / f"{number}_{arguments.name}"
-
-
 def add_model_choice(parser: argparse.ArgumentParser) -> None:
     """The options by which a trained model and its folds are chosen; see ``chosen_model_folder``."""
     parser.add_argument("-m", dest="model_folder", type=Path, metavar="MODEL_FOLDER", help="a model folder, anywhere")
@@ -143,7 +123,9 @@ def chosen_model_folder(arguments: argparse.Namespace) -> Path:
     if arguments.model_folder is not None:
         return arguments.model_folder
     results = root_folder("synthct_results")
-    dataset = find_dataset_folder(results, arguments.dataset).name if arguments.dataset else "Dataset*"
+    dataset = (
+        find_dataset_folder(results, arguments.dataset, "synthct_results").name if arguments.dataset else "Dataset*"
+    )
     pattern = f"{arguments.trainer or '*'}__plans__{arguments.configuration or '*'}"
     return newest_model_folder(results, f"{dataset}/{pattern}", arguments.checkpoint)
 

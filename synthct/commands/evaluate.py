@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from synthct import locks
 from synthct.commands import console
+from synthct.counted import counted
 from synthct.model_folder import CHECKPOINT_FINAL
 from synthct.paths import root_folder
 
@@ -104,7 +105,7 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> dict[str, str]:
 
     results = root_folder("synthct_results")
     if arguments.dataset:
-        folders = [find_dataset_folder(results, arguments.dataset)]
+        folders = [find_dataset_folder(results, arguments.dataset, "synthct_results")]
     else:
         folders = sorted({path.parent.parent.parent for path in results.glob(f"Dataset*/*/fold_*/{CHECKPOINT_FINAL}")})
     if not folders:
@@ -159,7 +160,7 @@ def _show(evaluation: Evaluation) -> None:
             print(textwrap.fill(comparison.sentence, WIDTH, subsequent_indent="  "))
     names = ", ".join(path.name for path in evaluation.tables if path.suffix == ".csv")
     print(textwrap.fill(f"Tables: {names}", WIDTH, subsequent_indent="  ", break_on_hyphens=False))
-    print(f"Figures: {len(evaluation.figures)} PNG files")
+    print(f"Figures: {counted(len(evaluation.figures), 'PNG file')}")
     print(f"All of it is in {evaluation.folder}")
     print(f"Report, opens in a browser: {evaluation.report}")
 

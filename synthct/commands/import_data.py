@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import logging
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -12,10 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthct.commands import console
+from synthct.commands.new_dataset import new_dataset, new_dataset_name
+from synthct.counted import counted
 from synthct.paths import root_folder
 
 if TYPE_CHECKING:
-    from synthct.dataset.importers import Listing
+    from synthct.dataset.importers import ImportCase, Listing
+
+log = logging.getLogger("synthct")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,13 +32,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Patients of DICOM files are called NAME_001, NAME_002, ...: no name, birth date or PatientID is taken over.",
         "synthct_import -i /data/dicom -d 3 --name Brain --list\n"
         "synthct_import -i /data/dicom -d 3 --name Brain --mr_series 'T1 MPRAGE' --key_file /safe/place/key.csv\n"
-        "synthct_import -i /data/SynthRAD2023/Task1/brain -d 4 --name SynthRAD",
+        "synthct_import -i /data/SynthRAD2023/Task1/brain -d Dataset004_SynthRAD",
     )
     parser.add_argument("-i", dest="input", type=Path, required=True, metavar="FOLDER", help="what to import")
     parser.add_argument(
-        "-d", dest="dataset", type=console.positive_integer, required=True, metavar="ID", help="number, 1 to 999"
+        "-d", dest="dataset", required=True, metavar="ID", help="number, 1 to 999, or a name such as Dataset004_Brain"
     )
-    parser.add_argument("--name", required=True, help="name after the number, and of patients that need one")
+    parser.add_argument(
+        "--name", help="name after the number, and of patients that need one (default: that of -d Dataset004_NAME)"
+    )
     parser.add_argument(
         "--format",
         choices=["auto", "synthrad2023", "synthrad2025", "pairs", "dicom"],
@@ -55,6 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="DICOM: files of one PatientID, or of one folder directly below -i, are one patient's "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--patient_pattern",
+        type=_pattern,
+        metavar="REGEX",
+        help="two folders of images: a regular expression whose first group, or all of its match, is the patient in a "
+        "file's name, such as 'P[0-9]+' (default: the name without words of modality)",
+    )
     parser.add_argument("--test", nargs="+", default=[], metavar="PATIENT", help="these make the test set")
     parser.add_argument("--no_masks", action="store_true", help="leave masks behind; heads are then found")
     parser.add_argument("--rename", action="store_true", help="NAME_001, NAME_002, ... in place of ids and file names")
@@ -70,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> Mapping[str, str] | None:
-    with nullcontext() if arguments.list else console.new_dataset(arguments) as folder:
+    with nullcontext() if arguments.list else new_dataset(arguments) as folder:
         return _import(arguments, folder)
 
 
@@ -82,17 +97,19 @@ def _import(arguments: argparse.Namespace, folder: Path | None) -> Mapping[str, 
     if folder is not None:
         check_number_is_free(folder)
     runner = console.case_runner(arguments)
+    number, name = new_dataset_name(arguments)
     listing = list_folder(
         arguments.input,
         arguments.format,
-        name=arguments.name,
+        name=name,
         mr_series=arguments.mr_series,
         ct_series=arguments.ct_series,
         patients_by=arguments.patients_by,
+        patient_pattern=arguments.patient_pattern,
         runner=runner,
     )
     if arguments.rename and listing.format != "dicom":
-        listing = listing.renamed(arguments.name)
+        listing = listing.renamed(name)
     if folder is None:
         _show(listing)
     if arguments.key_file is not None:
@@ -104,14 +121,16 @@ def _import(arguments: argparse.Namespace, folder: Path | None) -> Mapping[str, 
     imported = import_dataset(listing, folder, test=arguments.test, masks=not arguments.no_masks, runner=runner)
     if imported.other_frames:
         print(
-            f"MR and CT of {len(imported.other_frames)} of the patients lie in different frames of reference: nothing "
-            "says that they are registered, and pix2pix and the evaluation need pairs that are."
+            f"MR and CT of {counted(len(imported.other_frames), 'patient')} lie in different frames of reference: "
+            "nothing says that they are registered, and pix2pix and the evaluation need pairs that are."
         )
     n_all = len(imported.training) + len(imported.test)
     parts = f"{len(imported.training)} training, {len(imported.test)} test"
-    print(f"Wrote {n_all} patient{'s' * (n_all != 1)} ({parts}) to {imported.folder}")
+    print(f"Wrote {counted(n_all, 'patient')} ({parts}) to {imported.folder}")
+    written = {*imported.training, *imported.test}
+    _say_pairs([case for case in listing.cases if case.patient in written], listing.format)
     register = " --register auto" if imported.other_frames else ""
-    print(f"Next: synthct_plan_and_preprocess -d {arguments.dataset}{register}")
+    print(f"Next: synthct_plan_and_preprocess -d {number}{register}")
     return runner.left_out
 
 
@@ -119,10 +138,8 @@ def _show(listing: Listing) -> None:
     """What was found, and how each patient stands."""
     for line in listing.table:
         print(line)
-    both = 0
     for case in listing.cases:
         kinds = [kind for kind, source in (("MR", case.mr), ("CT", case.ct), ("mask", case.mask)) if source is not None]
-        both += {"MR", "CT"} <= set(kinds)
         chosen = [getattr(source, "name", None) for source in (case.mr, case.ct) if source is not None]
         told = ", ".join(chosen if listing.format == "dicom" else kinds)
         print(f"{case.patient}: {told}")
@@ -130,10 +147,32 @@ def _show(listing: Listing) -> None:
         print(problem)
     for remark in listing.remarks:
         print(remark)
-    print(
-        f"{len(listing.cases)} patients can be imported ({both} with MR and CT), {len(listing.problems)} not; "
-        "layout: " + listing.format
-    )
+    print(f"{counted(len(listing.cases), 'patient')} can be imported, {len(listing.problems)} not; "
+          f"layout: {listing.format}")  # fmt: skip
+    _say_pairs(listing.cases, listing.format)
+
+
+def _say_pairs(cases: Sequence[ImportCase], layout: str) -> None:
+    """How many pairs there are; with a warning where there are MRs and CTs and none."""
+    from synthct.dataset.pairs import NEED, count_pairs, lacks_pairs, shown_names
+
+    print(count_pairs(cases))
+    if not lacks_pairs(cases):
+        return
+    mrs, cts = (shown_names(case.patient for case in cases if getattr(case, kind)) for kind in ("mr", "ct"))
+    remedy = {
+        "pairs": "rename the files so that MR and CT of a patient have one name, or give --patient_pattern",
+        "dicom": "if MR and CT of a patient have different PatientIDs and lie in one folder directly below -i, give "
+        "--patients_by folder",
+    }.get(layout, "bring the MRs and CTs of the same patients into one folder each")
+    log.warning(f"No patient has both an MR ({mrs}) and a CT ({cts}): {remedy}. {NEED}")
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as fault:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression: {fault}") from None
 
 
 def _write_key(listing: Listing, path: Path) -> None:

@@ -7,6 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from synthct.commands import console
+from synthct.commands.new_dataset import new_dataset
+from synthct.counted import counted
+
+NAME = "HeadPhantom"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,8 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Write paired MR and CT head phantoms as a raw dataset. The same seed gives the same patients.",
         "synthct_make_example\nsynthct_make_example -d 2 --name Small --train 4 --test 1 --voxel_scale 2",
     )
-    parser.add_argument("-d", dest="dataset", type=console.positive_integer, default=1, metavar="ID", help="number (1)")
-    parser.add_argument("--name", default="HeadPhantom", help="name after the number (%(default)s)")
+    parser.add_argument("-d", dest="dataset", default="1", metavar="ID", help="number (1), or Dataset002_NAME")
+    parser.add_argument("--name", help=f"name after the number ({NAME})")
     parser.add_argument("--train", type=console.positive_integer, default=8, metavar="N", help="training patients (8)")
     parser.add_argument("--test", type=int, default=2, metavar="N", help="test patients (2)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other patients (0)")
@@ -44,7 +48,9 @@ def _run(arguments: argparse.Namespace) -> None:
         raise DatasetError("--voxel_scale must lie in 0.5..8, --misalignment_mm and --test must not be negative.")
     if arguments.seed < 0:
         raise DatasetError(f"--seed must not be negative, not {arguments.seed}.")
-    with console.new_dataset(arguments) as folder:
+    if arguments.name is None and arguments.dataset.isdigit():
+        arguments.name = NAME
+    with new_dataset(arguments) as folder:
         cases = make_example_dataset(
             folder,
             PhantomOptions(arguments.seed, arguments.voxel_scale, arguments.misalignment_mm),
@@ -53,8 +59,8 @@ def _run(arguments: argparse.Namespace) -> None:
             overwrite=arguments.overwrite,
             runner=console.case_runner(arguments),
         )
-    print(f"Wrote {len(cases)} patients ({arguments.train} training, {arguments.test} test) to {folder}")
-    print(f"Next: synthct_plan_and_preprocess -d {arguments.dataset}")
+    print(f"Wrote {counted(len(cases), 'patient')} ({arguments.train} training, {arguments.test} test) to {folder}")
+    print(f"Next: synthct_plan_and_preprocess -d {int(folder.name[7:10])}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from synthct import locks
 from synthct.commands import console
+from synthct.counted import counted
 from synthct.model_folder import ModelFolder
 from synthct.paths import root_folder
 
@@ -88,6 +89,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="DICOM in: MR series by number, UID or part of the description; of several texts the first that a "
         "patient has, or one a channel for a model of several",
     )
+    parser.add_argument(
+        "--patients_by",
+        choices=["id", "folder"],
+        help="DICOM in: files of one PatientID, or of one folder directly below -i, are one patient's (default: id)",
+    )
     parser.add_argument("--kvp", type=console.positive_number, help="DICOM out: tube voltage, kV (default: 120)")
     parser.add_argument("--manufacturer", metavar="TEXT", help="DICOM out: of the scanner (default: synthct)")
     parser.add_argument(
@@ -106,7 +112,9 @@ def _run(arguments: argparse.Namespace) -> Mapping[str, str]:
     from synthct.inference.predict_folder import FolderOptions, predict_folder
     from synthct.training.device import select_device
 
-    options = FolderOptions(arguments.output_format, _ct_settings(arguments), arguments.mr_series)
+    options = FolderOptions(
+        arguments.output_format, _ct_settings(arguments), arguments.mr_series, arguments.patients_by or "id"
+    )
     # The workers of a cluster choose the device each for itself; here the model is then only checked.
     alone = arguments.scheduler is None
     device, reason = select_device(arguments.device if alone else "cpu")
@@ -134,7 +142,7 @@ def _run(arguments: argparse.Namespace) -> Mapping[str, str]:
             model=model,
             runner=runner,
         )
-    print(f"Wrote {len(written)} synthetic CTs to {arguments.output}")
+    print(f"Wrote {counted(len(written), 'synthetic CT')} to {arguments.output}")
     if arguments.qa != "off":
         _summarise(written)
     if written[0].is_dir():
@@ -160,6 +168,7 @@ def _check_what_to_predict(arguments: argparse.Namespace) -> None:
         "-o": arguments.output,
         "--output_format": arguments.output_format,
         "--mr_series": arguments.mr_series,
+        "--patients_by": arguments.patients_by,
         "--scheduler": arguments.scheduler,
     }
     if given := [name for name, value in options.items() if value]:
@@ -176,7 +185,7 @@ def _predict_test_set(
     runner = console.case_runner(arguments)
     with locks.writing(ModelFolder(folder).test, arguments.command):
         written = predict_test_set(raw, predictor, folder, folds, checkpoint=arguments.checkpoint, runner=runner)
-    print(f"Wrote {len(written)} synthetic CTs of test patients to {written[0].parent}")
+    print(f"Wrote {counted(len(written), 'synthetic CT')} of test patients to {written[0].parent}")
     print(f"Next: synthct_evaluate -d {int(raw.name[7:10])}")
     return runner.left_out
 

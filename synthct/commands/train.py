@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from synthct import locks
 from synthct.commands import console
+from synthct.counted import counted
 from synthct.parallel import quiet
 from synthct.paths import root_folder
 from synthct.plugins import TRAINERS
@@ -87,7 +88,7 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
     from synthct.training.what_to_train import TrainingOptions, fold_folder
 
     TRAINERS.load(arguments.trainer)  # a wrong name is reported before anything else is done
-    preprocessed = find_dataset_folder(root_folder("synthct_preprocessed"), arguments.dataset)
+    preprocessed = find_dataset_folder(root_folder("synthct_preprocessed"), arguments.dataset, "synthct_preprocessed")
     ranks = Ranks.from_environment()  # the first process prints for all, and locks for all
     slices_held = held.enter_context(ExitStack())
     if ranks.leads and not arguments.val:
@@ -115,7 +116,7 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
     if not arguments.val:  # what is wrong is reported before a folder is locked
         to_train = fold_to_train(preprocessed, results, *what, disjoint=arguments.disjoint)
     if arguments.benchmark_steps:
-        say(f"Timing {arguments.benchmark_steps} steps of {where}")
+        say(f"Timing {counted(arguments.benchmark_steps, 'step')} of {where}")
         say(measure_steps(to_train, arguments.benchmark_steps, options, progress=progress))
         return
     if ranks.leads:
@@ -155,7 +156,7 @@ def _predict_held_out(dataset: str, fold: FoldFolder, device: object) -> None:
         print(f"Fold {fold.name} holds no patient out, so there is none to validate on.")
         print(f"Next: synthct_predict -m {model_folder.path} -i MRS -o CTS")
         return
-    print(f"Wrote the synthetic CTs of {len(measured)} held-out patients to {fold.validation}")
+    print(f"Wrote {counted(len(measured), 'synthetic CT')} of held-out patients to {fold.validation}")
     print("Next: synthct_evaluate")
 
 

@@ -9,17 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from synthct.dataset.description import read_description
+from synthct.dataset.numbered_patients import numbered_patients, numbered_sentence
 from synthct.dataset.registration_record import Registration
 from synthct.errors import DatasetError
-from synthct.files import read_json
-from synthct.imaging.io import FILE_ENDINGS
-from synthct.json_dataclasses import shown
+from synthct.paths import RootName
 
-# Those that synthct reads and writes, and those that nnU-Net's datasets have.
-DESCRIPTION_KEYS = ("channel_names", "file_ending", "name", "description", "reference", "licence", "license", "release",
-                    "version", "citation", "url", "date", "labels", "regions_class_order", "numTraining", "numTest",
-                    "tensorImageSize", "modality", "overwrite_image_reader_writer")  # fmt: skip
 MHD_DATA = (".raw", ".zraw")  # endings of the data file beside an .mhd header
+_FILLED_BY = {
+    "synthct_raw": "synthct_make_example writes one to try",
+    "synthct_preprocessed": "synthct_plan_and_preprocess makes them of raw datasets",
+    "synthct_results": "synthct_train writes trained models there",
+}
 _FOLDER_NAME = re.compile(r"Dataset(\d{3})_(.+)")
 
 
@@ -95,7 +96,7 @@ class RawDataset:
         """
         folder = Path(folder)
         description = folder / "dataset.json"
-        channel_names, file_ending = _read_description(description)
+        channel_names, file_ending = read_description(description)
         problems: list[Problem] = []
         sets = {part: _list_cases(folder, part, len(channel_names), file_ending, problems) for part in ("Tr", "Ts")}
         return RawDataset(folder, channel_names, file_ending, sets["Tr"], sets["Ts"], tuple(problems))
@@ -111,8 +112,13 @@ class RawDataset:
         return replace(self, training=training, test=test, problems=problems)
 
 
-def find_dataset_folder(root: Path, dataset: str) -> Path:
+def find_dataset_folder(root: Path, dataset: str, kind: RootName = "synthct_raw") -> Path:
     """The folder of a dataset given as ``1``, ``001`` or ``Dataset001_Brain`` under ``root``.
+
+    Args:
+        root: the folder of the datasets.
+        dataset: number or name.
+        kind: which of the three folders ``root`` is; a message says what fills it.
 
     Raises:
         DatasetError: there is none, or there are several with that number.
@@ -121,7 +127,7 @@ def find_dataset_folder(root: Path, dataset: str) -> Path:
     if not str(dataset).isdecimal():
         if _FOLDER_NAME.fullmatch(dataset) and (root / dataset).is_dir():
             return root / dataset
-        raise DatasetError(f"There is no dataset {dataset} in {root}.{_known(root)}")
+        raise DatasetError(f"There is no dataset {dataset} in {root}.{_known(root, kind)}")
     number = int(dataset)
     found = [path for path in _dataset_folders(root) if int(path.name[7:10]) == number]
     if len(found) > 1:
@@ -130,7 +136,7 @@ def find_dataset_folder(root: Path, dataset: str) -> Path:
             f"({', '.join(path.name for path in found)}); rename all but one."
         )
     if not found:
-        raise DatasetError(f"There is no dataset with number {number:03d} in {root}.{_known(root)}")
+        raise DatasetError(f"There is no dataset with number {number:03d} in {root}.{_known(root, kind)}")
     return found[0]
 
 
@@ -138,44 +144,26 @@ def _dataset_folders(root: Path) -> list[Path]:
     return sorted(path for path in root.glob("Dataset*") if path.is_dir() and _FOLDER_NAME.fullmatch(path.name))
 
 
-def _known(root: Path) -> str:
+def _known(root: Path, kind: RootName) -> str:
     names = [path.name for path in _dataset_folders(root)]
     if names:
         return f" It holds {', '.join(names)}."
-    return " It holds none yet; synthct_make_example writes one to try."
-
-
-def _read_description(path: Path) -> tuple[tuple[str, ...], str]:
-    content = read_json(
-        path, DatasetError, missing='write one such as {"channel_names": {"0": "T1"}, "file_ending": ".nii.gz"}'
-    )
-    if not isinstance(content, dict):
-        raise DatasetError(f'{path} must hold a table such as {{"channel_names": {{"0": "T1"}}, "file_ending": ...}}.')
-    if unknown := sorted(content.keys() - set(DESCRIPTION_KEYS)):  # a misspelt key would be passed over in silence
-        raise DatasetError(
-            f'{path}: the key {shown(unknown[0])} is unknown; remove it, or put what it says under "description". '
-            f"Known keys are {', '.join(DESCRIPTION_KEYS)}."
-        )
-    channels = content.get("channel_names")
-    if (
-        not isinstance(channels, dict)
-        or not channels
-        or sorted(channels) != sorted(str(i) for i in range(len(channels)))
-        or not all(isinstance(name, str) and name and name.isprintable() for name in channels.values())
-    ):
-        raise DatasetError(
-            f'{path}: "channel_names" must number the MR channels from "0", such as {{"0": "T1", "1": "T2"}}.'
-        )
-    ending = content.get("file_ending")
-    if ending not in FILE_ENDINGS:
-        raise DatasetError(f'{path}: "file_ending" must be one of {", ".join(FILE_ENDINGS)}, not {shown(ending)}.')
-    return tuple(channels[str(i)] for i in range(len(channels))), ending
+    return f" It holds none yet; {_FILLED_BY[kind]}."
 
 
 def _list_cases(folder: Path, part: str, n_channels: int, ending: str, problems: list[Problem]) -> dict[str, CaseFiles]:
     """Cases of one part (``Tr`` or ``Ts``); what does not fit is told in ``problems``."""
     mr: dict[str, dict[int, Path]] = {}
-    for path, stem in _image_files(folder / f"images{part}", ending, problems):
+    images = _image_files(folder / f"images{part}", ending, problems)
+    ct = {stem: path for path, stem in _image_files(folder / f"targets{part}", ending, problems)}
+    numbered = numbered_patients([stem for _, stem in images], n_channels, ct)
+    for text, names in numbered.items():
+        sentence = f"{folder / f'images{part}'}: {numbered_sentence(text, names, ending)}"
+        problems.append(Problem(None, sentence))  # leaving patients out is no remedy
+    for path, stem in images:
+        if any(stem in names for names in numbered.values()):
+            mr[stem] = dict.fromkeys(range(n_channels), path)  # a patient, of whom nothing else is said
+            continue
         match = re.fullmatch(r"(.+)_(\d{4})", stem)
         if match is None:
             told = f"rename it to {stem}_0000{ending}"
@@ -184,7 +172,10 @@ def _list_cases(folder: Path, part: str, n_channels: int, ending: str, problems:
             )
         elif int(match[2]) >= n_channels:
             told = f"channel {match[2]} is not in dataset.json, which names {n_channels} channel(s)"
-            problems.append(Problem(match[1], f"{path}: {told}; add it there or remove the file."))
+            told += "; add it there or remove the file"
+            if match[1] in mr or n_channels == 1:
+                told += f". If {stem} is a patient, rename the file to {stem}_0000{ending}"
+            problems.append(Problem(match[1], f"{path}: {told}."))
         else:
             mr.setdefault(match[1], {})[int(match[2])] = path
     for patient, channels in mr.items():
@@ -192,7 +183,6 @@ def _list_cases(folder: Path, part: str, n_channels: int, ending: str, problems:
             wanted = folder / f"images{part}" / f"{patient}_{channel:04d}{ending}"
             told = f"every patient needs all {n_channels} MR channel(s); add the file, or remove the patient's others"
             problems.append(Problem(patient, f"{wanted} is missing: {told}."))
-    ct = {stem: path for path, stem in _image_files(folder / f"targets{part}", ending, problems)}
     for patient, path in ct.items():
         if re.fullmatch(r".+_0000", patient) and patient[:-5] in mr:
             told = f"a CT has no channel number; rename it to {patient[:-5]}{ending}"

@@ -10,15 +10,17 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from synthct.dataset.importers.cases import numbered
-from synthct.dataset.importers.dicom_tree import choose_series, holds_dicom
+from synthct.dataset.importers.dicom_tree import holds_dicom
 from synthct.errors import ImageError
-from synthct.imaging.dicom import DicomSeries, find_series, read_series
+from synthct.imaging.dicom import DicomSeries, PatientsBy, find_series, read_series
+from synthct.imaging.dicom.choosing import check_person, choose_series, warn_of_one_id
 from synthct.imaging.dicom.stacking import stack_slices
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 __all__ = ["DicomMr", "holds_dicom", "list_dicom_mrs", "output_name"]
 
 THIN_MM = 2.0  # slices of a 3-D acquisition lie closer than this
+MOST_SHOWN = 10  # series in a message
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def list_dicom_mrs(
     n_channels: int,
     mr_series: Sequence[str] = (),
     *,
+    patients_by: PatientsBy = "id",
     runner: CaseRunner = IN_THIS_PROCESS,
 ) -> dict[str, DicomMr]:
     """The MR of every patient below a folder, by output name.
@@ -70,12 +73,14 @@ def list_dicom_mrs(
         mr_series: which series to take, by number, UID or a part of the description. For a model of one channel the
             first of the texts that means any series of the patient chooses; for a model of several they are one a
             channel. Without, the one volume that a patient has is taken; of several the only one with thin slices.
+        patients_by: ``id``: by PatientID; ``folder``: by the folder directly below ``folder``, whose name then stands
+            for the PatientID.
         runner: its display is shown, and files are read in this process; bad are the patients for whom no MR can be
             chosen.
 
     Raises:
-        ImageError: there is no MR, or none can be chosen for a patient; no message names a patient or a path below
-            the folder.
+        ImageError: there is no MR, none can be chosen for a patient, or MRs of one patient are of different persons by
+            PatientBirthDate, PatientSex or PatientName; no message names a patient or a path below the folder.
     """
     if n_channels > 1 and len(mr_series) != n_channels:
         raise ImageError(
@@ -83,16 +88,25 @@ def list_dicom_mrs(
             "model's order, by number or a part of the description."
         )
     texts = [[text] for text in mr_series] if n_channels > 1 else [mr_series]
+    root = Path(folder).absolute()
     by_patient: dict[str, list[DicomSeries]] = {}
-    for series in find_series(Path(folder).absolute(), runner=runner.in_this_process()):
-        if series.modality == "MR":
-            by_patient.setdefault(series.patient_id, []).append(series)
+    mrs = [
+        series
+        for series in find_series(root, patients_by=patients_by, runner=runner.in_this_process())
+        if series.modality == "MR"
+    ]
+    for series in mrs:
+        by_patient.setdefault(series.patient_id, []).append(series)
     if not by_patient:
         raise ImageError(f"{folder} holds DICOM files but no MR images among them; give the folder of the MRs with -i.")
+    warn_of_one_id(mrs, root)
     found, problems = {}, {}
     for key, patient in numbered("Patient", by_patient).items():
         try:
-            chosen = tuple(_chosen(by_patient[key], of_channel) for of_channel in texts)
+            if patients_by == "id" and not mr_series:  # MRs of two persons are no choice to make
+                check_person((one for one in by_patient[key] if not one.unfit), patients_by)
+            chosen = tuple(_chosen(by_patient[key], of_channel, root) for of_channel in texts)
+            check_person(chosen, patients_by, patient)
         except ImageError as fault:
             problems[patient] = ImageError(f"{folder}, {patient}: {fault}")
             continue
@@ -111,13 +125,15 @@ def output_name(series: Sequence[DicomSeries]) -> str:
     return f"SCT_{hashlib.sha256(repr(told).encode()).hexdigest()[:10]}"
 
 
-def _chosen(candidates: Sequence[DicomSeries], wanted: Sequence[str]) -> DicomSeries:
+def _chosen(candidates: Sequence[DicomSeries], wanted: Sequence[str], root: Path) -> DicomSeries:
     if not wanted:
         thin = [one for one in candidates if not (one.unfit or one.derived) and one.slice_gap_mm <= THIN_MM]
         candidates = thin if len(thin) == 1 else candidates
-    series = choose_series(candidates, wanted)
+    series = choose_series(candidates, wanted, root=root)
     if series is None:
-        listed = ", ".join(f"{one.name} ({one.unfit})" for one in candidates)
+        shown = [f"{one.name} ({one.unfit})" for one in candidates]
+        rest = f", and {len(shown) - MOST_SHOWN} more" if len(shown) > MOST_SHOWN else ""
+        listed = ", ".join(shown[:MOST_SHOWN]) + rest
         raise ImageError(f"no MR series is a volume of the head: {listed}; choose one with --mr_series, or remove it.")
     stack_slices(series)  # raises where slices are missing, before a network is run
     return series

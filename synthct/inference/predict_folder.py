@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synthct.counted import counted
+from synthct.dataset.numbered_patients import numbered_patients, numbered_sentence
 from synthct.dataset.raw import CaseFiles
 from synthct.errors import ImageError, ModelError
 from synthct.imaging.io import FILE_ENDINGS, image_name
@@ -19,6 +21,7 @@ from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 if TYPE_CHECKING:
+    from synthct.imaging.dicom import PatientsBy
     from synthct.imaging.dicom.ct_series import CtSeriesSettings
     from synthct.inference.dicom_mrs import DicomMr
 
@@ -44,11 +47,13 @@ class FolderOptions:
             by default.
         ct_settings: of DICOM series, the defaults by default.
         mr_series: which series of DICOM MRs to take.
+        patients_by: how patients of DICOM MRs are told apart: ``id``, or ``folder`` directly below the given one.
     """
 
     output_format: str | None = None
     ct_settings: CtSeriesSettings | None = None
     mr_series: Sequence[str] = ()
+    patients_by: PatientsBy = "id"
 
 
 AS_THE_MRS = FolderOptions()
@@ -92,12 +97,16 @@ def list_mrs(folder: Path, n_channels: int, *, runner: CaseRunner = IN_THIS_PROC
         runner: bad are the patients whose channels are not complete.
 
     Raises:
-        ImageError: there is no MR, a channel is missing, or two files claim the same place.
+        ImageError: there is no MR, a channel is missing, two files claim the same place, or patients are numbered from
+            ``case_0000``, where the number would be the channel.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"{folder} is not a folder; give a folder of MR files with -i.")
     names = {path: image_name(path) for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
+    for text, patients in numbered_patients([name for name in names.values() if name], n_channels).items():
+        if n_channels > 1 or f"{text}_0000" in patients:  # else they are patients, see above
+            raise ImageError(f"{folder}: {numbered_sentence(text, patients)}")
     found: dict[str, dict[int, Path]] = {}
     for path, name in names.items():
         if name is None:
@@ -117,7 +126,10 @@ def list_mrs(folder: Path, n_channels: int, *, runner: CaseRunner = IN_THIS_PROC
         extra = sorted(set(channels) - set(range(n_channels)))
         if missing or extra:
             what = f"lacks channel {missing[0]:04d}" if missing else f"has a channel {extra[0]:04d} too many"
-            told = f"the model needs {n_channels} channel(s), named {patient}_0000 to {patient}_{n_channels - 1:04d}"
+            named = f"{patient}_0000" + f" to {patient}_{n_channels - 1:04d}" * (n_channels > 1)
+            told = f"the model needs {counted(n_channels, 'channel')}, named {named}"
+            if len(channels) > 1 and not missing:
+                told += f"; if they are patients numbered from 0000, rename them to {patient}_0000_0000, and so on"
             runner.reject(patient, ImageError(f"{folder}: '{patient}' {what}; {told}."))
     return {patient: tuple(channels[i] for i in range(n_channels)) for patient, channels in runner.good(found).items()}
 
@@ -158,7 +170,7 @@ def predict_folder(
     if output_format not in (None, *OUTPUT_FORMATS):
         raise ImageError(f"'{output_format}' is no output format; there are {', '.join(OUTPUT_FORMATS)}.")
     output, writer = Path(output), ImageFileWriter()
-    cases = _list_cases(Path(mrs), predictor.configuration.input.mr_channels, options.mr_series, runner)
+    cases = _list_cases(Path(mrs), predictor.configuration.input.mr_channels, options, runner)
     runner.check_any_left(cases)
     if output.resolve() == Path(mrs).resolve():
         raise ImageError(f"{output} is the folder of the MRs; give another folder with -o.")
@@ -211,20 +223,24 @@ def _check_maps(predictor: Predictor, settings: QaSettings) -> None:
 
 
 def _list_cases(
-    folder: Path, n_channels: int, mr_series: Sequence[str], runner: CaseRunner
+    folder: Path, n_channels: int, options: FolderOptions, runner: CaseRunner
 ) -> Mapping[str, CaseFiles | DicomMr]:
     """Image files where the folder holds any, else DICOM."""
     if folder.is_dir() and not any(map(image_name, folder.iterdir())):
         from synthct.inference.dicom_mrs import holds_dicom, list_dicom_mrs  # loads pydicom
 
         if holds_dicom(folder):
-            found = list_dicom_mrs(folder, n_channels, mr_series, runner=runner)
+            found = list_dicom_mrs(
+                folder, n_channels, options.mr_series, patients_by=options.patients_by, runner=runner
+            )
             for mr in found.values():
                 logger.info(f"{mr.name}: {len(mr.files)} files")
             return found
     files = list_mrs(folder, n_channels, runner=runner)
-    if mr_series:
+    if options.mr_series:
         raise ImageError(f"{folder} holds image files, and --mr_series chooses among DICOM series; leave it out.")
+    if options.patients_by != "id":
+        raise ImageError(f"{folder} holds image files, and --patients_by tells DICOM patients apart; leave it out.")
     return {name: CaseFiles(name, paths, None, None) for name, paths in files.items()}
 
 

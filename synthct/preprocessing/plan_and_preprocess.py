@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from synthct.counted import counted
 from synthct.dataset.integrity import check_dataset
+from synthct.dataset.pairs import pair_warnings, tell_pairs
 from synthct.dataset.raw import RawDataset
 from synthct.dataset.register_dataset import register_dataset, with_registrations
 from synthct.dataset.registration_record import REGISTRATIONS, RegisterMode
@@ -101,8 +103,10 @@ def plan_and_preprocess(
     check_dataset(raw, checked=checked, may_lie_apart=register != "off", runner=runner)
     raw = raw.without(runner.left_out)
     runner.check_any_left(raw.training)
-    n_patients = f"{len(raw.training)} training and {len(raw.test)} test patients"
-    logger.info(f"{raw.name}: {n_patients}, no problem found.")
+    n_patients = f"{len(raw.training)} training and {counted(len(raw.test), 'test patient')}"
+    but = ", but MRs and CTs do not make pairs, see below" if pair_warnings(raw) else ""
+    logger.info(f"{raw.name}: {n_patients}, no problem found{' in the files' * bool(but)}{but}.")
+    tell_pairs(raw)
     if options.verify_only:
         return None
     if options.clean and (folder / REGISTRATIONS).exists():

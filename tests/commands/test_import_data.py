@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from synthetic_dicom import AXIAL, BIRTH_DATE, NAME, PATIENT_ID, SAGITTAL, straight_positions, write_series
+from scans_to_import import IMPORT, raw_dataset, write_image, write_patient
+from synthetic_dicom import AXIAL, BIRTH_DATE, NAME, PATIENT_ID, straight_positions, write_series
 from synthetic_heads import head_ct, head_mr, make_grid
 
 from synthct.commands import import_data, plan_and_preprocess
 from synthct.dataset.importers import FORMATS
-from synthct.dataset.integrity import check_dataset
 from synthct.dataset.raw import RawDataset
 from synthct.files import read_json
 from synthct.imaging.geometry import Grid
@@ -22,43 +22,6 @@ from synthct.imaging.head_mask import head_mask_from_ct, volume_litres
 
 SECRETS = (NAME, NAME.split("^")[0], NAME.split("^")[1], BIRTH_DATE, PATIENT_ID)
 GE = Path(__file__).parents[3] / "shared" / "data" / "dicom_ct_ge"
-IMPORT = ("-i", "scans", "-d", "3", "--name", "Brain", "-np", "1")
-
-
-def write_image(folder: Path, image: sitk.Image, intercept: int, **options) -> str:
-    """An image as a series of one file a slice, along its own axes; returns its UID."""
-    axes = Grid.of(image).axes
-    array = sitk.GetArrayFromImage(image)
-    positions = [image.TransformIndexToPhysicalPoint((0, 0, k)) for k in range(len(array))]
-    return write_series(
-        folder,
-        (np.clip(array, intercept, 4095 + intercept) - intercept).astype(np.uint16),
-        np.array(positions),
-        orientation=tuple(axes[:, :2].T.ravel()),
-        pixel_spacing=image.GetSpacing()[1::-1],
-        rescale=(1, intercept),
-        **options,
-    )
-
-
-def write_patient(folder: Path, patient_id: str, *, size: float = 1.0, ct_id: str | None = None) -> None:
-    """A sagittal MR, an axial CT and a localizer; the folder has the patient's name."""
-    home = folder / f"{NAME} {patient_id}"
-    mr = sitk.DICOMOrient(head_mr(make_grid((34, 42, 42), (6.0, 6.0, 6.0)), size=size), "PIR")
-    ct = head_ct(make_grid((40, 46, 42), (5.0, 5.0, 6.0), centre_mm=(3, 2, 4)), size=size)
-    image_type = ("ORIGINAL", "PRIMARY", "LOCALIZER")
-    flat = np.ones((3, 4, 4), np.uint16)
-    write_series(home / "1", flat, straight_positions(3, 9, SAGITTAL), modality="MR", image_type=image_type,
-                 patient_id=patient_id)  # fmt: skip
-    write_image(home / "2", mr, 0, modality="MR", number=2, description="T1 MPRAGE", patient_id=patient_id)
-    write_image(home / "3" / "ct", ct, -1024, number=3, description="Head 5mm", patient_id=ct_id or patient_id)
-
-
-def raw_dataset(checkout: Path) -> RawDataset:
-    raw = RawDataset.open(checkout / "synthct_raw" / "Dataset003_Brain")
-    assert not raw.problems
-    check_dataset(raw)
-    return raw
 
 
 def assert_no_secret(checkout: Path, *texts: str) -> None:
@@ -104,7 +67,7 @@ def test_a_list_shows_the_series_and_writes_nothing_but_the_key_that_was_asked_f
     assert import_data.main([*IMPORT, "--list", "--key_file", "key.csv"]) == 0
     out = capsys.readouterr().out
     assert "T1 MPRAGE" in out and "[localizer]" in out and "Brain_001: MR series 2 'T1 MPRAGE', CT series 3" in out
-    assert "1 patients can be imported (1 with MR and CT), 0 not" in out
+    assert "1 patient can be imported, 0 not" in out and "1 patient: 1 pair, 0 MR only, 0 CT only" in out
     assert not list((checkout / "synthct_raw").iterdir())
     assert_no_secret(checkout, out)
     with open(checkout / "key.csv", newline="") as file:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from synthct.commands import make_example
+
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
@@ -15,6 +17,8 @@ import pytest
         (["--name", ""], "--name takes letters, digits, '_' and '-', at least one of them"),
         (["--voxel_scale", "0"], "--voxel_scale must lie in 0.5..8"),
         (["-d", "1000"], "from 1 to 999"),
+        (["-d", "Small"], "not 'Small'"),
+        (["-d", "Dataset002_Small", "--name", "Other"], "different names"),
     ],
 )
 def test_options_that_make_no_dataset_are_told(checkout, refused, arguments, words):
@@ -29,3 +33,14 @@ def test_a_folder_of_other_files_is_not_touched(checkout, refused):
     for options in ([], ["--overwrite"]):
         assert "is there already and is no dataset" in refused("make_example", *options)
     assert [path.name for path in folder.rglob("*.gz")] == ["P1_0000.nii.gz"]
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [(["-d", "Dataset002_Small"], "Dataset002_Small"), (["-d", "2"], "Dataset002_HeadPhantom")],
+)
+def test_a_dataset_is_given_by_number_or_name(checkout, capsys, given, name):
+    assert make_example.main([*given, "--train", "1", "--test", "0", "--voxel_scale", "8", "-np", "1"]) == 0
+    assert (checkout / "synthct_raw" / name / "dataset.json").is_file()
+    said = capsys.readouterr().out
+    assert "Wrote 1 patient (" in said and "-d 2" in said

@@ -196,7 +196,7 @@ def test_the_test_set_is_predicted_into_the_model_folder_where_the_evaluation_fi
         (model / f"fold_{fold}" / "split.json").write_text(json.dumps({"train": ["P1", "P2"], "val": []}))
     assert predict.main(["-d", "1", "--test_set", "-device", "cpu"]) == 0
     told = capsys.readouterr().out
-    assert f"Wrote 1 synthetic CTs of test patients to {model / 'test'}" in told and "synthct_evaluate -d 1" in told
+    assert f"Wrote 1 synthetic CT of test patients to {model / 'test'}" in told and "synthct_evaluate -d 1" in told
     assert (model / "test" / "T1.nii.gz").is_file()
     record = json.loads((model / "test" / "predicted_by.json").read_text())
     assert list(record["folds"]) == ["0", "1"] and record["patients"] == ["T1"]

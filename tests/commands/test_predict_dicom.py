@@ -88,9 +88,17 @@ def test_dciodvfy_finds_no_error(mrs, model):
         assert "CTImage" in told.stderr and "Error" not in told.stderr + told.stdout
 
 
-def test_options_are_written(mrs, model):
+def test_patients_with_one_id_are_told_apart_by_folder(here, model, capsys):
+    for number in range(2):
+        write_mr(head_mr(GRIDS["axial"], **CENTRE), here / "mrs" / str(number), patient_id="ANONYMOUS")
+    assert run(model, "-i", here / "mrs", "--patients_by", "folder") == 0
+    assert "Wrote 2 synthetic CTs" in capsys.readouterr().out
+
+
+def test_options_are_written(mrs, model, capsys):
     options = ["--kvp", 140, "--manufacturer", "Acme", "--series_description", "sCT of a test"]
     assert run(model, "-i", mrs / f"{NAME}0", *options) == 0
+    assert "Wrote 1 synthetic CT to cts" in capsys.readouterr().out
     header = pydicom.dcmread(next(Path("cts").rglob("*.dcm")))
     assert (header.KVP, header.Manufacturer, header.SeriesDescription) == (140, "Acme", "sCT of a test")
 
@@ -141,6 +149,7 @@ def test_a_series_is_chosen_by_its_description(mrs, model, refused, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--patients_by", "folder"], "holds image files, and --patients_by tells DICOM patients apart"),
         (["--mr_series", "T1"], "holds image files, and --mr_series chooses among DICOM series"),
         (["--kvp", "140"], "are for DICOM; add --output_format dicom"),
         (["--output_format", "dicom", "--manufacturer", "a\\b"], "without a backslash"),

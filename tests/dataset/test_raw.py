@@ -66,6 +66,43 @@ def test_a_byte_order_mark_and_further_keys_do_no_harm(folder):
     assert RawDataset.open(folder).channel_names == ("T1",)
 
 
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"converted_by": "A. Physicist"},
+        {"labels": {"background": 0}, "numTraining": 2, "regions_class_order": [1], "license": "CC0", "reference": "x",
+         "release": "1", "citation": ["y"], "dataset_name": "X", "overwrite_image_reader_writer": "SimpleITKIO"},
+        {"anything": {"of": ["another", "program"]}, "scanner": 3, "Description of the scan": "3 T"},
+    ],
+)  # fmt: skip
+def test_keys_of_other_programs_are_accepted(folder, others):
+    folder.mkdir()
+    content = {"channel_names": {"0": "T1"}, "file_ending": ".nii"} | others
+    (folder / "dataset.json").write_text(json.dumps(content))
+    assert RawDataset.open(folder).file_ending == ".nii"
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("channel_name", "channel_names"), ("Channel_Names", "channel_names"), ("channelNames", "channel_names"),
+        ("chanel_names", "channel_names"), ("file_endings", "file_ending"), ("fileEnding", "file_ending"),
+        ("file ending", "file_ending"), ("Name", "name"), ("nmae", "name"), ("licences", "licence"),
+        ("descripton", "description"),
+    ],
+)  # fmt: skip
+def test_a_misspelt_key_is_named_with_the_right_one(folder, key, meant, kept):
+    folder.mkdir()
+    content = {"channel_names": {"0": "T1"}, "file_ending": ".nii"}
+    content[key] = content.get(meant, "x") if kept else content.pop(meant, "x")
+    (folder / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(DatasetError) as fault:
+        RawDataset.open(folder)
+    assert str(folder / "dataset.json") in str(fault.value) and f"'{key}'" in str(fault.value)
+    assert f"looks like '{meant}'" in str(fault.value)
+
+
 # -- names -----------------------------------------------------------------------------------------------------------
 
 
@@ -198,3 +235,13 @@ def test_a_dataset_that_cannot_be_found_is_told(tmp_path, given, words):
 def test_an_empty_root_names_the_example(tmp_path):
     with pytest.raises(DatasetError, match="synthct_make_example"):
         find_dataset_folder(tmp_path, "1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [("synthct_preprocessed", "synthct_plan_and_preprocess"), ("synthct_results", "synthct_train")],
+)
+def test_an_empty_folder_of_another_kind_names_what_fills_it(tmp_path, kind, command):
+    with pytest.raises(DatasetError, match=command) as fault:
+        find_dataset_folder(tmp_path, "1", kind)
+    assert "synthct_make_example" not in str(fault.value)

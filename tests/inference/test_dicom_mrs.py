@@ -127,3 +127,24 @@ def test_missing_slices_are_told_before_anything_is_computed(tmp_path):
         gone.unlink()
     with pytest.raises(ImageError, match="Patient_001: MR series 1 .*slices are missing"):
         list_dicom_mrs(tmp_path, 1)
+
+
+def test_patients_with_one_id_are_told_apart_by_folder(tmp_path, caplog):
+    for name in ("A", "B"):
+        write(tmp_path / name / "mr", patient_id="ANONYMOUS", series_uid="1.2.3", StudyInstanceUID="1.2")
+    write(tmp_path / "C", THICK, patient_id="ANONYMOUS", number=7)
+    with pytest.raises(ImageError, match="2 MR volumes .*(.|\n)*--patients_by folder"):
+        list_dicom_mrs(tmp_path, 1, ["Head"])
+    assert "2 folders hold MR volumes" in caplog.text and "--patients_by folder" in caplog.text
+    found = list_dicom_mrs(tmp_path, 1, patients_by="folder")
+    assert sorted(mr.files[0].relative_to(tmp_path).parts[0] for mr in found.values()) == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize("texts", [[], ["Head"]])
+def test_the_mrs_of_two_persons_under_one_id_are_refused(tmp_path, texts):
+    write(tmp_path / "A", patient_id="ANONYMOUS", PatientBirthDate="19381222")
+    write(tmp_path / "B", THICK, patient_id="ANONYMOUS", PatientBirthDate="20010203")  # the thin one would be taken
+    with pytest.raises(ImageError, match="2 MR volumes" if texts else "PatientBirthDate") as fault:
+        list_dicom_mrs(tmp_path, 1, texts)
+    assert "--patients_by folder" in str(fault.value) and "1938" not in str(fault.value)
+    assert len(list_dicom_mrs(tmp_path, 1, texts, patients_by="folder")) == 2

@@ -11,6 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from synthct import __version__
+from synthct.counted import counted
 from synthct.dataset.importers.cases import ImportCase, Listing, Source
 from synthct.dataset.integrity import check_case
 from synthct.dataset.raw import CaseFiles
@@ -193,11 +194,11 @@ def _description(listing: Listing, dataset_folder: Path) -> dict[str, Any]:
 def _refuse(problems: dict[str, str]) -> None:
     raise DatasetError(
         "\n".join(_told(problems))
-        + f"\nNothing was written because of {len(problems)} patient{'s' * (len(problems) > 1)}; mend this, or leave "
-        "such patients out with --skip_bad."
+        + f"\nNothing was written because of {counted(len(problems), 'patient')}; correct this, or leave such patients "
+        "out with --skip_bad."
     )
 
 
 def _told(problems: dict[str, str]) -> list[str]:
     told = [text for _, text in sorted(problems.items())]
-    return told if len(told) <= SHOWN else [*told[:SHOWN], f"... and {len(told) - SHOWN} more patients."]
+    return told if len(told) <= SHOWN else [*told[:SHOWN], f"... and {counted(len(told) - SHOWN, 'more patient')}."]

@@ -1,4 +1,4 @@
-"""What one DICOM file tells about its images. Voxels and everything that identifies beyond PatientID stay unread."""
+"""What one DICOM file tells about its images. Voxels stay unread; of who it is, PatientID alone is kept as it is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
+from synthct.imaging.dicom.persons import ATTRIBUTES, Person
 from synthct.imaging.dicom.series import DicomSlice
 from synthct.imaging.image_header import FARTHEST_MM
 
@@ -61,7 +62,7 @@ _READ = [
     "SeriesNumber", "InstanceNumber", "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient",
     "PixelSpacing", "SliceThickness", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsStored",
     "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "NumberOfFrames", "SharedFunctionalGroupsSequence",
-    "PerFrameFunctionalGroupsSequence", *TRAITS,
+    "PerFrameFunctionalGroupsSequence", *TRAITS, *ATTRIBUTES,
 ]  # fmt: skip
 
 
@@ -80,19 +81,20 @@ class ImageHeader:
     stored_range: tuple[int, int]
     traits: tuple[str, ...]  # in the order of TRAITS; empty text where the file says nothing
     slice: DicomSlice
+    person: Person = Person()
+
+    @property
+    def name(self) -> str:
+        """What messages call the series: nothing in it identifies the patient."""
+        return f"{self.series[3]} series {self.number}" + (f" '{self.description}'" if self.description else "")
 
 
-def looks_like_dicom(path: Path) -> bool:
-    """Whether a file begins as DICOM does: with a preamble and ``DICM``, or as old files with the first groups."""
-    with open(path, "rb") as file:
-        start = file.read(132)
-    return start[128:] == b"DICM" or (
-        start[:2] in (b"\x08\x00", b"\x02\x00") and start[2:4] in (b"\0\0", b"\5\0", b"\1\0")
-    )
-
-
-def read_headers(path: Path) -> list[ImageHeader]:
+def read_headers(path: Path, key: bytes = b"") -> list[ImageHeader]:
     """The grey-value MR or CT images of a DICOM file that tell their place in the patient; often one, or none.
+
+    Args:
+        path: the file.
+        key: of the digests in :class:`Person`.
 
     Raises:
         ValueError: the file begins as DICOM and is damaged, or is an MR or CT that does not tell where it lies.
@@ -103,7 +105,7 @@ def read_headers(path: Path) -> list[ImageHeader]:
         if storage == DICOMDIR:
             return []
         is_wanted = header.get("Modality") in MODALITIES and header.get("SamplesPerPixel", 1) == 1
-        images = list(_images(header, path)) if is_wanted else []
+        images = list(_images(header, path, key)) if is_wanted else []
         if images and not _is_compressed(header):  # else the library that decodes it would take memory for all it says
             rows, columns = images[0].plane[:2]
             if rows * columns * len(images) > path.stat().st_size:
@@ -120,17 +122,17 @@ def _is_compressed(header: Dataset) -> bool:
     return syntax is not None and (not syntax.is_transfer_syntax or syntax.is_compressed)
 
 
-def _images(header: Dataset, path: Path) -> Iterator[ImageHeader]:
+def _images(header: Dataset, path: Path, key: bytes) -> Iterator[ImageHeader]:
     per_frame = header.get("PerFrameFunctionalGroupsSequence")
     if per_frame is None:
-        if int(header.get("NumberOfFrames") or 1) == 1 and (image := _image(_Lookup(header), path, 0)):
+        if int(header.get("NumberOfFrames") or 1) == 1 and (image := _image(_Lookup(header), path, 0, key)):
             yield image
         return
     if int(header.get("NumberOfFrames") or 1) != len(per_frame):
         raise ValueError("other frames than it says")
     shared = header.get("SharedFunctionalGroupsSequence") or [Dataset()]
     for frame, groups in enumerate(per_frame):
-        if image := _image(_Lookup(header, groups, shared[0]), path, frame):
+        if image := _image(_Lookup(header, groups, shared[0]), path, frame, key):
             yield image
 
 
@@ -165,7 +167,7 @@ class _Lookup:
         return default if value is None else value[0]
 
 
-def _image(look: _Lookup, path: Path, frame: int) -> ImageHeader | None:
+def _image(look: _Lookup, path: Path, frame: int, key: bytes) -> ImageHeader | None:
     position = look.numbers("ImagePositionPatient", 3)
     orientation = look.numbers("ImageOrientationPatient", 6)
     spacing = look.numbers("PixelSpacing", 2)
@@ -199,6 +201,7 @@ def _image(look: _Lookup, path: Path, frame: int) -> ImageHeader | None:
         stored_range=(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1),
         traits=tuple(map(look.text, TRAITS)),
         slice=DicomSlice(path, frame, instance, position, thickness, rescale),
+        person=Person.of(look.text, key),
     )
 
 

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, generate_uid
 
 from synthct.errors import ImageError
-from synthct.imaging.dicom.headers import looks_like_dicom
+from synthct.imaging.dicom.beginning import looks_like_dicom
 
 # Attributes that must be there, though they may be empty (DICOM PS3.3, type 2 of the patient, study, series and frame
 # of reference modules).
@@ -95,7 +95,7 @@ def identity_of_mr(files: Sequence[Path]) -> Identity:
         character_set = "" if texts.isascii() else first.get("SpecificCharacterSet") or "ISO_IR 192"
     return Identity(
         shared,
-        tuple(source for source in sources if all(source)),
+        tuple(dict.fromkeys(source for source in sources if all(source))),  # copies and anonymised files share UIDs
         character_set if isinstance(character_set, str) else list(character_set),
         tuple(name for name, value in needed.items() if not value),
     )

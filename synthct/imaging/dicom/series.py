@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from synthct.imaging.dicom.persons import Person
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class DicomSeries:
     slices: tuple[DicomSlice, ...]  # ordered along the slice normal (row vector x column vector)
     stored_range: tuple[int, int]  # least and greatest value that the stored bits can hold
     unfit: str  # why this is no volume to train on, such as "localizer"; empty for a proper one
+    person: Person = field(default=Person(), compare=False)
 
     @property
     def files(self) -> tuple[Path, ...]:

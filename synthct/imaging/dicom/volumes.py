@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 
+from synthct.imaging.dicom.copies import SAME_PLACE_MM, without_copies
 from synthct.imaging.dicom.headers import TRAITS, ImageHeader
+from synthct.imaging.dicom.persons import contradictions
 from synthct.imaging.dicom.series import DicomSeries
 
-SAME_POSITION_MM = 0.01  # images closer than this lie at one position
+logger = logging.getLogger(__name__)
+SAME_POSITION_MM = SAME_PLACE_MM  # images closer than this along the normal lie at one position
 SAME_DIRECTION = 1e-3  # largest difference of the orientation's components within a stack: 0.06 degrees
 FEWEST_SLICES = 10  # of a volume that shows a head
 PROJECTIONS = {"PROJECTION IMAGE", "MIP", "MINIP", "MAX_IP", "MIN_IP", "SCREEN SAVE"}
@@ -17,13 +21,13 @@ NO_MAGNITUDE = {"P", "PHASE", "PHASE MAP", "R", "REAL", "I", "IMAGINARY"}
 
 
 def volumes_of(key: tuple[str, ...], images: Sequence[ImageHeader]) -> list[DicomSeries]:
-    """The volumes of one series.
+    """The volumes of one series. Identical copies of images at one place are left out, and counted in the log.
 
     Args:
         key: patient, study UID, series UID, modality.
         images: all images of the series, in any order.
     """
-    stacks = _stacks(images)
+    stacks = [_without_copies(stack) for stack in stacks_of(images)]
     parts = [(split, part) for stack in stacks for split, part in _told_apart(stack, "")]
     parts.sort(key=lambda part: min((image.slice.instance, image.slice.frame) for image in part[1]))
     several = len(parts) > 1
@@ -33,7 +37,7 @@ def volumes_of(key: tuple[str, ...], images: Sequence[ImageHeader]) -> list[Dico
     ]
 
 
-def _stacks(images: Sequence[ImageHeader]) -> list[list[ImageHeader]]:
+def stacks_of(images: Sequence[ImageHeader]) -> list[list[ImageHeader]]:
     """Images of one pixel grid and orientation."""
     stacks: list[list[ImageHeader]] = []
     for image in images:
@@ -44,6 +48,14 @@ def _stacks(images: Sequence[ImageHeader]) -> list[list[ImageHeader]]:
         else:
             stacks.append([image])
     return stacks
+
+
+def _without_copies(stack: list[ImageHeader]) -> list[ImageHeader]:
+    shared = _at_one_position(stack)
+    copies = {id(image) for image in without_copies(shared)} if shared else set()
+    if copies:
+        logger.info("%s: %d identical copies of slices are left out.", stack[0].name, len(copies))
+    return [image for image in stack if id(image) not in copies]
 
 
 def _in_one_stack(one: ImageHeader, other: ImageHeader) -> bool:
@@ -125,6 +137,7 @@ def _volume(key: tuple[str, ...], part: list[ImageHeader], number: int, split: s
         slices=tuple(image.slice for image in part),
         stored_range=(min(lows), max(highs)),
         unfit=_flaw(part, n_stacks),
+        person=first.person,
     )
 
 
@@ -141,4 +154,6 @@ def _flaw(part: Sequence[ImageHeader], n_stacks: int) -> str:
         return f"{len(part)} slice{'s' * (len(part) > 1)} only" + (", of several orientations" * (n_stacks > 1))
     if _at_one_position(part):
         return "several images at a position that their headers do not tell apart"
+    if contrary := contradictions(image.person for image in part):
+        return f"images of several persons: they differ in {' and '.join(contrary)}"
     return ""

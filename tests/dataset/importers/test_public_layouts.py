@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,7 @@ def test_images_of_another_kind_are_told_and_counted(tmp_path):
     write_image(head_mr(GRID), tmp_path / "mr" / "P1.nii.gz")
     write_image(head_ct(GRID), tmp_path / "ct" / "P1.nii.gz")
     (tmp_path / "ct" / "P2.png").write_bytes(b"")
-    assert "1 files in ct are passed over" in list_folder(tmp_path, name="Brain").remarks[0]
+    assert "1 file in ct is passed over" in list_folder(tmp_path, name="Brain").remarks[0]
 
 
 def test_a_folder_of_another_layout_is_told_with_the_layouts(tmp_path):
@@ -177,3 +178,45 @@ def test_a_number_that_is_taken_is_never_overwritten(tmp_path):
     imported(tmp_path / "in", tmp_path)
     with pytest.raises(DatasetError, match="Dataset003_Brain is there already"):
         import_dataset(list_folder(tmp_path / "in", name="Brain"), tmp_path / "raw" / "Dataset003_Other")
+
+
+# Names
+
+
+@pytest.mark.parametrize("pattern", [None, re.compile(r"P\d+")])
+def test_names_with_modality_make_pairs_and_masks_go_along(tmp_path, pattern):
+    for number in (1, 2, 3):
+        write_image(head_mr(GRID), tmp_path / "in" / "mr" / f"P0{number}_T1.nii.gz")
+        write_image(head_ct(GRID), tmp_path / "in" / "ct" / f"P0{number}_CT.nii.gz")
+    write_image(sitk.Cast(head_ct(GRID) > -400, sitk.sitkUInt8), tmp_path / "in" / "masks" / "P02_mask.nii.gz")
+    listing = list_folder(tmp_path / "in", name="Brain", patient_pattern=pattern)
+    assert [(case.patient, case.mr.name, case.ct.name) for case in listing.cases] == [
+        (f"P0{number}", f"P0{number}_T1.nii.gz", f"P0{number}_CT.nii.gz") for number in (1, 2, 3)
+    ]
+    assert [case.mask is not None for case in listing.cases] == [False, True, False]
+    if pattern is None:
+        assert "3 pairs" in listing.remarks[0] and "P01_T1.nii.gz and P01_CT.nii.gz" in listing.remarks[0]
+
+
+def test_two_contrasts_of_one_patient_are_refused_with_the_remedy(tmp_path):
+    for name in ("mr/P1_T1", "mr/P1_T2", "ct/P1_CT"):
+        write_image(head_ct(GRID), tmp_path / f"{name}.nii.gz")
+    with pytest.raises(
+        DatasetError, match=r"P1_T1.nii.gz and P1_T2.nii.gz are both of patient 'P1'.*--patient_pattern"
+    ):
+        list_folder(tmp_path, name="Brain")
+
+
+def test_patients_numbered_from_zero_in_both_folders_are_pairs(tmp_path):
+    for number in range(3):
+        for kind in ("mr", "ct"):
+            write_image(head_ct(GRID), tmp_path / kind / f"case_{number:04d}.nii.gz")
+    listing = list_folder(tmp_path, name="Brain")
+    assert [case.patient for case in listing.cases] == ["case_0000", "case_0001", "case_0002"]
+    assert all(case.mr and case.ct for case in listing.cases)
+
+
+def test_a_pattern_is_for_pairs_of_folders(tmp_path):
+    write_patient(tmp_path / "1BA001", ".nii.gz")
+    with pytest.raises(DatasetError, match="--patient_pattern is for two folders"):
+        list_folder(tmp_path, name="Brain", patient_pattern=re.compile("1BA"))

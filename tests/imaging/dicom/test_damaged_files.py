@@ -54,13 +54,13 @@ def test_a_file_with_an_impossible_value_is_left_out_and_counted(file, caplog, n
     image.save_as(file)
     (series,) = find_series(file.parent)
     assert file not in series.files and len(series.files) == 3
-    assert "1 DICOM files are damaged" in caplog.text
+    assert "1 DICOM file is damaged" in caplog.text
 
 
 def test_a_multi_frame_file_that_claims_other_frames_than_it_describes_is_left_out(tmp_path, caplog):
     write_multi_frame(tmp_path / "frames.dcm", VOXELS, POSITIONS, NumberOfFrames=99999999)
     assert find_series(tmp_path) == ()
-    assert "1 DICOM files are damaged" in caplog.text
+    assert "1 DICOM file is damaged" in caplog.text
 
 
 def test_slices_that_lie_kilometres_apart_are_no_scan(tmp_path):

@@ -85,7 +85,7 @@ def test_files_that_are_cut_off_are_counted_and_not_named(tmp_path, caplog, leng
     with caplog.at_level(logging.WARNING):
         (series,) = find_series(tmp_path)
     assert len(series.slices) == 11
-    assert "1 DICOM files are damaged" in caplog.text and NAME not in caplog.text
+    assert "1 DICOM file is damaged" in caplog.text and NAME not in caplog.text
 
 
 def test_images_that_do_not_tell_where_they_lie_are_counted(tmp_path, caplog):
@@ -212,7 +212,7 @@ def test_an_image_type_or_acquisition_that_changes_along_the_slices_does_not_spl
 
 
 def test_images_at_a_position_that_nothing_tells_apart_are_no_volume(tmp_path):
-    write_series(tmp_path, np.concatenate([VOLUME, VOLUME]), np.concatenate([STRAIGHT, STRAIGHT]))
+    write_series(tmp_path, np.concatenate([VOLUME, VOLUME + 1]), np.concatenate([STRAIGHT, STRAIGHT]))
     (series,) = find_series(tmp_path)
     assert "do not tell apart" in series.unfit
     with pytest.raises(ImageError, match="several images at one position"):
