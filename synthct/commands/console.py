@@ -18,6 +18,8 @@ from types import FrameType
 from typing import Any
 
 from synthct import __version__, locks
+from synthct.commands.foreign_flags import accept_foreign_flags
+from synthct.commands.threads import bound_spinning
 from synthct.errors import DatasetError, SynthctError, os_error_sentence
 from synthct.files import remove_leftovers
 from synthct.model_folder import CHECKPOINT_FINAL
@@ -185,6 +187,8 @@ def run(
     2 and one sentence for what the user can mend, 3 where ``action`` returns patients whom it left out (and why), 130
     for Ctrl-C and SIGTERM, 1 and two lines for a bug; ``--debug`` shows the traceback of an error.
     """
+    bound_spinning()
+    accept_foreign_flags(parser)
     arguments = parser.parse_args(argv)
     arguments.command = parser.prog
     _log_to_terminal()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from synthct import locks
 from synthct.commands import console
+from synthct.commands.threads import add_threads, use_threads
 from synthct.model_folder import ModelFolder
 from synthct.paths import root_folder
 
@@ -67,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "takes twice the time",
     )
     parser.add_argument("-device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    add_threads(parser)
     parser.add_argument(
         "--precision",
         choices=["auto", "float32", "bfloat16"],
@@ -88,6 +90,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="DICOM in: MR series by number, UID or part of the description; of several texts the first that a "
         "patient has, or one a channel for a model of several",
     )
+    parser.add_argument(
+        "--continue_prediction",
+        action="store_true",
+        help="leave MRs alone whose sCT the same model has written into -o before (with --qa off no report "
+        "names the model, and every sCT that is there counts)",
+    )
     parser.add_argument("--kvp", type=console.positive_number, help="DICOM out: tube voltage, kV (default: 120)")
     parser.add_argument("--manufacturer", metavar="TEXT", help="DICOM out: of the scanner (default: synthct)")
     parser.add_argument(
@@ -101,12 +109,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> Mapping[str, str]:
     _check_what_to_predict(arguments)
     console.use_large_pages()
+    use_threads(arguments)
     from synthct.inference import Predictor
     from synthct.inference.predict_file import ModelFiles, QaSettings
     from synthct.inference.predict_folder import FolderOptions, predict_folder
     from synthct.training.device import select_device
 
-    options = FolderOptions(arguments.output_format, _ct_settings(arguments), arguments.mr_series)
+    options = FolderOptions(
+        arguments.output_format, _ct_settings(arguments), arguments.mr_series, arguments.continue_prediction
+    )
     # The workers of a cluster choose the device each for itself; here the model is then only checked.
     alone = arguments.scheduler is None
     device, reason = select_device(arguments.device if alone else "cpu")
@@ -135,6 +146,8 @@ def _run(arguments: argparse.Namespace) -> Mapping[str, str]:
             runner=runner,
         )
     print(f"Wrote {len(written)} synthetic CTs to {arguments.output}")
+    if not written:
+        return runner.left_out
     if arguments.qa != "off":
         _summarise(written)
     if written[0].is_dir():
@@ -161,6 +174,7 @@ def _check_what_to_predict(arguments: argparse.Namespace) -> None:
         "--output_format": arguments.output_format,
         "--mr_series": arguments.mr_series,
         "--scheduler": arguments.scheduler,
+        "--continue_prediction": arguments.continue_prediction,
     }
     if given := [name for name, value in options.items() if value]:
         raise DatasetError(f"{given[0]} does not go with --test_set, which takes MRs from imagesTs; leave it out.")
