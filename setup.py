@@ -43,7 +43,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            f"synthct_{command} = synthct.commands.{module}:main" for command, module in modules.items()
+            "synthct = synthct.commands.umbrella:main",
+            *(f"synthct_{command} = synthct.commands.{module}:main" for command, module in modules.items()),
         ]
     },
 )

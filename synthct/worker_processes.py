@@ -11,9 +11,11 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 from typing import Any
 
 from synthct.case_outcome import Outcome, call_named, outcome_of
@@ -22,6 +24,7 @@ from synthct.errors import SynthctError
 log = logging.getLogger("synthct")
 
 MOST_POOLS_WITHOUT_A_RESULT = 3  # that lost a worker: then it is not a case that ends them
+UNGUARDED = 79  # exit status of a worker that, while it starts, comes to where workers are started
 STOP_SECONDS = 2.0  # for workers to remove what they have half written, before they are killed
 
 
@@ -40,8 +43,12 @@ def in_pools(
         cores: that they share.
 
     Raises:
-        SynthctError: workers are lost again and again before a single case is done.
+        SynthctError: workers are lost again and again before a single case is done, or cannot be started.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # This is a worker that is being started: Python runs the script of its parent in it first, and that has no
+        # guard. No more can be started from here, and the parent says why.
+        sys.exit(UNGUARDED)
     waiting, suspects = deque(arguments), deque[str]()
     alone, done, pools = False, 0, 0
     while waiting or suspects:
@@ -78,7 +85,8 @@ def _in_a_pool(
     """Outcomes of the cases in ``waiting``, which are taken out of it; ends early when a worker was lost."""
     # Spawned, not forked: torch and SimpleITK keep threads, and a fork of a process with threads can hang.
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(waiting)), spawn, _begin_worker, (max(1, cores // workers),))
+    begun = spawn.Event()
+    pool = ProcessPoolExecutor(min(workers, len(waiting)), spawn, _begin_worker, (max(1, cores // workers), begun))
     in_work: dict[Future[Any], str] = {}  # no more than there are workers: these alone can have ended one
     broken = False
     try:
@@ -91,9 +99,12 @@ def _in_a_pool(
                     broken = True
                 else:
                     waiting.popleft()
+            processes = list((pool._processes or {}).values())
             for future in wait(in_work, return_when=FIRST_COMPLETED).done:
                 outcome = outcome_of(in_work.pop(future), future.result)
                 broken = broken or outcome.lost
+                if outcome.lost and not begun.is_set():
+                    _check_start(processes)
                 yield outcome
     except BaseException:
         _stop(pool)
@@ -118,8 +129,32 @@ def _sigint_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin_worker(threads: int) -> None:
+def _check_start(processes: Iterable[BaseProcess]) -> None:
+    """Find out why a pool was lost before one of its workers was ready.
+
+    Raises:
+        SynthctError: not for lack of memory, but since the script that starts them is run in them, or fails there.
+    """
+    for process in processes:
+        process.join(STOP_SECONDS)
+    codes = {process.exitcode for process in processes}
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if UNGUARDED in codes:
+        raise SynthctError(
+            f"Python runs {script} again in every worker process, where it would start workers in turn; protect the "
+            "script with if __name__ == '__main__': and put all that is to run once below it."
+        )
+    if script and 1 in codes:  # an error of Python, which it has shown
+        raise SynthctError(
+            "Worker processes ended with the error above while they were started; Python runs "
+            f"{script} in each of them first, so if that is a script of yours, protect it with "
+            "if __name__ == '__main__': and put all that is to run once below it."
+        )
+
+
+def _begin_worker(threads: int, begun: Event) -> None:
     """A worker ends with its parent, and has its share of the cores: not each a thread a core."""
+    begun.set()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     end_with_parent()
     import SimpleITK as sitk

@@ -17,6 +17,8 @@ from types import FrameType
 from typing import Any
 
 from synthct import __version__
+from synthct.commands.foreign_flags import accept_foreign_flags
+from synthct.commands.threads import bound_spinning
 from synthct.errors import SynthctError, os_error_sentence
 from synthct.model_folder import CHECKPOINT_FINAL
 from synthct.parallel import CaseRunner, available_cores, left_out_sentences
@@ -167,6 +169,8 @@ def run(
     2 and one sentence for what the user can mend, 3 where ``action`` returns patients whom it left out (and why), 130
     for Ctrl-C and SIGTERM, 1 and two lines for a bug; ``--debug`` shows the traceback of an error.
     """
+    bound_spinning()
+    accept_foreign_flags(parser)
     arguments = parser.parse_args(argv)
     arguments.command = parser.prog
     _log_to_terminal()

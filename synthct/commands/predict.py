@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from synthct import locks
 from synthct.commands import console
+from synthct.commands.threads import add_threads, use_threads
 from synthct.counted import counted
 from synthct.model_folder import ModelFolder
 from synthct.paths import root_folder
@@ -68,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "takes twice the time",
     )
     parser.add_argument("-device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    add_threads(parser)
     parser.add_argument(
         "--precision",
         choices=["auto", "float32", "bfloat16"],
@@ -94,6 +96,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         choices=["id", "folder"],
         help="DICOM in: files of one PatientID, or of one folder directly below -i, are one patient's (default: id)",
     )
+    parser.add_argument(
+        "--continue_prediction",
+        action="store_true",
+        help="leave MRs alone whose sCT the same model has written into -o before (with --qa off no report "
+        "names the model, and every sCT that is there counts)",
+    )
     parser.add_argument("--kvp", type=console.positive_number, help="DICOM out: tube voltage, kV (default: 120)")
     parser.add_argument("--manufacturer", metavar="TEXT", help="DICOM out: of the scanner (default: synthct)")
     parser.add_argument(
@@ -107,13 +115,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> Mapping[str, str]:
     _check_what_to_predict(arguments)
     console.use_large_pages()
+    use_threads(arguments)
     from synthct.inference import Predictor
     from synthct.inference.predict_file import ModelFiles, QaSettings
     from synthct.inference.predict_folder import FolderOptions, predict_folder
     from synthct.training.device import select_device
 
     options = FolderOptions(
-        arguments.output_format, _ct_settings(arguments), arguments.mr_series, arguments.patients_by or "id"
+        arguments.output_format,
+        _ct_settings(arguments),
+        arguments.mr_series,
+        arguments.patients_by or "id",
+        arguments.continue_prediction,
     )
     # The workers of a cluster choose the device each for itself; here the model is then only checked.
     alone = arguments.scheduler is None
@@ -143,6 +156,8 @@ def _run(arguments: argparse.Namespace) -> Mapping[str, str]:
             runner=runner,
         )
     print(f"Wrote {counted(len(written), 'synthetic CT')} to {arguments.output}")
+    if not written:
+        return runner.left_out
     if arguments.qa != "off":
         _summarise(written)
     if written[0].is_dir():
@@ -170,6 +185,7 @@ def _check_what_to_predict(arguments: argparse.Namespace) -> None:
         "--mr_series": arguments.mr_series,
         "--patients_by": arguments.patients_by,
         "--scheduler": arguments.scheduler,
+        "--continue_prediction": arguments.continue_prediction,
     }
     if given := [name for name, value in options.items() if value]:
         raise DatasetError(f"{given[0]} does not go with --test_set, which takes MRs from imagesTs; leave it out.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from synthct import locks
 from synthct.commands import console
+from synthct.commands.threads import add_threads, use_threads
 from synthct.counted import counted
 from synthct.parallel import quiet
 from synthct.paths import root_folder
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="no training: time N steps on the dataset's slices, say what a step takes, and keep nothing",
     )
     parser.add_argument("-device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best there is)")
+    add_threads(parser)
     parser.add_argument(
         "--cuda_graph",
         action="store_true",
@@ -79,6 +81,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
     """Train and validate a fold; its folder is locked until ``held`` ends, the slices until the training does."""
+    use_threads(arguments)
     from synthct.dataset.raw import find_dataset_folder
     from synthct.model_folder import FoldFolder
     from synthct.training.device import select_device

@@ -14,6 +14,7 @@ from synthct.dataset.numbered_patients import numbered_patients, numbered_senten
 from synthct.dataset.raw import CaseFiles
 from synthct.errors import ImageError, ModelError
 from synthct.imaging.io import FILE_ENDINGS, image_name
+from synthct.inference.done_before import done_before
 from synthct.inference.predict_file import ModelFiles, QaSettings, check_mrs, predict_file, predict_task
 from synthct.inference.predictor import Predictor
 from synthct.inference.writers import CtSeriesWriter, ImageFileWriter
@@ -48,12 +49,14 @@ class FolderOptions:
         ct_settings: of DICOM series, the defaults by default.
         mr_series: which series of DICOM MRs to take.
         patients_by: how patients of DICOM MRs are told apart: ``id``, or ``folder`` directly below the given one.
+        go_on: leave MRs alone whose sCT an earlier prediction of the same model has finished.
     """
 
     output_format: str | None = None
     ct_settings: CtSeriesSettings | None = None
     mr_series: Sequence[str] = ()
     patients_by: PatientsBy = "id"
+    go_on: bool = False
 
 
 AS_THE_MRS = FolderOptions()
@@ -158,7 +161,7 @@ def predict_folder(
             raises before any network runs.
 
     Returns:
-        The files written, or the folders of the series; without those of bad patients.
+        The files written, or the folders of the series; without those of bad patients, or of MRs left alone.
 
     Raises:
         ImageError: naming the file or series that cannot be used, or an option without meaning here.
@@ -187,11 +190,16 @@ def predict_folder(
         written = {patient: output / f"{patient}{ending}" for patient, ending in endings.items()}
     if output.exists() and not output.is_dir():
         raise ImageError(f"{output} is a file; give another folder with -o.")
+    if options.go_on and (done := done_before(written, predictor.model_hash, settings)):
+        logger.info(f"{len(done)} of {len(cases)} MRs have an sCT of this model already and are left alone.")
+        cases = {patient: case for patient, case in cases.items() if patient not in set(done)}
     absolute = {patient: _absolute(case) for patient, case in cases.items()}
     if len(cases) > 1:  # a single bad MR raises before anything is written anyway
         check_mrs(absolute if runner.executor else cases, runner=runner)
-    cases = runner.good(cases)
-    runner.check_any_left(cases)
+    left = runner.good(cases)
+    if cases:
+        runner.check_any_left(left)
+    cases = left
     if runner.executor is not None:
         if model is None:
             raise ValueError("An executor needs the files of the model, so that its workers can load it.")
@@ -205,7 +213,8 @@ def predict_folder(
     else:
         jobs = {patient: (predictor, case, written[patient], writer, settings) for patient, case in cases.items()}
         done = list(runner.in_this_process().run(predict_file, jobs, describe="Predicting"))
-    runner.check_any_left(done)
+    if cases:
+        runner.check_any_left(done)
     return [written[patient] for patient in done]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from synthct.training.distributed import joined
 from synthct.training.interrupt import stop_on_signals
 from synthct.training.loader import batches
 from synthct.training.run import TrainingRun
+from synthct.training.slow_steps import SlowSteps
 from synthct.training.what_to_train import FoldToTrain, TrainingOptions
 
 log = logging.getLogger("synthct")
@@ -62,11 +64,16 @@ def train(
         stop = stack.enter_context(stop_on_signals())
         on_gpu = device.type == "cuda"
         drawn = stack.enter_context(batches(dataset, options.loaders, start_step=run.step, pin_memory=on_gpu))
+        slow_steps = SlowSteps()
         ticks = iter(progress(range(run.steps_left), total=run.steps_left, desc=run.title, unit="step"))
         while run.epoch < run.training.epochs:
             run.on_epoch_start()
             while run.step_in_epoch < run.iterations:
-                run.train_step(next(drawn))
+                batch = next(drawn)
+                started = time.perf_counter()
+                run.train_step(batch)
+                if run.ranks.leads and not on_gpu:  # a GPU works on after the call
+                    slow_steps.note(time.perf_counter() - started)
                 next(ticks, None)
                 if run.agree_to_stop(bool(stop), options.checkpoint_minutes):
                     log.info("Stopped after step %d; --continue goes on from there.", run.step)

@@ -95,6 +95,14 @@ def test_patients_with_one_id_are_told_apart_by_folder(here, model, capsys):
     assert "Wrote 2 synthetic CTs" in capsys.readouterr().out
 
 
+def test_a_prediction_goes_on_where_it_stopped(mrs, model, capsys):
+    assert run(model, "-i", mrs / f"{NAME}0") == 0
+    made = {path: path.stat().st_mtime_ns for path in Path("cts").rglob("*.dcm")}
+    assert run(model, "-i", mrs / f"{NAME}0", "--continue_prediction") == 0
+    assert "1 of 1 MRs have an sCT of this model already" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in Path("cts").rglob("*.dcm")} == made
+
+
 def test_options_are_written(mrs, model, capsys):
     options = ["--kvp", 140, "--manufacturer", "Acme", "--series_description", "sCT of a test"]
     assert run(model, "-i", mrs / f"{NAME}0", *options) == 0

@@ -198,3 +198,31 @@ def test_without_a_model_the_remedy_is_told(tmp_path):
     with pytest.raises(ModelError, match="holds no trained model .*synthct_train"):
         newest_model_folder(tmp_path)
     assert ModelFolder(tmp_path / "Dataset001_A" / "cyclegan__plans__2d").trained_folds() == []
+
+
+# -- going on --------------------------------------------------------------------------------------------------------
+
+
+def test_a_prediction_goes_on_with_what_is_not_finished(mrs, tmp_path, caplog):
+    cts, go_on = tmp_path / "cts", FolderOptions(go_on=True)
+    for name in "PQRS":
+        write_image(head_mr(GRID, **HEAD), mrs / f"{name}.nii.gz")
+    predict_folder(predictor_of(), mrs, cts)
+    (cts / "P.nii.gz").unlink()
+    (cts / "qa" / "Q.json").unlink()  # as a prediction that was killed before its report leaves it
+    report = json.loads((cts / "qa" / "R.json").read_text())
+    (cts / "qa" / "R.json").write_text(json.dumps(report | {"model": "another"}))
+    kept = (cts / "S.nii.gz").stat().st_mtime_ns
+    caplog.set_level("INFO", "synthct")
+    written = predict_folder(predictor_of(), mrs, cts, go_on)
+    assert [path.name for path in written] == ["P.nii.gz", "Q.nii.gz", "R.nii.gz"]
+    assert (cts / "S.nii.gz").stat().st_mtime_ns == kept
+    assert "1 of 4 MRs have an sCT of this model already" in caplog.text
+    assert predict_folder(predictor_of(), mrs, cts, go_on) == []
+
+
+def test_without_quality_assurance_every_sct_that_is_there_counts_as_finished(mrs, tmp_path):
+    write_image(head_mr(GRID, **HEAD), mrs / "P.nii.gz")
+    off = QaSettings("off")
+    assert len(predict_folder(predictor_of(), mrs, tmp_path / "cts", settings=off)) == 1
+    assert predict_folder(predictor_of(), mrs, tmp_path / "cts", FolderOptions(go_on=True), settings=off) == []

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+from synthct.evaluation import baseline
 from synthct.evaluation.report import html_tables, provenance
 from synthct.evaluation.report.pictures import figures_section
 from synthct.evaluation.report.qa_status import WORDS, Verdict
@@ -129,7 +130,9 @@ def _results(content: ReportContent) -> str:
         counted = ", ".join(f'<span class="{word}">{given.count(word)} {word}</span>' for word in WORDS)
         parts.append(f"<p>Quality assurance of {len(given)} sCTs: {counted} (reasons in the table of patients).</p>")
     parts.append(html_tables.summary_table(content.summaries))
-    parts.append(f"<h3>Comparisons</h3>\n{html_tables.comparisons_in_words(content.comparisons)}")
+    constants_shown = any(one.model in baseline.LABELS for one in content.summaries)
+    in_words = html_tables.comparisons_in_words(content.comparisons, constants_shown=constants_shown)
+    parts.append(f"<h3>Comparisons</h3>\n{in_words}")
     parts.append(html_tables.other_metrics(content.summaries))
     parts.append(html_tables.metric_notes(content.rows))
     return "\n".join(parts)

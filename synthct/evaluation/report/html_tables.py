@@ -57,10 +57,16 @@ def other_metrics(summaries: Sequence[Summary]) -> str:
     return folded(f"All other metrics ({len(others)})", summary_table(summaries, others, "other metrics"))
 
 
-def comparisons_in_words(comparisons: Sequence[Comparison]) -> str:
-    """The sentences; those by others than the main metrics are folded away."""
+def comparisons_in_words(comparisons: Sequence[Comparison], *, constants_shown: bool) -> str:
+    """The sentences; those by others than the main metrics are folded away.
+
+    Args:
+        comparisons: of the models; none where there is a single one.
+        constants_shown: whether the table of metrics has the trivial baselines.
+    """
     if not comparisons:
-        return "<p>There is a single model: nothing to compare it with but the constant CTs in the table.</p>"
+        but = " but the constant CTs in the table" if constants_shown else ""
+        return f"<p>There is a single model: nothing to compare it with{but}.</p>"
     main = [one.sentence for one in comparisons if one.main]
     others = [one.sentence for one in comparisons if not one.main]
     parts = [bullet_list(main)] if main else []

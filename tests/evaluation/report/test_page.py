@@ -93,7 +93,14 @@ def test_comparisons_are_sentences_and_the_seeds_metrics_come_first(tmp_path):
     ]
     page = written(tmp_path, content(comparisons=comparisons, volumes=[]))
     assert page.index("By mae_hu they differ.") < page.index("By the other metrics (1)") < page.index("By wepl_p95_mm")
-    assert "nothing to compare it with" in written(tmp_path, content({"one": {"P1": 1.0}}, volumes=[]))
+
+
+@pytest.mark.parametrize(
+    ("others", "words"), [({}, ""), ({"mean_ct": {"P1": 9.0}}, " but the constant CTs in the table")]
+)
+def test_a_single_model_is_compared_with_constant_cts_only_where_there_are_some(others, words, tmp_path):
+    page = written(tmp_path, content({"one": {"P1": 1.0}} | others, volumes=[]))
+    assert f"nothing to compare it with{words}.<" in page
 
 
 def test_verdicts_are_read_from_beside_the_scts_and_shown_with_their_reasons(tmp_path, caplog):
