@@ -100,4 +100,4 @@ def _preprocess_case(case: CaseFiles, entries: list[CacheEntry], report: ReportE
         stack = slices_of_case(images, entry.plan, masks)
         replace(stack, info={**stack.info, "made_from": entry.key}).save(entry.path)
     if report is not None:
-        report_on_case(images, masks, found_heads(images, masks), report)
+        report_on_case(images, masks, report, heads=found_heads(images, masks))
