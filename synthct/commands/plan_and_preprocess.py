@@ -78,6 +78,7 @@ def _plan_and_preprocess(
     runner: CaseRunner,
 ) -> None:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
+    from synthct.planning.fingerprint import Fingerprint
     from synthct.preprocessing.plan_and_preprocess import PlanningOptions, plan_and_preprocess
 
     raw = RawDataset.open(find_dataset_folder(raw_root, dataset))
@@ -94,10 +95,16 @@ def _plan_and_preprocess(
     if plan is not None:
         number = raw.name[7:10].lstrip("0") or "0"
         print(f"The plan and its reasons are in {folder / 'plans.json'}")
+        cases = Fingerprint.load(folder / "dataset_fingerprint.json").cases.values()
+        no_pair_left = not any(case.paired for case in cases) and not all(case.aligned for case in cases)
         ready = arguments.configurations or list(plan.configurations)
         chosen = "" if "2d" in ready else f" -c {ready[0]}"
         hint = "   (or, in minutes on a CPU, with -c 2d_lowres)" if {"2d", "2d_lowres"} <= set(ready) else ""
-        print(f"Next: synthct_train {number} cyclegan{chosen}{hint}")
+        if no_pair_left:
+            print("Next: see to the registrations first; without pairs cyclegan alone can be trained:")
+            print(f"synthct_train {number} cyclegan{chosen}{hint}")
+        else:
+            print(f"Next: synthct_train {number} cyclegan{chosen}{hint}")
 
 
 if __name__ == "__main__":

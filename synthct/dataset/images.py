@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
 
 from synthct.dataset.raw import CaseFiles
 from synthct.dataset.registration_record import Registration
 from synthct.imaging.field_of_view import CT_TISSUE_HU, scanned_region
 from synthct.imaging.geometry import Grid, moved_rigidly, resample
-from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
+from synthct.imaging.head_mask import PLAUSIBLE_VOLUME_L, head_mask_from_ct, head_mask_from_mr, volume_litres
 from synthct.imaging.io import read_image
+
+LEAST_KEPT = 0.5  # of a found head by a given mask; one that keeps less is of a part of the head, such as the brain
+LEAST_FILLED = 0.4  # of a given mask by the found head; masks that are dilated by 20 mm are filled to 0.58
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,43 @@ def head_masks(images: CaseImages) -> HeadMasks:
         None if mr is None else sitk.Mask(own_mr, images.mr_scanned),
         None if ct is None else sitk.Mask(own_ct, images.ct_scanned),
     )
+
+
+def found_heads(images: CaseImages, masks: HeadMasks) -> HeadMasks:
+    """The heads that are found in the images themselves, for whatever judges the shape or the content of a head.
+
+    A given mask says what is trained, predicted and scored. It may be the head dilated by centimetres, or the brain
+    alone, and so neither its shape nor its content can be compared with those of a head that was found. It takes off
+    what a found head has outside it, and stands for the head where none can be found.
+
+    Args:
+        images: of one patient.
+        masks: what :func:`head_masks` gives for them; returned where no mask was given.
+    """
+    if images.given_mask is None:
+        return masks
+    found = head_masks(replace(images, given_mask=None))
+    if images.mr and images.ct is not None and not images.aligned:  # the given mask is the MR's
+        (mr,) = _within((found.mr,), (masks.mr,))
+        return HeadMasks(mr, found.ct)
+    there = [name for name in ("mr", "ct") if getattr(masks, name) is not None]
+    of_both = _within([getattr(found, name) for name in there], [getattr(masks, name) for name in there])
+    return replace(HeadMasks(None, None), **dict(zip(there, of_both)))
+
+
+def _within(found: Sequence[sitk.Image], given: Sequence[sitk.Image]) -> tuple[sitk.Image, ...]:
+    """The found heads less what lies outside the given mask; all of them, or none, so that they can be compared."""
+    cut = [one & mask for one, mask in zip(found, given)]
+    n_found, n_given, n_cut = ([_n_voxels(mask) for mask in masks] for masks in (found, given, cut))
+    least, most = PLAUSIBLE_VOLUME_L
+    for one, n_one, n_mask, n_both in zip(found, n_found, n_given, n_cut):
+        if n_one == 0 or not (least <= volume_litres(one) <= most or n_both >= LEAST_FILLED * n_mask):
+            return tuple(given)  # there is no head to be found in this image
+    return tuple(cut if all(n >= LEAST_KEPT * of for n, of in zip(n_cut, n_found)) else found)
+
+
+def _n_voxels(mask: sitk.Image) -> int:
+    return int(np.count_nonzero(sitk.GetArrayViewFromImage(mask)))
 
 
 def _on_grid_of(image: sitk.Image, mask: sitk.Image) -> sitk.Image:

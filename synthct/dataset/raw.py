@@ -56,12 +56,16 @@ class CaseFiles:
         return hashlib.sha256(f"{self.files_key()} {self.registration}".encode()).hexdigest()[:16]
 
     def files_key(self) -> str:
-        """Changes when a file is added, removed, renamed, resized or written again."""
+        """Changes when a file is added, removed, renamed, resized or written again.
+
+        Of a patient with a mask it changed once more, when heads were no longer judged by given masks.
+        """
         # The voxels of an .mhd header are in a file beside it.
         beside = [path.with_suffix(ending) for path in self.files if path.suffix == ".mhd" for ending in MHD_DATA]
         stats = [(path.name, path.stat()) for path in (*self.files, *filter(Path.is_file, beside))]
         told = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-        return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+        judged_by = [] if self.mask is None else ["found heads"]
+        return hashlib.sha256(repr([*told, *judged_by]).encode()).hexdigest()[:16]
 
 
 class Problem(NamedTuple):
@@ -100,6 +104,11 @@ class RawDataset:
         problems: list[Problem] = []
         sets = {part: _list_cases(folder, part, len(channel_names), file_ending, problems) for part in ("Tr", "Ts")}
         return RawDataset(folder, channel_names, file_ending, sets["Tr"], sets["Ts"], tuple(problems))
+
+    @property
+    def failed_registrations(self) -> tuple[str, ...]:
+        """The training patients whose MR and CT are no pair since their registration failed."""
+        return tuple(name for name, case in self.training.items() if case.mr and case.ct and not case.aligned)
 
     def without(self, patients: Collection[str]) -> RawDataset:
         """The dataset as if it did not hold these patients, neither to train on nor to test."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from synthct.dataset.images import head_masks, read_case
+from synthct.dataset.images import found_heads, head_masks, read_case
 from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.dataset.registration_record import (
     FORMAT_VERSION,
@@ -82,11 +82,14 @@ def register_case(case: CaseFiles, folder: Path, mode: RegisterMode) -> None:
     Where the user has put a transform of his own there, it is taken, and judged all the same.
     """
     images = read_case(replace(case, registration=None))
-    masks = head_masks(replace(images, aligned=False))
-    for mask, path in ((masks.mr, case.mr[0]), (masks.ct, case.ct)):
+    apart = replace(images, aligned=False)
+    masks = head_masks(apart)
+    heads = found_heads(apart, masks)  # a given mask may be far wider than the head that is found in the CT
+    for mask, path in ((heads.mr, case.mr[0]), (heads.ct, case.ct)):
         if not sitk.GetArrayViewFromImage(mask).any():
             raise DatasetError(f"{path}: no head was found in it; check the image, or give a mask of the head.")
-    pair = HeadPair(images.mr[0], masks.mr, images.ct, masks.ct)
+    cut = images.given_mask is not None and not sitk.GetArrayFromImage(heads.mr & (masks.mr == 0)).any()
+    pair = HeadPair(images.mr[0], heads.mr, images.ct, heads.ct, within=masks.mr if cut else None)
     path = folder / f"{case.patient}.json"
     transform, status = _given(path) or _found(pair, mode)
     alignment = alignment_of(pair, transform)

@@ -21,7 +21,7 @@ from synthct.evaluation.metrics.metric import WINDOW_HU
 from synthct.evaluation.report.collect import report_evaluation
 from synthct.evaluation.report.provenance import commands_of_models
 from synthct.evaluation.score import Candidate, Reference, Row
-from synthct.evaluation.scored_set import ScoredSet, score_models, score_set
+from synthct.evaluation.scored_set import ScoredSet, mixed_masks, score_models, score_set
 from synthct.evaluation.statistics import Comparison, Summary
 from synthct.evaluation.trained_models import TrainedModel, find_models
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner, left_out_sentences
@@ -99,9 +99,16 @@ def evaluate_dataset(
     cases = {"cross_validation": raw.training, "test": raw.test}
     paired = {kind: {p: case for p, case in of_set.items() if case.paired} for kind, of_set in cases.items()}
     if not any(paired.values()):
+        failed = len(raw.failed_registrations)
+        told = (
+            f"the registration of CT to MR failed in all {failed} patients who have both; the preprocessing report "
+            "shows them and what to do"
+            if failed
+            else "add the CT of some MR patients to targetsTr"
+        )
         raise DatasetError(
             f"{raw.folder}: no patient has both an MR and a CT that are aligned, so there is nothing to compare an sCT "
-            "with; add the CT of some MR patients to targetsTr."
+            f"with; {told}."
         )
     models = [model for model in models if any(paired[kind].keys() & model.predictions(kind).keys() for kind in paired)]
     if not models:
@@ -131,7 +138,8 @@ def evaluate_dataset(
         )
         figures = (*figures, *cycles)
     _remove_stale(folder, {*tables, *figures})
-    warnings = (*unusable_metrics(), *warnings, *(warning for one in sets for warning in one.warnings))
+    of_sets = (warning for one in sets for warning in one.warnings)
+    warnings = (*unusable_metrics(), *warnings, *mixed_masks(sets), *of_sets)
     report = report_evaluation(
         folder,
         f"{raw.name}: synthetic CTs of {'held-out' if shown.patients == 'cross_validation' else 'test'} patients",

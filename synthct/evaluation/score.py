@@ -43,8 +43,9 @@ class Reference:
 class Candidate:
     """A model's sCT of one patient, and the fold that held him out (None where folds play no part).
 
-    ``sct`` is a file, or the HU of an sCT that is the same everywhere (a trivial baseline). ``slice_plane`` is that of
-    the network's slices, the seed's where no plan says otherwise.
+    ``sct`` is a file, or the HU of an sCT that is the same everywhere (a trivial baseline). In a given mask, which may
+    be far wider than the head, that is constant inside the head that is found in the MR, and air around it.
+    ``slice_plane`` is that of the network's slices, the reference method's where no plan says otherwise.
     """
 
     sct: Path | float
@@ -95,6 +96,7 @@ class Compared:
         warnings: a sentence each.
         sct_heads: uint8, 1 in the head found in an sCT, where all images are known, by model label; where asked for.
         ct_head: uint8, 1 in the head found in the CT, likewise.
+        head: uint8, 1 in the head found in the MR, or in the CT without one; None where it was not looked for.
     """
 
     ct: sitk.Image
@@ -106,6 +108,7 @@ class Compared:
     warnings: tuple[str, ...]
     sct_heads: dict[str, sitk.Image]
     ct_head: sitk.Image | None
+    head: sitk.Image | None
 
 
 def score_patient(
@@ -139,6 +142,8 @@ def score_patient(
             histograms[label] = VoxelHistogram.of(sct_hu, ct_hu, inside)
         else:
             sct_hu = np.broadcast_to(np.float32(candidate.sct), ct_hu.shape)
+            if compared.kind == "given" and compared.head is not None:  # wide masks hold air, which is no task
+                sct_hu = np.where(_as_bool(compared.head), sct_hu, np.float32(AIR_HU))
         sct_head = _as_bool(compared.sct_heads[label]) if label in compared.sct_heads else None
         slice_axis = _slice_axis(compared.mask, candidate.slice_plane)
         pair = VolumePair(sct_hu, ct_hu, inside, grid, slice_axis, sct_head, ct_head)
@@ -174,7 +179,7 @@ def read_compared(reference: Reference, candidates: Mapping[str, Candidate], *, 
             "Register the reference to the MR, or check that the two files are of one patient."
         )
     in_ct = in_mr = None
-    if reference.mask is None or with_heads:
+    if reference.mask is None or with_heads or len(files) < len(candidates):
         mr_head = None if mr is None else head_mask_from_mr(mr)
         in_mr = None if mr is None else _on_grid(mr_head, grid)
         in_ct = _on_grid(head_mask_from_ct(ct, mr_head_mask=mr_head), grid)
@@ -193,6 +198,7 @@ def read_compared(reference: Reference, candidates: Mapping[str, Candidate], *, 
         warnings,
         {label: head_mask_from_ct(sct) & known for label, sct in scts.items()} if with_heads else {},
         in_ct & known if with_heads else None,
+        in_ct if in_mr is None else in_mr,
     )
 
 
@@ -227,18 +233,19 @@ def _head_mask(
     reference: Reference, in_ct: sitk.Image | None, in_mr: sitk.Image | None, ct_known: sitk.Image, grid: Grid
 ) -> tuple[sitk.Image, MaskKind, tuple[str, ...]]:
     """The head on ``grid`` (uint8), how it was determined, and warnings (a sentence each)."""
+    warnings = ()
+    if in_ct is not None and in_mr is not None:  # found heads are compared, whatever mask is given
+        overlap = _share_of_smaller(in_ct, in_mr & ct_known)
+        if overlap < LEAST_HEAD_OVERLAP:
+            warnings = (
+                f"{reference.patient}: the heads in CT and MR share only {overlap:.0%} of the smaller one; "
+                "where CT and MR are not registered, the patient's numbers mean nothing.",
+            )
     if reference.mask is not None:
-        return _on_grid(read_image(reference.mask), grid), "given", ()
+        return _on_grid(read_image(reference.mask), grid), "given", warnings
     if in_mr is None:
         return in_ct, "ct", ()
-    overlap = _share_of_smaller(in_ct, in_mr & ct_known)
-    if overlap < LEAST_HEAD_OVERLAP:
-        warning = (
-            f"{reference.patient}: the heads in CT and MR share only {overlap:.0%} of the smaller one; "
-            "where CT and MR are not registered, the patient's numbers mean nothing."
-        )
-        return in_ct & in_mr, "ct_and_mr", (warning,)
-    return in_ct & in_mr, "ct_and_mr", ()
+    return in_ct & in_mr, "ct_and_mr", warnings
 
 
 def _on_grid(mask: sitk.Image, grid: Grid) -> sitk.Image:

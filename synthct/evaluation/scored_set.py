@@ -51,6 +51,18 @@ class ScoredSet:
         return (*of_patients, *baseline.useless_models(self.rows, self.candidates, self.labels))
 
 
+def mixed_masks(sets: Sequence[ScoredSet]) -> tuple[str, ...]:
+    """A sentence where some patients are scored in given masks and others in the heads that were found."""
+    kinds = {row.patient: row.mask for one in sets for rows in one.rows.values() for row in rows}
+    given = [patient for patient, kind in kinds.items() if kind == "given"]
+    if len(given) in (0, len(kinds)):
+        return ()
+    return (
+        f"{len(given)} of {len(kinds)} patients are scored in masks that were given, which may be wider or narrower "
+        "than the head, and the others in the heads that were found: their numbers cannot be compared.",
+    )
+
+
 def score_models(
     patients: PatientSet,
     cases: Mapping[str, CaseFiles],

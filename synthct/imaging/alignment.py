@@ -70,6 +70,8 @@ def alignment_of(pair: HeadPair, mr_to_ct: sitk.Transform | None = None) -> Alig
     unknown_hu = -1e5
     ct = _sampled(block_means(pair.ct, WORKING_SPACING_MM), mr, mr_to_ct, unknown_hu)
     ct_head = _sampled(block_means(pair.ct_mask, WORKING_SPACING_MM), mr, mr_to_ct, 0.0) >= 0.5
+    if pair.within is not None:
+        ct_head &= _array(block_means(pair.within, WORKING_SPACING_MM)) >= 0.5
     known = ct > unknown_hu / 2
     both = mr_head & ct_head & known
     bone = both & (ct > BONE_HU[0]) & (ct < BONE_HU[1])

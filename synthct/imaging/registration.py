@@ -36,12 +36,16 @@ REFINEMENT = Level(1.0, 120_000)
 
 @dataclass(frozen=True)
 class HeadPair:
-    """An MR and a CT in HU of one patient, each with the head in it (uint8, on the image's own grid)."""
+    """An MR and a CT in HU of one patient, each with the head in it (uint8, on the image's own grid).
+
+    Where the MR's head was cut by a mask, ``within`` is that mask (uint8, on the MR's grid): heads are compared in it.
+    """
 
     mr: sitk.Image
     mr_mask: sitk.Image
     ct: sitk.Image
     ct_mask: sitk.Image
+    within: sitk.Image | None = None
 
 
 def register_ct_to_mr(pair: HeadPair, *, seed: int = 0) -> sitk.Euler3DTransform:

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from synthct import locks
-from synthct.dataset.images import CaseImages, HeadMasks, head_masks, read_case
+from synthct.dataset.images import CaseImages, HeadMasks, found_heads, head_masks, read_case
 from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.errors import ModelError
+from synthct.evaluation.baseline import median_ct_hu
+from synthct.inference.held_out_error import held_out_error
 from synthct.inference.predict_file import QaSettings, check_mrs, predict_file
-from synthct.inference.predictor import Predictor
+from synthct.inference.predictor import Predictor, in_found_head
 from synthct.model_folder import ModelFolder
 from synthct.parallel import CaseRunner, Progress, quiet
 from synthct.preprocessing.case import slices_of_case
@@ -68,11 +70,11 @@ def record_fold(
     """Extend ``qa_reference.json`` of a model folder by a fold, and write ``fold_N/validation_qa/PATIENT.json``.
 
     Held-out patients leave what was measured in their scans, in their sCTs and, where other folds are trained, in the
-    SD over these folds; of up to ``MOST_SCANS`` training patients the scans alone are measured. Each held-out patient
-    is judged against all but himself.
+    SD over these folds, and how far their sCTs and a constant CT are from their CTs; of up to ``MOST_SCANS`` training
+    patients the scans alone are measured. Each held-out patient is compared with all but himself.
 
     Args:
-        raw: the training dataset.
+        raw: the training dataset, with its registrations.
         predictor: of this fold.
         model_folder: of the model.
         fold: such as ``"0"`` or ``"all"``.
@@ -88,14 +90,20 @@ def record_fold(
     there = [patient for patient in training if patient in raw.training]
     chosen = [there[i] for i in np.linspace(0, len(there) - 1, min(MOST_SCANS, len(there))).astype(int)]
     scans_of = [patient for patient in chosen if patient not in known.patients]
+    constant_hu = median_ct_hu(predictor.fingerprint, training) if predictor.fingerprint else None
+    validation = ModelFolder(Path(model_folder)).fold(fold).validation
     records = {}
     for patient in progress([*measured, *scans_of], total=len(measured) + len(scans_of), desc="Quality", unit="case"):
         case = raw.training[patient]
         if patient not in measured:
             records[patient] = PatientRecord(None, *measure_scans(case, predictor), None)
             continue
-        of_ct = measure_scans(replace(case, mr=()), predictor)[1] if case.ct else None
-        record = PatientRecord(fold, measured[patient].mr, of_ct, measured[patient].output)
+        # The mask of a patient whose registration failed lies on the MR.
+        ct_alone = replace(case, mr=(), mask=case.mask if case.aligned else None)
+        of_ct = measure_scans(ct_alone, predictor)[1] if case.ct else None
+        sct = validation / f"{patient}{raw.file_ending}"
+        error = held_out_error(case, sct, constant_hu) if constant_hu is not None and sct.is_file() else None
+        record = PatientRecord(fold, measured[patient].mr, of_ct, measured[patient].output, error=error)
         records[patient] = _with_uncertainty(record, ensemble, case) if ensemble else record
     with locks.section(model_folder):  # another fold may have ended, or end just now
         reference = (Reference.load(model_folder) or Reference()).with_fold(fold, records)
@@ -110,15 +118,15 @@ def record_fold(
 def measure_scans(case: CaseFiles, predictor: Predictor) -> tuple[MrFacts | None, HuFacts | None]:
     """What there is to know of a patient's MR and CT without a network; HU as this model could show them."""
     images = read_case(case)
-    masks = head_masks(images)
-    mr = measure_mr(images.mr, masks.mr, images.mr_scanned) if images.mr else None
-    return mr, _ct_facts(images, masks, predictor) if images.ct is not None else None
+    heads = found_heads(images, head_masks(images))
+    mr = measure_mr(images.mr, heads.mr, images.mr_scanned) if images.mr else None
+    return mr, _ct_facts(images, heads, predictor) if images.ct is not None else None
 
 
-def _ct_facts(images: CaseImages, masks: HeadMasks, predictor: Predictor) -> HuFacts | None:
+def _ct_facts(images: CaseImages, heads: HeadMasks, predictor: Predictor) -> HuFacts | None:
     """HU of the CT's own head, on slices as they are cached."""
     plan = predictor.configuration.preprocessing
-    stack = slices_of_case(replace(images, mr=()), plan, HeadMasks(None, masks.ct))
+    stack = slices_of_case(replace(images, mr=()), plan, HeadMasks(None, heads.ct))
     head = (stack.regions & (HEAD | CT_KNOWN)) == (HEAD | CT_KNOWN)
     return measure_hu(stack.ct.astype(np.float32), head, plan, predictor.hu_range) if head.any() else None
 
@@ -133,9 +141,10 @@ def _ensemble(predictor: Predictor, model_folder: Path) -> Predictor | None:
 
 def _with_uncertainty(record: PatientRecord, ensemble: Predictor, case: CaseFiles) -> PatientRecord:
     images = read_case(CaseFiles(case.patient, case.mr, None, case.mask))
-    stack = slices_of_case(images, ensemble.configuration.preprocessing)
+    masks = head_masks(images)
+    stack = slices_of_case(images, ensemble.configuration.preprocessing, masks)
     output = ensemble.synthesize(stack, every=ENSEMBLE_EVERY)
-    seen = (stack.regions & HEAD) > 0
+    seen = in_found_head(stack, found_heads(images, masks).mr)
     seen &= output.spread_hu > 0  # where slices were left out there is no spread
     bone = seen & (output.sct_hu > BONE_HU)
     return replace(

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 import torch
 
 from synthct.accelerate.bfloat16 import bfloat16_is_measured, synthesis_forward
-from synthct.dataset.images import CaseImages, head_masks
+from synthct.dataset.images import CaseImages, found_heads, head_masks
 from synthct.errors import ModelError
 from synthct.imaging.geometry import Grid, resample_mask
 from synthct.imaging.intensity import from_network
@@ -190,7 +190,7 @@ class Predictor:
         masks = head_masks(images)
         stack = slices_of_case(images, self.configuration.preprocessing, masks)
         output = self.synthesize(stack, cycle_every=cycle_every)
-        qa = self._assess(images, masks.mr, stack, output) if assess else None
+        qa = self._assess(images, found_heads(images, masks).mr, stack, output) if assess else None
         place = Grid.from_plain(stack.info["grid"]), masks.mr if grid is None else resample_mask(masks.mr, grid)
         cycle_error = output.cycle_error if cycle_every == 1 else None
         return Prediction(
@@ -200,8 +200,9 @@ class Predictor:
             qa=qa,
         )
 
-    def _assess(self, images: CaseImages, head_mask: sitk.Image, stack: SliceStack, output: NetworkOutput) -> QaReport:
-        head = (stack.regions & HEAD) > 0
+    def _assess(self, images: CaseImages, found: sitk.Image, stack: SliceStack, output: NetworkOutput) -> QaReport:
+        """``found`` is the head in the MR, whatever mask was given: only so can patients be compared."""
+        head = in_found_head(stack, found)
         facts = None
         if head.any():
             facts = measure_output(
@@ -213,7 +214,7 @@ class Predictor:
                 spread_hu=output.spread_hu,
                 cycle_error=output.cycle_error,
             )
-        measured = Measurements(measure_mr(images.mr, head_mask, images.mr_scanned), facts)
+        measured = Measurements(measure_mr(images.mr, found, images.mr_scanned), facts)
         return self.judged(measured, self.reference)
 
     def judged(self, measured: Measurements, reference: Reference | None) -> QaReport:
@@ -276,3 +277,9 @@ class Predictor:
             self.device,
             SynthesisOptions(self.combine, cycle_every, every),
         )
+
+
+def in_found_head(stack: SliceStack, found: sitk.Image) -> np.ndarray:
+    """Where slices have both the head mask and a head that was found, on any grid; bool (slices, rows, cols)."""
+    on_slices = resample_mask(found, Grid.from_plain(stack.info["grid"]))
+    return ((stack.regions & HEAD) > 0) & (sitk.GetArrayFromImage(on_slices) > 0)

@@ -26,10 +26,10 @@ class VolumeFacts:
     oblique_deg: float  # largest angle between an axis and the body axis it is named after
     minimum: float  # scanner units or HU, whole volume
     maximum: float
-    head_volume_l: float
-    head_size_mm: tuple[float, float, float]  # bounding box (left-right, front-back, foot-head) along the file's axes
-    head_mean: float  # scanner units or HU, inside the head mask
-    head_percentiles: dict[str, float]  # of the intensities inside the head mask, keyed by HEAD_PERCENTILES
+    head_volume_l: float  # of the head that was found, as are its intensities; see dataset.images.found_heads
+    head_size_mm: tuple[float, float, float]  # box around the head mask (left-right, front-back, foot-head)
+    head_mean: float  # scanner units or HU, inside the head
+    head_percentiles: dict[str, float]  # of the intensities inside the head, keyed by HEAD_PERCENTILES
 
     def __post_init__(self) -> None:
         if not all(1 <= size <= 2**31 for size in self.size_xyz):

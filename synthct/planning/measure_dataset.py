@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from synthct import __version__
-from synthct.dataset.images import head_masks, read_case
+from synthct.dataset.images import found_heads, head_masks, read_case
 from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.errors import DatasetError
 from synthct.imaging.geometry import bounding_box, oblique_degrees, orientation_code, reorient
@@ -59,22 +59,32 @@ def measure_case(case: CaseFiles) -> CaseFacts:
     """
     images = read_case(case)
     masks = head_masks(images)
+    heads = found_heads(images, masks)
     return CaseFacts(
-        mr=tuple(measure_volume(image, masks.mr, str(path)) for image, path in zip(images.mr, case.mr)),
-        ct=measure_volume(images.ct, masks.ct, str(case.ct)) if images.ct is not None else None,
+        mr=tuple(measure_volume(image, masks.mr, str(path), heads.mr) for image, path in zip(images.mr, case.mr)),
+        ct=measure_volume(images.ct, masks.ct, str(case.ct), heads.ct) if images.ct is not None else None,
         files_key=case.key(),
         aligned=case.aligned,
     )
 
 
-def measure_volume(image: sitk.Image, head_mask: sitk.Image, name: str) -> VolumeFacts:
-    """The facts of one image, with its head mask on the same grid.
+def measure_volume(image: sitk.Image, head_mask: sitk.Image, name: str, head: sitk.Image | None = None) -> VolumeFacts:
+    """The facts of one image.
+
+    Args:
+        image: an MR channel, or a CT in HU.
+        head_mask: what is trained on, on the same grid; slices have to be as large as it.
+        name: of the image in messages.
+        head: whose volume and intensities are measured, on the same grid; the head mask by default.
 
     Raises:
-        DatasetError: the mask is empty.
+        DatasetError: a mask is empty.
     """
+    head = head_mask if head is None else head
     values = sitk.GetArrayViewFromImage(image)
-    inside = values[sitk.GetArrayViewFromImage(head_mask) > 0]
+    inside = values[sitk.GetArrayViewFromImage(head) > 0]
+    if not sitk.GetArrayViewFromImage(head_mask).any():
+        inside = inside[:0]
     if inside.size == 0:
         raise DatasetError(f"{name}: no head was found in it; check the image, or give a mask of the head in masksTr.")
     percentiles = np.percentile(inside, HEAD_PERCENTILES)
@@ -85,7 +95,7 @@ def measure_volume(image: sitk.Image, head_mask: sitk.Image, name: str) -> Volum
         oblique_deg=round(oblique_degrees(image), 1),
         minimum=float(values.min()),
         maximum=float(values.max()),
-        head_volume_l=round(volume_litres(head_mask), 3),
+        head_volume_l=round(volume_litres(head), 3),
         head_size_mm=_head_size_mm(head_mask),
         head_mean=round(float(inside.mean(dtype=np.float64)), 2),
         head_percentiles={f"{p:g}": round(float(value), 2) for p, value in zip(HEAD_PERCENTILES, percentiles)},

@@ -70,11 +70,20 @@ def report_entry(folder: Path, case: CaseFiles, windows: ShownWindows, cache_ver
     return ReportEntry(findings_path(folder, case.patient), windows, key, case.registration)
 
 
-def report_on_case(images: CaseImages, masks: HeadMasks, entry: ReportEntry) -> None:
-    """Draw a case and write down what was found; the findings come last, so that with them the picture is there."""
+def report_on_case(images: CaseImages, masks: HeadMasks, entry: ReportEntry, *, heads: HeadMasks | None = None) -> None:
+    """Draw a case and write down what was found; the findings come last, so that with them the picture is there.
+
+    Args:
+        images: of the case.
+        masks: what is trained on; the picture shows their outlines.
+        entry: what is to be made.
+        heads: found in the images, for the findings; ``masks`` by default.
+    """
     picture, window_hu = entry.findings_path.with_suffix(".jpg"), entry.windows.ct_hu
     draw_case(images, masks, picture, window_hu=window_hu)
-    findings = findings_of_case(images, masks, entry.windows.mr, entry.windows.ct_hu, registration=entry.registration)
+    findings = findings_of_case(
+        images, masks, entry.windows.mr, entry.windows.ct_hu, heads=heads, registration=entry.registration
+    )
     save_findings(findings, entry.findings_path, entry.key)
 
 

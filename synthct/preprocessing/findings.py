@@ -25,6 +25,7 @@ LEAST_DICE = 0.85  # of the heads of a registered pair
 LEAST_CT_SHARE = 0.75  # of the head in the MR, within the CT's field of view
 LEAST_WINDOW_SHARE = 0.25  # of a window that the head's intensities fill
 MOST_SATURATED = 0.10  # of the head, above a window
+LEAST_GIVEN = 0.5  # of the found head, within a mask that the user gave
 COARSER = 1.5  # times the dataset's median voxel edge
 WORKING_SPACING_MM = 3.0  # heads are compared at about this spacing
 
@@ -60,13 +61,15 @@ def findings_of_case(
     mr_windows: Sequence[MrWindow],
     ct_window_hu: tuple[float, float],
     *,
+    heads: HeadMasks | None = None,
     registration: Registration | None = None,
 ) -> Findings:
     """All facts and flags of a case: a flag more is a line more here.
 
     Args:
         images: of one patient.
-        masks: the head in them.
+        masks: what is trained on; codings take their statistics from it.
+        heads: found in the images, whose shape and content are judged; ``masks`` by default.
         mr_windows: that a method will see the MR in, one a channel.
         ct_window_hu: likewise.
         registration: of the CT to the MR; None without one.
@@ -74,8 +77,9 @@ def findings_of_case(
     flags: list[str] = []
     facts: dict[str, str | float] = {}
     paired = bool(images.mr) and images.ct is not None
-    dice, ct_share = _agreement(masks) if paired and images.aligned else (1.0, 1.0)
-    for scan, image, mask in (("MR", images.mr[0] if images.mr else None, masks.mr), ("CT", images.ct, masks.ct)):
+    heads = heads or masks
+    dice, ct_share = _agreement(heads) if paired and images.aligned else (1.0, 1.0)
+    for scan, image, mask in (("MR", images.mr[0] if images.mr else None, heads.mr), ("CT", images.ct, heads.ct)):
         if image is not None:
             facts |= _geometry_facts(scan, image)
             facts[f"{scan} head (L)"] = round(volume_litres(mask), 2)
@@ -85,7 +89,7 @@ def findings_of_case(
         channel = f" of channel {number}" if len(images.mr) > 1 else ""
         low, high = window.in_force(mr_statistics(mr, masks.mr))
         facts[f"MR window{channel}"] = f"{low:.4g} to {high:.4g}"
-        flags += _window_flags(mr, masks.mr, (low, high), channel)
+        flags += _window_flags(mr, heads.mr, (low, high), channel)
     if images.ct is not None:
         facts["CT window"] = "{:g} to {:g} HU".format(*ct_window_hu)
     if paired and images.aligned:
@@ -101,6 +105,7 @@ def findings_of_case(
         flags += [f"Registration: {objection}." for objection in registration.objections]
     if images.given_mask is not None:
         facts["Head mask"] = "given in masksTr"
+        flags += _given_mask_flags(masks, heads)
     return Findings(images.patient, tuple(flags), facts)
 
 
@@ -123,6 +128,18 @@ def _mask_flags(scan: str, mask: sitk.Image) -> list[str]:
     return [
         f"{scan}: {'; '.join(doubts)}. Look at the outline; a mask of your own in masksTr takes its place.",
     ]
+
+
+def _given_mask_flags(masks: HeadMasks, heads: HeadMasks) -> list[str]:
+    """Whether a given mask leaves out most of the head, which may be wanted."""
+    for scan, mask, head in (("MR", masks.mr, heads.mr), ("CT", masks.ct, heads.ct)):
+        if head is not None:
+            inside, whole = volume_litres(mask & head), volume_litres(head)
+            if inside < LEAST_GIVEN * whole:
+                share = 100 * inside / whole
+                return [f"The mask in masksTr holds {share:.0f} % of the head in the {scan}: no more is trained on."]
+            return []
+    return []
 
 
 def _window_flags(mr: sitk.Image, mask: sitk.Image, window: tuple[float, float], channel: str) -> list[str]:
@@ -186,7 +203,10 @@ def hints_of_dataset(fingerprint: Fingerprint) -> tuple[str, ...]:
     cases = fingerprint.cases
     hints = []
     n_pairs = sum(case.paired for case in cases.values())
-    if n_pairs == 0:
+    failed = [patient for patient, case in cases.items() if case.mr and case.ct and not case.aligned]
+    if n_pairs == 0 and failed:
+        hints.append(no_pair_left(len(failed)))
+    elif n_pairs == 0:
         hints.append("No patient has both an MR and a CT: cyclegan trains on them; pix2pix and evaluation need pairs.")
     for scan, volumes in (
         ("MR", {patient: case.mr[0] for patient, case in cases.items() if case.mr}),
@@ -194,6 +214,17 @@ def hints_of_dataset(fingerprint: Fingerprint) -> tuple[str, ...]:
     ):
         hints += _coarse_hints(scan, volumes)
     return tuple(hints)
+
+
+def no_pair_left(n_failed: int) -> str:
+    """What is to be done where the registration of every patient with both scans failed; some sentences."""
+    return (
+        f"NO PAIR IS LEFT: the registration of CT to MR failed in all {n_failed} patients who have both. pix2pix "
+        "cannot be trained, and there is no MAE of held-out patients and no evaluation; cyclegan trains on the scans "
+        "as if they were of different patients. Look at the pictures of the preprocessing report: where the scans lie "
+        "on each other in the files, use --register off; where a head's outline is wrong, put a mask of it into "
+        "masksTr; else put a right transform into registrations/PATIENT.tfm; and run synthct_plan_and_preprocess again."
+    )
 
 
 def _coarse_hints(scan: str, volumes: dict[str, VolumeFacts]) -> list[str]:

@@ -29,7 +29,7 @@ from synthct.planning.splits import Split, load_splits, make_splits, save_splits
 from synthct.plugins import CONFIGURATIONS
 from synthct.preprocessing.cache import CACHE_PREFIX, cache_folder, remove_earlier_caches
 from synthct.preprocessing.case_report import load_all_findings
-from synthct.preprocessing.findings import hints_of_dataset
+from synthct.preprocessing.findings import hints_of_dataset, no_pair_left
 from synthct.preprocessing.preprocess_dataset import memory_per_worker, preprocess_dataset
 from synthct.preprocessing.preprocessing_report import write_report
 
@@ -178,6 +178,8 @@ def _report(
     if len(untold) > MOST_WARNINGS:
         logger.warning(f"and {len(untold) - MOST_WARNINGS} more flagged cases, see the report.")
     logger.info(f"Pictures of all {len(findings)} cases, {len(flagged)} of them flagged, are in {path}")
+    if raw.failed_registrations and not any(case.paired for case in raw.training.values()):
+        logger.warning(no_pair_left(len(raw.failed_registrations)))
 
 
 def _tell_registrations(raw: RawDataset, folder: Path) -> None:

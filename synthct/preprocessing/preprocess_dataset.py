@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from synthct.dataset.images import head_masks, read_case
+from synthct.dataset.images import found_heads, head_masks, read_case
 from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 from synthct.planning.fingerprint import Fingerprint
@@ -100,4 +100,4 @@ def _preprocess_case(case: CaseFiles, entries: list[CacheEntry], report: ReportE
         stack = slices_of_case(images, entry.plan, masks)
         replace(stack, info={**stack.info, "made_from": entry.key}).save(entry.path)
     if report is not None:
-        report_on_case(images, masks, report)
+        report_on_case(images, masks, report, heads=found_heads(images, masks))

@@ -17,6 +17,7 @@ from synthct.qa.measure_sct import Measurements
 from synthct.qa.output_checks import certainty_checks, hu_checks
 from synthct.qa.qa_reference import Reference
 from synthct.qa.shape_checks import flag_reasons, orientation_checks
+from synthct.qa.usefulness import useless_reason
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Judgement:
     """What is thought of a prediction.
 
     Attributes:
-        verdict: the worst of all checks; a doubtful head mask counts as ``check``.
+        verdict: the worst of all checks; a doubtful head mask counts as ``check``, and so does a model that is not
+            clearly better than a constant CT on its held-out patients.
         reasons: a sentence for each check that is not ``pass``, the worst first.
         checks: all that were made.
         notes: what was not judged, and why.
@@ -48,7 +50,8 @@ def judge(
         measured: of the patient in question, who is not among the reference.
         windows: the plan's, one an MR channel.
         fingerprint: of the training dataset; without it only what holds for every head is checked.
-        reference: of the model folder; without it neither shape, contrast, noise nor the sCT is judged.
+        reference: of the model folder, with what the model did on the patient himself where he was held out; without
+            it neither shape, contrast, noise nor the sCT is judged.
     """
     mr, output = measured.mr, measured.output
     records = list(reference.patients.values()) if reference else []
@@ -65,9 +68,11 @@ def judge(
     bad = sorted((one for one in checks if one.verdict != "pass"), key=lambda one: -SEVERITY[one.verdict])
     failing = [one.sentence for one in bad if one.verdict == "fail"]
     doubtful = [one.sentence for one in bad if one.verdict == "check"]
-    verdict: Verdict = "fail" if failing else "check" if doubtful or flags else "pass"
+    useless = useless_reason(reference.errors) if reference is not None and output is not None else None
+    of_model = [useless] if useless else []
+    verdict: Verdict = "fail" if failing else "check" if doubtful or flags or of_model else "pass"
     notes = _notes(measured, bool(fingerprint), reference, {one.name for one in checks})
-    return Judgement(verdict, (*failing, *flags, *doubtful), tuple(checks), notes)
+    return Judgement(verdict, (*failing, *of_model, *flags, *doubtful), tuple(checks), notes)
 
 
 def _notes(
@@ -88,6 +93,11 @@ def _notes(
     elif not any(record.output for record in reference.patients.values()):
         notes.append("No fold of the model held anybody out: the sCT was compared with CTs of the training alone.")
     output = measured.output
+    if output is not None and reference is not None and not reference.errors:
+        notes.append(
+            "Whether the model is better than a constant CT was not judged: no error of a held-out patient with an "
+            "aligned CT is in qa_reference.json; synthct_train ... --val measures it where a fold holds one out."
+        )
     if output is not None and output.uncertainty_head_hu is None:
         notes.append("There is no uncertainty: it is the SD over folds, and one fold predicted alone.")
     elif output is not None and reference and "uncertainty_head_hu" not in made:

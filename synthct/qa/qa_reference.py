@@ -12,6 +12,7 @@ from synthct.json_dataclasses import from_plain, to_plain
 from synthct.model_folder import ModelFolder
 from synthct.qa.measure_sct import HuFacts, OutputFacts
 from synthct.qa.mr_facts import MrFacts
+from synthct.qa.usefulness import HeldOutError
 
 FORMAT_VERSION = 1
 
@@ -26,6 +27,7 @@ class PatientRecord:
         ct: the HU of his CT; None without one.
         output: of his sCT by the fold that held him out.
         ensemble_folds: how many folds the uncertainty below is the SD over; all but one have seen him in training.
+        error: of his sCT and of a constant CT; None without an aligned CT, and in files of earlier versions.
     """
 
     fold: str | None
@@ -35,6 +37,7 @@ class PatientRecord:
     ensemble_folds: int = 0
     uncertainty_head_hu: float | None = None
     uncertainty_bone_hu: float | None = None
+    error: HeldOutError | None = None
 
 
 @dataclass(frozen=True)
@@ -77,5 +80,18 @@ class Reference:
         return replace(self, patients=dict(sorted((scans_only | kept | fresh).items())))
 
     def without(self, patient: str) -> Reference:
-        """The reference that a patient of it is himself held against."""
-        return replace(self, patients={name: one for name, one in self.patients.items() if name != patient})
+        """The reference that a patient of it is himself compared with.
+
+        Of him it keeps how far the model's sCT was from his CT alone: that says what the model is worth.
+        """
+        others = {name: one for name, one in self.patients.items() if name != patient}
+        own = self.patients.get(patient)
+        if own is None or own.error is None:
+            return replace(self, patients=others)
+        of_model = PatientRecord(own.fold, None, None, None, error=own.error)
+        return replace(self, patients=dict(sorted((others | {patient: of_model}).items())))
+
+    @property
+    def errors(self) -> tuple[HeldOutError, ...]:
+        """Of the held-out patients of whom they were measured."""
+        return tuple(one.error for one in self.patients.values() if one.error is not None)

@@ -11,6 +11,7 @@ from synthct.training.trainer import Trainer
 from synthct.training.validation import Validation
 
 SHOWN_HU = (-600.0, 1400.0)  # the window of Wolterink et al. 2017, whatever the method
+NO_PAIRS = "not measured: no held-out patient\nhas an MR and a CT that are aligned"
 
 log = logging.getLogger("synthct")
 
@@ -38,13 +39,13 @@ class ProgressFigure:
         figure = Figure(figsize=(12, 9), layout="constrained")  # no pyplot: it keeps global state and needs a display
         figure.suptitle(f"{self.title}, epoch {rows.rows[-1]['epoch']}")
         curves, images = figure.subfigures(2, 1, height_ratios=(1, 1))
-        self._draw_curves(curves.subplots(1, 3), rows)
+        self._draw_curves(curves.subplots(1, 3), rows, bool(validation.slices))
         self._draw_images(images.subplots(1, 3), trainer, validation)
         with bytes_written_whole(self.path) as file:
             figure.savefig(file, dpi=80)
 
     @staticmethod
-    def _draw_curves(axes, rows: TrainingLog) -> None:
+    def _draw_curves(axes, rows: TrainingLog, has_pairs: bool) -> None:
         epochs = rows.column("epoch")
         marker = "." if len(epochs) < 20 else None
         for name in rows.losses():
@@ -53,6 +54,8 @@ class ProgressFigure:
         axes[0].legend(fontsize="small")
         axes[1].plot(epochs, rows.column("val_mae_hu"), marker=marker)
         axes[1].set(title="MAE of held-out slices (HU)", xlabel="epoch")
+        if not has_pairs:
+            axes[1].text(0.5, 0.5, NO_PAIRS, ha="center", va="center", wrap=True, transform=axes[1].transAxes)
         axes[2].plot(epochs, rows.column("learning_rate"), marker=marker)
         axes[2].set(title="learning rate", xlabel="epoch", ylim=(0, None))
         for axis in axes:
@@ -73,3 +76,5 @@ class ProgressFigure:
         if one.ct_hu is not None:
             axes[2].imshow(one.ct_hu, cmap="gray", vmin=low, vmax=high)
             axes[2].set_title("CT")
+        else:
+            axes[2].text(0.5, 0.5, "no CT that is\naligned with this MR", ha="center", va="center")

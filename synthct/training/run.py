@@ -118,6 +118,8 @@ class TrainingRun:
             order = UnpairedOrder(slices.mr, slices.ct, training.seed, **drawn_by)
         self.iterations = training.iterations_per_epoch or order.steps_per_epoch
         self.validation = Validation.read(folder, self.split["val"], self.split["train"], self.input)
+        if not self.validation.slices and self.split["val"]:
+            log.warning("No held-out patient has an MR and a CT that are aligned: their MAE is not measured.")
 
         log.info("precision: %s (%s)", self.trainer.precision, self.trainer.precision_reason)
         log.info("slices: %d MR of %d patients, %d CT of %d patients%s", len(slices.mr), len(slices.mr_patients),

@@ -150,3 +150,21 @@ def test_the_slice_shows_the_face_to_the_left_whatever_the_orientation(tmp_path,
     assert row == pytest.approx(rows.mean() - 5, abs=1) and col == pytest.approx(cols.mean() - 8, abs=1)
     assert shown.spacing_mm == (5, 5)
     np.testing.assert_allclose(shown.sct_hu["m"], shown.ct_hu, atol=0.1)
+
+
+def test_a_constant_ct_is_no_worse_in_a_mask_wider_than_the_head(files):
+    """The air in such a mask is no task: a model that has only that right must not look better than a constant CT."""
+    ct, mr = files("ct", head_ct(60)), files("mr", head_mr())
+    wide = files("mask", (distance() <= RADIUS + 15).astype(np.uint8))
+    candidates = {"m": Candidate(files("sct", head_ct(60))), "constant": Candidate(40.0)}
+    found, given = (score_patient(Reference("P1", ct, mr, mask), candidates) for mask in (None, wide))
+    assert given.rows["constant"].voxels > 1.2 * found.rows["constant"].voxels
+    assert found.rows["constant"].metrics["mae_hu"] == pytest.approx(20, abs=1)
+    assert given.rows["constant"].metrics["mae_hu"] <= 60  # in all of the mask it would be above 200
+
+
+def test_found_heads_that_lie_apart_are_warned_of_in_a_given_mask_too(files):
+    ct, mr = files("ct", head_ct()), files("mr", head_mr(), origin_mm=(40.0, 0.0, 0.0))
+    given = files("mask", (distance() <= RADIUS).astype(np.uint8))
+    (warning,) = score_patient(Reference("P1", ct, mr, given), {"m": Candidate(files("sct", head_ct()))}).warnings
+    assert warning.startswith("P1: the heads in CT and MR share only")

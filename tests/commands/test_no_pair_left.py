@@ -1,0 +1,53 @@
+"""Where the registration of every patient failed, every command says so in words and does not go on regardless."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from synthetic_datasets import PAIRED, keep_registration, make_network_tiny, write_dataset
+
+from synthct.commands import plan_and_preprocess, train
+
+NAME = "Dataset001_Heads"
+
+
+@pytest.fixture
+def planned(checkout, capsys) -> str:
+    """What the command told, of two patients whose registration failed."""
+    raw = write_dataset(checkout / "synthct_raw" / NAME, {"P1": PAIRED, "P2": PAIRED})
+    preprocessed = checkout / "synthct_preprocessed" / NAME
+    for case in raw.training.values():
+        keep_registration(case, preprocessed / "registrations", status="failed", objections=("the heads lie apart",))
+    arguments = ["-d", "1", "-c", "2d_lowres", "--register", "auto", "-np", "1"]
+    assert plan_and_preprocess.main(arguments) == 0
+    make_network_tiny(preprocessed / "plans.json")
+    told = capsys.readouterr()
+    return told.out + told.err
+
+
+def test_planning_warns_loudly_with_the_remedy_and_does_not_suggest_pix2pix(planned):
+    assert "Warning: NO PAIR IS LEFT: the registration of CT to MR failed in all 2 patients" in planned
+    for remedy in ("--register off", "masksTr", "registrations/PATIENT.tfm"):
+        assert remedy in planned
+    *_, before, last = planned.partition("Next: ")[2].splitlines()[:2]
+    assert "see to the registrations first" in before and last == "synthct_train 1 cyclegan -c 2d_lowres"
+
+
+def test_the_report_says_so(planned):
+    page = (Path("synthct_preprocessed") / NAME / "preprocessing_report.html").read_text(encoding="utf-8")
+    assert "NO PAIR IS LEFT" in page and "No patient has both" not in page
+
+
+def test_training_and_evaluation_say_so(planned, refused, capsys):
+    assert "use cyclegan" in refused("train", "1", "pix2pix", "-c", "2d_lowres", "-device", "cpu")
+    splits = Path("synthct_preprocessed") / NAME / "splits_final.json"
+    splits.write_text(json.dumps([{"train": ["P1"], "val": ["P2"]}]))
+    short = ["-c", "2d_lowres", "--epochs", "1", "--iterations", "1", "--loaders", "0", "-device", "cpu"]
+    assert train.main(["1", "cyclegan", *short]) == 0
+    told = capsys.readouterr()
+    assert "Warning: No held-out patient has an MR and a CT that are aligned" in told.err
+    assert "Warning: No held-out patient is a pair" in told.err
+    assert "Next: synthct_evaluate" not in told.out
+    assert "the registration of CT to MR failed in all 2 patients" in refused("evaluate", "-np", "1")
