@@ -1,6 +1,6 @@
 """A small training step on a quiet and on a busy machine, by how long waiting OpenMP threads spin.
 
-python -m benchmarks.busy_machine                       two values of GOMP_SPINCOUNT and three other settings
+python -m benchmarks.busy_machine                       several values of GOMP_SPINCOUNT, and other settings
 python -m benchmarks.busy_machine --busy 4 --steps 50   with four other busy processes, medians of up to 50 steps
 
 Each figure is of a fresh process, since libgomp reads its settings when it is loaded. Run it where nothing else runs:
@@ -18,6 +18,7 @@ import sys
 import time
 
 from synthct.parallel import available_cores
+from synthct.worker_processes import end_with_parent
 
 SETTINGS: dict[str, dict[str, str]] = {
     "default of libgomp": {},
@@ -60,6 +61,7 @@ def in_a_fresh_process(setting: dict[str, str], steps: int) -> float:
 
 
 def _keep_busy() -> None:
+    end_with_parent()
     while True:
         pass
 
