@@ -107,7 +107,7 @@ class RawDataset:
 
     @property
     def failed_registrations(self) -> tuple[str, ...]:
-        """The training patients whose MR and CT are no pair since their registration failed."""
+        """The training patients whose MR and CT cannot be used as a pair, since their registration failed."""
         return tuple(name for name, case in self.training.items() if case.mr and case.ct and not case.aligned)
 
     def without(self, patients: Collection[str]) -> RawDataset:

@@ -142,7 +142,7 @@ def score_patient(
             histograms[label] = VoxelHistogram.of(sct_hu, ct_hu, inside)
         else:
             sct_hu = np.broadcast_to(np.float32(candidate.sct), ct_hu.shape)
-            if compared.kind == "given" and compared.head is not None:  # wide masks hold air, which is no task
+            if compared.kind == "given" and compared.head is not None:  # any sCT has the air of wide masks right
                 sct_hu = np.where(_as_bool(compared.head), sct_hu, np.float32(AIR_HU))
         sct_head = _as_bool(compared.sct_heads[label]) if label in compared.sct_heads else None
         slice_axis = _slice_axis(compared.mask, candidate.slice_plane)

@@ -25,12 +25,12 @@ def held_out_error(case: CaseFiles, sct: Path, constant_hu: float) -> HeldOutErr
     given mask is.
 
     Args:
-        case: of the patient, with the registration of his CT to his MR where there is one.
-        sct: the file of his sCT.
+        case: of the patient, with the registration of CT to MR where there is one.
+        sct: the file of the sCT.
         constant_hu: HU of the constant CT.
 
     Returns:
-        None where the patient has no CT that is aligned with his MR, or the two share no voxel.
+        None where the patient has no CT that is aligned with the MR, or the two share no voxel.
 
     Raises:
         ImageError: naming the file that cannot be read.

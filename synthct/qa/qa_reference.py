@@ -82,7 +82,7 @@ class Reference:
     def without(self, patient: str) -> Reference:
         """The reference that a patient of it is himself compared with.
 
-        Of him it keeps how far the model's sCT was from his CT alone: that says what the model is worth.
+        Of this patient it keeps only how far the model's sCT was from the CT: that says what the model is worth.
         """
         others = {name: one for name, one in self.patients.items() if name != patient}
         own = self.patients.get(patient)

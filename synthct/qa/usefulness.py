@@ -1,4 +1,4 @@
-"""Whether a model is clearly better than a constant CT on patients whom it has not seen: one that is not passes nobody.
+"""Whether a model is clearly better than a constant CT on patients whom it has not seen: one that is not gives no pass.
 
 Its ranges come from its own held-out sCTs, and poor ones are wide ranges around poor values.
 """
@@ -14,7 +14,7 @@ HARDLY_BETTER = 0.8  # of the MAE of a CT of one HU everywhere; a choice, no mea
 
 @dataclass(frozen=True)
 class HeldOutError:
-    """How far a held-out patient's sCT is from his CT, inside the head where both are known.
+    """how far a held-out patient's sCT is from the CT, inside the head where both are known.
 
     Attributes:
         mae_hu: mean |sCT - CT|.

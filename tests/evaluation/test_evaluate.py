@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import SHAPE, head_ct, head_mr, image, make_model, make_raw, make_tested
+from made_up import SHAPE, distance, head_ct, head_mr, image, make_model, make_raw, make_tested
 from synthetic_datasets import keep_registration, small_plan
 
 from synthct.dataset.raw import RawDataset
@@ -256,3 +256,11 @@ def test_a_pool_of_processes_gives_the_same_rows(folders, tmp_path):
     alone = evaluate_folders(*folders, tmp_path / "alone", protocol="seed")
     pooled = evaluate_folders(*folders, tmp_path / "pooled", protocol="seed", runner=CaseRunner(workers=2))
     assert alone.rows == pooled.rows and alone.terminal_table == pooled.terminal_table
+
+
+@pytest.mark.parametrize(("masked", "told"), [((), False), (("P1",), True), (("P1", "P2", "P3"), False)])
+def test_given_masks_beside_found_heads_are_warned_of(raw, results, masked, told):
+    for patient in masked:
+        write_image(image((distance() <= 20).astype(np.uint8)), raw.folder / "masksTr" / f"{patient}.nii.gz")
+    warnings = evaluate_dataset(RawDataset.open(raw.folder), results).warnings
+    assert any("their numbers cannot be compared" in warning for warning in warnings) == told

@@ -153,7 +153,7 @@ def test_the_slice_shows_the_face_to_the_left_whatever_the_orientation(tmp_path,
 
 
 def test_a_constant_ct_is_no_worse_in_a_mask_wider_than_the_head(files):
-    """The air in such a mask is no task: a model that has only that right must not look better than a constant CT."""
+    """Any sCT has the air of such a mask right: a model must not look better than a constant CT by that alone."""
     ct, mr = files("ct", head_ct(60)), files("mr", head_mr())
     wide = files("mask", (distance() <= RADIUS + 15).astype(np.uint8))
     candidates = {"m": Candidate(files("sct", head_ct(60))), "constant": Candidate(40.0)}

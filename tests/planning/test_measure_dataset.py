@@ -54,12 +54,15 @@ def test_a_case_is_measured_in_all_its_images(tmp_path):
     assert facts.ct.minimum == -1000
 
 
-def test_a_given_mask_is_used(raw):
+def test_a_given_mask_is_what_slices_must_hold_and_volume_and_intensities_are_those_of_the_head(raw):
+    without = measure_case(raw.training["P"])
     grid = make_grid((20, 20, 20), (2, 2, 2))  # a cube in the brain
     write_image(grid.place(np.ones(grid.array_shape, np.uint8)), raw.folder / "masksTr" / "P.nii.gz")
     facts = measure_case(RawDataset.open(raw.folder).training["P"])
-    for volume in (facts.mr[0], facts.ct):
-        assert volume.head_volume_l == pytest.approx(0.064, rel=0.4)  # in voxels of 6 mm
+    for volume, head in ((facts.mr[0], without.mr[0]), (facts.ct, without.ct)):
+        assert max(volume.head_size_mm) == pytest.approx(40, abs=8)  # in voxels of 6 mm
+        assert volume.head_volume_l == pytest.approx(head.head_volume_l, rel=0.01)
+        assert volume.head_percentiles["50"] == pytest.approx(head.head_percentiles["50"], rel=0.01)
 
 
 def test_unchanged_cases_are_taken_over_and_changed_ones_measured_again(raw):

@@ -156,3 +156,29 @@ def test_a_dataset_without_pairs_says_what_that_means():
 def test_long_lists_of_names_are_shortened():
     assert some_of([f"P{i}" for i in np.arange(9)], 2) == "P0, P1 and 7 more"
     assert some_of(["P0", "P1"], 2) == "P0, P1"
+
+
+def test_found_heads_are_judged_and_not_a_given_mask():
+    images, heads = pair()
+    wide = sitk.BinaryDilate(heads.mr, [4, 4, 4], sitk.sitkBall)
+    images = replace(images, given_mask=wide)
+    masks = HeadMasks(wide, heads.ct)
+    found = findings_of_case(images, masks, *WINDOWS, heads=heads)
+    without = findings_of_case(replace(images, given_mask=None), heads, *WINDOWS)
+    assert found.flags == ()
+    assert found.facts["Dice of the heads"] == without.facts["Dice of the heads"]
+    assert found.facts["MR head (L)"] == without.facts["MR head (L)"]
+
+
+def test_a_given_mask_that_leaves_most_of_the_head_out_is_told():
+    images, heads = pair()
+    brain = sitk.BinaryErode(heads.mr, [8, 8, 8], sitk.sitkBall)
+    images = replace(images, given_mask=brain)
+    (flag,) = findings_of_case(images, HeadMasks(brain, heads.ct), *WINDOWS, heads=heads).flags
+    assert "masksTr" in flag and "% of the head in the MR" in flag
+
+
+def test_where_every_registration_failed_the_hint_gives_the_remedy():
+    one = replace(case_facts(volume_facts(), volume_facts()), aligned=False)
+    (hint,) = hints_of_dataset(fingerprint({"P1": one, "P2": one}))
+    assert hint.startswith("NO PAIR IS LEFT") and "all 2 patients" in hint and "--register off" in hint
