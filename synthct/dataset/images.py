@@ -14,6 +14,7 @@ from synthct.imaging.field_of_view import CT_TISSUE_HU, scanned_region
 from synthct.imaging.geometry import Grid, moved_rigidly, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import read_image
+from synthct.imaging.mask_file import read_head_mask
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def read_case(case: CaseFiles) -> CaseImages:
         case.patient,
         tuple(read_image(path) for path in case.mr),
         read_ct(case.ct, case.registration) if case.ct else None,
-        read_image(case.mask) if case.mask else None,
+        read_head_mask(case.mask)[0] if case.mask else None,
         case.aligned,
     )
 
