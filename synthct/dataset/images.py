@@ -16,6 +16,7 @@ from synthct.imaging.field_of_view import CT_TISSUE_HU, scanned_region
 from synthct.imaging.geometry import Grid, moved_rigidly, resample
 from synthct.imaging.head_mask import PLAUSIBLE_VOLUME_L, head_mask_from_ct, head_mask_from_mr, volume_litres
 from synthct.imaging.io import read_image
+from synthct.imaging.mask_file import read_head_mask
 
 LEAST_KEPT = 0.5  # of a found head by a given mask; one that keeps less is of a part of the head, such as the brain
 LEAST_FILLED = 0.4  # of a given mask by the found head; masks that are dilated by 20 mm are filled to 0.58
@@ -63,7 +64,7 @@ def read_case(case: CaseFiles) -> CaseImages:
         case.patient,
         tuple(read_image(path) for path in case.mr),
         read_ct(case.ct, case.registration) if case.ct else None,
-        read_image(case.mask) if case.mask else None,
+        read_head_mask(case.mask)[0] if case.mask else None,
         case.aligned,
     )
 

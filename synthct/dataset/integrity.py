@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from synthct.errors import DatasetError, ImageError
 from synthct.imaging.ct_units import ct_unit_problems, shows_air
 from synthct.imaging.geometry import Grid
 from synthct.imaging.io import read_image
+from synthct.imaging.mask_file import read_head_mask
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 
@@ -83,7 +84,7 @@ def check_case(case: CaseFiles, may_lie_apart: bool = False) -> list[str]:
             f"{case.ct} does not overlap {case.mr[0].name} in space; register the CT to the MR (--register) or mend "
             "its origin."
         )
-    mask = _read(case.mask, problems) if case.mask else None
+    mask = _read(case.mask, problems, _mask_of) if case.mask else None
     if mask is not None and not sitk.GetArrayViewFromImage(mask).any():
         problems.append(f"{case.mask} is empty; draw the head in it, or remove it to have the head found.")
     elif (
@@ -127,9 +128,13 @@ def _problems_of_channels(names: Sequence[str], channels: Sequence[sitk.Image]) 
     return problems
 
 
-def _read(path: Path, problems: list[str]) -> sitk.Image | None:
+def _mask_of(path: Path) -> sitk.Image:
+    return read_head_mask(path)[0]
+
+
+def _read(path: Path, problems: list[str], reader: Callable[[Path], sitk.Image] = read_image) -> sitk.Image | None:
     try:
-        return read_image(path)
+        return reader(path)
     except ImageError as fault:
         problems.append(str(fault))
         return None

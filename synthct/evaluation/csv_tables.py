@@ -68,7 +68,14 @@ def write_patient_table(rows: Sequence[Row], label: str, folder: Path) -> tuple[
     records = [
         {"patient": row.patient, "fold": row.fold}
         | {metric.column: row.metrics[metric.column] for metric in metrics}
-        | {"voxels": row.voxels, "mask": row.mask, "clipping": clipping, "grid": row.grid}
+        | {
+            "voxels": row.voxels,
+            "scored_head_percent": row.scored_head_percent,
+            "mask": row.mask,
+            "clipping": clipping,
+            "grid": row.grid,
+            "notes": row.notes,
+        }
         for row in rows
     ]
     return _write(records, list(records[0]), folder / f"metrics_{label}.csv")
@@ -201,6 +208,10 @@ def terminal_table(scored: ScoredSet, *, width: int = 100, max_patients: int = 4
             lines.append("   ".join(cells).rstrip())
     masks = {row.mask for of_model in rows.values() for row in of_model}
     lines += ["", f"Compared inside {' or '.join(_MASKS_IN_WORDS[mask] for mask in sorted(masks))}; HU not clipped."]
+    shares = [row.scored_head_percent for of_model in rows.values() for row in of_model]
+    if shares := [share for share in shares if not math.isnan(share)]:
+        low, high = f"{min(shares):.0f}", f"{max(shares):.0f}"
+        lines.append(f"Scored: {low if low == high else f'{low} to {high}'} % of the head in the reference CT.")
     return "\n".join(["Test set", *lines] if scored.patients == "test" else lines[1:])
 
 

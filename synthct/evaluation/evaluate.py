@@ -16,6 +16,7 @@ from synthct.evaluation import baseline
 from synthct.evaluation.csv_tables import terminal_table, write_tables
 from synthct.evaluation.figures import draw
 from synthct.evaluation.images_by_patient import images_by_patient, mrs_of, some
+from synthct.evaluation.input_checks import one_file_twice
 from synthct.evaluation.metrics import Protocol, unusable_metrics
 from synthct.evaluation.metrics.metric import WINDOW_HU
 from synthct.evaluation.report.collect import report_evaluation
@@ -201,7 +202,9 @@ def evaluate_folders(
         if patient not in others
     ]
     label = predictions.resolve().name
-    references_of = {p: Reference(p, cts[p], mr_of.get(p), given[p] if given is not None else None) for p in matched}
+    references_of = {
+        p: Reference(p, cts[p], mr_of.get(p), given[p] if given is not None else None, of_user=True) for p in matched
+    }
     candidates = {patient: {label: Candidate(scts[patient])} for patient in matched}
     scored = score_set("folders", references_of, candidates, [label], protocol, runner=runner)
     runner.check_any_left(scored.scores)
@@ -212,7 +215,12 @@ def evaluate_folders(
         *draw.draw_charts(scored.rows, scored.scores, output),
         *draw.draw_scores(scored.rows, slices, WINDOW_HU, output, runner=runner),
     )
-    warnings = (*unusable_metrics(), *unmatched, *scored.warnings)
+    warnings = (
+        *unusable_metrics(),
+        *unmatched,
+        *one_file_twice([scts[patient] for patient in matched]),
+        *scored.warnings,
+    )
     # Names alone: where the folders lie may tell more than a report that is passed on should.
     options = {"-p": predictions, "-r": references, "-i": mrs, "-m": masks}
     given_options = " ".join(

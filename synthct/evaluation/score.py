@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import SimpleITK as sitk
 from synthct.dataset.images import read_ct
 from synthct.dataset.registration_record import Registration
 from synthct.errors import DatasetError
+from synthct.evaluation.input_checks import check_reference, check_sct, coverage_warning
 from synthct.evaluation.metrics import Protocol, VolumePair, measure, metrics_of
 from synthct.evaluation.sagittal import SagittalSlice, cut_sagittal
 from synthct.evaluation.voxel_histogram import VoxelHistogram
@@ -20,6 +22,7 @@ from synthct.imaging.field_of_view import CT_TISSUE_HU, scanned_on, scanned_regi
 from synthct.imaging.geometry import PLANE_ORIENTATION, Grid, orientation_code, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import read_image
+from synthct.imaging.mask_file import read_head_mask
 
 MaskKind = Literal["ct_and_mr", "given", "ct"]
 PatientSet = Literal["cross_validation", "test", "folders"]
@@ -37,6 +40,7 @@ class Reference:
     mr: Path | None = None  # the first channel
     mask: Path | None = None  # head mask given by the user; replaces those determined in CT and MR
     registration: Registration | None = None  # of the CT to the MR
+    of_user: bool = False  # files that neither an import nor a verification has seen; they are checked here
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Row:
 
     ``voxels`` is the number that was compared, ``mask`` how they were chosen: the head determined in both CT and MR, in
     the CT alone, or given by the user. ``grid`` describes that of the sCT, on which all was compared.
+    ``scored_head_percent`` is the share of the head in the reference CT that was compared, 0..100;
+    ``notes`` are the patient's warnings.
     """
 
     patient: str
@@ -67,6 +73,8 @@ class Row:
     voxels: int
     mask: MaskKind
     grid: str = ""
+    scored_head_percent: float = math.nan
+    notes: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,7 @@ class Compared:
         sct_heads: uint8, 1 in the head found in an sCT, where all images are known, by model label; where asked for.
         ct_head: uint8, 1 in the head found in the CT, likewise.
         head: uint8, 1 in the head found in the MR, or in the CT without one; None where it was not looked for.
+        scored_head_percent: the share of the head in the CT that lies in the mask, 0..100.
     """
 
     ct: sitk.Image
@@ -109,6 +118,7 @@ class Compared:
     sct_heads: dict[str, sitk.Image]
     ct_head: sitk.Image | None
     head: sitk.Image | None
+    scored_head_percent: float
 
 
 def score_patient(
@@ -149,7 +159,14 @@ def score_patient(
         pair = VolumePair(sct_hu, ct_hu, inside, grid, slice_axis, sct_head, ct_head)
         measured = measure(pair, metrics)
         rows[label] = Row(
-            reference.patient, candidate.fold, measured, int(inside.sum()), compared.kind, _in_words(grid)
+            reference.patient,
+            candidate.fold,
+            measured,
+            int(inside.sum()),
+            compared.kind,
+            _in_words(grid),
+            compared.scored_head_percent,
+            " ".join(compared.warnings),
         )
     shown = cut_sagittal(
         reference.patient,
@@ -170,6 +187,11 @@ def read_compared(reference: Reference, candidates: Mapping[str, Candidate], *, 
     grid = Grid.of(scts[first])
 
     ct = read_ct(reference.ct, reference.registration)
+    warned: list[str] = []
+    if reference.of_user:
+        check_reference(ct, reference.ct)
+        for label, sct in scts.items():
+            warned += check_sct(sct, files[label], ct, reference.ct)
     mr = read_image(reference.mr) if reference.mr is not None else None
     ct_scanned = scanned_region(ct, tissue=CT_TISSUE_HU)
     ct_known = _known(ct_scanned, grid)
@@ -178,15 +200,17 @@ def read_compared(reference: Reference, candidates: Mapping[str, Candidate], *, 
             f"{reference.ct} and {files[first]} lie apart in space: no voxel of the sCT is inside the reference CT. "
             "Register the reference to the MR, or check that the two files are of one patient."
         )
-    in_ct = in_mr = None
-    if reference.mask is None or with_heads or len(files) < len(candidates):
-        mr_head = None if mr is None else head_mask_from_mr(mr)
-        in_mr = None if mr is None else _on_grid(mr_head, grid)
-        in_ct = _on_grid(head_mask_from_ct(ct, mr_head_mask=mr_head), grid)
+    mr_head = None if mr is None else head_mask_from_mr(mr)
+    in_mr = None if mr is None else _on_grid(mr_head, grid)
+    ct_head = head_mask_from_ct(ct, mr_head_mask=mr_head)
+    in_ct = _on_grid(ct_head, grid)
     head, kind, warnings = _head_mask(reference, in_ct, in_mr, ct_known, grid)
     mask = head & ct_known
     if not sitk.GetArrayViewFromImage(mask).any():
         raise DatasetError(_empty_mask_message(reference, files[first], kind))
+    percent = _scored_percent(ct_head, mask)
+    if reference.of_user:
+        warned += coverage_warning(reference.patient, percent)
     known = ct_known if mr is None else ct_known & _known(scanned_region(mr), grid)
     return Compared(
         _ct_on_grid(with_padding_as(ct, ct_scanned, AIR_HU), scts[first]),
@@ -195,10 +219,11 @@ def read_compared(reference: Reference, candidates: Mapping[str, Candidate], *, 
         scts,
         None if mr is None else resample(mr, grid, interpolation="linear", outside=0.0),
         kind,
-        warnings,
+        (*warned, *warnings),
         {label: head_mask_from_ct(sct) & known for label, sct in scts.items()} if with_heads else {},
         in_ct & known if with_heads else None,
         in_ct if in_mr is None else in_mr,
+        percent,
     )
 
 
@@ -230,11 +255,11 @@ def _ct_on_grid(ct: sitk.Image, sct: sitk.Image) -> sitk.Image:
 
 
 def _head_mask(
-    reference: Reference, in_ct: sitk.Image | None, in_mr: sitk.Image | None, ct_known: sitk.Image, grid: Grid
+    reference: Reference, in_ct: sitk.Image, in_mr: sitk.Image | None, ct_known: sitk.Image, grid: Grid
 ) -> tuple[sitk.Image, MaskKind, tuple[str, ...]]:
     """The head on ``grid`` (uint8), how it was determined, and warnings (a sentence each)."""
     warnings = ()
-    if in_ct is not None and in_mr is not None:  # found heads are compared, whatever mask is given
+    if in_mr is not None:  # found heads are compared, whatever mask is given
         overlap = _share_of_smaller(in_ct, in_mr & ct_known)
         if overlap < LEAST_HEAD_OVERLAP:
             warnings = (
@@ -242,7 +267,9 @@ def _head_mask(
                 "where CT and MR are not registered, the patient's numbers mean nothing.",
             )
     if reference.mask is not None:
-        return _on_grid(read_image(reference.mask), grid), "given", warnings
+        given, note = read_head_mask(reference.mask)
+        notes = (f"{reference.patient}: {note}",) if note else ()
+        return _on_grid(given, grid), "given", (*warnings, *notes)
     if in_mr is None:
         return in_ct, "ct", ()
     return in_ct & in_mr, "ct_and_mr", warnings
@@ -250,6 +277,13 @@ def _head_mask(
 
 def _on_grid(mask: sitk.Image, grid: Grid) -> sitk.Image:
     return sitk.Cast(resample(mask, grid, interpolation="nearest", outside=0) != 0, sitk.sitkUInt8)
+
+
+def _scored_percent(ct_head: sitk.Image, mask: sitk.Image) -> float:
+    """Share of the head on the CT's own grid that lies in the mask on the sCT's; NaN where no head was found."""
+    head = _as_bool(ct_head)
+    scored = _as_bool(resample(mask, Grid.of(ct_head), interpolation="nearest", outside=0))
+    return 100.0 * float((head & scored).sum() / head.sum()) if head.any() else math.nan
 
 
 def _as_bool(mask: sitk.Image) -> np.ndarray:

@@ -31,7 +31,7 @@ EVALUATIONS = [
         moved(under("reference_cts", "A.nii.gz"), 1000.0),
         COMPARING,
         "reference_cts/A.nii.gz",
-        "Register",
+        "header",
     ),
     Bad(
         "masks that are empty",

@@ -87,7 +87,7 @@ def test_a_skipped_patient_comes_back_when_he_is_mended(place: Place):
 def test_prediction_goes_on_without_a_bad_mr(place: Place, capsys):
     cut_off(NEW_MR)(place)
     assert predict.main(["-i", "mrs", "-o", "new_cts", "-device", "cpu", "--skip_bad"]) == 3
-    assert "A is left out: mrs/A_0000.nii.gz is cut off" in capsys.readouterr().err
+    assert "A is left out: mrs/A_0000.nii.gz cannot be read as an image: it is cut off" in capsys.readouterr().err
     assert sorted(path.name for path in (place.root / "new_cts").iterdir() if path.is_file()) == ["B.nii.gz"]
 
 
@@ -110,7 +110,10 @@ def test_the_test_set_goes_on_without_a_bad_patient(place: Place):
 def test_two_folders_are_scored_without_a_bad_pair(place: Place, capsys):
     cut_off(under("cts", "A.nii.gz"))(place)
     assert evaluate.main(["-p", "cts", "-r", "reference_cts", "-np", "1", "--protocol", "seed", "--skip_bad"]) == 3
-    assert "A is left out: cts/A.nii.gz is cut off" in capsys.readouterr().err.splitlines()[-1]
+    assert (
+        "A is left out: cts/A.nii.gz cannot be read as an image: it is cut off"
+        in capsys.readouterr().err.splitlines()[-1]
+    )
     with (place.root / "cts" / "evaluation" / "metrics_cts.csv").open() as file:
         assert [row["patient"] for row in csv.DictReader(file)] == ["B"]
     assert "A is left out" in (place.root / "cts" / "evaluation" / "report.html").read_text()
@@ -147,7 +150,7 @@ def test_importing_goes_on_without_a_bad_patient(place: Place, capsys):
         copied(lambda place, patient=patient: place.ct(patient), "to_import", "ct", f"{patient}.nii.gz")(place)
     cut_off(under("to_import", "mr", "P1.nii.gz"))(place)
     assert import_data.main(["-i", "to_import", "-d", "2", "--name", "New", "-np", "1", "--skip_bad"]) == 3
-    assert "P1 is left out: to_import/mr/P1.nii.gz is cut off" in capsys.readouterr().err
+    assert "P1 is left out: to_import/mr/P1.nii.gz cannot be read as an image: it is cut off" in capsys.readouterr().err
     written = place.root / "synthct_raw" / "Dataset002_New" / "imagesTr"
     assert [path.name for path in written.iterdir()] == ["P2_0000.nii.gz"]
 

@@ -15,7 +15,7 @@ from synthct.commands import evaluate, plan_and_preprocess, predict, train
 from synthct.dataset.registration_record import RegistrationRecord
 from synthct.imaging.head_mask import head_mask_from_mr
 from synthct.model_folder import ModelFolder
-from synthct.phantom.example import make_example_dataset
+from synthct.phantom import PhantomOptions, make_example_dataset
 from synthct.planning.fingerprint import Fingerprint
 from synthct.preprocessing.findings import load_findings
 from synthct.qa import Reference
@@ -80,7 +80,7 @@ def write_wide_mask(mr: Path, path: Path) -> None:
 def without(tmp_path_factory) -> Home:
     folder = tmp_path_factory.mktemp("without")
     raw = folder / "synthct_raw" / NAME
-    make_example_dataset(raw, n_train=3, n_test=1, voxel_scale=4)
+    make_example_dataset(raw, PhantomOptions(voxel_scale=4), n_train=3, n_test=1)
     move(raw / "targetsTr" / f"{PATIENTS[0]}.nii.gz")
     return run_all(folder)
 

@@ -37,9 +37,9 @@ def test_patient_table_has_the_columns_and_its_twin_the_same_numbers(tmp_path):
     csv, twin = write_patient_table(rows, "cyclegan__2d", tmp_path)
     assert (csv.name, twin.name) == ("metrics_cyclegan__2d.csv", "metrics_cyclegan__2d.json")
     assert csv.read_text() == (
-        "patient,fold,mae_hu,psnr_db,mae_hu_windowed,psnr_db_windowed,voxels,mask,clipping,grid\n"
-        f"P1,3,70.1235,inf,60,,1234567,given,{CLIPPING},grid 1\n"
-        f"P2,,70.1235,inf,60,,5,ct,{CLIPPING},grid 2\n"
+        "patient,fold,mae_hu,psnr_db,mae_hu_windowed,psnr_db_windowed,voxels,scored_head_percent,mask,clipping,grid,notes\n"
+        f"P1,3,70.1235,inf,60,,1234567,,given,{CLIPPING},grid 1,\n"
+        f"P2,,70.1235,inf,60,,5,,ct,{CLIPPING},grid 2,\n"
     )
     records = json.loads(twin.read_text())
     assert records[0]["mae_hu"] == 70.123456789 and records[0]["psnr_db"] is None
@@ -52,7 +52,7 @@ def test_all_metrics_follow_the_seeds_columns(tmp_path):
     csv, _ = write_patient_table([row], "a", tmp_path)
     columns = list(pd.read_csv(csv).columns)
     assert columns[:6] == ["patient", "fold", "mae_hu", "psnr_db", "mae_hu_windowed", "psnr_db_windowed"]
-    assert columns[2:-4] == [metric.column for metric in METRICS]
+    assert columns[2:-6] == [metric.column for metric in METRICS]
 
 
 def test_the_summary_says_of_whom_and_of_how_many(tmp_path):

@@ -117,8 +117,8 @@ def test_a_model_of_all_patients_is_evaluated_on_the_test_set_alone(tested, tmp_
 def test_a_protocol_chooses_the_columns(raw, results):
     evaluate_dataset(raw, results, protocol="synthrad2023")
     columns = list(pd.read_csv(results / "evaluation" / "metrics_cyclegan.csv").columns)
-    assert columns[2:-4] == [metric.column for metric in metrics_of("synthrad2023")]
-    assert list(pd.read_csv(results / "evaluation" / "columns.csv")["column"]) == columns[2:-4]
+    assert columns[2:-6] == [metric.column for metric in metrics_of("synthrad2023")]
+    assert list(pd.read_csv(results / "evaluation" / "columns.csv")["column"]) == columns[2:-6]
 
 
 def test_the_baseline_is_exact_inside_a_given_mask(raw, results):

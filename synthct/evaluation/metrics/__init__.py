@@ -38,7 +38,19 @@ __all__ = [
 
 Protocol = Literal["all", "seed", "synthrad2023", "synthrad2025"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
-OTHER_COLUMNS = ("patient", "fold", "model", "set", "n", "voxels", "mask", "clipping", "grid")  # of the tables
+OTHER_COLUMNS = (
+    "patient",
+    "fold",
+    "model",
+    "set",
+    "n",
+    "voxels",
+    "scored_head_percent",
+    "mask",
+    "clipping",
+    "grid",
+    "notes",
+)  # of the tables
 
 _SEED, _SR23, _SR25, _OURS = "Wolterink et al. 2017", "SynthRAD2023", "SynthRAD2025", "synthct"
 _MAE, _PSNR = "mean |sCT - CT|", "20 log10(4095 / RMSE)"
