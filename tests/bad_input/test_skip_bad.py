@@ -110,10 +110,8 @@ def test_the_test_set_goes_on_without_a_bad_patient(place: Place):
 def test_two_folders_are_scored_without_a_bad_pair(place: Place, capsys):
     cut_off(under("cts", "A.nii.gz"))(place)
     assert evaluate.main(["-p", "cts", "-r", "reference_cts", "-np", "1", "--protocol", "seed", "--skip_bad"]) == 3
-    assert (
-        "A is left out: cts/A.nii.gz cannot be read as an image: it is cut off"
-        in capsys.readouterr().err.splitlines()[-1]
-    )
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "A is left out: cts/A.nii.gz cannot be read" in last and "cut off" in last
     with (place.root / "cts" / "evaluation" / "metrics_cts.csv").open() as file:
         assert [row["patient"] for row in csv.DictReader(file)] == ["B"]
     assert "A is left out" in (place.root / "cts" / "evaluation" / "report.html").read_text()

@@ -38,11 +38,12 @@ def ssim(pair: VolumePair) -> float:
 
 
 def ms_ssim(pair: VolumePair) -> float:
-    """Masked MS-SSIM of SynthRAD2025 (github.com/SynthRAD2025/metrics), 1 for equal images.
+    """Masked MS-SSIM of SynthRAD2025, 1 for equal images.
 
     MS-SSIM = prod_j mean_M [ L^w_j C^w_j S^w_j ] over five scales j (Wang et al. 2003; there luminance counts at the
     coarsest scale alone, in the published code of the challenge at every one). L, C and S are luminance, contrast and
-    structure in the windows of :func:`ssim`, negative ones 0, C3 = C2 / 2. CTs clipped to [-1024, 3071] HU,
+    structure in the windows of :func:`ssim`, negative ones 0, C3 = C2 / 2. CTs clipped to [-1024, 3071] HU (as
+    github.com/SynthRAD2025/evaluation; github.com/SynthRAD2025/metrics clips at 3000),
     -1024 HU outside the mask M, shifted by 1024, R = 4095. Volumes of fewer than 97 voxels along an axis are padded
     with their border. To the next scale: the mean of 2 x 2 x 2 voxels (0 beyond the border), then every second voxel;
     the mask every second voxel.
