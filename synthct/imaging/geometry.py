@@ -15,6 +15,7 @@ import SimpleITK as sitk
 from synthct.imaging.planes import PLANE_ORIENTATION
 
 _INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "bspline": sitk.sitkBSpline}
+MIN_BSPLINE_VOXELS = 4  # along each axis; a cubic spline spans as many
 CRANIUM_MM = 85.0  # from the vertex to the brow
 Interpolation = Literal["linear", "nearest", "bspline"]
 
@@ -110,6 +111,8 @@ def resample(
         smooth: False leaves the smoothing out, whose time goes with the size of ``image``, not with that of ``grid``.
     """
     transform = transform or sitk.Transform()
+    if interpolation == "bspline" and min(image.GetSize()) < MIN_BSPLINE_VOXELS:
+        interpolation = "linear"  # ITK reads beyond the coefficients of so few voxels
     if interpolation != "nearest":
         image = sitk.Cast(image, sitk.sitkFloat32)
         image = _smoothed_for(image, grid) if smooth else image

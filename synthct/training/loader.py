@@ -72,7 +72,7 @@ class SliceDataset(Dataset):
     def __getitem__(self, step: int) -> dict[str, Any]:
         """The batch of a step, packed; or ``{"fault": text}``: what a process of its own raises would lose its words.
 
-        All images are one tensor on their way: between processes each tensor takes half a millisecond.
+        All images are one array on their way: it goes through a pipe, and needs no shared memory, which may be full.
         """
         try:
             drawn = self.order.draw(step)
@@ -80,7 +80,7 @@ class SliceDataset(Dataset):
             shapes = {name: (len(images), *image.shape) for name, image in images[0].items()}
             packed = np.concatenate([image[name].ravel() for name in shapes for image in images], dtype=np.float32)
             keys = dict(zip(KEYS, map(list, zip(*drawn))))
-            return {"images": torch.from_numpy(packed), "shapes": shapes} | keys
+            return {"images": packed, "shapes": shapes} | keys
         except Exception as fault:
             drawn = self.order.draw(step)
             return {"fault": f"Step {step} could not be loaded (MR, CT: {drawn}): {type(fault).__name__}: {fault}"}
@@ -121,13 +121,14 @@ class SliceDataset(Dataset):
 
 def to_device(batch: Batch, device: torch.device) -> dict[str, torch.Tensor]:
     """The images of a batch on the device; to a GPU they travel while it works."""
-    return {name: batch[name].to(device, non_blocking=True) for name in IMAGES if name in batch}
+    images = {name: batch[name] for name in IMAGES if name in batch}
+    if device.type == "cuda":  # else the copy would wait for the work that is queued
+        images = {name: image.pin_memory() for name, image in images.items()}
+    return {name: image.to(device, non_blocking=True) for name, image in images.items()}
 
 
 @contextmanager
-def batches(
-    dataset: SliceDataset, workers: int, *, start_step: int = 0, pin_memory: bool = False
-) -> Iterator[Iterator[Batch]]:
+def batches(dataset: SliceDataset, workers: int, *, start_step: int = 0) -> Iterator[Iterator[Batch]]:
     """Iterate over the batches of a training from a step on, made by ``workers`` processes (0: in this process).
 
     Their order does not depend on the number of processes, and resuming at a step needs no state. The processes end
@@ -141,7 +142,6 @@ def batches(
         collate_fn=_as_it_is,
         worker_init_fn=_in_worker,
         prefetch_factor=BATCHES_AHEAD if workers else None,
-        pin_memory=pin_memory,
         generator=torch.Generator(),  # else the training's own random numbers would be drawn from
     )
     in_main_thread = threading.current_thread() is threading.main_thread()
@@ -194,11 +194,11 @@ def _checked(drawn: Iterator[dict[str, Any]], processes: list[BaseProcess]) -> I
 
 
 def _unpacked(packed: dict[str, Any]) -> Batch:
-    """The images are views of the one tensor."""
+    """The images are views of the one array."""
     if "fault" in packed:
         raise TrainingError(packed["fault"])
     shapes = packed["shapes"]
-    parts = packed["images"].split([math.prod(shape) for shape in shapes.values()])
+    parts = torch.from_numpy(packed["images"]).split([math.prod(shape) for shape in shapes.values()])
     images = {name: part.view(*shape) for (name, shape), part in zip(shapes.items(), parts)}
     return images | {name: packed[name] for name in KEYS}
 

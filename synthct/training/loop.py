@@ -62,8 +62,7 @@ def train(
             return run.on_done_already()
 
         stop = stack.enter_context(stop_on_signals())
-        on_gpu = device.type == "cuda"
-        drawn = stack.enter_context(batches(dataset, options.loaders, start_step=run.step, pin_memory=on_gpu))
+        drawn = stack.enter_context(batches(dataset, options.loaders, start_step=run.step))
         slow_steps = SlowSteps()
         ticks = iter(progress(range(run.steps_left), total=run.steps_left, desc=run.title, unit="step"))
         while run.epoch < run.training.epochs:

@@ -64,4 +64,4 @@ def test_in_percentile_windows_a_grey_level_differs_at_most_where_it_was_a_matte
     network_input = NetworkInput(InputPlan("sagittal", 0, 1), GreyLevels(mr_windows=(window,)))
     levels_off = np.abs(np.stack([network_input.mr(stack, i)[0] for i in range(stack.n_slices)]) - mr) * 255 / 2
     assert levels_off.max() < 1.01
-    assert (levels_off > 0.5)[(stack.regions & HEAD) > 0].mean() < 0.01
+    assert (levels_off > 0.5)[(stack.regions & HEAD) > 0].mean() < 0.02

@@ -177,11 +177,11 @@ def test_a_description_with_a_byte_order_mark_is_copied_without(run, folder, raw
     assert (folder / "dataset.json").read_text(encoding="utf-8") == text
 
 
-def test_a_patient_without_a_head_is_told_by_file(tmp_path):
+def test_a_ct_without_tissue_is_refused_by_its_file(tmp_path):
     raw = write_dataset(tmp_path / "Dataset003_Air", {"P": PAIRED})
     ct = raw.training["P"].ct
     sitk.WriteImage(sitk.Clamp(sitk.ReadImage(str(ct)), upperBound=-500), str(ct))
-    with pytest.raises(DatasetError, match="P.nii.gz: no head was found"):
+    with pytest.raises(DatasetError, match="targetsTr/P.nii.gz"):
         plan_and_preprocess(RawDataset.open(raw.folder), tmp_path / "out")
 
 

@@ -26,7 +26,7 @@ def compared(errors_hu: dict[str, float], *, with_mr: bool = True, unknown_slice
     mask = ((distance() <= 14) & (known > 0)).astype(np.uint8)
     scts = {label: image(np.where(ct > -500, ct + error, ct).astype(np.float32)) for label, error in errors_hu.items()}
     mr = image(head_mr().astype(np.float32)) if with_mr else None
-    return Compared(image(ct), image(known), image(mask), scts, mr, "ct_and_mr", (), {}, None)
+    return Compared(image(ct), image(known), image(mask), scts, mr, "ct_and_mr", (), {}, None, None, 100.0)
 
 
 def turned(one: Compared, orientation: str) -> Compared:
@@ -36,7 +36,9 @@ def turned(one: Compared, orientation: str) -> Compared:
         return sitk.DICOMOrient(of, orientation)
 
     scts = {label: turn(sct) for label, sct in one.scts.items()}
-    return Compared(turn(one.ct), turn(one.ct_known), turn(one.mask), scts, turn(one.mr), one.kind, (), {}, None)
+    return Compared(
+        turn(one.ct), turn(one.ct_known), turn(one.mask), scts, turn(one.mr), one.kind, (), {}, None, None, 100.0
+    )
 
 
 def row(patient: str, mae: float, fold: int | None = 0, **metrics: float) -> Row:
