@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from synthct.training.trainer import Trainer
 
 EAGER_STEPS = 3  # before recording: libraries choose their algorithms and optimisers make their state
 AGREEMENT = 0.05  # relative difference of losses, recorded to eager, that low precision may make
@@ -23,13 +20,30 @@ Tensors = dict[str, Tensor]
 log = logging.getLogger("synthct")
 
 
-def recorded_step(trainer: Trainer) -> Callable[[Tensors], Tensors]:
+class Recordable(Protocol):
+    """What is asked of a trainer whose step is to be recorded; see :class:`synthct.training.trainer.Trainer`."""
+
+    device: torch.device
+    pools: Mapping[str, Any]
+
+    def training_step(self, batch: Tensors) -> Tensors: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+def recorded_step(trainer: Recordable, n_processes: int = 1) -> Callable[[Tensors], Tensors]:
     """The trainer's step as a CUDA graph; with a warning the step itself on a CPU and with several processes.
 
+    Args:
+        trainer: whose ``training_step`` is recorded.
+        n_processes: that train together.
+
     Returns:
-        A function that is called as :meth:`Trainer.training_step` is.
+        A function that is called as ``training_step`` is.
     """
-    if trainer.device.type == "cuda" and trainer.ranks.world_size == 1:
+    if trainer.device.type == "cuda" and n_processes == 1:
         return RecordedStep(trainer)
     log.warning("The step is not recorded as a CUDA graph: that takes a CUDA GPU and a single process.")
     return trainer.training_step
@@ -45,7 +59,7 @@ class RecordedStep:
         trainer: whose ``training_step`` is recorded; its ``state_dict``, ``load_state_dict`` and ``pools`` are used.
     """
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: Recordable) -> None:
         self.trainer = trainer
         self.eager_steps_left: int | None = EAGER_STEPS  # None: eager for good
         self.graph: torch.cuda.CUDAGraph | None = None

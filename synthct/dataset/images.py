@@ -18,8 +18,8 @@ from synthct.imaging.head_mask import PLAUSIBLE_VOLUME_L, head_mask_from_ct, hea
 from synthct.imaging.io import read_image
 from synthct.imaging.mask_file import read_head_mask
 
-LEAST_KEPT = 0.5  # of a found head by a given mask; one that keeps less is of a part of the head, such as the brain
-LEAST_FILLED = 0.4  # of a given mask by the found head; masks that are dilated by 20 mm are filled to 0.58
+MIN_KEPT = 0.5  # of a found head by a given mask; one that keeps less is of a part of the head, such as the brain
+MIN_FILLED = 0.4  # of a given mask by the found head; masks that are dilated by 20 mm are filled to 0.58
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,9 @@ def _within(found: Sequence[sitk.Image], given: Sequence[sitk.Image]) -> tuple[s
     n_found, n_given, n_cut = ([_n_voxels(mask) for mask in masks] for masks in (found, given, cut))
     least, most = PLAUSIBLE_VOLUME_L
     for one, n_one, n_mask, n_both in zip(found, n_found, n_given, n_cut):
-        if n_one == 0 or not (least <= volume_litres(one) <= most or n_both >= LEAST_FILLED * n_mask):
+        if n_one == 0 or not (least <= volume_litres(one) <= most or n_both >= MIN_FILLED * n_mask):
             return tuple(given)  # there is no head to be found in this image
-    return tuple(cut if all(n >= LEAST_KEPT * of for n, of in zip(n_cut, n_found)) else found)
+    return tuple(cut if all(n >= MIN_KEPT * of for n, of in zip(n_cut, n_found)) else found)
 
 
 def _n_voxels(mask: sitk.Image) -> int:

@@ -147,7 +147,6 @@ def evaluate_dataset(
         sets,
         warnings=(*left_out_sentences(runner.left_out), *warnings),  # the command prints the former at its end
         figures=figures,
-        window_hu=WINDOW_HU,
         commands=commands_of_models(raw.name, models),
         models=models,
         runner=runner,
@@ -232,7 +231,6 @@ def evaluate_folders(
         [scored],
         warnings=(*left_out_sentences(runner.left_out), *warnings),  # the command prints the former at its end
         figures=figures,
-        window_hu=WINDOW_HU,
         commands=[f"synthct_evaluate {given_options}"],
         runner=runner,
     )

@@ -17,7 +17,7 @@ from synthct.errors import DatasetError
 from synthct.imaging.ct_units import ct_unit_problems
 from synthct.imaging.geometry import Grid, known_region, resample
 
-LEAST_SCORED_PERCENT = 95.0
+MIN_SCORED_PERCENT = 95.0
 CLOSE = 0.8  # correlation from which an sCT is taken to show what its reference shows
 CLEARLY_CLOSER = 0.1  # of correlations, by which another place or direction explains the sCT better
 NETWORK_RANGE = 1.05  # an image within [-1.05, 1.05] is not in HU, however poor
@@ -88,7 +88,7 @@ def check_sct(sct: sitk.Image, path: Path, ct: sitk.Image, ct_path: Path) -> lis
 
 def coverage_warning(patient: str, percent: float) -> list[str]:
     """A sentence where less than 95 % of the reference's head was scored."""
-    if not percent < LEAST_SCORED_PERCENT:
+    if not percent < MIN_SCORED_PERCENT:
         return []
     return [
         f"{patient}: only {percent:.0f} % of the head in the reference CT is scored; the sCT or the mask does not "

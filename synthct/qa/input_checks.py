@@ -250,13 +250,11 @@ def _distance_check(
     others: Sequence[Sequence[float]],
     distance: Callable[[np.ndarray, np.ndarray], float],
     hint: str,
-    unit: str = "",
-    whose: str = MEASURED,
 ) -> Check:
-    """A vector's distance from the others' mean, held against the distance of each of them from the rest's mean."""
+    """A vector's distance from the others' mean, compared with the distance of each of them from the rest's mean."""
     value, theirs = distances_from_mean(vector, others, distance)
     limits = limits_of(theirs, floor=FLOOR_DISTANCE * float(np.median(theirs)), side="high")
-    return Check(name, what, value, unit, limits, whose, hint)
+    return Check(name, what, value, "", limits, MEASURED, hint)
 
 
 def distances_from_mean(

@@ -78,7 +78,9 @@ class TrainingRun:
             check_resumable(self.checkpoint, self.identity, configuration, self.fold.path)
         self.device, self.ranks = device, options.ranks
         self.trainer = method(dataclasses.replace(configuration, training=training), settings, device, ranks=self.ranks)
-        self.perform_step = recorded_step(self.trainer) if options.cuda_graph else self.trainer.training_step
+        self.perform_step = self.trainer.training_step
+        if options.cuda_graph:
+            self.perform_step = recorded_step(self.trainer, options.ranks.world_size)
         self.input = NetworkInput(configuration.input, method.coding(settings))
         self.log = TrainingLog(self.fold.log)
         self.figure = ProgressFigure(self.fold.progress, self.title)

@@ -11,7 +11,6 @@ from tiny_training import make_trainer
 
 from synthct.accelerate.cuda_graph import EAGER_STEPS, RecordedStep, recorded_step
 from synthct.plugins import TRAINERS
-from synthct.training.distributed import Ranks
 
 
 class _Graph:
@@ -110,6 +109,5 @@ def test_a_cpu_and_several_processes_step_eagerly_and_it_is_said(monkeypatch, ca
     monkeypatch.setattr(trainer, "device", torch.device("cuda"))
     assert isinstance(recorded_step(trainer), RecordedStep)
     assert caplog.text.count("not recorded as a CUDA graph") == 1
-    monkeypatch.setattr(trainer, "ranks", Ranks(0, 2))
-    assert recorded_step(trainer) == trainer.training_step
+    assert recorded_step(trainer, n_processes=2) == trainer.training_step
     assert caplog.text.count("not recorded as a CUDA graph") == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from synthct.evaluation.metrics.metric import WINDOW_HU
 from synthct.evaluation.report.build import ReportContent, write_report
 from synthct.evaluation.report.qa_status import read_verdicts
 from synthct.evaluation.report.viewer_data import choose_patients, read_volumes
@@ -23,7 +24,6 @@ def report_evaluation(
     *,
     warnings: Sequence[str],
     figures: Sequence[Path],
-    window_hu: tuple[float, float],
     commands: Sequence[str],
     models: Sequence[TrainedModel] = (),
     runner: CaseRunner = IN_THIS_PROCESS,
@@ -58,7 +58,7 @@ def report_evaluation(
         comparisons=[comparison for one in sets for comparison in one.comparisons],
         warnings=warnings,
         figures=figures,
-        window_hu=window_hu,
+        window_hu=WINDOW_HU,
         volumes=list(volumes.values()),
         reasons=reasons,
         models=models,
