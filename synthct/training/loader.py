@@ -187,8 +187,7 @@ def _checked(drawn: Iterator[dict[str, Any]], processes: list[BaseProcess]) -> I
                 raise
             raise TrainingError(
                 f"A process that loads slices was ended from outside ({_how(killed[0])}), most likely for lack of "
-                "memory (in a container also of shared memory, /dev/shm); load in fewer background processes, or in "
-                "none, and go on with --continue."
+                "memory; load in fewer background processes, or in none, and go on with --continue."
             ) from fault
         yield _unpacked(batch)
 

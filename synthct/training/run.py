@@ -163,7 +163,7 @@ class TrainingRun:
             self.loss_sums[name] = self.loss_sums[name] + loss if name in self.loss_sums else loss
         self.step += 1
         self.step_in_epoch += 1
-        # Not the images: they lie in shared memory, of which a container may have no more than 64 MB.
+        # Not the images: this many batches of them would be kept.
         self.unchecked.append((self.step, {name: batch[name] for name in KEYS}, losses))
         if len(self.unchecked) >= STEPS_BETWEEN_CHECKS:
             self._check_losses()

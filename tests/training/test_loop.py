@@ -146,7 +146,7 @@ def test_checkpoints_are_also_written_within_an_epoch(run, monkeypatch):
 
 @pytest.mark.parametrize("loaders", [0, 1])
 def test_the_images_of_past_steps_are_not_kept(run, monkeypatch, loaders):
-    """They lie in shared memory, of which there may be little."""
+    """Fifty batches of them would be kept."""
     alive = []
     to_device = run_module.to_device
 
