@@ -218,14 +218,13 @@ def _loss(fault: BaseException, futures: Mapping[Future[Any], str]) -> SynthctEr
             "The connection to the scheduler was lost, or the work was cancelled there; see the scheduler's log and "
             f"run the command again. Not finished: {', '.join(futures.values())}."
         )
-    # Work that waited on a worker when it ended is given up with the work that ended it, which was there before.
+    # Work that waited on a worker when it ended is given up with the work that ended it: dask cannot tell them apart.
     wait(futures, timeout=0.5)
     done = {future: case for future, case in futures.items() if future.done() and not future.cancelled()}
-    first, *others = [case for future, case in done.items() if _is_of_dask(future.exception(), "KilledWorker")]
-    beside = f" On the same workers: {', '.join(others)}." if others else ""
+    lost = [case for future, case in done.items() if _is_of_dask(future.exception(), "KilledWorker")]
     return SynthctError(
-        f"{first}: every worker that took up this case was ended from outside, most likely for lack of memory; "
-        f"start workers with more memory or fewer threads.{beside}"
+        f"{', '.join(lost)}: every worker that took up {'this case' if len(lost) == 1 else 'these cases together'} was "
+        "ended from outside, most likely for lack of memory; start workers with more memory or fewer threads."
     )
 
 
