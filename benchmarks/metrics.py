@@ -19,7 +19,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
-from benchmarks.rounds import Action, Measured, compare, peak_memory_gib, show
+from benchmarks.rounds import WAYS, Action, Measured, compare, memory_of_both, peak_memory_gib, show
 from synthct.evaluation.metrics import VolumePair, measure
 from synthct.evaluation.metrics.similarity import ssim
 from synthct.evaluation.metrics.wepl import N_DIRECTIONS, STEP_MM, density, wepl_median
@@ -73,6 +73,16 @@ def textbook_wepl(pair: VolumePair) -> float:
     return float(np.median(np.concatenate(found)))
 
 
+TWO_WAYS = {"SSIM": (textbook_ssim, ssim, ""), "WEPL": (textbook_wepl, wepl_median, " mm")}
+
+
+def prepare(way: str, metric: str, voxel_scale: float) -> Action:
+    """A metric of the pair, computed either way."""
+    pair = make_pair(voxel_scale)[0]
+    textbook, product, _ = TWO_WAYS[metric]
+    return (lambda: textbook(pair)) if way == "textbook" else (lambda: product(again(pair)))
+
+
 def tell(work: str, action: Action) -> None:
     """Print how long it takes: on the clock, and of the cores, which a machine shared with others does not change."""
     started, of_cores = time.perf_counter(), time.process_time()
@@ -102,15 +112,14 @@ def main() -> None:
     tell(f"{size}, all metrics alone", lambda: measure(again(pair)))
     print()
     lines: list[Measured] = []
-    for name, textbook, product in (("SSIM", textbook_ssim, ssim), ("WEPL", textbook_wepl, wepl_median)):
-        error = f"{abs(textbook(pair) - product(again(pair))):.2g}{' mm' if name == 'WEPL' else ''}"
+    for metric, (textbook, product, unit) in TWO_WAYS.items():
         lines.append(
             compare(
-                f"{name}, {size}",
-                lambda textbook=textbook: textbook(pair),
-                lambda product=product: product(again(pair)),
+                f"{metric}, {size}",
+                *(prepare(way, metric, arguments.voxel_scale) for way in WAYS),
                 rounds=arguments.rounds,
-                error=error,
+                memory_gib=memory_of_both(prepare, metric, arguments.voxel_scale),
+                error=f"{abs(textbook(pair) - product(again(pair))):.2g}{unit}",
             )
         )
     show(lines)

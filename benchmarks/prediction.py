@@ -15,13 +15,14 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks.rounds import compare, show, synchronise
+from benchmarks.rounds import WAYS, compare, memory_of_both, show, synchronise
 from benchmarks.textbook import TextbookGenerator
 from synthct.commands.console import use_large_pages
 from synthct.imaging.coding import MrStatistics
@@ -44,38 +45,56 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     arguments = parser.parse_args()
     use_large_pages()
-    from synthct.inference import Predictor  # needs SimpleITK
-
-    device, _ = select_device()
+    options = (arguments.configuration, arguments.slices, arguments.model, arguments.mr, arguments.precision)
+    predictor, stack = _work(*options)
+    textbook, product = (prepare(way, *options) for way in WAYS)
+    counted = (stack.regions & HEAD) > 0
+    difference = np.abs(product() - textbook())[counted].mean()
+    shape, width = stack.regions.shape, predictor.model.settings.base_channels
+    work = f"{shape[0]} slices of {shape[1]} x {shape[2]}, width {width}, {predictor.precision}"
+    error = f"{difference:.2g} HU{'' if arguments.model else ' (untrained)'}"
+    memory = memory_of_both(prepare, *options)
+    line = compare(work, textbook, product, rounds=arguments.rounds, memory_gib=memory, error=error, count_flops=True)
+    show([line])
     if arguments.model:
-        predictor = Predictor.from_model_folder(arguments.model, device=device, precision=arguments.precision)
-        stack = _stack_of(predictor, arguments.mr)
-    else:
-        predictor, stack = _untrained(arguments.configuration, device, arguments.precision)
+        seconds = _file_to_file(predictor, arguments.mr, arguments.rounds)
+        print(f"\nfile to file, {arguments.mr.name}: {seconds:.2f} s")
+
+
+def prepare(way: str, *options: object) -> Callable[[], np.ndarray]:
+    """The slices to HU, either way; the options are those of :func:`_work`."""
+    use_large_pages()
+    predictor, stack = _work(*options)
+    if way == "product":
+        return lambda: predictor.synthesize(stack).sct_hu
     settings, channels = predictor.model.settings, predictor.configuration.input.channels
-    textbook_generator = TextbookGenerator(channels, 1, settings.base_channels, settings.n_blocks).to(device)
-    textbook_generator.load_state_dict(predictor._networks[0]["syn_ct"].state_dict())
-    wanted = arguments.slices or (len(stack.regions) if device.type == "cuda" else -(-len(stack.regions) // 9))
-    stack = _some(stack, wanted)
+    generator = TextbookGenerator(channels, 1, settings.base_channels, settings.n_blocks).to(predictor.device)
+    generator.load_state_dict(predictor._networks[0]["syn_ct"].state_dict())
 
     def textbook() -> np.ndarray:
         slices = []
         with torch.no_grad():
             for index in range(len(stack.regions)):
-                batch = torch.from_numpy(predictor.input.mr(stack, index)[None]).to(device)
-                slices.append(textbook_generator(batch)[0, 0].cpu().numpy())
+                batch = torch.from_numpy(predictor.input.mr(stack, index)[None]).to(predictor.device)
+                slices.append(generator(batch)[0, 0].cpu().numpy())
         return predictor.input.coding.network_to_hu(np.stack(slices))
 
-    counted = (stack.regions & HEAD) > 0
-    difference = np.abs(predictor.synthesize(stack).sct_hu - textbook())[counted].mean()
-    shape = stack.regions.shape
-    work = f"{shape[0]} slices of {shape[1]} x {shape[2]}, width {settings.base_channels}, {predictor.precision}"
-    error = f"{difference:.2g} HU{'' if arguments.model else ' (untrained)'}"
-    product = lambda: predictor.synthesize(stack)  # noqa: E731
-    show([compare(work, textbook, product, rounds=arguments.rounds, error=error, count_flops=True)])
-    if arguments.model:
-        seconds = _file_to_file(predictor, arguments.mr, arguments.rounds)
-        print(f"\nfile to file, {arguments.mr.name}: {seconds:.2f} s")
+    return textbook
+
+
+def _work(
+    configuration: str, n_slices: int | None, model: Path | None, mr: Path | None, precision: str
+) -> tuple[object, SliceStack]:
+    """A predictor, and the slices that it is given."""
+    from synthct.inference import Predictor  # needs SimpleITK
+
+    device, _ = select_device()
+    if model:
+        predictor = Predictor.from_model_folder(model, device=device, precision=precision)
+        stack = _stack_of(predictor, mr)
+    else:
+        predictor, stack = _untrained(configuration, device, precision)
+    return predictor, _some(stack, n_slices or (len(stack.regions) // (1 if device.type == "cuda" else 9)))
 
 
 def _untrained(configuration_name: str, device: torch.device, precision: str) -> tuple[object, SliceStack]:

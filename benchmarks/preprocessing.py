@@ -15,7 +15,7 @@ import numpy as np
 import SimpleITK as sitk
 from skimage.transform import resize
 
-from benchmarks.rounds import compare, show
+from benchmarks.rounds import WAYS, Action, compare, memory_of_both, show
 from synthct.dataset.images import CaseImages, head_masks
 from synthct.imaging.geometry import Grid, reorient, resample
 from synthct.imaging.intensity import to_grey_levels
@@ -43,6 +43,16 @@ def textbook(images: CaseImages) -> list[np.ndarray]:
     return slices
 
 
+def prepare(way: str, voxel_scale: float) -> Action:
+    """A phantom's images, with their head masks, to slices."""
+    patient = make_phantom_patient(0, voxel_scale=voxel_scale)
+    images = CaseImages("benchmark", (patient.mr,), patient.ct)
+    if way == "textbook":
+        return lambda: textbook(images)
+    masks, plan = head_masks(images), reference_configuration(1).preprocessing
+    return lambda: slices_of_case(images, plan, masks)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -50,12 +60,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     patient = make_phantom_patient(0, voxel_scale=arguments.voxel_scale)
-    images = CaseImages("benchmark", (patient.mr,), patient.ct)
-    masks = head_masks(images)
-    plan = reference_configuration(1).preprocessing
     work = "MR {} and CT {} to slices".format(*(" x ".join(map(str, i.GetSize())) for i in (patient.mr, patient.ct)))
-    line = compare(work, lambda: textbook(images), lambda: slices_of_case(images, plan, masks), rounds=arguments.rounds)
-    show([line])
+    ways = [prepare(way, arguments.voxel_scale) for way in WAYS]
+    memory = memory_of_both(prepare, arguments.voxel_scale)
+    show([compare(work, *ways, rounds=arguments.rounds, memory_gib=memory)])
 
 
 if __name__ == "__main__":

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import platform
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 Action = Callable[[], object]
+WAYS = ("textbook", "product")
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Measured:
         flops: of the work as the textbook does it, without which there is no share of the ceiling; multiply and add
             count as two.
         ceiling: convolutions of the device, flops a second, measured in the same rounds.
-        memory_gib: the most that each way took, textbook and product.
+        memory_gib: the most that a process that does nothing else took, textbook and product.
         error: of textbook and product, against what the words say.
     """
 
@@ -48,18 +52,26 @@ class Measured:
 
 
 def compare(
-    work: str, textbook: Action, product: Action, *, rounds: int = 7, error: str = "", count_flops: bool = False
+    work: str,
+    textbook: Action,
+    product: Action,
+    *,
+    rounds: int = 7,
+    memory_gib: tuple[float, float] = (0.0, 0.0),
+    error: str = "",
+    count_flops: bool = False,
 ) -> Measured:
     """Run both once to warm up, then in turn ``rounds`` times; a machine's noise falls on both.
 
-    Between them a large convolution is timed, so that the ceiling is of the same minutes.
+    Between them a large convolution is timed, so that the ceiling is of the same minutes. ``memory_gib`` comes from
+    :func:`memory_of_both`: here both ways share a process, and the second finds what the first has taken.
     """
     flops = 0.0
+    with FlopCounterMode(display=False) if count_flops else nullcontext() as counter:
+        textbook()
     if count_flops:
-        with FlopCounterMode(display=False) as counter:
-            textbook()
         flops = float(counter.get_total_flops())
-    memory = peak_memory_gib(textbook), peak_memory_gib(product)
+    product()
     ceiling = _Ceiling()
     times: list[list[float]] = [[], [], []]
     for _ in range(rounds):
@@ -70,7 +82,7 @@ def compare(
             synchronise()
             times[place].append(time.perf_counter() - started)
     textbook_s, product_s, convolution_s = map(statistics.median, times)
-    return Measured(work, textbook_s, product_s, flops, ceiling.flops / convolution_s, memory, error)
+    return Measured(work, textbook_s, product_s, flops, ceiling.flops / convolution_s, memory_gib, error)
 
 
 class _Ceiling:
@@ -94,6 +106,31 @@ def synchronise() -> None:
     """Wait for a GPU, whose work is only queued otherwise."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
+
+
+def memory_of_both(prepare: Callable[..., Action], *options: object) -> tuple[float, float]:
+    """The most memory that each way takes, in a fresh process each; GiB, textbook and product.
+
+    Args:
+        prepare: a top-level function of a way's name, one of :data:`WAYS`, and the options; what it returns is run
+            twice, so that what stays between two runs, such as an optimiser's moments, counts.
+        options: what travels to another process.
+    """
+    found = []
+    for way in WAYS:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh_process:
+            found.append(fresh_process.submit(_memory_of, prepare, way, options).result())
+    return found[0], found[1]
+
+
+def _memory_of(prepare: Callable[..., Action], way: str, options: tuple[object, ...]) -> float:
+    action = prepare(way, *options)
+
+    def twice() -> None:
+        action()
+        action()
+
+    return peak_memory_gib(twice)
 
 
 def peak_memory_gib(action: Action) -> float:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.rounds import Measured, compare, show
+from benchmarks.rounds import WAYS, Action, Measured, compare, memory_of_both, show
 from benchmarks.textbook import TextbookGenerator
 from synthct.accelerate.convolutions import with_fast_convolutions
 from synthct.accelerate.cuda_graph import recorded_step
@@ -124,26 +124,37 @@ def _smooth(network: nn.Module) -> nn.Module:
     return network
 
 
-def measure(
-    trainer_name: str, configuration: Configuration, device: torch.device, rounds: int, cuda_graph: bool = False
-) -> Measured:
-    """The product's step beside the textbook's, on random images of the plan's crop size."""
+def prepare(way: str, trainer_name: str, configuration: Configuration, cuda_graph: bool = False) -> Action:
+    """A step on random images of the plan's crop size, of either way."""
+    device, _ = select_device()
     torch.manual_seed(0)
     shape = (1, 1, *configuration.training.crop_size)
     mr, ct = (2 * torch.rand(shape, device=device) - 1 for _ in range(2))
+    if way == "textbook":
+        settings = settings_of(trainer_name, configuration, "benchmark")
+        textbook = {"cyclegan": TextbookCycleGAN, "pix2pix": TextbookPix2Pix}[trainer_name](settings, device)
+        return lambda: textbook.step(mr, ct)
     batch = {"mr": mr, "ct": ct, "known": torch.ones(shape, device=device)}
     product = product_trainer(trainer_name, configuration, device)
-    textbook = {"cyclegan": TextbookCycleGAN, "pix2pix": TextbookPix2Pix}[trainer_name](product.settings, device)
     step = recorded_step(product) if cuda_graph else product.training_step
-    for _ in range(5 if device.type == "cuda" else 1):  # a step that is recorded becomes fast at its fifth
+    for _ in range(5 if cuda_graph else 0):  # a step that is recorded becomes fast at its fifth
         step(batch)
-    size = " x ".join(map(str, shape[2:]))
+    return lambda: step(batch)
+
+
+def measure(trainer_name: str, configuration: Configuration, rounds: int, cuda_graph: bool) -> Measured:
+    """The product's step beside the textbook's."""
+    device, _ = select_device()
+    options = (trainer_name, configuration, cuda_graph)
+    rows, cols = configuration.training.crop_size
+    product = product_trainer(trainer_name, configuration, device)
+    image = 2 * torch.rand((1, 1, rows, cols), generator=torch.Generator().manual_seed(0)).to(device) - 1
     return compare(
-        f"{trainer_name} step, {size}, width {product.settings.base_channels}, {product.precision}",
-        lambda: textbook.step(mr, ct),
-        lambda: step(batch),
+        f"{trainer_name} step, {rows} x {cols}, width {product.settings.base_channels}, {product.precision}",
+        *(prepare(way, *options) for way in WAYS),
         rounds=rounds,
-        error=gradient_errors(configuration, mr),
+        memory_gib=memory_of_both(prepare, *options),
+        error=gradient_errors(configuration, image),
         count_flops=True,
     )
 
@@ -157,8 +168,7 @@ def main() -> None:
     arguments = parser.parse_args()
     full = reference_configuration(1)
     configuration = full if arguments.configuration == "2d" else low_resolution(full)[0]
-    device, _ = select_device()
-    options = (configuration, device, arguments.rounds, arguments.cuda_graph)
+    options = (configuration, arguments.rounds, arguments.cuda_graph)
     show([measure(name, *options) for name in ("cyclegan", "pix2pix")])
 
 
