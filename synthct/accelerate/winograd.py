@@ -168,7 +168,7 @@ class _WinogradConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, image: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         inputs, filters = _to_domain(image), _filters_to_domain(weight, image.dtype)
-        ctx.save_for_backward(inputs, filters)
+        ctx.save_for_backward(inputs, weight)  # the filters, four times the weight, are made again in no time
         ctx.image_shape = image.shape
         return _convolve(inputs, filters, bias, image.shape)
 
@@ -176,11 +176,11 @@ class _WinogradConvolution(torch.autograd.Function):
     @once_differentiable  # it is made of intermediate results, whose own dependence on the inputs is not recorded
     def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Each step of :meth:`forward` transposed, in reverse order."""
-        inputs, filters = ctx.saved_tensors
+        inputs, weight = ctx.saved_tensors
         tiles = tiling(gradient.dtype)
         tile, reach = tiles.outputs, tiles.reach
         batch, c, in_rows, in_cols = ctx.image_shape
-        k, down, across = filters.shape[1], (in_rows - 2) // tile, (in_cols - 2) // tile
+        k, down, across = len(weight), (in_rows - 2) // tile, (in_cols - 2) // tile
         of_outputs = gradient.reshape(batch, k, down, tile, across, tile).permute(3, 5, 1, 0, 2, 4)
         of_products = (tiles.to_output.T @ of_outputs.reshape(tile**2, -1)).view(reach**2, k, -1)  # (P, K, T)
         of_image = of_weight = of_bias = None
@@ -191,6 +191,7 @@ class _WinogradConvolution(torch.autograd.Function):
             of_weight = (tiles.filter_to_domain.T @ of_filters.view(reach**2, -1)).view(3, 3, k, c)
             of_weight = of_weight.permute(2, 3, 0, 1).contiguous()
         if ctx.needs_input_grad[0]:
+            filters = _filters_to_domain(weight, gradient.dtype)
             of_inputs = torch.bmm(filters.transpose(1, 2), of_products)  # (P, C, T)
             of_tiles = (tiles.to_domain.T @ of_inputs.view(reach**2, -1)).view(reach, reach, c, batch, down, across)
             of_image = gradient.new_zeros(batch, c, in_rows, in_cols)
