@@ -72,12 +72,12 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
         The page's path.
     """
     results, figures, made = _results(content), figures_section(content.figures), _made(content)
-    rows = html_tables.patient_table(content.rows, content.verdicts, _viewable(content.volumes))
-    room = MOST_CHARACTERS - _FRAME_CHARACTERS - sum(map(len, (results, rows, figures, made)))
+    patients = _patients(content, content.volumes)
+    room = MOST_CHARACTERS - _FRAME_CHARACTERS - sum(map(len, (results, patients, figures, made)))
     shown = within(content.volumes, room)
     sections = {
         "Results": results,
-        "Patients": html_tables.patient_table(content.rows, content.verdicts, _viewable(shown)),
+        "Patients": _patients(content, shown),
         "Viewer": viewer_section(content.rows, shown, content.reasons, content.window_hu) if shown else "",
         "Figures": figures,
         "How it was made": made,
@@ -98,8 +98,11 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
     return path
 
 
-def _viewable(volumes: Sequence[Volumes]) -> set[tuple[str, str]]:
-    return {(label, one.patient) for one in volumes for label in one.scts}
+def _patients(content: ReportContent, shown: Sequence[Volumes]) -> str:
+    """The table, and below it the reasons of quality assurance."""
+    viewable = {(label, one.patient) for one in shown for label in one.scts}
+    table = html_tables.patient_table(content.rows, content.verdicts, viewable)
+    return "\n".join(filter(None, (table, html_tables.reason_list(content.rows, content.verdicts))))
 
 
 def _lead(content: ReportContent, date: datetime.date) -> str:
@@ -128,7 +131,9 @@ def _results(content: ReportContent) -> str:
     if content.verdicts:
         given = [verdict.word for verdict in content.verdicts.values()]
         counted = ", ".join(f'<span class="{word}">{given.count(word)} {word}</span>' for word in WORDS)
-        parts.append(f"<p>Quality assurance of {len(given)} sCTs: {counted} (reasons in the table of patients).</p>")
+        explained = html_tables.explained(content.rows, content.verdicts)
+        where = ' (<a href="#why">reasons</a> below the table of patients)' if explained else ""
+        parts.append(f"<p>Quality assurance of {len(given)} sCTs: {counted}{where}.</p>")
     parts.append(html_tables.summary_table(content.summaries))
     constants_shown = any(one.model in baseline.LABELS for one in content.summaries)
     in_words = html_tables.comparisons_in_words(content.comparisons, constants_shown=constants_shown)

@@ -10,7 +10,7 @@ from synthct.evaluation.metrics import Metric, metrics_in
 from synthct.evaluation.report.qa_status import Verdict
 from synthct.evaluation.score import Row
 from synthct.evaluation.statistics import Comparison, Summary
-from synthct.html_report.elements import bullet_list, definition_list, folded, table
+from synthct.html_report.elements import bullet_list, definition_list, folded, html_list, table
 
 SHOWN_COLUMNS = (
     "mae_hu",
@@ -84,13 +84,11 @@ def patient_table(
 
     Args:
         rows: of the models.
-        verdicts: of quality assurance, by (model, patient); without any there is no such column.
+        verdicts: of quality assurance, by (model, patient); without any there is no such column. Those with reasons
+            link to :func:`reason_list`.
         viewable: what the viewer can show, likewise.
     """
-    every = sorted(
-        ((label, row) for label, of_model in rows.items() for row in of_model),
-        key=lambda one: (-_or_worst(one[1].metrics["mae_hu"]), one[1].patient, one[0]),
-    )
+    every = _worst_first(rows)
     shown = _present([row.metrics for _, row in every])
     folds = any(row.fold is not None for _, row in every)
     head = [_sorting("patient"), _sorting("model"), _sorting("fold") if folds else ""]
@@ -110,6 +108,7 @@ def patient_table(
     ]
     if viewable:
         head.append('<th scope="col">look</th>')
+    anchors = {patient: _reason_anchor(i) for i, patient in enumerate(explained(rows, verdicts))}
     body = []
     for label, row in every:
         verdict = verdicts.get((label, row.patient))
@@ -118,7 +117,7 @@ def patient_table(
             cells.append(f'<td class="number">{"" if row.fold is None else row.fold}</td>')
         cells += [_value_cell(metric, row.metrics.get(metric.column, math.nan)) for metric in shown]
         if verdicts:
-            cells.append(_verdict_cell(verdict))
+            cells.append(_verdict_cell(verdict, anchors.get(row.patient)))
         cells.append(f'<td class="more">{_MASKS.get(row.mask, row.mask)}</td><td class="number more">{row.voxels}</td>')
         if viewable:
             cells.append(f"<td>{_look(row.patient, label) if (label, row.patient) in viewable else ''}</td>")
@@ -130,10 +129,47 @@ def patient_table(
     return box + table("".join(head), body, name="patients", caption=caption, sortable=True)
 
 
+def reason_list(rows: Mapping[str, Sequence[Row]], verdicts: Mapping[tuple[str, str], Verdict]) -> str:
+    """Why sCTs did not pass quality assurance, by patient in the order of the table; nothing without reasons."""
+    items = []
+    for i, (patient, of_patient) in enumerate(explained(rows, verdicts).items()):
+        models = [
+            f'{escape(label)}, <span class="{one.word}">{one.word}</span>: {"<br>".join(map(escape, one.reasons))}'
+            for label, one in of_patient.items()
+        ]
+        items.append(f'<li id="{_reason_anchor(i)}"><strong>{escape(patient)}</strong>\n{html_list(models)}</li>')
+    return '<h3 id="why">Why</h3>\n<ul>\n' + "\n".join(items) + "\n</ul>" if items else ""
+
+
+def explained(
+    rows: Mapping[str, Sequence[Row]], verdicts: Mapping[tuple[str, str], Verdict]
+) -> dict[str, dict[str, Verdict]]:
+    """Verdicts that have reasons, by patient and model, in the order of the table of patients."""
+    found: dict[str, dict[str, Verdict]] = {}
+    for label, row in _worst_first(rows):
+        verdict = verdicts.get((label, row.patient))
+        if verdict is not None and verdict.reasons:
+            found.setdefault(row.patient, {})[label] = verdict
+    return found
+
+
 def metric_notes(rows: Mapping[str, Sequence[Row]]) -> str:
     """What each metric is, folded away."""
     shown = _present([row.metrics for of_model in rows.values() for row in of_model])
     return folded("What the metrics are", definition_list({metric.title: _explained(metric) for metric in shown}))
+
+
+def _worst_first(rows: Mapping[str, Sequence[Row]]) -> list[tuple[str, Row]]:
+    """With the model of each."""
+    return sorted(
+        ((label, row) for label, of_model in rows.items() for row in of_model),
+        key=lambda one: (-_or_worst(one[1].metrics["mae_hu"]), one[1].patient, one[0]),
+    )
+
+
+def _reason_anchor(place: int) -> str:
+    """A number: a case id may hold what an anchor may not."""
+    return f"why-{place + 1}"
 
 
 def _present(values: Sequence[Mapping[str, float]]) -> list[Metric]:
@@ -187,13 +223,16 @@ def _value_cell(metric: Metric, value: float) -> str:
     return f'<td class="number{more}" data-value="{exact}">{_number(metric, value)}</td>'
 
 
-def _verdict_cell(verdict: Verdict | None) -> str:
+def _verdict_cell(verdict: Verdict | None, anchor: str | None) -> str:
+    """The word, linked to its reasons: in the cell they would make rows of half a page in a narrow window."""
     if verdict is None:
         return '<td data-value="">not checked</td>'
     order = ("fail", "check", "pass").index(verdict.word)
-    reasons = f"<br>{'<br>'.join(map(escape, verdict.reasons))}" if verdict.reasons else ""
-    wide = "reasons" if verdict.reasons else ""
-    return f'<td class="{wide}" data-value="{order}"><span class="{verdict.word}">{verdict.word}</span>{reasons}</td>'
+    if verdict.reasons:
+        word = f'<a class="{verdict.word}" href="#{anchor}">{verdict.word}</a>'
+    else:
+        word = f'<span class="{verdict.word}">{verdict.word}</span>'
+    return f'<td data-value="{order}">{word}</td>'
 
 
 def _look(patient: str, label: str) -> str:

@@ -2,9 +2,10 @@
 
 import pytest
 from browser import CHROMIUM, visit
-from made_up_report import compared, content
+from made_up_report import MODELS, compared, content
 
 from synthct.evaluation.report import write_report
+from synthct.evaluation.report.qa_status import Verdict
 from synthct.evaluation.report.viewer_data import embed
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: the report was not opened in a browser")
@@ -153,6 +154,24 @@ def test_nothing_runs_out_of_a_narrow_window(page):
     width = "await ready(); return [document.documentElement.scrollWidth, window.innerWidth]"
     scrolled, inner = visit(page, width, size=(500, 900)).result
     assert scrolled <= inner
+
+
+def test_rows_stay_low_in_a_narrow_window_however_many_reasons_there_are(tmp_path):
+    reasons = ("The head is cut by the right and left borders of the image: look at the image and the outline.",) * 4
+    verdicts = {(model, patient): Verdict("check", reasons) for model in MODELS for patient in ("P1", "P2", "P3")}
+    page = write_report(tmp_path, content(verdicts=verdicts))
+    seen = visit(
+        page,
+        """const table = document.getElementById("table-patients"), [link] = table.tBodies[0].querySelectorAll("a");
+        const lines = parseFloat(getComputedStyle(table).lineHeight);
+        link.click();
+        return { lines: Math.max(...[...table.tBodies[0].rows].map((row) => row.offsetHeight)) / lines,
+                 why: document.querySelector("li:target").textContent,
+                 width: document.documentElement.scrollWidth };""",
+        size=(500, 900),
+    ).result
+    assert seen["lines"] < 2.5 and seen["width"] <= 500
+    assert seen["why"].startswith("P2") and reasons[0] in seen["why"]
 
 
 def test_without_an_mr_three_panes_are_shown(tmp_path):

@@ -120,9 +120,39 @@ def test_verdicts_are_read_from_beside_the_scts_and_shown_with_their_reasons(tmp
     }
     assert "P3.json holds no verdict" in caplog.text
     page = written(tmp_path, content(verdicts=verdicts, volumes=[]))
-    assert '<span class="fail">fail</span><br>No head &lt;was&gt; found.' in page and "1 pass" in page
+    assert "No head &lt;was&gt; found." in page and "1 pass" in page
     assert "not checked" in page  # those of pix2pix
     assert "not checked" not in written(tmp_path, content(volumes=[]))
+
+
+def test_reasons_stand_below_the_table_by_patient_and_rows_link_to_them(tmp_path):
+    maes = {"cyclegan": {"<P1>": 20.0, "P2": 80.0, "P3": 30.0}, "pix2pix": {"<P1>": 90.0, "P2": 10.0, "P3": 5.0}}
+    verdicts = {
+        ("cyclegan", "<P1>"): Verdict("check", ("The head is cut.", "The neck is cut.")),
+        ("pix2pix", "<P1>"): Verdict("fail", ("No head was found.",)),
+        ("cyclegan", "P2"): Verdict("check", ("It moved.",)),
+        ("cyclegan", "P3"): Verdict("pass", ()),
+    }
+    page = written(tmp_path, content(maes, verdicts=verdicts, volumes=[]))
+    Elements(page)  # nests
+    table, reasons = page[page.index('id="table-patients"') :].split('<h3 id="why">Why</h3>')
+    assert re.findall(r'<a class="(\w+)" href="#(why-\d)">', table) == [
+        ("fail", "why-1"),  # the worst row is pix2pix of <P1>
+        ("check", "why-2"),
+        ("check", "why-1"),
+    ]
+    assert "cut" not in table and '<span class="pass">pass</span>' in table
+    assert re.findall(r'<li id="(why-\d)"><strong>(.*?)</strong>', reasons) == [
+        ("why-1", "&lt;P1&gt;"),
+        ("why-2", "P2"),
+    ]
+    assert '<li>cyclegan, <span class="check">check</span>: The head is cut.<br>The neck is cut.</li>' in reasons
+    assert "P3" not in reasons and '<a href="#why">reasons</a>' in page
+
+
+def test_there_is_no_list_of_reasons_where_all_have_passed(tmp_path):
+    page = written(tmp_path, content(verdicts={("cyclegan", "P1"): Verdict("pass", ())}, volumes=[]))
+    assert "1 pass" in page and "#why" not in page and 'id="why"' not in page
 
 
 def test_figures_that_would_make_the_page_too_large_are_named(tmp_path, monkeypatch):
