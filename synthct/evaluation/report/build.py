@@ -39,7 +39,6 @@ class ReportContent:
         comparisons: between models.
         warnings: a sentence each.
         figures: PNG files.
-        window_hu: the viewer's first window.
         volumes: of the patients that the viewer shows if they fit, most interesting first.
         reasons: why each of them was chosen, by patient.
         models: the trained models; none where two folders were compared.
@@ -53,7 +52,6 @@ class ReportContent:
     comparisons: Sequence[Comparison]
     warnings: Sequence[str]
     figures: Sequence[Path]
-    window_hu: tuple[float, float]
     volumes: Sequence[Volumes]
     reasons: Mapping[str, str]
     models: Sequence[TrainedModel]
@@ -78,7 +76,7 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
     sections = {
         "Results": results,
         "Patients": _patients(content, shown),
-        "Viewer": viewer_section(content.rows, shown, content.reasons, content.window_hu) if shown else "",
+        "Viewer": viewer_section(content.rows, shown, content.reasons) if shown else "",
         "Figures": figures,
         "How it was made": made,
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from synthct.evaluation.metrics.metric import WINDOW_HU
 from synthct.evaluation.report.build import ReportContent, write_report
 from synthct.evaluation.report.qa_status import read_verdicts
 from synthct.evaluation.report.viewer_data import choose_patients, read_volumes
@@ -58,7 +57,6 @@ def report_evaluation(
         comparisons=[comparison for one in sets for comparison in one.comparisons],
         warnings=warnings,
         figures=figures,
-        window_hu=WINDOW_HU,
         volumes=list(volumes.values()),
         reasons=reasons,
         models=models,

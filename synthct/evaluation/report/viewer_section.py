@@ -10,20 +10,27 @@ from string import Template
 import matplotlib
 import numpy as np
 
+from synthct.evaluation.metrics.metric import WINDOW_HU
 from synthct.evaluation.report.viewer_data import SPACING_MM, STEP_HU, Volumes
 from synthct.evaluation.score import Row
 from synthct.html_report.page_parts import packaged_text
 
 # Perceptually uniform; the diverging one is Moreland's.
 _COLOURS = {"signed": "coolwarm", "absolute": "magma"}
-_WINDOWS = (("bone", -450, 1050), ("soft tissue", -160, 240), ("brain", 0, 80), ("full", -1000, 2000))
+# Presets in HU; the first, that of the windowed metrics, is shown on opening.
+_WINDOWS = (
+    ("wide", *WINDOW_HU),
+    ("bone", -450, 1050),
+    ("soft tissue", -160, 240),
+    ("brain", 0, 80),
+    ("full", -1000, 2000),
+)
 
 
 def viewer_section(
     rows: Mapping[str, Sequence[Row]],
     shown: Sequence[Volumes],
     reasons: Mapping[str, str],
-    window_hu: tuple[float, float],
 ) -> str:
     """The section with its controls, and the volumes as scripts that are not run.
 
@@ -31,9 +38,7 @@ def viewer_section(
         rows: the scored patients by model.
         shown: whose volumes are in the page (at least one), the first on opening, with the sCT that is worst.
         reasons: why each was chosen, by patient.
-        window_hu: the first of the presets.
     """
-    low, high = window_hu
     row_of = {(label, row.patient): row for label, of_model in rows.items() for row in of_model}
     patients = []
     for one in shown:
@@ -51,8 +56,7 @@ def viewer_section(
     index = {
         "step_hu": STEP_HU,
         "spacing_mm": SPACING_MM,
-        "windows": [[f"wide ({low:g} to {high:g})", low, high]]
-        + [[f"{name} ({of_low} to {of_high})", of_low, of_high] for name, of_low, of_high in _WINDOWS],
+        "windows": [[f"{name} ({low:g} to {high:g})", low, high] for name, low, high in _WINDOWS],
         "colours": {name: _lookup_table(colours) for name, colours in _COLOURS.items()},
         "patients": patients,
     }

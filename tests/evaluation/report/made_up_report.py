@@ -65,7 +65,6 @@ def content(
         "comparisons": [],
         "warnings": [],
         "figures": [],
-        "window_hu": (-600.0, 1400.0),
         "volumes": volumes,
         "reasons": reasons,
         "models": [],
