@@ -21,10 +21,15 @@ _DRIVER = """
   const until = async (holds) => { for (let i = 0; i < 200 && !holds(); i++) await sleep(25); };
   const pane = (plane, kind) => document.querySelector(`canvas[data-plane="${plane}"][data-kind="${kind}"]`);
   const all = () => [...document.querySelectorAll("#panes canvas")];
-  const pictures = () => Object.fromEntries(all().map((c) => [`${c.dataset.plane} ${c.dataset.kind}`, c.toDataURL()]));
+  const named = (c) => [c.dataset.plane, c.dataset.kind, c.dataset.model].filter(Boolean).join(" ");
+  const pictures = () => Object.fromEntries(all().map((c) => [named(c), c.toDataURL()]));
   const changed = (before) => {
     const after = pictures();
     return Object.keys(after).filter((name) => after[name] !== before[name]);
+  };
+  const choose = (id, value) => {
+    document.getElementById(id).value = value;
+    document.getElementById(id).dispatchEvent(new Event("change"));
   };
   const key = (name) => document.getElementById("panes").dispatchEvent(
     new KeyboardEvent("keydown", { key: name, bubbles: true, cancelable: true }));

@@ -25,6 +25,7 @@ log = logging.getLogger("synthct")
 
 REPORT_NAME = "report.html"
 MOST_CHARACTERS = 29_000_000  # of the page: below 30 MB in whichever way a megabyte is counted
+_SCRIPTS = ("viewer_volumes.js", "viewer_slice.js", "viewer_marks.js", "viewer.js")
 _FRAME_CHARACTERS = 200_000  # scripts, style, the controls of the viewer
 
 
@@ -87,7 +88,7 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
         page_parts.sections_with_headings(sections),
         navigation=page_parts.links_to(sections),
         style=page_parts.packaged_text(__package__, "viewer.css"),
-        script="".join(page_parts.packaged_text(__package__, name) for name in ("viewer_slice.js", "viewer.js")),
+        script="".join(page_parts.packaged_text(__package__, name) for name in _SCRIPTS),
     )
     path = Path(folder) / REPORT_NAME
     write_text(page, path)

@@ -1,5 +1,5 @@
 "use strict";
-// The viewer: MR | sCT | CT | error of one patient in three linked planes. Volumes lie in the page as gzip in base64.
+// The viewer: MR | sCT | CT | error of one patient in three linked planes, or MR | CT | sCTs | errors of two models.
 (() => {
   const byId = (id) => document.getElementById(id);
   const holder = byId("viewer");
@@ -7,55 +7,75 @@
   const data = JSON.parse(byId("viewer-data").textContent);
   const panes = byId("panes"), readout = byId("readout"), message = byId("viewer-message");
   const control = Object.fromEntries(
-    ["patient", "model", "window", "planes", "error", "error-max", "overlay", "crosshair"].map((id) => [id, byId(id)]));
-  const state = { patient: null, volumes: null, at: { x: 0, y: 0, z: 0 }, active: "axial", loading: 0 };
+    ["patient", "model", "second", "window", "planes", "error", "error-max", "overlay", "crosshair"]
+      .map((id) => [id, byId(id)]));
+  const state = { patient: null, volumes: null, model: "", at: { x: 0, y: 0, z: 0 }, active: "axial", loading: 0 };
   let canvases = [];
-
-  async function inflate(id) {
-    const element = byId(id);
-    if (!element) return null;
-    const bytes = Uint8Array.from(atob(element.textContent.trim()), (letter) => letter.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Response(stream).arrayBuffer();
-  }
 
   async function load(index) {
     const turn = ++state.loading, patient = data.patients[index];
     message.textContent = `Unpacking ${patient.patient} …`;
-    const names = ["mr", "ct", "labels", ...patient.models.map((_, i) => `sct-${i}`)];
-    const buffers = await Promise.all(names.map((name) => inflate(`volume-${index}-${name}`)));
+    const volumes = await readVolumes(index, patient.models.length);
     if (turn !== state.loading) return;  // another patient was chosen meanwhile
-    const [mr, ct, labels, ...scts] = buffers;
-    const another = state.patient !== null;
+    const wanted = state.patient ? [control.model.value, control.second.value] : [patient.worst, ""];
     state.patient = patient;
     state.size = { z: patient.shape[0], y: patient.shape[1], x: patient.shape[2] };
     state.stride = { x: 1, y: patient.shape[2], z: patient.shape[1] * patient.shape[2] };
-    state.volumes = { mr: mr && new Uint8Array(mr), ct: new Int16Array(ct), labels: new Uint8Array(labels),
-      scts: scts.map((sct) => new Int16Array(sct)) };
+    state.volumes = volumes;
     for (const axis of "xyz") state.at[axis] = Math.floor(state.size[axis] / 2);
-    const chosen = another ? control.model.value : patient.worst;
-    control.model.replaceChildren(...patient.models.map((model) => new Option(model.label, model.label)));
-    if (patient.models.some((model) => model.label === chosen)) control.model.value = chosen;
+    offerModels(...wanted);
     control.patient.value = String(index);
     message.textContent = "";
     build();
   }
 
+  // -- one model or two -------------------------------------------------------------------------------------------
+
+  const shownModels = () => [control.model.value, control.second.value].filter((label) => label !== "")
+    .map((label) => state.patient.models.findIndex((model) => model.label === label));
+  const ofTwo = () => control.second.value !== "";
+
+  function offerModels(first, second) {  // those of this patient; the wanted ones, where he has them
+    const labels = state.patient.models.map((model) => model.label);
+    const options = () => labels.map((label) => new Option(label));
+    control.model.replaceChildren(...options());
+    control.second.replaceChildren(new Option("no other", ""), ...options());
+    control.model.value = state.model = labels.includes(first) ? first : labels[0];
+    control.second.value = labels.includes(second) && second !== state.model ? second : "";
+    control.second.disabled = labels.length < 2;
+    forbidTwice();
+  }
+
+  function chooseModel(label) {  // one that is beside it already changes places with it
+    control.model.value = label;
+    if (control.second.value === label) control.second.value = state.model;
+    state.model = label;
+    forbidTwice();
+    draw();
+  }
+
+  function forbidTwice() {
+    for (const option of control.second.options) option.disabled = option.value === state.model;
+  }
+
   // -- panes ------------------------------------------------------------------------------------------------------
 
   const shownPlanes = () => control.planes.value === "all" ? Object.keys(PLANES) : [control.planes.value];
-  const modelIndex = () => Math.max(0, control.model.selectedIndex);
   const levels = () => data.windows[control.window.selectedIndex];
 
   function build() {
-    const kinds = state.volumes.mr ? ["mr", "sct", "ct", "error"] : ["sct", "ct", "error"];
-    panes.className = shownPlanes().length === 1 ? "one-plane" : "";
-    panes.style.setProperty("--columns", kinds.length);
+    const kinds = ofTwo() ? ["mr", "ct", "sct", "sct", "error", "error"] : ["mr", "sct", "ct", "error"];
+    const shown = kinds.map((kind, i) => ({ kind, place: kinds.indexOf(kind) < i ? 1 : 0 }))
+      .filter(({ kind }) => state.volumes.mr || kind !== "mr");
+    panes.classList.toggle("one-plane", shownPlanes().length === 1);
+    panes.classList.toggle("two-models", ofTwo());
+    panes.style.setProperty("--columns", shown.length);
     canvases = [];
-    panes.replaceChildren(...shownPlanes().flatMap((plane) => kinds.map((kind) => {
+    panes.replaceChildren(...shownPlanes().flatMap((plane) => shown.map(({ kind, place }) => {
       const canvas = document.createElement("canvas");
       canvas.dataset.plane = plane;
       canvas.dataset.kind = kind;
+      canvas.place = place;  // of its model among those shown
       canvas.setAttribute("role", "img");
       canvases.push(canvas);
       listen(canvas);
@@ -79,7 +99,7 @@
   }
 
   function drawPane(canvas) {
-    const { plane, kind } = canvas.dataset;
+    const { plane, kind } = canvas.dataset, model = shownModels()[canvas.place];
     const { columns, rows, widest } = layout(plane);
     const width = Math.max(1, Math.round(canvas.clientWidth * (window.devicePixelRatio || 1)));
     const scale = width / widest, left = (widest - columns) / 2 * scale;
@@ -89,9 +109,10 @@
     const context = canvas.getContext("2d");
     const image = new ImageData(columns, rows);
     paintSlice(image.data, columns, rows, plane, kind, {
-      ...state.volumes, sct: state.volumes.scts[modelIndex()], at: state.at, stride: state.stride, step: data.step_hu,
+      ...state.volumes, sct: state.volumes.scts[model], at: state.at, stride: state.stride, step: data.step_hu,
       window: levels().slice(1), signed: control.error.value === "signed", most: Number(control["error-max"].value),
-      colours: data.colours[control.error.value], overlay: control.overlay.checked && kind !== "mr",
+      colours: data.colours[control.error.value],
+      overlay: control.overlay.checked && (kind === "sct" || kind === "ct" && !ofTwo()),  // over the CT: whose of two?
     });
     const small = document.createElement("canvas");
     small.width = columns;
@@ -101,50 +122,17 @@
     context.fillRect(0, 0, canvas.width, canvas.height);
     context.imageSmoothingQuality = "high";
     context.drawImage(small, left, 0, columns * scale, canvas.height);
-    decorate(context, canvas, plane, kind);
-    canvas.classList.toggle("active", plane === state.active);
-    const { fixed } = PLANES[plane];
-    canvas.setAttribute("aria-label",
-      `${title(kind)}, ${plane} slice ${state.at[fixed] + 1} of ${state.size[fixed]}, ${state.patient.patient}`);
-  }
-
-  function decorate(context, canvas, plane, kind) {
-    const ratio = window.devicePixelRatio || 1, { width, height } = canvas, [one, other, top, bottom] = PLANES[plane].sides;
-    const { x, y } = onScreen(canvas, plane, state.at);
-    if (control.crosshair.checked) {
-      context.strokeStyle = "rgba(255, 214, 10, 0.85)";
-      context.lineWidth = ratio;
-      context.beginPath();
-      for (const gap of [-1, 1]) {
-        context.moveTo(x + gap * 7 * ratio, y);
-        context.lineTo(gap < 0 ? 0 : width, y);
-        context.moveTo(x, y + gap * 7 * ratio);
-        context.lineTo(x, gap < 0 ? 0 : height);
-      }
-      context.stroke();
+    const { fixed, sides } = PLANES[plane], words = [title(kind)];
+    if (ofTwo() && kind !== "mr" && kind !== "ct") {
+      canvas.dataset.model = state.patient.models[model].label;
+      words.push(canvas.dataset.model);
     }
-    const say = (text, left, low, align, baseline, bold) => {
-      context.font = `${bold ? "600 " : ""}${12 * ratio}px system-ui, sans-serif`;
-      context.textAlign = align;
-      context.textBaseline = baseline;
-      context.lineWidth = 3 * ratio;
-      context.strokeStyle = "rgba(0, 0, 0, 0.8)";
-      context.fillStyle = "#fff";
-      context.strokeText(text, left, low);
-      context.fillText(text, left, low);
-    };
-    const edge = 5 * ratio;
-    say(title(kind), edge, edge, "left", "top", true);
-    say(one, edge, height / 2, "left", "middle");
-    say(other, width - edge, height / 2, "right", "middle");
-    say(top, width / 2, edge, "center", "top");
-    say(bottom, width / 2, height - edge, "center", "bottom");
-    const bar = 50 / data.spacing_mm * canvas.geometry.scale;  // 50 mm
-    context.fillStyle = "#000";
-    context.fillRect(width - edge - bar - ratio, height - edge - 4 * ratio, bar + 2 * ratio, 4 * ratio);
-    context.fillStyle = "#fff";
-    context.fillRect(width - edge - bar, height - edge - 3 * ratio, bar, 2 * ratio);
-    if (kind === "mr" || !state.volumes.mr && kind === "sct") say("50 mm", width - edge, height - edge - 5 * ratio, "right", "bottom");
+    drawMarks(context, { words, sides, ratio: window.devicePixelRatio || 1, barLength: 50 / data.spacing_mm * scale,
+      barWords: canvas === canvases.find((one) => one.dataset.plane === plane) ? "50 mm" : "",
+      crosshair: control.crosshair.checked ? onScreen(canvas, plane, state.at) : null });
+    canvas.classList.toggle("active", plane === state.active);
+    canvas.setAttribute("aria-label",
+      `${words.join(", ")}, ${plane} slice ${state.at[fixed] + 1} of ${state.size[fixed]}, ${state.patient.patient}`);
   }
 
   const title = (kind) =>
@@ -173,28 +161,37 @@
     const { mr, ct, labels, scts } = state.volumes;
     const index = at.x * state.stride.x + at.y * state.stride.y + at.z * state.stride.z;
     const parts = [], [low, high] = state.patient.mr_range;
-    if (mr) parts.push(`MR ${Math.round(low + mr[index] / 255 * (high - low))}`);
-    const sct = scts[modelIndex()][index] * data.step_hu, reference = ct[index] * data.step_hu;
-    parts.push(`sCT ${sct} HU`);
-    if (labels[index] & UNKNOWN) parts.push("CT unknown here");
-    else parts.push(`CT ${reference} HU`, `error ${sct - reference > 0 ? "+" : ""}${sct - reference} HU`);
+    if (mr) parts.push(`MR ${minus(Math.round(low + mr[index] / 255 * (high - low)))}`);
+    const unknown = labels[index] & UNKNOWN;
+    const reference = unknown ? "CT unknown here" : `CT ${minus(ct[index] * data.step_hu)} HU`;
+    if (ofTwo()) parts.push(reference);
+    for (const model of shownModels()) {
+      const hu = scts[model][index] * data.step_hu, error = hu - ct[index] * data.step_hu;
+      const off = `${error > 0 ? "+" : ""}${minus(error)} HU`;
+      if (ofTwo()) parts.push(`${state.patient.models[model].label} ${minus(hu)} HU${unknown ? "" : ` (${off})`}`);
+      else parts.push(`sCT ${minus(hu)} HU`, reference, ...(unknown ? [] : [`error ${off}`]));
+    }
     parts.push(labels[index] & INSIDE ? "inside the mask" : "outside the mask: not counted");
     const place = [..."xyz"].map((axis) => `${axis} ${at[axis] + 1}/${state.size[axis]}`).join(" ");
-    readout.textContent = `${parts.join(" · ")} (${place})`.replaceAll("-", "−");
+    readout.textContent = `${parts.join(" · ")} (${place})`;
   }
 
+  const minus = (number) => String(number).replace("-", "−");
+
   function describeScales() {
-    const [name, low, high] = levels(), most = control["error-max"].value, model = state.patient.models[modelIndex()];
+    const [name, low, high] = levels(), most = control["error-max"].value;
+    const models = shownModels().map((model) => state.patient.models[model]), labels = models.map(({ label }) => label);
     const colours = data.colours[control.error.value];
     const stops = Array.from({ length: 17 }, (_, i) => {
       const place = 3 * Math.round(i / 16 * 255);
       return `rgb(${colours.slice(place, place + 3).join(" ")})`;
     });
-    byId("scale-ct").textContent = `${low} … ${high} HU`.replaceAll("-", "−");
+    byId("scale-ct").textContent = `${minus(low)} … ${minus(high)} HU`;
     byId("scale-error").textContent = control.error.value === "signed" ? `−${most} … +${most} HU` : `0 … ${most} HU`;
     byId("scale-error-bar").style.background = `linear-gradient(to right, ${stops.join(", ")})`;
-    byId("viewer-scores").textContent = `${state.patient.patient}, ${model.label}: ${model.scores} (${state.patient.why}).`;
-    panes.setAttribute("aria-label", `Images of ${state.patient.patient}, ${model.label}, window ${name}`);
+    const scores = models.map(({ label, scores }) => `${label}: ${scores}`).join("; ");
+    byId("viewer-scores").textContent = `${state.patient.patient}, ${scores} (${state.patient.why}).`;
+    panes.setAttribute("aria-label", `Images of ${state.patient.patient}, ${labels.join(" and ")}, window ${name}`);
   }
 
   // -- pointer and keyboard -------------------------------------------------------------------------------------------
@@ -226,7 +223,8 @@
   }
 
   function next(select) {
-    select.selectedIndex = (select.selectedIndex + 1) % select.options.length;
+    const { options } = select;
+    do select.selectedIndex = (select.selectedIndex + 1) % options.length; while (options[select.selectedIndex].disabled);
     select.dispatchEvent(new Event("change"));
   }
 
@@ -250,6 +248,7 @@
       End: () => move(plane, fixed, -slice * state.size[fixed]),
       w: () => next(control.window),
       m: () => next(control.model),
+      n: () => next(control.second),
       p: () => next(control.patient),
       e: () => toggle(control.overlay),
       c: () => toggle(control.crosshair),
@@ -269,8 +268,10 @@
     ...data.patients.map((one, index) => new Option(`${one.patient} (${one.why})`, String(index))));
   control.window.replaceChildren(...data.windows.map(([name]) => new Option(name)));
   control.patient.addEventListener("change", () => start(Number(control.patient.value)));
-  control.planes.addEventListener("change", build);
-  for (const id of ["model", "window", "error", "error-max", "overlay", "crosshair"])
+  control.second.closest("label").hidden = data.patients.every((one) => one.models.length < 2);
+  control.model.addEventListener("change", () => chooseModel(control.model.value));
+  for (const id of ["second", "planes"]) control[id].addEventListener("change", build);
+  for (const id of ["window", "error", "error-max", "overlay", "crosshair"])
     control[id].addEventListener("change", draw);
   new ResizeObserver(() => draw()).observe(panes);
   document.addEventListener("click", (event) => {  // buttons of the table of patients
@@ -278,8 +279,7 @@
     if (!button) return;
     const index = data.patients.findIndex((one) => one.patient === button.dataset.view);
     start(index).then(() => {
-      control.model.value = button.dataset.model;
-      draw();
+      chooseModel(button.dataset.model);
       holder.scrollIntoView();
       panes.focus({ preventScroll: true });
     });
@@ -295,7 +295,6 @@
     panes.hidden = true;
     return;
   }
-  for (const data_of of Object.keys(data.colours))
-    data.colours[data_of] = Uint8Array.from(atob(data.colours[data_of]), (letter) => letter.charCodeAt(0));
+  for (const [name, colours] of Object.entries(data.colours)) data.colours[name] = bytesOf(colours);
   start(0);
 })();

@@ -150,8 +150,124 @@ def test_a_row_is_shown_in_the_viewer(page):
     assert seen[0].startswith("P1, cyclegan: MAE 20.0 HU") and seen[1] == "panes"
 
 
-def test_nothing_runs_out_of_a_narrow_window(page):
-    width = "await ready(); return [document.documentElement.scrollWidth, window.innerWidth]"
+OF_TWO = {"mr", "ct", "sct pix2pix", "sct cyclegan", "error pix2pix", "error cyclegan"}
+
+
+def test_two_models_are_shown_beside_each_other_and_move_together(page):
+    seen = visit(
+        page,
+        """await ready(); choose("second", "cyclegan"); key("c");
+        const states = { panes: all().map(named), readout: text("readout"), scores: text("viewer-scores"),
+          labels: all().map((c) => c.getAttribute("aria-label")) };
+        const before = pictures(); for (let i = 0; i < 13; i++) key("PageUp"); states.moved = changed(before);
+        states.same = pane("axial", "sct").toDataURL() === all()[3].toDataURL();
+        const bare = pictures(); key("e"); states.overlay = changed(bare);
+        return states;""",
+    )
+    assert seen.console == []
+    result = seen.result
+    assert result["panes"][:6] == [
+        f"axial {kind}" for kind in ("mr", "ct", "sct pix2pix", "sct cyclegan", "error pix2pix", "error cyclegan")
+    ]
+    assert set(result["panes"]) == {f"{plane} {kind}" for plane in PLANES for kind in OF_TWO}
+    assert "CT 40 HU · pix2pix 140 HU (+100 HU) · cyclegan 120 HU (+80 HU) · inside the mask" in result["readout"]
+    assert result["scores"].startswith("P2, pix2pix: MAE 100.0 HU, PSNR 30.0 dB; cyclegan: MAE 80.0 HU, PSNR 30.0 dB (")
+    assert "sCT, cyclegan, axial slice" in result["labels"][3]
+    assert set(result["moved"]) == {f"axial {kind}" for kind in OF_TWO} and not result["same"]
+    # Over the CT it would be unclear whose error it is.
+    assert set(result["overlay"]) == {f"{plane} sct {model}" for plane in PLANES for model in MODELS}
+
+
+def test_a_pane_of_two_models_shows_what_it_shows_of_one(page):
+    seen = visit(
+        page,
+        """await ready(); key("c");
+        // Of one size in both layouts, and without the words in the upper left corner.
+        document.getElementById("panes").style = "width: 800px; grid-template-columns: repeat(6, 100px)";
+        const lower = (kind, i) => { const c = all().filter((one) => one.dataset.kind === kind)[i];
+          return [c.width, ...c.getContext("2d").getImageData(0, c.height / 2, c.width, c.height / 2 - 25).data]; };
+        const same = (a, b) => a.length === b.length && a.every((value, i) => value === b[i]);
+        key("1"); const one = [lower("sct", 0), lower("error", 0)];
+        choose("second", "cyclegan");
+        return [same(one[0], lower("sct", 0)), same(one[1], lower("error", 0)), same(one[0], lower("sct", 1))];""",
+    ).result
+    assert seen == [True, True, False]
+
+
+def test_the_keyboard_chooses_the_second_model_and_no_model_twice(page):
+    seen = visit(
+        page,
+        """await ready();
+        const states = [], value = (id) => document.getElementById(id).value;
+        const note = () => states.push([value("model"), value("second")]);
+        note(); key("n"); note(); key("m"); note();
+        key("p"); await until(() => !text("viewer-scores").startsWith("P2")); note();
+        key("n"); note(); key("n"); note();
+        document.querySelector('button[data-view="P1"][data-model="cyclegan"]').click();
+        await until(() => text("viewer-scores").startsWith("P1")); note();
+        return [states, all().length];""",
+    ).result
+    assert seen[0] == [
+        ["pix2pix", ""],
+        ["pix2pix", "cyclegan"],
+        ["cyclegan", "pix2pix"],
+        ["cyclegan", "pix2pix"],  # of the next patient
+        ["cyclegan", ""],
+        ["cyclegan", "pix2pix"],
+        ["cyclegan", "pix2pix"],
+    ]
+    assert seen[1] == 18
+
+
+def test_a_patient_with_one_model_is_shown_with_that_one(tmp_path):
+    page = write_report(tmp_path, content({"cyclegan": {"P1": 90.0, "P2": 20.0}, "pix2pix": {"P1": 30.0}}))
+    seen = visit(
+        page,
+        """await ready(); key("n"); const panes = [all().length]; key("p");
+        await until(() => text("viewer-scores").startsWith("P2")); key("n"); panes.push(all().length);
+        return [panes, document.getElementById("second").disabled, text("viewer-scores")];""",
+    )
+    assert seen.console == []
+    assert seen.result[:2] == [[18, 12], True] and seen.result[2].startswith("P2, cyclegan: ")
+
+
+def test_a_single_model_is_not_offered_a_second(tmp_path):
+    page = write_report(tmp_path, content({"cyclegan": {"P1": 20.0}}))
+    script = 'await ready(); key("n"); return [document.getElementById("second").offsetWidth, all().length]'
+    assert visit(page, script).result == [0, 12]
+
+
+@pytest.mark.parametrize(
+    ("with_mr", "width", "planes", "rows"),
+    [
+        (True, 1280, "0", [["mr", "ct", "sct A", "sct B", "error A", "error B"]]),
+        (True, 1280, "1", [["mr", "sct A", "error A"], ["ct", "sct B", "error B"]]),
+        (True, 800, "0", [["mr", "ct"], ["sct A", "sct B"], ["error A", "error B"]]),
+        (True, 500, "0", [["mr", "ct"], ["sct A", "sct B"], ["error A", "error B"]]),
+        (True, 500, "1", [["mr", "ct"], ["sct A", "sct B"], ["error A", "error B"]]),
+        (False, 1280, "0", [["ct", "sct A", "sct B", "error A", "error B"]]),
+        (False, 1280, "1", [["ct", "sct A", "error A"], ["sct B", "error B"]]),
+        (False, 500, "0", [["ct"], ["sct A", "sct B"], ["error A", "error B"]]),
+    ],
+)
+def test_panes_of_two_models_stand_in_rows_and_columns_that_compare(tmp_path, with_mr, width, planes, rows):
+    volumes = [embed("P1", compared({"A": 60.0, "B": 20.0}, with_mr=with_mr))]
+    page = write_report(tmp_path, content({"A": {"P1": 60.0}, "B": {"P1": 20.0}}, volumes=volumes))
+    places = visit(
+        page,
+        f"""await ready(); choose("second", "B"); key("{planes}");
+        const axial = all().filter((c) => c.dataset.plane === "axial");
+        return axial.map((c) => [c.offsetTop, c.offsetLeft, named(c).replace("axial ", "")]);""",
+        size=(width, 900),
+    ).result
+    tops = sorted({top for top, _, _ in places})
+    assert [[name for top, _, name in sorted(places) if top == row] for row in tops] == rows
+
+
+@pytest.mark.parametrize("second", ["", "cyclegan"], ids=["one model", "two models"])
+def test_nothing_runs_out_of_a_narrow_window(page, second):
+    width = f"""await ready(); choose("second", "{second}");
+    return [document.documentElement.scrollWidth, window.innerWidth]"""
     scrolled, inner = visit(page, width, size=(500, 900)).result
     assert scrolled <= inner
 
