@@ -124,6 +124,7 @@ def _import(arguments: argparse.Namespace, folder: Path | None) -> Mapping[str, 
             f"MR and CT of {counted(len(imported.other_frames), 'patient')} lie in different frames of reference: "
             "nothing says that they are registered, and pix2pix and the evaluation need pairs that are."
         )
+    _show_mask_notes(imported.mask_notes)
     n_all = len(imported.training) + len(imported.test)
     parts = f"{len(imported.training)} training, {len(imported.test)} test"
     print(f"Wrote {counted(n_all, 'patient')} ({parts}) to {imported.folder}")
@@ -132,6 +133,14 @@ def _import(arguments: argparse.Namespace, folder: Path | None) -> Mapping[str, 
     register = " --register auto" if imported.other_frames else ""
     print(f"Next: synthct_plan_and_preprocess -d {number}{register}")
     return runner.left_out
+
+
+def _show_mask_notes(notes: Mapping[str, str]) -> None:
+    """How masks of more than two values were read, a line for each way."""
+    for note in dict.fromkeys(notes.values()):
+        patients = [patient for patient, of in notes.items() if of == note]
+        more = f" (and {len(patients) - 3} more)" if len(patients) > 3 else ""
+        print(f"{', '.join(patients[:3])}{more}: the mask {note}")
 
 
 def _show(listing: Listing) -> None:

@@ -27,6 +27,7 @@ class CaseImages:
     """The images of one patient: MR channels on one grid, CT in HU and a head mask on any grid, or None.
 
     The CT lies where the MR has it, and the given mask as well. Where they are not ``aligned``, the mask is the MR's.
+    It is uint8, 1 inside the head, as :mod:`synthct.imaging.mask_file` reads it.
     """
 
     patient: str
@@ -89,7 +90,6 @@ def head_masks(images: CaseImages) -> HeadMasks:
     mr, ct, given = images.mr[0] if images.mr else None, images.ct, images.given_mask
     own_mr = own_ct = None
     if given is not None:
-        given = sitk.Cast(given != 0, sitk.sitkUInt8)
         own_mr = _on_grid_of(mr, given) if mr is not None else None
         own_ct = _on_grid_of(ct, given) if ct is not None and (images.aligned or mr is None) else None
     if mr is not None and own_mr is None:

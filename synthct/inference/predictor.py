@@ -19,6 +19,7 @@ from synthct.errors import ModelError
 from synthct.imaging.geometry import Grid, resample_mask
 from synthct.imaging.intensity import from_network
 from synthct.imaging.io import check_volume
+from synthct.imaging.mask_file import head_mask_of
 from synthct.inference.prediction import CycleSlice, Prediction
 from synthct.inference.read_model import Model, read_model
 from synthct.inference.synthesis import COMBINATIONS, Combination, NetworkOutput, SynthesisOptions, synthesize_stack
@@ -148,7 +149,8 @@ class Predictor:
 
         Args:
             mr: the MR, or its channels in the model's order, in scanner units, any grid.
-            head_mask: non-zero inside the head, any grid; found in the MR by default.
+            head_mask: any grid, values as of a mask file (:func:`synthct.imaging.mask_file.head_mask_of`); found in the
+                MR by default.
             grid: of the sCT, in the MR's physical space; the network's slices are sampled on it directly, so that
                 another grid than the MR's costs no second interpolation. The MR's own by default.
             name: of the MR in messages, such as its path.
@@ -158,7 +160,7 @@ class Predictor:
 
         Raises:
             ImageError: an image is no scalar 3-D volume of finite values, the channels do not fit, or no head was
-                found.
+                found; the mask is not one.
         """
         prediction = self.predict_with_qa(mr, head_mask=head_mask, grid=grid, name=name, cycle_every=0)
         for reason in prediction.qa.reasons:
@@ -260,6 +262,7 @@ class Predictor:
             check_volume(channel, name if len(channels) == 1 else f"{name}, channel {number},")
         if head_mask is not None:
             check_volume(head_mask, f"{name}: the head mask")
+            head_mask, _ = head_mask_of(head_mask, f"{name}: the head mask")
         check_channels(channels, self.configuration.input.mr_channels, name)
         return CaseImages(name, channels, given_mask=head_mask)
 

@@ -54,6 +54,18 @@ def test_mr_and_ct_under_other_ids_are_a_warning_with_the_remedy(checkout, capsy
     assert "2 patients: 0 pairs, 1 MR only, 1 CT only" in said.out and "--patients_by folder" in said.err
 
 
+def test_how_interpolated_masks_were_read_is_reported(checkout, capsys):
+    write_pair_folders(checkout / "scans", ["P1", "P2"], ["P1", "P2"])
+    for patient, step in (("P1", 1.0), ("P2", 0.6)):
+        head = sitk.ReadImage(str(checkout / "scans" / "ct" / f"{patient}.nii.gz")) > -400
+        (checkout / "scans" / "masks").mkdir(exist_ok=True)
+        mask = sitk.Cast(head, sitk.sitkFloat32) * step + (1 - step) / 2
+        sitk.WriteImage(mask, str(checkout / "scans" / "masks" / f"{patient}.nii.gz"))
+    assert import_data.main([*IMPORT]) == 0
+    said = capsys.readouterr().out
+    assert "P2: the mask holds values between 0 and 1; what is 0.5 or more" in said and "P1: the mask" not in said
+
+
 @pytest.mark.parametrize("given", [["Dataset004_X"], ["Dataset004_X", "--name", "X"], ["004", "--name", "X"]])
 def test_a_dataset_is_named_as_nnunet_does(checkout, capsys, given):
     write_pair_folders(checkout / "scans", ["P1"], ["P1"])

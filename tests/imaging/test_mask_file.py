@@ -6,7 +6,7 @@ import SimpleITK as sitk
 
 from synthct.errors import ImageError
 from synthct.imaging.io import write_image
-from synthct.imaging.mask_file import read_head_mask
+from synthct.imaging.mask_file import head_mask_of, read_head_mask
 
 HEAD = np.pad(np.ones((6, 6, 6), np.float32), 3)
 
@@ -31,6 +31,15 @@ def test_a_mask_that_was_interpolated_is_cut_at_one_half(tmp_path, overshoot):
     mask, note = read(tmp_path, np.where(HEAD > 0, 1 - ring, ring).astype(np.float32))
     np.testing.assert_array_equal(mask, HEAD)
     assert "0.5" in note
+
+
+def test_an_image_in_memory_is_read_as_its_file_is():
+    image = sitk.GetImageFromArray(HEAD - np.float32(0.2))
+    image.SetSpacing((1.0, 2.0, 3.0))
+    mask, note = head_mask_of(image, "My mask")
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(mask), HEAD)
+    assert mask.GetPixelID() == sitk.sitkUInt8 and mask.GetSpacing() == image.GetSpacing()
+    assert note.startswith("My mask ")
 
 
 def test_labels_are_all_the_head_and_named(tmp_path):

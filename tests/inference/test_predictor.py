@@ -79,6 +79,15 @@ def test_a_given_mask_on_any_grid_is_the_head():
     assert (hu > -1000).sum() * 0.006**3 == pytest.approx(0.001, rel=0.25)  # m3
 
 
+def test_a_given_mask_that_was_interpolated_is_cut_at_one_half():
+    mr, predictor = head_mr(GRID), predictor_of()
+    mask = sitk.Cast(head_truth(GRID), sitk.sitkFloat32)
+    hu = hu_of(predictor.predict(mr, head_mask=mask))
+    np.testing.assert_array_equal(hu_of(predictor.predict(mr, head_mask=mask * 0.6 + 0.2)), hu)
+    with pytest.raises(ImageError, match="the head mask is not a mask"):
+        predictor.predict(mr, head_mask=mr)
+
+
 @pytest.mark.parametrize("orientation", ["PIL", "PIR"], ids=["sagittal", "oblique"])
 def test_an_sct_on_an_axial_grid_is_sampled_once_from_the_slices_at_the_same_points(orientation, monkeypatch):
     tilt = (12, -9, 7) if orientation == "PIR" else (0, 0, 0)

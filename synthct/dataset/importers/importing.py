@@ -20,10 +20,12 @@ from synthct.files import folder_written_whole, remove_leftovers, write_json
 from synthct.imaging.dicom import DicomSeries, read_series
 from synthct.imaging.dicom.stacking import stack_slices
 from synthct.imaging.io import read_image, write_image
+from synthct.imaging.mask_file import read_head_mask
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 FILE_ENDING = ".nii.gz"
 SHOWN = 20  # problems told in full
+AS_GIVEN = "as given"  # of a mask of 0 and one other value
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Imported:
     training: tuple[str, ...]
     test: tuple[str, ...]
     other_frames: tuple[str, ...]  # patients whose MR and CT lie in different frames of reference
+    mask_notes: dict[str, str]  # how masks of more than two values were read, by patient; follows "the mask"
 
 
 def import_dataset(
@@ -89,7 +92,8 @@ def import_dataset(
     for patient, problem in sorted(problems.items()):
         runner.reject(patient, DatasetError(problem.removeprefix(f"{patient}: ")))
     others = tuple(case.patient for case in listing.cases if case.patient in facts and case.same_frame is False)
-    return Imported(dataset_folder, training, tuple(p for p in facts if p in test), others)
+    notes = {patient: of["mask"] for patient, of in facts.items() if of.get("mask", AS_GIVEN) != AS_GIVEN}
+    return Imported(dataset_folder, training, tuple(p for p in facts if p in test), others, notes)
 
 
 def check_number_is_free(dataset_folder: Path) -> None:
@@ -120,8 +124,9 @@ def _write_case(case: ImportCase, folder: Path, part: str, masks: bool) -> dict[
                 facts[kind] = _facts(source, image)
                 write_image(image, path)
         if files.mask is not None:
-            write_image(sitk.Cast(_read(case.mask) != 0, sitk.sitkUInt8), files.mask)
-            facts["mask"] = "as given"
+            mask, note = read_head_mask(case.mask)
+            write_image(mask, files.mask)
+            facts["mask"] = note.removeprefix(f"{case.mask} ") if note else AS_GIVEN
         problems = check_case(files, may_lie_apart=True)  # such pairs are registered by the preprocessing
         called = {str(path): _called(source) for path, source in zip(files.files, _sources(case, files))}
         problems = [_in_the_users_words(problem, called) for problem in problems]

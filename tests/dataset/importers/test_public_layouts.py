@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from synthetic_datasets import write_image
-from synthetic_heads import head_ct, head_mr, make_grid
+from synthetic_heads import head_ct, head_mr, head_truth, make_grid
 
 from synthct.dataset.importers import import_dataset, list_folder
 from synthct.dataset.integrity import check_dataset
@@ -107,6 +107,27 @@ def test_what_a_file_carries_beside_voxels_is_left_behind(tmp_path):
     raw = imported(tmp_path / "in", tmp_path)
     after = sitk.ReadImage(str(raw.training["P1"].ct))
     assert not any("Quastenflosser" in after.GetMetaData(key) for key in after.GetMetaDataKeys())
+
+
+def test_a_mask_with_rings_of_a_spline_is_cut_at_one_half(tmp_path):
+    head = head_truth(GRID)
+    true = sitk.GetArrayFromImage(head) > 0
+    rings = np.random.default_rng(0).uniform(-0.3, 0.3, true.shape)  # no voxel is 0, so all would be the head
+    case = tmp_path / "in" / "1BA001"
+    write_patient(case, ".nii.gz", ("mr", "ct"))
+    write_image(GRID.place((true + rings).astype(np.float32)), case / "mask.nii.gz")
+    raw = imported(tmp_path / "in", tmp_path)
+    mask = sitk.ReadImage(str(raw.training["1BA001"].mask))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(mask), true)
+    assert "0.5" in read_json(raw.folder / "import.json")["cases"]["1BA001"]["mask"]
+
+
+def test_a_mask_that_is_a_scan_is_refused_by_name(tmp_path):
+    case = tmp_path / "in" / "1BA001"
+    write_patient(case, ".nii.gz", ("mr", "ct"))
+    write_image(head_ct(GRID), case / "mask.nii.gz")
+    with pytest.raises(DatasetError, match=f"{case / 'mask.nii.gz'} is not a mask"):
+        imported(tmp_path / "in", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["P1_0000.nii.gz", "P1_mr.nii.gz"])
