@@ -14,6 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from synthct.errors import DatasetError
+from synthct.evaluation.hu_scale import AIR_HU, measure_scale
 from synthct.imaging.ct_units import ct_unit_problems
 from synthct.imaging.geometry import Grid, known_region, resample
 
@@ -23,8 +24,8 @@ CLEARLY_CLOSER = 0.1  # of correlations, by which another place or direction exp
 NETWORK_RANGE = 1.05  # an image within [-1.05, 1.05] is not in HU, however poor
 FAR_MM = 10.0  # between the centres of the tissue in two images of one patient
 TISSUE_HU = -350.0
-AIR_HU = -900.0  # of the reference, below it is air
-MOST_AIR_ERROR_HU = 250.0  # of an sCT in the reference's air
+MOST_AIR_ERROR_HU = 150.0  # of an sCT in the reference's air
+CUT_OFF_HU = -300.0  # windows of CT begin below
 LEAST_OVERLAP = 0.6  # Dice of the tissue where a header without a place is believed
 LEAST_PADDED_SHARE = 0.05  # of the head
 
@@ -70,9 +71,7 @@ def check_sct(sct: sitk.Image, path: Path, ct: sitk.Image, ct_path: Path) -> lis
     if known.mean() > 0.999 and np.array_equal(np.round(on_sct), np.round(values)):
         return [f"{path} equals its reference {ct_path}; check that the reference was not copied in place of the sCT."]
     likeness = _correlation(values[known], on_sct[known])
-    air = values[known & (on_sct < AIR_HU)]
-    air_hu = float(np.median(air)) if air.size else -1000.0
-    warnings = _unit_warnings(sct, path, likeness, air_hu)
+    warnings = _unit_warnings(sct, path, values[known], on_sct[known], likeness, ct_path)
     if warnings:
         return warnings
     _check_header(sct, values, on_sct, ct, path)
@@ -108,14 +107,34 @@ def one_file_twice(paths: Sequence[Path]) -> list[str]:
     return warnings
 
 
-def _unit_warnings(sct: sitk.Image, path: Path, likeness: float, air_hu: float) -> list[str]:
+def _unit_warnings(
+    sct: sitk.Image, path: Path, values: np.ndarray, reference_hu: np.ndarray, likeness: float, ct_path: Path
+) -> list[str]:
+    """A sentence where the units are doubtful, of the voxels where the reference is known.
+
+    Raises:
+        DatasetError: they are certainly not HU.
+    """
     problems = ct_unit_problems(sct, str(path))
-    is_air_wrong = abs(air_hu + 1000) > MOST_AIR_ERROR_HU
-    if problems and likeness >= CLOSE and is_air_wrong:
+    air = values[reference_hu < AIR_HU]
+    air_hu = float(np.median(air)) if air.size else -1000.0
+    is_certain = likeness >= CLOSE and abs(air_hu + 1000) > MOST_AIR_ERROR_HU
+    scale = measure_scale(values, reference_hu) if is_certain else None
+    if scale and scale.is_wrong:
+        raise DatasetError(
+            f"{path} is not in HU: against {ct_path}, its values are {scale.slope:.3g} x HU {scale.offset:+.0f}; "
+            "export it with RescaleSlope and RescaleIntercept applied, or turn it back into HU by this line."
+        )
+    if scale and scale.explanation and air_hu <= CUT_OFF_HU:
+        return [
+            f"{path} has {air_hu:.0f} where the reference has air (-1000 HU), as if {scale.explanation}, or all of it "
+            f"been multiplied by {scale.slope:.2g}. It is scored as it is, since a poor sCT can look like this."
+        ]
+    if problems and is_certain:
         raise DatasetError(problems[0])
     if problems:
         return [f"{problems[0]} It is scored as it is, since a poor sCT can look like this."]
-    if is_air_wrong and likeness >= CLOSE:
+    if is_certain:
         return [
             f"{path} has {air_hu:.0f} where the reference has air (-1000 HU); check its scale (RescaleSlope, "
             "RescaleIntercept) and its background. It is scored as it is."

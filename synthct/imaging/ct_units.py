@@ -30,6 +30,8 @@ LEAST_PEAK_SHARE = 1 / 3  # of what is denser than air; half of a CT's, a sixth 
 BACKGROUND_HU = -300.0  # above it a background is a value that was filled in, not air of another scale
 MOST_BETWEEN = 0.3  # rims and some lung, relative to what is denser; the intensities of an MR are spread
 MOST_BELOW = 2e-3  # of the volume, below air: a CT whose background alone is wrong has fat and air there
+AIR_NOISE = 60.0  # values from the peak of air
+MOST_HU_AIR = 0.1  # near -1000, relative to the air of a scaled CT; rims alone
 LEAST_TISSUE_SHARE = 0.05  # of the volume, in the peak of a shifted CT
 _MOST_VALUES = 2_000_000  # of which peaks are measured
 
@@ -88,7 +90,7 @@ def ct_unit_problems(ct: sitk.Image, name: str) -> list[str]:
                 f"{name} is not in HU outside the patient: its background is {background:g}, where air has -1000; set "
                 f"it to -1000, or {applied}."
             ]
-        if shows_air(ct) and not (peaks and _is_scaled_about_0(peaks)):
+        if shows_air(ct) and not (peaks and (_is_scaled_about_0(peaks) or _is_noisy_air_below(values, peaks))):
             return []
     if not peaks:
         around = f", its background {background:g}" if background is not None else ""
@@ -126,6 +128,14 @@ def _is_scaled_about_0(peaks: Peaks) -> bool:
     """Whether air far below -1000 is air of another slope, not padding around a CT in HU: soft tissue has moved too."""
     scaled = TYPICAL_TISSUE_HU * peaks.distance / (1000 + TYPICAL_TISSUE_HU)
     return peaks.air < AIR_HU[0] and abs(peaks.tissue - scaled) < abs(peaks.tissue - TYPICAL_TISSUE_HU)
+
+
+def _is_noisy_air_below(values: np.ndarray, peaks: Peaks) -> bool:
+    """Whether air far below -1000 is air of another slope: it has noise, as padding has not, and none is near -1000."""
+    near = values[np.abs(values - peaks.air) <= AIR_NOISE]
+    in_hu = ((values >= AIR_HU[0]) & (values <= AIR_HU[1])).sum()
+    is_noisy = (near == peaks.air).sum() < 0.5 * near.size
+    return bool(peaks.air < AIR_HU[0] and is_noisy and in_hu < MOST_HU_AIR * near.size)
 
 
 def _peaks(values: np.ndarray, faces: np.ndarray) -> Peaks | None:

@@ -87,6 +87,16 @@ def test_a_wrong_slope_is_reported(hu, factor):
     )
 
 
+@pytest.mark.parametrize("factor", [1.25, 1.5])
+def test_noisy_air_below_minus_1100_is_scaled_and_not_padding(factor):
+    """Soft tissue that is a little low leaves the two apart by the noise of air alone."""
+    hu = sitk.GetArrayFromImage(head_ct(GRID)).astype(float)
+    hu[hu > -200] -= 10
+    hu += np.random.default_rng(0).normal(0, 15, hu.shape)
+    assert f"multiplied by {factor:.2g}" in only_problem(hu * factor)
+    assert problems(padded(hu, -1000 * factor)) == []
+
+
 @pytest.mark.parametrize("factor", [0.5, 0.7, 1.3, 2.0])
 def test_a_slope_lost_beside_the_right_intercept_is_reported(hu, factor):
     """Air at -1000 and soft tissue elsewhere, as of a CT whose raw values were scaled."""
