@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
+from synthct.errors import SynthctError
+
 SPIN_COUNT = "10000"  # turns of a waiting thread's loop, see documentation/benchmarks.md
 
 
@@ -33,9 +35,20 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
 
 
 def use_threads(arguments: argparse.Namespace) -> None:
-    """Compute with as many threads as ``--threads`` says, in this process and in those that it starts."""
+    """Compute with as many threads as ``--threads`` says, in this process and in those that it starts.
+
+    Raises:
+        SynthctError: the workers of a cluster compute, whose threads are set where they are started.
+    """
     if arguments.threads is None:
         return
+    if getattr(arguments, "scheduler", None) is not None:
+        n = arguments.threads
+        raise SynthctError(
+            f"--threads {n} does not go with --scheduler: the workers compute, and have the threads that they were "
+            f"started with. Leave it out, and start each worker with OMP_NUM_THREADS={n}, such as OMP_NUM_THREADS={n} "
+            f"dask worker {arguments.scheduler} --nthreads 1."
+        )
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     import SimpleITK as sitk
     import torch

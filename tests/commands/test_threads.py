@@ -69,6 +69,16 @@ def test_as_many_threads_compute_as_are_asked_for(environment):
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before[1])
 
 
+def test_threads_of_a_clusters_workers_are_not_set_here(environment, here, capsys):
+    before = torch.get_num_threads()
+    cluster = ["--scheduler", "tcp://node1:8786", "--threads", "3"]
+    assert predict.main(["-i", "mrs", "-o", "cts", *cluster]) == 2
+    said = capsys.readouterr().err
+    assert "--threads 3 does not go with --scheduler" in said and "OMP_NUM_THREADS=3 dask worker" in said
+    assert torch.get_num_threads() == before and "OMP_NUM_THREADS" not in environment
+    assert not list(here.iterdir())
+
+
 @pytest.mark.parametrize("command", [[train, "1", "cyclegan"], [predict, "-i", "mrs", "-o", "cts"]])
 def test_threads_are_one_or_more(command, here, capsys):
     module, *arguments = command
