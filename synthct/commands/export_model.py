@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--anonymous",
         action="store_true",
-        help="CASE_001, ... in place of the case ids, in random order; whoever installs it can then not notice that a "
-        "patient of his was trained on",
+        help="CASE_001, ... in place of the case ids, in random order; whoever installs it can then not notice that "
+        "the model was trained on a patient of theirs",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     return console.run(parser, _run, argv)

@@ -33,7 +33,7 @@ COMPARISON_COLUMNS = (
     "clipping",
     "grid",
 )
-_GRID = "each patient's sCT (that of his MR); the reference CT is interpolated linearly"
+_GRID = "each patient's sCT (that of the patient's MR); the reference CT is interpolated linearly"
 _MASKS_IN_WORDS = {
     "ct_and_mr": "the head determined in both CT and MR",
     "ct": "the head determined in the reference CT",

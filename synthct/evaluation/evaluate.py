@@ -259,10 +259,10 @@ def _as_registered(
     warnings = []
     for patient, case in (*raw.training.items(), *raw.test.items()):
         if not case.aligned:
-            warnings.append(f"{patient} is left out: the registration of his CT to his MR failed.")
+            warnings.append(f"{patient} is left out: the registration of the CT to the MR failed.")
         elif mode != "off" and case.paired and case.registration is None:
             warnings.append(
-                f"{patient}: his files have changed since his CT was registered, and are taken as they lie; "
+                f"{patient}: the files have changed since the CT was registered, and are taken as unregistered; "
                 "run synthct_plan_and_preprocess again."
             )
     return raw, tuple(warnings)

@@ -146,7 +146,7 @@ def _model(card: ModelCard) -> list[str]:
                 f"- CT window: {low:g} to {high:g} HU",
                 f"- weights of each fold's networks: {_safe(weights)}"
                 + ("; the sCT goes back to MR for quality assurance" if card.has_cycle else ""),
-                f"- quality assurance: held against {'qa_reference.json and ' if card.has_qa_reference else ''}"
+                f"- quality assurance: compared with {'qa_reference.json and ' if card.has_qa_reference else ''}"
                 "dataset_fingerprint.json",
             ]
         ),

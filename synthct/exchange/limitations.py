@@ -25,8 +25,8 @@ def limits_of(texts: ModelTexts, manifest: Manifest, model: Model) -> tuple[str,
 def _of_patients(texts: ModelTexts) -> list[str]:
     n, channels = len(texts.fingerprint.cases), ", ".join(texts.plan.channel_names)
     return [
-        f"Trained on {n} patients of one dataset{', which is few' * (n < FEW_PATIENTS)}. Nobody knows how it does on "
-        "other scanners, field strengths and hospitals before it is tried there on patients with a CT.",
+        f"Trained on {n} patients of one dataset{', which is few' * (n < FEW_PATIENTS)}. It is not known how it "
+        "does on other scanners, field strengths and hospitals before it is tried there on patients with a CT.",
         f"Takes MRs of the same kind alone: {channels}. Scanner, field strength, contrast agent, sequence parameters, "
         "and age, sex and disease of the patients are not recorded by synthct; ask whoever exported it.",
     ]

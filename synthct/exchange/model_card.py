@@ -270,7 +270,7 @@ def _evaluation(held_out: Sequence[dict[str, Any]], test: Sequence[dict[str, Any
         "ct": "the head determined in the CT",
     }
     inside = " or ".join(sorted({masks.get(str(row.get("mask")), "a head mask") for row in (*held_out, *test)}))
-    parts = [f"{len(held_out)} patients, each predicted by the fold that held him out"] if held_out else []
+    parts = [f"{len(held_out)} patients, each predicted by the fold that held the patient out"] if held_out else []
     parts += [f"{len(test)} patients of the test set, predicted by all folds together"] if test else []
     return f"{'; '.join(parts)}. Compared inside {inside}, HU not clipped unless a metric says so."
 

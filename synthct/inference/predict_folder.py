@@ -191,7 +191,9 @@ def predict_folder(
     if output.exists() and not output.is_dir():
         raise ImageError(f"{output} is a file; give another folder with -o.")
     if options.go_on and (done := done_before(written, predictor.model_hash, settings)):
-        logger.info(f"{len(done)} of {len(cases)} MRs have an sCT of this model already and are left alone.")
+        have, are = ("has", "is") if len(done) == 1 else ("have", "are")
+        of_all = f"{len(done)} of {counted(len(cases), 'MR')}"
+        logger.info(f"{of_all} {have} an sCT of this model already and {are} left alone.")
         cases = {patient: case for patient, case in cases.items() if patient not in set(done)}
     absolute = {patient: _absolute(case) for patient, case in cases.items()}
     if len(cases) > 1:  # a single bad MR raises before anything is written anyway

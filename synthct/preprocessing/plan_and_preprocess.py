@@ -192,8 +192,8 @@ def _tell_registrations(raw: RawDataset, folder: Path) -> None:
     failed = [case for case in cases if not case.aligned]
     for case in failed:
         logger.warning(
-            f"{case.patient}: the registration of CT to MR failed ({'; '.join(case.registration.objections)}); his "
-            "scans are used, but not as a pair."
+            f"{case.patient}: the registration of CT to MR failed ({'; '.join(case.registration.objections)}); the "
+            "patient's scans are used, but not as a pair."
         )
     if failed:
         logger.info(f"A right transform, put into {folder / failed[0].patient}.tfm, takes the place of a failed one.")

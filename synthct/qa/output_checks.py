@@ -17,7 +17,7 @@ CTS = "CTs of the training"
 FLOOR_AIR, FLOOR_BONE = 0.005, 0.01  # of the head
 FLOOR_HU_DISTANCE, FLOOR_ERROR = 0.15, 0.10  # shares
 UNTRUE = "Compare the sCT with the MR, bone and air cavities first."
-UNSURE = "The networks have hardly seen the like of this MR: do not trust the sCT without looking."
+UNSURE = "This MR is out of distribution for the networks: do not trust the sCT without looking."
 
 
 def hu_checks(output: OutputFacts, records: Sequence[PatientRecord]) -> list[Check]:

@@ -99,7 +99,7 @@ def test_a_prediction_goes_on_where_it_stopped(mrs, model, capsys):
     assert run(model, "-i", mrs / f"{NAME}0") == 0
     made = {path: path.stat().st_mtime_ns for path in Path("cts").rglob("*.dcm")}
     assert run(model, "-i", mrs / f"{NAME}0", "--continue_prediction") == 0
-    assert "1 of 1 MRs have an sCT of this model already" in capsys.readouterr().out
+    assert "1 of 1 MR has an sCT of this model already" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in Path("cts").rglob("*.dcm")} == made
 
 

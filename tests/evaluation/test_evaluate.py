@@ -156,8 +156,8 @@ def test_registered_pairs_are_scored_where_they_were_registered_and_failed_ones_
     keep_registration(raw.training["P2"], preprocessed / REGISTRATIONS, status="failed")
     evaluation = evaluate_dataset(raw, results, preprocessed, protocol="seed")
     assert [row.patient for row in evaluation.rows["pix2pix"]] == ["P1", "P3"]
-    assert "P2 is left out: the registration of his CT to his MR failed." in evaluation.warnings
-    assert any(warning.startswith("P3: his files have changed") for warning in evaluation.warnings)
+    assert "P2 is left out: the registration of the CT to the MR failed." in evaluation.warnings
+    assert any(warning.startswith("P3: the files have changed") for warning in evaluation.warnings)
     moved, before = (one.rows["pix2pix"][0].voxels for one in (evaluation, as_they_lie))
     assert moved < 0.95 * before  # the head of the CT has left that of the MR by 10 mm
 

@@ -217,8 +217,9 @@ def test_a_prediction_goes_on_with_what_is_not_finished(mrs, tmp_path, caplog):
     written = predict_folder(predictor_of(), mrs, cts, go_on)
     assert [path.name for path in written] == ["P.nii.gz", "Q.nii.gz", "R.nii.gz"]
     assert (cts / "S.nii.gz").stat().st_mtime_ns == kept
-    assert "1 of 4 MRs have an sCT of this model already" in caplog.text
+    assert "1 of 4 MRs has an sCT of this model already and is" in caplog.text
     assert predict_folder(predictor_of(), mrs, cts, go_on) == []
+    assert "4 of 4 MRs have an sCT of this model already and are" in caplog.text
 
 
 def test_without_quality_assurance_every_sct_that_is_there_counts_as_finished(mrs, tmp_path):
