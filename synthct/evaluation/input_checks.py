@@ -70,18 +70,19 @@ def check_sct(sct: sitk.Image, path: Path, ct: sitk.Image, ct_path: Path) -> lis
         return []  # they lie apart, which the scoring refuses
     if known.mean() > 0.999 and np.array_equal(np.round(on_sct), np.round(values)):
         return [f"{path} equals its reference {ct_path}; check that the reference was not copied in place of the sCT."]
-    likeness = _correlation(values[known], on_sct[known])
-    warnings = _unit_warnings(sct, path, values[known], on_sct[known], likeness, ct_path)
-    if warnings:
-        return warnings
-    _check_header(sct, values, on_sct, ct, path)
+    both = _Known(values[known], on_sct[known])
+    warnings = _unit_warnings(ct_unit_problems(sct, str(path)), both, path, ct_path)
+    if both.is_air_right:
+        _check_header(sct, values, on_sct, ct, path)
     for axis, name in _body_axes(sct):
         flipped = _correlation(np.flip(values, axis)[known], on_sct[known])
-        if flipped >= CLOSE and flipped - likeness >= CLEARLY_CLOSER:
+        if flipped >= CLOSE and flipped - both.likeness >= CLEARLY_CLOSER:
             raise DatasetError(
                 f"{path} is flipped {name}: mirrored, it agrees far better with {ct_path}; write it with the direction "
                 "of its MR."
             )
+    if warnings:
+        return warnings
     return [*_distance_warning(values, on_sct, known, sct, path, ct_path), *_padding_warning(values, on_sct, path)]
 
 
@@ -107,19 +108,26 @@ def one_file_twice(paths: Sequence[Path]) -> list[str]:
     return warnings
 
 
-def _unit_warnings(
-    sct: sitk.Image, path: Path, values: np.ndarray, reference_hu: np.ndarray, likeness: float, ct_path: Path
-) -> list[str]:
-    """A sentence where the units are doubtful, of the voxels where the reference is known.
+class _Known:
+    """An sCT and its reference in the voxels where the reference is known."""
+
+    def __init__(self, values: np.ndarray, reference_hu: np.ndarray) -> None:
+        self.values, self.reference_hu = values, reference_hu
+        self.likeness = _correlation(values, reference_hu)
+        air = values[reference_hu < AIR_HU]
+        self.air_hu = float(np.median(air)) if air.size else -1000.0
+        self.is_air_right = abs(self.air_hu + 1000) <= MOST_AIR_ERROR_HU
+
+
+def _unit_warnings(problems: Sequence[str], both: _Known, path: Path, ct_path: Path) -> list[str]:
+    """A sentence where the units are doubtful; ``problems`` are those of the sCT alone.
 
     Raises:
         DatasetError: they are certainly not HU.
     """
-    problems = ct_unit_problems(sct, str(path))
-    air = values[reference_hu < AIR_HU]
-    air_hu = float(np.median(air)) if air.size else -1000.0
-    is_certain = likeness >= CLOSE and abs(air_hu + 1000) > MOST_AIR_ERROR_HU
-    scale = measure_scale(values, reference_hu) if is_certain else None
+    air_hu = both.air_hu
+    is_certain = both.likeness >= CLOSE and not both.is_air_right
+    scale = measure_scale(both.values, both.reference_hu) if is_certain else None
     if scale and scale.is_wrong:
         raise DatasetError(
             f"{path} is not in HU: against {ct_path}, its values are {scale.slope:.3g} x HU {scale.offset:+.0f}; "

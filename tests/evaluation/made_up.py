@@ -41,6 +41,17 @@ def head_ct(tissue_hu: float = 40.0) -> np.ndarray:
     return np.where(distance() <= RADIUS, tissue_hu, -1000).astype(np.int16)
 
 
+def head_with_face(noise: float = 8.0, seed: int = 0) -> np.ndarray:
+    """A head with a skull, a face and a neck, so that no flip along y or z leaves it alike; float32 HU."""
+    z, y, x = np.indices(SHAPE)
+    inside = distance() <= RADIUS
+    inside |= (np.hypot(y - CENTRE[1] - 2, x - CENTRE[2]) < 8) & (z < CENTRE[0])
+    inside |= (np.hypot(z - 12, x - CENTRE[2]) < 8) & (y < CENTRE[1]) & (y > 2)
+    hu = np.where(inside, 40.0, -1000.0)
+    hu[(distance() > RADIUS - 1.5) & (distance() <= RADIUS - 0.5)] = 900
+    return (hu + np.random.default_rng(seed).normal(0, noise, SHAPE)).astype(np.float32)
+
+
 def head_mr() -> np.ndarray:
     """The same sphere in an MR, int16."""
     return np.where(distance() <= RADIUS, 800, 5).astype(np.int16)

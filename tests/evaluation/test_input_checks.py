@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import CENTRE, RADIUS, SHAPE, distance, image
+from made_up import SHAPE, image
+from made_up import head_with_face as head
 
 from synthct.errors import DatasetError
 from synthct.evaluation.input_checks import check_reference, check_sct, coverage_warning
@@ -13,17 +14,6 @@ from synthct.imaging.io import write_image
 
 SCT, CT = Path("sct.nii.gz"), Path("ct.nii.gz")
 ORIGIN = (-100.0, -120.0, 50.0)
-
-
-def head(noise=8.0, seed=0):
-    """A head with a skull, a face and a neck, so that no flip along y or z leaves it alike; float32 HU."""
-    z, y, x = np.indices(SHAPE)
-    inside = distance() <= RADIUS
-    inside |= (np.hypot(y - CENTRE[1] - 2, x - CENTRE[2]) < 8) & (z < CENTRE[0])
-    inside |= (np.hypot(z - 12, x - CENTRE[2]) < 8) & (y < CENTRE[1]) & (y > 2)
-    hu = np.where(inside, 40.0, -1000.0)
-    hu[(distance() > RADIUS - 1.5) & (distance() <= RADIUS - 0.5)] = 900
-    return (hu + np.random.default_rng(seed).normal(0, noise, SHAPE)).astype(np.float32)
 
 
 def sct_of(array, origin=ORIGIN):
@@ -76,6 +66,17 @@ def test_another_place_is_named_with_its_cause():
         check_sct(sct_of(GOOD, (0.0, 0.0, 0.0)), SCT, image(head(), ORIGIN), CT)
     with pytest.raises(DatasetError, match="identity header"):
         check_sct(sct_of(GOOD[1:], (0.0, 0.0, 0.0)), SCT, image(head(), ORIGIN), CT)
+
+
+def test_doubtful_units_do_not_hide_another_place_or_direction():
+    poor = np.where(GOOD > -500, GOOD - 200, GOOD)  # tissue is no peak near 40 HU
+    ct = image(head(), ORIGIN)
+    (warning,) = check_sct(sct_of(poor), SCT, ct, CT)
+    assert "scored as it is" in warning
+    with pytest.raises(DatasetError, match="identity header"):
+        check_sct(sct_of(poor[1:], (0.0, 0.0, 0.0)), SCT, ct, CT)
+    with pytest.raises(DatasetError, match="is flipped upside down"):
+        check_sct(sct_of(np.flip(poor, 0)), SCT, ct, CT)
 
 
 def test_a_copy_of_the_reference_is_warned_of():
