@@ -88,6 +88,7 @@ TRAINERS = PluginRegistry(
     ours={
         "cyclegan": "synthct.training.cyclegan:CycleGAN",
         "pix2pix": "synthct.training.pix2pix:Pix2Pix",
+        "unet": "synthct.training.unet:UNetRegression",
     },
     base="synthct.training.trainer:Trainer",
     error=TrainingError,

@@ -107,7 +107,7 @@ def add_model_choice(parser: argparse.ArgumentParser) -> None:
     """The options by which a trained model and its folds are chosen; see ``chosen_model_folder``."""
     parser.add_argument("-m", dest="model_folder", type=Path, metavar="MODEL_FOLDER", help="a model folder, anywhere")
     parser.add_argument("-d", dest="dataset", metavar="ID", help="dataset that the model was trained on")
-    parser.add_argument("-tr", dest="trainer", metavar="NAME", help="trainer, such as cyclegan or pix2pix")
+    parser.add_argument("-tr", dest="trainer", metavar="NAME", help="trainer, such as cyclegan or unet")
     parser.add_argument("-c", dest="configuration", metavar="NAME", help="configuration, such as 2d")
     parser.add_argument("-f", dest="folds", nargs="+", metavar="FOLD", help="folds (default: all trained)")
     parser.add_argument("-chk", dest="checkpoint", default=CHECKPOINT_FINAL, metavar="FILE", help="%(default)s")

@@ -26,11 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = console.make_parser(
         "synthct_train",
         "Train a model on one fold of a preprocessed dataset, then synthesise the CTs of the patients it held out.",
-        "synthct_train 1 cyclegan\nsynthct_train 1 pix2pix 2 -c 2d_lowres --epochs 20 --iterations 300\n"
+        "synthct_train 1 cyclegan\nsynthct_train 1 unet 2 -c 2d_lowres --epochs 20 --iterations 300\n"
         "torchrun --nproc_per_node=2 -m synthct.commands.train 1 cyclegan",
     )
     parser.add_argument("dataset", help="dataset number or name")
-    parser.add_argument("trainer", help="cyclegan (unpaired), pix2pix (paired), or one of another package")
+    parser.add_argument("trainer", help="cyclegan (unpaired), pix2pix or unet (paired), or one of another package")
     parser.add_argument("fold", nargs="?", default="0", help="0, 1, ... or all (default: %(default)s)")
     parser.add_argument("-c", dest="configuration", default="2d", metavar="NAME", help="default: %(default)s")
     parser.add_argument(

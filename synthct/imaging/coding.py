@@ -177,3 +177,46 @@ class GreyLevels(Coding):
         grey = to_grey_levels(image, window, self.grey_levels)
         grey *= inside
         return to_network(grey, self.grey_levels)
+
+
+@dataclass(frozen=True)
+class Standardised(Coding):
+    """MR: SDs from the mean of the case's head. CT: HU in thousands, from air to metal, neither windowed nor in levels.
+
+    For networks with a linear output. MR intensities beyond the percentiles are clipped, so that a few bright voxels,
+    such as vessels and artefacts, do not decide the scale.
+    """
+
+    hu_low: float = -1024.0  # what an sCT cannot go below ...
+    hu_high: float = 3071.0  # ... and beyond: the range that DICOM CT has in 12 bits
+    mr_percentiles: tuple[float, float] = (0.5, 99.5)
+
+    mr_outside, ct_outside = -2.0, -1.0
+
+    def __post_init__(self) -> None:
+        if not HU_LIMITS[0] <= self.hu_low < self.hu_high <= HU_LIMITS[1]:
+            raise ValueError(f"hu_low must be below hu_high, not {self.hu_low:g} and {self.hu_high:g}")
+        check_ranges(self, mr_percentiles=(0, 100))
+        if not self.mr_percentiles[0] < self.mr_percentiles[1]:
+            raise ValueError(f"mr_percentiles needs low < high, not {list(self.mr_percentiles)}")
+
+    def mr_to_network(self, mr: np.ndarray, inside: np.ndarray, statistics: Sequence[MrStatistics]) -> np.ndarray:
+        coded = []
+        for channel, seen, of in zip(mr, inside, statistics):
+            low, high = (of.percentile(percent) for percent in self.mr_percentiles)
+            clipped = (np.clip(channel, low, high) - np.float32(of.mean)) * np.float32(
+                1 / max(of.sd, 1e-6 * high, 1e-20)
+            )
+            coded.append(np.where(seen, clipped, np.float32(self.mr_outside)))
+        return np.stack(coded).astype(np.float32, copy=False)
+
+    def ct_to_network(self, hu: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        coded = np.clip(hu, self.hu_low, self.hu_high) * np.float32(1e-3)
+        return np.where(inside, coded, np.float32(self.ct_outside))
+
+    def network_to_hu(self, output: np.ndarray) -> np.ndarray:
+        return np.clip(np.asarray(output, np.float32) * np.float32(1e3), self.hu_low, self.hu_high)
+
+    @property
+    def hu_range(self) -> tuple[float, float]:
+        return self.hu_low, self.hu_high

@@ -207,7 +207,9 @@ def hints_of_dataset(fingerprint: Fingerprint) -> tuple[str, ...]:
     if n_pairs == 0 and failed:
         hints.append(no_pair_left(len(failed)))
     elif n_pairs == 0:
-        hints.append("No patient has both an MR and a CT: cyclegan trains on them; pix2pix and evaluation need pairs.")
+        hints.append(
+            "No patient has both an MR and a CT: cyclegan trains on them; other methods and evaluation need pairs."
+        )
     for scan, volumes in (
         ("MR", {patient: case.mr[0] for patient, case in cases.items() if case.mr}),
         ("CT", {patient: case.ct for patient, case in cases.items() if case.ct}),

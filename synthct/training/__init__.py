@@ -1,1 +1,1 @@
-"""Trainers (cyclegan, pix2pix) and what they share: losses, sampling, loading, loop, checkpoint, log."""
+"""Trainers (cyclegan, pix2pix, unet) and what they share: losses, sampling, loading, loop, checkpoint, log."""

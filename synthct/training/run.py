@@ -28,7 +28,7 @@ from synthct.training.log import TrainingLog
 from synthct.training.progress_figure import ProgressFigure
 from synthct.training.resume import check_resumable, find_checkpoint, holds_model, plain_split, training_of
 from synthct.training.sampling import Key, PairedOrder, UnpairedOrder
-from synthct.training.schedule import learning_rate_factor, shorten
+from synthct.training.schedule import shorten
 from synthct.training.slices import SlicesToDraw, TrainingSlices
 from synthct.training.validation import Validation
 from synthct.training.what_to_train import FoldToTrain, TrainingOptions
@@ -54,7 +54,8 @@ class TrainingRun:
         self.checkpoint = find_checkpoint(self.fold) if options.resume else None
         if options.resume and self.checkpoint is None:
             log.warning("There is no checkpoint in %s to continue from; a new training starts.", self.fold.path)
-        training = training_of(self.checkpoint, self.fold.path) if self.checkpoint else configuration.training
+        planned = method.training_plan(configuration.training, settings)
+        training = training_of(self.checkpoint, self.fold.path) if self.checkpoint else planned
         training = shorten(training, options.epochs, options.iterations)
         if min(training.crop_size) < SMALLEST_IMAGE:
             raise TrainingError(
@@ -87,6 +88,7 @@ class TrainingRun:
         self.figure_at = -SECONDS_BETWEEN_FIGURES
 
         self.epoch = self.step = self.step_in_epoch = 0
+        self.learning_rate = settings.learning_rate  # in force
         self.loss_sums: dict[str, Tensor] = {}
         self.seconds = 0.0  # of the epoch at hand, in earlier runs
         self.unchecked: list[tuple[int, Keys, dict[str, Tensor]]] = []  # steps whose losses are not yet looked at
@@ -147,11 +149,13 @@ class TrainingRun:
 
     def on_epoch_start(self) -> None:
         self.started = time.monotonic()
-        self.learning_rate = self.trainer.settings.learning_rate * learning_rate_factor(self.epoch, self.training)
-        self.trainer.set_learning_rate(self.learning_rate)
 
     def train_step(self, batch: Batch) -> None:
         """One step; the losses stay on the device and are looked at now and then."""
+        steps = self.training.epochs * self.iterations
+        factor = self.trainer.learning_rate_factor(self.epoch, self.step, steps)
+        self.learning_rate = self.trainer.settings.learning_rate * factor
+        self.trainer.set_learning_rate(self.learning_rate)
         try:
             losses = self.perform_step(to_device(batch, self.device))
         except torch.OutOfMemoryError:

@@ -15,10 +15,11 @@ from synthct.accelerate.convolutions import with_fast_convolutions
 from synthct.imaging.coding import Coding
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import PlannedSettings
-from synthct.planning.plan import Configuration
+from synthct.planning.plan import Configuration, TrainingPlan
 from synthct.training.distributed import ALONE, Ranks, average_gradients
 from synthct.training.image_pool import ImagePool
 from synthct.training.precision import choose_precision, forward_passes
+from synthct.training.schedule import learning_rate_factor
 
 POOLS_OF_A_RANK = 1000  # distance between the seeds of two ranks' pools
 WAYS_TO_COMPUTE = ("fused", "foreach", "capturable")  # of an optimiser: what depends on the device alone
@@ -59,6 +60,11 @@ class Trainer(ABC):
             fingerprint: of the dataset; None takes the values of the method's paper whatever the data.
         """
         return PlannedSettings(cls.Settings())
+
+    @classmethod
+    def training_plan(cls, training: TrainingPlan, settings: Any) -> TrainingPlan:
+        """The loop's plan for this method, such as with another batch size; as it is planned by default."""
+        return training
 
     @classmethod
     def coding(cls, settings: Any) -> Coding:
@@ -191,11 +197,20 @@ class Trainer(ABC):
         self.pools[name] = ImagePool(size, seed, self.device)
         return self.pools[name]
 
-    def update(self, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-        """One step of the optimiser down the loss, averaged over the processes that train together."""
+    def update(self, optimiser: torch.optim.Optimizer, loss: Tensor, *, clip: float | None = None) -> None:
+        """One step of the optimiser down the loss, averaged over the processes that train together.
+
+        Args:
+            optimiser: of the weights that learn.
+            loss: scalar.
+            clip: the largest norm of the gradient of all these weights; None: any.
+        """
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        average_gradients([p for group in optimiser.param_groups for p in group["params"]], self.ranks)
+        weights = [p for group in optimiser.param_groups for p in group["params"]]
+        average_gradients(weights, self.ranks)
+        if clip is not None:
+            torch.nn.utils.clip_grad_norm_(weights, clip)
         optimiser.step()
 
     def autocast(self) -> AbstractContextManager:
@@ -203,6 +218,15 @@ class Trainer(ABC):
         return forward_passes(self.precision, self.device)
 
     # -- for the loop -------------------------------------------------------------------------------------------------
+
+    def learning_rate_factor(self, epoch: int, step: int, steps: int) -> float:
+        """Share of the settings' ``learning_rate`` at a step; constant, then linearly to zero (paper, section 4).
+
+        Args:
+            epoch: finished ones.
+            step, steps: finished ones, and those of the whole training.
+        """
+        return learning_rate_factor(epoch, self.configuration.training)
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """The same rate for every optimiser."""

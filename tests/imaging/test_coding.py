@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthct.imaging.coding import PERCENTS, Coding, GreyLevels, MrStatistics, MrWindow
+from synthct.imaging.coding import PERCENTS, Coding, GreyLevels, MrStatistics, MrWindow, Standardised
 from synthct.imaging.intensity import to_grey_levels, to_network
 from synthct.json_dataclasses import from_plain, to_plain
 from synthct.planning.plan import InputPlan
@@ -189,3 +189,48 @@ def test_a_coding_that_lacks_one_of_them_cannot_be_made(missing):
     members = {name: value for name, value in vars(Kilo).items() if name != missing and not name.startswith("__")}
     with pytest.raises(TypeError, match=missing):
         type("Incomplete", (Coding,), members)()
+
+
+# -- standardised ------------------------------------------------------------------------------------------------------
+
+
+def test_standardised_mr_has_the_heads_mean_and_sd_and_clips_beyond_the_percentiles():
+    head = HEADS["noise"]
+    coded = Standardised(mr_percentiles=(0, 100)).mr_to_network(head[None], head[None] >= 0, [MrStatistics.of(head)])
+    assert coded.mean() == pytest.approx(0, abs=1e-3)
+    assert coded.std() == pytest.approx(1, rel=1e-3)
+    clipped = Standardised().mr_to_network(head[None], head[None] >= 0, [MrStatistics.of(head)])
+    assert clipped.max() == pytest.approx((np.percentile(head, 99.5) - head.mean()) / head.std(), rel=1e-3)
+
+
+def test_standardised_mr_does_not_depend_on_the_scanners_units():
+    head = HEADS["noise"]
+    inside = np.ones((1, head.size), bool)
+    one, other = (
+        Standardised().mr_to_network(scale * head[None], inside, [MrStatistics.of(scale * head)]) for scale in (1, 37)
+    )
+    np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_standardised_mr_of_one_intensity_is_finite():
+    head = np.full((1, 9), 5.0, np.float32)
+    coded = Standardised().mr_to_network(head, np.ones_like(head, bool), [MrStatistics.of(head[0])])
+    assert np.isfinite(coded).all()
+
+
+def test_standardised_ct_keeps_every_hu_of_a_ct_and_its_outside_is_air():
+    coding = Standardised()
+    hu = np.arange(-1024, 3072, dtype=np.float32)
+    coded = coding.ct_to_network(hu, hu > -1024)
+    assert coded[0] == coding.ct_outside == -1
+    np.testing.assert_array_equal(np.rint(coding.network_to_hu(coded[1:])), hu[1:])
+    assert coding.network_to_hu(np.float32([-5, 9])).tolist() == [-1024, 3071] == list(coding.hu_range)
+
+
+@pytest.mark.parametrize(
+    ("key", "settings"),
+    [("hu_low", {"hu_low": 100.0, "hu_high": 0.0}), ("mr_percentiles", {"mr_percentiles": (50.0, 50.0)})],
+)
+def test_a_standardised_coding_out_of_range_names_the_key(key, settings):
+    with pytest.raises(ValueError, match=key):
+        Standardised(**settings)

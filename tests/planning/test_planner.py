@@ -67,6 +67,15 @@ REFERENCE = {
     "methods": {
         "cyclegan": NETWORKS | {"lambda_cycle": 10.0, "lambda_identity": 0.0, "pool_size": 50},
         "pix2pix": NETWORKS | {"lambda_l1": 100.0},
+        "unet": {
+            "coding": {"hu_low": -1024.0, "hu_high": 3071.0, "mr_percentiles": [0.5, 99.5]},
+            "widths": [32, 64, 128, 256, 384, 512],
+            "batch_size": 1,
+            "learning_rate": 0.001,
+            "weight_decay": 0.0001,
+            "warm_up_steps": 50,
+            "gradient_clip": 1.0,
+        },
     },
 }
 
@@ -189,7 +198,7 @@ def test_a_trainer_of_another_package_that_cannot_be_imported_is_left_out_of_the
     monkeypatch.setattr("synthct.plugins.entry_points", lambda group: points * (group == "synthct.trainers"))
     assert "broken" in TRAINERS.names()
     methods, _ = planned_methods(reference_configuration(1), None)
-    assert list(methods) == ["cyclegan", "pix2pix"]
+    assert list(methods) == list(TRAINERS.ours)
     with pytest.raises(TrainingError, match="broken"):
         settings_of("broken", reference_configuration(1), "plans.json")
 

@@ -20,6 +20,11 @@ from synthct.training.slices import SlicesToDraw, TrainingSlices
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 AXIAL = InputPlan(plane="axial", neighbours=2, mr_channels=1)
+FIRST_CHANNELS = {  # of each network's input, where a slice comes with two neighbours on each side
+    "cyclegan": {"syn_ct": 5, "syn_mr": 1, "dis_ct": 1, "dis_mr": 5},
+    "pix2pix": {"syn_ct": 5, "dis_ct": 6},
+    "unet": {"syn_ct": 5},
+}
 
 
 def with_input(plan: Plan, input_plan: InputPlan) -> Plan:
@@ -27,15 +32,13 @@ def with_input(plan: Plan, input_plan: InputPlan) -> Plan:
     return dataclasses.replace(plan, configurations={"tiny": tiny})
 
 
-@pytest.mark.parametrize("name", ["cyclegan", "pix2pix"])
+@pytest.mark.parametrize("name", list(FIRST_CHANNELS))
 def test_axial_slices_with_neighbours_train_resume_and_validate(run, name, plan, tmp_path):
     axial = with_input(plan, AXIAL)
     path = run(name, "whole", plan=axial)
     networks = load_checkpoint(path)["networks"]
     channels = {network: next(iter(weights.values())).shape[1] for network, weights in networks.items()}
-    assert channels == (
-        {"syn_ct": 5, "dis_ct": 6} if name == "pix2pix" else {"syn_ct": 5, "syn_mr": 1, "dis_ct": 1, "dis_mr": 5}
-    )
+    assert channels == FIRST_CHANNELS[name]
     assert all(0 < float(row["val_mae_hu"]) < 2000 for row in rows(tmp_path / "whole"))
     assert not any(math.isnan(float(value)) for row in rows(tmp_path / "whole") for value in row.values())
     with pytest.raises(KeyboardInterrupt):

@@ -12,10 +12,11 @@ from tiny_training import PAIRED, interrupted_at
 
 from synthct.errors import TrainingError
 from synthct.files import read_json
+from synthct.plugins import TRAINERS
 from synthct.training.checkpoint import load_checkpoint, save_checkpoint
 
 pytestmark = pytest.mark.usefixtures("no_figures")
-trainers = pytest.mark.parametrize("name", ["cyclegan", "pix2pix"])
+trainers = pytest.mark.parametrize("name", list(TRAINERS.ours))
 
 
 @trainers

@@ -17,6 +17,7 @@ from synthct.imaging.io import read_image
 from synthct.inference import Predictor
 from synthct.model_folder import ModelFolder
 from synthct.planning.plan import Plan
+from synthct.plugins import TRAINERS
 from synthct.preprocessing.plan_and_preprocess import PlanningOptions, plan_and_preprocess
 from synthct.training.checkpoint import load_checkpoint
 from synthct.training.train_fold import train_fold
@@ -48,7 +49,7 @@ def mr(prepared) -> sitk.Image:
     return read_image(prepared / "raw" / "Dataset001_Heads" / "imagesTr" / "P1_0000.nii.gz")
 
 
-@pytest.mark.parametrize("trainer", ["cyclegan", "pix2pix"])
+@pytest.mark.parametrize("trainer", list(TRAINERS.ours))
 def test_the_model_folder_predicts_wherever_it_is_moved(trainer, preprocessed, mr, tmp_path):
     results = tmp_path / "results"
     folder = train_fold(preprocessed, results, trainer, LOWRES, "0", options=SHORT)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from synthct.imaging.coding import MrStatistics, MrWindow
+from synthct.imaging.coding import GreyLevels, MrStatistics, MrWindow
 from synthct.json_dataclasses import to_plain
 from synthct.planning.plan import FORMAT_VERSION, Configuration, InputPlan, Plan, PreprocessingPlan, TrainingPlan
 from synthct.plugins import TRAINERS
@@ -67,19 +67,21 @@ def make_training(**changes) -> TrainingPlan:
     return TrainingPlan(**(values | changes))
 
 
-TINY = {"base_channels": 4, "n_blocks": 1, "discriminator_base_channels": 4}
+TINY = {"base_channels": 4, "n_blocks": 1, "discriminator_base_channels": 4, "widths": (4, 8), "warm_up_steps": 1}
 
 
 def make_settings(trainer: str, mr_channels: int = 1, **changes) -> Any:
     """Settings of a trainer of ours, for tiny networks; ``changes`` that it does not have are left out."""
     kind = TRAINERS.load(trainer).Settings
-    coding = type(kind().coding)(mr_windows=(MrWindow("fixed", 0.0, 3500.0),) * mr_channels)
+    coding = kind().coding
+    if isinstance(coding, GreyLevels):
+        coding = GreyLevels(mr_windows=(MrWindow("fixed", 0.0, 3500.0),) * mr_channels)
     values = {"coding": coding, **TINY, "pool_size": 3} | changes
     return kind(**{name: value for name, value in values.items() if name in kind.__dataclass_fields__})
 
 
 def make_configuration(mr_channels: int = 1, settings: dict[str, Any] | None = None, **training) -> Configuration:
-    """Tiny networks of both trainers; ``settings`` changes theirs."""
+    """Tiny networks of all trainers; ``settings`` changes theirs."""
     return Configuration(
         PreprocessingPlan(
             slice_plane="sagittal",
@@ -90,9 +92,7 @@ def make_configuration(mr_channels: int = 1, settings: dict[str, Any] | None = N
         ),
         InputPlan(plane="sagittal", neighbours=0, mr_channels=mr_channels),
         make_training(**training),
-        methods={
-            name: to_plain(make_settings(name, mr_channels, **(settings or {}))) for name in ("cyclegan", "pix2pix")
-        },
+        methods={name: to_plain(make_settings(name, mr_channels, **(settings or {}))) for name in TRAINERS.ours},
     )
 
 

@@ -1,0 +1,102 @@
+"""A U-Net trained on pairs by its error alone: the most accurate method where there are registered pairs.
+
+No discriminator: regressions with a masked L1 loss lead the public comparisons of MR-to-CT synthesis (SynthRAD2025,
+first and third place), and adversarial or perceptual terms buy sharpness at the price of MAE.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from synthct.imaging.coding import Standardised
+from synthct.json_dataclasses import check_ranges
+from synthct.networks.unet import UNet
+from synthct.planning.fingerprint import Fingerprint
+from synthct.planning.method_settings import PlannedSettings
+from synthct.planning.plan import Configuration, Reason, TrainingPlan
+from synthct.training.losses import masked_l1_loss
+from synthct.training.trainer import Trainer
+
+GROWTH = (1, 2, 4, 8, 12, 16)  # of the width, level by level
+MIN_PIXELS = 8  # of the coarsest level
+
+
+@dataclass(frozen=True)
+class UNetSettings:
+    """Chosen by the ablations on phantoms and real slices (documentation/benchmarks.md)."""
+
+    coding: Standardised = Standardised()  # MR standardised in the head; HU neither windowed nor in grey levels
+    widths: tuple[int, ...] = tuple(32 * growth for growth in GROWTH)  # channels, from full resolution down
+    batch_size: int = 1
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    warm_up_steps: int = 50
+    gradient_clip: float = 1.0  # norm of the gradient of all weights
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            widths=(1, 2048),
+            batch_size=(1, 1024),
+            learning_rate=(1e-12, 1),
+            weight_decay=(0, 1),
+            warm_up_steps=(0, 1_000_000),
+            gradient_clip=(1e-6, 1e6),
+        )
+        if not 2 <= len(self.widths) <= 10:
+            raise ValueError(f"widths must hold 2 to 10 levels, not {len(self.widths)}")
+
+
+class UNetRegression(Trainer):
+    """Masked L1 of the HU inside the head, where both scans are known."""
+
+    Settings = UNetSettings
+    paired = True
+    size_multiple = 1  # the network pads by itself
+
+    @classmethod
+    def plan_settings(cls, configuration: Configuration, fingerprint: Fingerprint | None) -> PlannedSettings:
+        # Cost goes with the square of the width, as the parameters do.
+        width = max(4, round(32 * math.sqrt(configuration.network_width)))
+        smallest = min(configuration.training.crop_size)
+        levels = max(2, min(len(GROWTH), 1 + int(math.log2(smallest / MIN_PIXELS))))
+        rule = f"halved down to {MIN_PIXELS} pixels; 32 channels at full resolution, by the root of network_width"
+        measured = {"crop": list(configuration.training.crop_size), "network_width": configuration.network_width}
+        settings = UNetSettings(widths=tuple(width * growth for growth in GROWTH[:levels]))
+        return PlannedSettings(settings, {"widths": Reason(rule, measured)})
+
+    @classmethod
+    def training_plan(cls, training: TrainingPlan, settings: UNetSettings) -> TrainingPlan:
+        return replace(training, batch_size=settings.batch_size)
+
+    @classmethod
+    def build_networks(cls, configuration: Configuration, settings: UNetSettings) -> dict[str, nn.Module]:
+        return {"syn_ct": UNet(configuration.input.channels, 1, settings.widths)}
+
+    def prepare_training(self) -> None:
+        self.syn_ct = self.networks["syn_ct"]
+        self.synthesis = self.add_optimiser(
+            "synthesis",
+            torch.optim.AdamW(
+                self.syn_ct.parameters(),
+                lr=self.settings.learning_rate,
+                weight_decay=self.settings.weight_decay,
+                fused=self.device.type in ("cpu", "cuda"),
+            ),
+        )
+
+    def learning_rate_factor(self, epoch: int, step: int, steps: int) -> float:
+        """A short warm-up, then a cosine to zero (Loshchilov and Hutter 2017)."""
+        warm_up = min(1.0, (step + 1) / (self.settings.warm_up_steps + 1))
+        return warm_up * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+    def training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        with self.autocast():
+            l1 = masked_l1_loss(self.syn_ct(batch["mr"]), batch["ct"], batch["head"])
+        self.update(self.synthesis, l1, clip=self.settings.gradient_clip)
+        return {"l1": l1.detach()}

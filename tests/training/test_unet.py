@@ -1,0 +1,86 @@
+"""What is particular to the trainer ``unet``: its plan, its rate of learning, and the voxels that it learns from."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from tiny_training import make_configuration, make_settings, make_trainer
+
+from synthct.networks.unet import UNet
+from synthct.planning.configurations import low_resolution, reference_configuration
+from synthct.training.unet import UNetRegression, UNetSettings
+
+
+@pytest.fixture
+def trainer() -> UNetRegression:
+    return make_trainer("unet")
+
+
+def one_batch(head: torch.Tensor) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    mr, ct = torch.rand(2, 1, 1, 32, 32, generator=generator)
+    return {"mr": mr, "ct": ct, "known": torch.ones_like(ct), "head": head}
+
+
+def test_the_full_size_is_planned_with_six_levels_and_the_small_one_narrower():
+    full = reference_configuration(1)
+    small, _ = low_resolution(full)
+    assert UNetRegression.plan_settings(full, None).settings.widths == (32, 64, 128, 256, 384, 512)
+    planned = UNetRegression.plan_settings(small, None)
+    assert planned.settings.widths[0] == round(32 * math.sqrt(small.network_width)) < 32
+    assert set(planned.reasons) == {"widths"}
+
+
+def test_voxels_outside_the_head_teach_nothing(trainer):
+    head = torch.zeros(1, 1, 32, 32)
+    head[..., 8:24, 8:24] = 1
+    batch = one_batch(head)
+    changed = batch | {"ct": torch.where(head > 0, batch["ct"], torch.tensor(7.0))}
+    losses = [make_trainer("unet").training_step(one)["l1"] for one in (batch, changed)]
+    assert losses[0] == losses[1] > 0
+    expected = (trainer.networks["syn_ct"](batch["mr"]) - batch["ct"]).abs()[head > 0].mean()
+    torch.testing.assert_close(losses[0], expected.detach())
+
+
+def test_the_rate_rises_over_the_warm_up_and_falls_to_zero_as_a_cosine():
+    trainer = make_trainer("unet", warm_up_steps=10)
+    factors = [trainer.learning_rate_factor(0, step, 1000) for step in range(1000)]
+    assert factors[0] == pytest.approx(1 / 11, rel=1e-3)
+    assert max(factors) == factors[10] > 0.999
+    assert factors[500] == pytest.approx(0.5)
+    assert 0 < factors[-1] < 1e-5
+
+
+def test_the_gradient_is_clipped(monkeypatch):
+    norms = []
+    trainer = make_trainer("unet", gradient_clip=0.01)
+    weights = list(trainer.networks["syn_ct"].parameters())
+    monkeypatch.setattr(
+        trainer.synthesis, "step", lambda: norms.append(math.sqrt(sum(float(p.grad.square().sum()) for p in weights)))
+    )
+    trainer.training_step(one_batch(torch.ones(1, 1, 32, 32)))
+    assert norms == [pytest.approx(0.01, rel=1e-3)]
+
+
+def test_its_batches_are_those_of_its_settings():
+    training = make_configuration().training
+    settings = dataclasses.replace(make_settings("unet"), batch_size=3)
+    assert UNetRegression.training_plan(training, settings) == dataclasses.replace(training, batch_size=3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("widths", (32,)), ("widths", (32, 0)), ("batch_size", 0), ("gradient_clip", 0.0), ("warm_up_steps", -1)],
+)
+def test_a_setting_out_of_range_names_itself(key, value):
+    with pytest.raises(ValueError, match=key):
+        UNetSettings(**{key: value})
+
+
+def test_channels_of_the_mr_are_channels_of_the_network():
+    networks = UNetRegression.build_networks(make_configuration(mr_channels=2), make_settings("unet"))
+    assert isinstance(networks["syn_ct"], UNet)
+    assert networks["syn_ct"].down[0][0].in_channels == 2
