@@ -252,6 +252,7 @@ class TrainingRun:
         progress = {
             "step_in_epoch": self.step_in_epoch,
             "loss_sums": self.loss_sums,
+            "learning_rate": self.learning_rate,
             "seconds": seconds,
         }
         rng = {"torch": torch.get_rng_state()}
@@ -280,6 +281,8 @@ class TrainingRun:
         so_far = checkpoint["epoch_so_far"]
         self.step_in_epoch, self.seconds = so_far["step_in_epoch"], so_far["seconds"]
         self.loss_sums = {name: total.to(self.device) for name, total in so_far["loss_sums"].items()}
+        # For the log, where the training was stopped after the last step of an epoch; each step sets its own.
+        self.learning_rate = so_far.get("learning_rate", self.learning_rate)
         torch.set_rng_state(checkpoint["rng"]["torch"])
         if self.device.type == "cuda" and "cuda" in checkpoint["rng"]:
             torch.cuda.set_rng_state(checkpoint["rng"]["cuda"], self.device)
