@@ -72,7 +72,7 @@ def test_training_gives_the_weights_of_layers_that_were_fast_from_the_start(name
     generator = torch.Generator().manual_seed(0)
     for _ in range(3):
         mr, ct = (torch.rand(1, n, 32, 32, generator=generator) * 2 - 1 for n in (2, 1))
-        batch = {"mr": mr, "ct": ct, "known": torch.ones_like(ct)}
+        batch = {"mr": mr, "ct": ct, "known": torch.ones_like(ct), "head": torch.ones_like(ct)}
         losses = [one.training_step(batch) for one in (swapped, built)]
         assert all(torch.equal(losses[0][loss], losses[1][loss]) for loss in losses[0])
     for network, of_swapped in swapped.networks.items():

@@ -51,7 +51,7 @@ def batches(n: int):
     generator = torch.Generator().manual_seed(0)
     for _ in range(n):
         mr, ct = (torch.rand(1, 1, 32, 32, generator=generator) * 2 - 1 for _ in range(2))
-        yield {"mr": mr, "ct": ct, "known": torch.ones(1, 1, 32, 32)}
+        yield {"mr": mr, "ct": ct, "known": torch.ones_like(ct), "head": torch.ones_like(ct)}
 
 
 def weights(trainer) -> list[torch.Tensor]:

@@ -45,7 +45,12 @@ def test_a_written_plan_says_of_the_other_configurations_only_what_differs(plann
     plan.save(tmp_path / "plans.json")
     content = json.loads((tmp_path / "plans.json").read_text())["configurations"]
     assert content["2.5d"] == {INHERITS: "2d", "input": {"neighbours": 2}}
-    assert content["2d_axial"].keys() == {INHERITS, "input", "training"}
+    assert content["2d_axial"].keys() <= {INHERITS, "input", "training", "methods"}
+    planned = {name: configuration.methods for name, configuration in plan.configurations.items()}
+    for method, settings in content["2d_axial"].get("methods", {}).items():  # a method may plan by the crop
+        assert settings == {
+            key: value for key, value in planned["2d_axial"][method].items() if value != planned["2d"][method][key]
+        }
     assert INHERITS not in content["2d"]
     assert Plan.load(tmp_path / "plans.json") == plan
 
