@@ -20,6 +20,7 @@ from synthct.training.distributed import ALONE, Ranks, average_gradients
 from synthct.training.image_pool import ImagePool
 from synthct.training.precision import choose_precision, forward_passes
 from synthct.training.schedule import learning_rate_factor
+from synthct.training.weight_average import WeightAverage
 
 POOLS_OF_A_RANK = 1000  # distance between the seeds of two ranks' pools
 WAYS_TO_COMPUTE = ("fused", "foreach", "capturable")  # of an optimiser: what depends on the device alone
@@ -40,7 +41,8 @@ class Trainer(ABC):
         paired: whether MR and CT of a batch are the same slice of the same patient.
         to_predict: names of the networks that a prediction needs; they are what is exported.
         size_multiple: rows and cols of a slice must be multiples of it; slices are padded for the networks.
-        networks: of a training, by name. optimisers, pools: likewise.
+        networks: of a training, by name; with them sCTs are made. optimisers, pools: likewise.
+        averages: of those networks that are averages of weights which learn, by the network's name.
         precision, precision_reason: of the forward passes, ``float32`` or ``bfloat16``, and why.
     """
 
@@ -150,6 +152,7 @@ class Trainer(ABC):
             self.networks[name] = with_fast_convolutions(network.to(self.device))
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
         self.pools: dict[str, ImagePool] = {}
+        self.averages: dict[str, WeightAverage] = {}
         self.prepare_training()
 
     @abstractmethod
@@ -177,19 +180,49 @@ class Trainer(ABC):
         self.optimisers[name] = optimiser
         return optimiser
 
-    def add_adam(self, name: str, *networks: nn.Module) -> torch.optim.Optimizer:
-        """One Adam for all parameters of the networks, with the settings' ``learning_rate`` and ``adam_betas``."""
+    def add_adam(
+        self,
+        name: str,
+        *networks: nn.Module,
+        betas: tuple[float, float] | None = None,
+        weight_decay: float | None = None,
+    ) -> torch.optim.Optimizer:
+        """One Adam for all parameters of the networks, with the settings' ``learning_rate``.
+
+        Args:
+            name: of the optimiser.
+            networks: that it changes.
+            betas: the settings' ``adam_betas`` by default.
+            weight_decay: of AdamW (Loshchilov and Hutter 2019); None takes plain Adam.
+        """
         parameters = [parameter for network in networks for parameter in network.parameters()]
         rate, on_gpu = self.settings.learning_rate, self.device.type == "cuda"
-        adam = torch.optim.Adam(
+        decay = {} if weight_decay is None else {"weight_decay": weight_decay}
+        adam = (torch.optim.AdamW if decay else torch.optim.Adam)(
             parameters,
             # One pass over all parameters; on a GPU with all numbers there, so that nothing waits.
             lr=torch.tensor(rate, device=self.device) if on_gpu else rate,
-            betas=self.settings.adam_betas,
+            betas=betas or self.settings.adam_betas,
             fused=on_gpu or self.device.type == "cpu",
             capturable=on_gpu,
+            **decay,
         )
         return self.add_optimiser(name, adam)
+
+    def add_average(self, name: str, decay: float) -> nn.Module:
+        """Make one of ``networks`` the average of weights that learn, see :class:`WeightAverage`.
+
+        Args:
+            name: of the network.
+            decay: of the average at each step, below 1; 0 averages nothing.
+
+        Returns:
+            The network that learns, for the optimiser and the loss.
+        """
+        if decay == 0:
+            return self.networks[name]
+        self.averages[name] = WeightAverage(self.networks[name], decay)
+        return self.averages[name].learning
 
     def add_pool(self, name: str, size: int) -> ImagePool:
         """A history of synthetic images with a generator of its own."""
@@ -212,6 +245,11 @@ class Trainer(ABC):
         if clip is not None:
             torch.nn.utils.clip_grad_norm_(weights, clip)
         optimiser.step()
+
+    def update_averages(self) -> None:
+        """Take the weights as they are now into the averages; once a step."""
+        for average in self.averages.values():
+            average.update()
 
     def autocast(self) -> AbstractContextManager:
         """Forward passes in the precision in force."""
@@ -255,11 +293,12 @@ class Trainer(ABC):
         return bool(torch.stack([weight.detach().isfinite().all() for weight in weights]).all())
 
     def state_dict(self) -> dict[str, dict[str, Any]]:
-        """States of networks, optimisers and pools, by name."""
+        """States of networks, optimisers, pools and averages, by name."""
         return {
             "networks": {name: network.state_dict() for name, network in self.networks.items()},
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
             "pools": {name: pool.state_dict() for name, pool in self.pools.items()},
+            "averages": {name: average.state_dict() for name, average in self.averages.items()},
         }
 
     def load_state_dict(self, state: dict[str, dict[str, Any]]) -> None:
@@ -273,6 +312,8 @@ class Trainer(ABC):
             optimiser.load_state_dict(loaded | {"param_groups": groups})
         for name, pool in self.pools.items():
             pool.load_state_dict(state["pools"][name])
+        for name, average in self.averages.items():
+            average.load_state_dict(state["averages"][name])
 
 
 def _as_here(loaded: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:

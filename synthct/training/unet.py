@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from synthct.imaging.coding import Standardised
@@ -24,6 +23,7 @@ from synthct.training.trainer import Trainer
 
 GROWTH = (1, 2, 4, 8, 12, 16)  # of the width, level by level
 MIN_PIXELS = 8  # of the coarsest level
+ADAM_BETAS = (0.9, 0.999)
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class UNetSettings:
     weight_decay: float = 1e-4
     warm_up_steps: int = 50
     gradient_clip: float = 1.0  # norm of the gradient of all weights
+    ema_decay: float = 0.999  # a step, of the average of the weights that synthesises; 0: the last weights do
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -47,6 +48,7 @@ class UNetSettings:
             weight_decay=(0, 1),
             warm_up_steps=(0, 1_000_000),
             gradient_clip=(1e-6, 1e6),
+            ema_decay=(0, 1 - 1e-6),
         )
         if not 2 <= len(self.widths) <= 10:
             raise ValueError(f"widths must hold 2 to 10 levels, not {len(self.widths)}")
@@ -79,15 +81,9 @@ class UNetRegression(Trainer):
         return {"syn_ct": UNet(configuration.input.channels, 1, settings.widths)}
 
     def prepare_training(self) -> None:
-        self.syn_ct = self.networks["syn_ct"]
-        self.synthesis = self.add_optimiser(
-            "synthesis",
-            torch.optim.AdamW(
-                self.syn_ct.parameters(),
-                lr=self.settings.learning_rate,
-                weight_decay=self.settings.weight_decay,
-                fused=self.device.type in ("cpu", "cuda"),
-            ),
+        self.syn_ct = self.add_average("syn_ct", self.settings.ema_decay)  # what learns
+        self.synthesis = self.add_adam(
+            "synthesis", self.syn_ct, betas=ADAM_BETAS, weight_decay=self.settings.weight_decay
         )
 
     def learning_rate_factor(self, epoch: int, step: int, steps: int) -> float:
@@ -99,4 +95,5 @@ class UNetRegression(Trainer):
         with self.autocast():
             l1 = masked_l1_loss(self.syn_ct(batch["mr"]), batch["ct"], batch["head"])
         self.update(self.synthesis, l1, clip=self.settings.gradient_clip)
+        self.update_averages()
         return {"l1": l1.detach()}

@@ -75,6 +75,7 @@ REFERENCE = {
             "weight_decay": 0.0001,
             "warm_up_steps": 50,
             "gradient_clip": 1.0,
+            "ema_decay": 0.999,
         },
     },
 }

@@ -37,7 +37,8 @@ def test_step_updates_every_network_and_returns_detached_finite_losses(name, bat
     losses = trainer.training_step(batch)
     assert all(moved(before, weights(trainer)).values())
     assert all(loss.ndim == 0 and loss.isfinite() and not loss.requires_grad for loss in losses.values())
-    assert all(p.requires_grad for network in trainer.networks.values() for p in network.parameters())
+    learning = [network for one, network in trainer.networks.items() if one not in trainer.averages]
+    assert all(p.requires_grad for network in learning for p in network.parameters())
 
 
 @every_trainer

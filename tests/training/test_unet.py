@@ -11,7 +11,10 @@ from tiny_training import make_configuration, make_settings, make_trainer
 
 from synthct.networks.unet import UNet
 from synthct.planning.configurations import low_resolution, reference_configuration
+from synthct.training.checkpoint import load_checkpoint
 from synthct.training.unet import UNetRegression, UNetSettings
+
+pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 @pytest.fixture
@@ -57,12 +60,41 @@ def test_the_rate_rises_over_the_warm_up_and_falls_to_zero_as_a_cosine():
 def test_the_gradient_is_clipped(monkeypatch):
     norms = []
     trainer = make_trainer("unet", gradient_clip=0.01)
-    weights = list(trainer.networks["syn_ct"].parameters())
+    weights = list(trainer.syn_ct.parameters())
     monkeypatch.setattr(
         trainer.synthesis, "step", lambda: norms.append(math.sqrt(sum(float(p.grad.square().sum()) for p in weights)))
     )
     trainer.training_step(one_batch(torch.ones(1, 1, 32, 32)))
     assert norms == [pytest.approx(0.01, rel=1e-3)]
+
+
+def test_the_network_that_synthesises_is_the_average_of_the_weights_that_learn():
+    trainer = make_trainer("unet", ema_decay=0.5)
+    average = {name: weight.clone() for name, weight in trainer.networks["syn_ct"].state_dict().items()}
+    for step in range(12):
+        trainer.training_step(one_batch(torch.ones(1, 1, 32, 32)))
+        decay = min(0.5, (1 + step) / (10 + step))
+        for name, weight in trainer.syn_ct.state_dict().items():
+            average[name] = decay * average[name] + (1 - decay) * weight
+    for name, weight in trainer.networks["syn_ct"].state_dict().items():
+        torch.testing.assert_close(weight, average[name], rtol=1e-4, atol=1e-6)
+        assert not torch.equal(weight, trainer.syn_ct.state_dict()[name])
+    mr = one_batch(torch.ones(1, 1, 32, 32))["mr"]
+    with torch.no_grad():
+        torch.testing.assert_close(trainer.sct_of(mr), trainer.networks["syn_ct"](mr))
+
+
+def test_without_an_average_the_weights_of_the_last_step_synthesise():
+    trainer = make_trainer("unet", ema_decay=0.0)
+    assert trainer.syn_ct is trainer.networks["syn_ct"] and not trainer.averages
+
+
+def test_a_model_to_predict_with_holds_the_average_alone(run):
+    content = load_checkpoint(run("unet"))
+    learning = content["averages"]["syn_ct"]["learning"]
+    assert list(content["networks"]) == ["syn_ct"]
+    assert content["networks"]["syn_ct"].keys() == learning.keys()
+    assert not any(torch.equal(weight, learning[name]) for name, weight in content["networks"]["syn_ct"].items())
 
 
 def test_its_batches_are_those_of_its_settings():
@@ -73,7 +105,14 @@ def test_its_batches_are_those_of_its_settings():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("widths", (32,)), ("widths", (32, 0)), ("batch_size", 0), ("gradient_clip", 0.0), ("warm_up_steps", -1)],
+    [
+        ("widths", (32,)),
+        ("widths", (32, 0)),
+        ("batch_size", 0),
+        ("gradient_clip", 0.0),
+        ("warm_up_steps", -1),
+        ("ema_decay", 1.0),
+    ],
 )
 def test_a_setting_out_of_range_names_itself(key, value):
     with pytest.raises(ValueError, match=key):
