@@ -127,7 +127,7 @@ def train_and_score(
         for step in range(steps):
             epoch = min(step // iterations, training.epochs - 1)
             trainer.set_learning_rate(settings.learning_rate * trainer.learning_rate_factor(epoch, step, steps))
-            trainer.training_step(to_device(dataset.batch(step), torch.device("cpu")))
+            trainer.training_step(trainer.augment(to_device(dataset.batch(step), torch.device("cpu"))))
         return trainer
 
     run(2)

@@ -43,6 +43,17 @@ def rows(folder: Path) -> list[dict[str, str]]:
 def assert_same_result(one: Path, other: Path) -> None:
     """The final models and their logs are the same; how often they were stopped and when is no matter."""
     first, second = load_checkpoint(one / "checkpoint_final.pth"), load_checkpoint(other / "checkpoint_final.pth")
-    for part in ("networks", "optimisers", "pools", "averages", "epoch", "step", "rng", "training", "split"):
+    for part in (
+        "networks",
+        "optimisers",
+        "pools",
+        "averages",
+        "generators",
+        "epoch",
+        "step",
+        "rng",
+        "training",
+        "split",
+    ):
         assert equal(first[part], second[part]), part
     assert rows(one) == rows(other)

@@ -18,6 +18,12 @@ PLANE_AXES: dict[str, tuple[int, int, int]] = {
 }
 
 
+def left_right_axis(plane: str) -> int | None:
+    """The axis of images (..., rows, cols) of a plane along which left and right lie: -2, -1, or None: across them."""
+    axes = PLANE_AXES[plane]
+    return None if axes[0] == 0 else axes.index(0) - 3
+
+
 def turned(array: np.ndarray, plane: str, other: str) -> np.ndarray:
     """Slices (..., slices, rows, cols) of one plane as slices of another: a view, in the other plane's orientation."""
     leading = array.ndim - 3

@@ -157,7 +157,7 @@ class TrainingRun:
         self.learning_rate = self.trainer.settings.learning_rate * factor
         self.trainer.set_learning_rate(self.learning_rate)
         try:
-            losses = self.perform_step(to_device(batch, self.device))
+            losses = self.perform_step(self.trainer.augment(to_device(batch, self.device)))
         except torch.OutOfMemoryError:
             raise TrainingError(
                 f"The memory of {self.device} is too small for crops of {list(self.training.crop_size)} in batches of "
@@ -265,7 +265,7 @@ class TrainingRun:
         }
         trainer_state = self.trainer.state_dict()
         # What differs between the ranks: the rest is the same on all of them.
-        own = {"epoch_so_far": progress, "rng": rng, "pools": trainer_state["pools"]}
+        own = {"epoch_so_far": progress, "rng": rng} | {name: trainer_state[name] for name in ("pools", "generators")}
         of_ranks = gathered(own, self.ranks)
         if self.ranks.leads:
             others = {"other_ranks": of_ranks[1:]} if self.ranks.world_size > 1 else {}

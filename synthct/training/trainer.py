@@ -22,7 +22,7 @@ from synthct.training.precision import choose_precision, forward_passes
 from synthct.training.schedule import learning_rate_factor
 from synthct.training.weight_average import WeightAverage
 
-POOLS_OF_A_RANK = 1000  # distance between the seeds of two ranks' pools
+SEEDS_OF_A_RANK = 1000  # pools take them from the first on, other generators from the last
 WAYS_TO_COMPUTE = ("fused", "foreach", "capturable")  # of an optimiser: what depends on the device alone
 
 Network = Callable[[Tensor], Tensor]
@@ -43,6 +43,7 @@ class Trainer(ABC):
         size_multiple: rows and cols of a slice must be multiples of it; slices are padded for the networks.
         networks: of a training, by name; with them sCTs are made. optimisers, pools: likewise.
         averages: of those networks that are averages of weights which learn, by the network's name.
+        generators: of random numbers that the method draws, on the CPU, by name.
         precision, precision_reason: of the forward passes, ``float32`` or ``bfloat16``, and why.
     """
 
@@ -153,11 +154,19 @@ class Trainer(ABC):
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
         self.pools: dict[str, ImagePool] = {}
         self.averages: dict[str, WeightAverage] = {}
+        self.generators: dict[str, torch.Generator] = {}
         self.prepare_training()
 
     @abstractmethod
     def prepare_training(self) -> None:
         """Add optimisers (and pools) for the networks that have just been made."""
+
+    def augment(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What :meth:`training_step` is given of a loaded batch, of the same shapes; as it is, by default.
+
+        Here a method may draw random numbers (:meth:`add_generator`): this is never part of a recorded step.
+        """
+        return batch
 
     @abstractmethod
     def training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
@@ -226,9 +235,15 @@ class Trainer(ABC):
 
     def add_pool(self, name: str, size: int) -> ImagePool:
         """A history of synthetic images with a generator of its own."""
-        seed = self.seed + 1 + len(self.pools) + POOLS_OF_A_RANK * self.ranks.rank
+        seed = self.seed + 1 + len(self.pools) + SEEDS_OF_A_RANK * self.ranks.rank
         self.pools[name] = ImagePool(size, seed, self.device)
         return self.pools[name]
+
+    def add_generator(self, name: str) -> torch.Generator:
+        """Random numbers on the CPU, others on each rank; the generator's state is part of the checkpoints."""
+        seed = self.seed + SEEDS_OF_A_RANK * (self.ranks.rank + 1) - len(self.generators)
+        self.generators[name] = torch.Generator().manual_seed(seed)
+        return self.generators[name]
 
     def update(self, optimiser: torch.optim.Optimizer, loss: Tensor, *, clip: float | None = None) -> None:
         """One step of the optimiser down the loss, averaged over the processes that train together.
@@ -293,12 +308,13 @@ class Trainer(ABC):
         return bool(torch.stack([weight.detach().isfinite().all() for weight in weights]).all())
 
     def state_dict(self) -> dict[str, dict[str, Any]]:
-        """States of networks, optimisers, pools and averages, by name."""
+        """States of networks, optimisers, pools, averages and generators, by name."""
         return {
             "networks": {name: network.state_dict() for name, network in self.networks.items()},
             "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
             "pools": {name: pool.state_dict() for name, pool in self.pools.items()},
             "averages": {name: average.state_dict() for name, average in self.averages.items()},
+            "generators": {name: generator.get_state() for name, generator in self.generators.items()},
         }
 
     def load_state_dict(self, state: dict[str, dict[str, Any]]) -> None:
@@ -314,6 +330,8 @@ class Trainer(ABC):
             pool.load_state_dict(state["pools"][name])
         for name, average in self.averages.items():
             average.load_state_dict(state["averages"][name])
+        for name, generator in self.generators.items():
+            generator.set_state(state["generators"][name].cpu())
 
 
 def _as_here(loaded: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:

@@ -13,11 +13,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from synthct.imaging.coding import Standardised
+from synthct.imaging.planes import left_right_axis
 from synthct.json_dataclasses import check_ranges
 from synthct.networks.unet import UNet
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import PlannedSettings
-from synthct.planning.plan import Configuration, Reason, TrainingPlan
+from synthct.planning.plan import Configuration, Reason, TrainingPlan, pixel_mm
+from synthct.training import augmentation
 from synthct.training.losses import masked_l1_loss
 from synthct.training.trainer import Trainer
 
@@ -38,6 +40,9 @@ class UNetSettings:
     warm_up_steps: int = 50
     gradient_clip: float = 1.0  # norm of the gradient of all weights
     ema_decay: float = 0.999  # a step, of the average of the weights that synthesises; 0: the last weights do
+    augment_intensity: float = 0.0  # probability of each change of the MR's intensities
+    augment_geometry: float = 0.0  # probability of a rotation and scale of MR and CT
+    left_right_flip: float = 0.0  # probability; sagittal slices are never mirrored, they hold one side each
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -49,6 +54,9 @@ class UNetSettings:
             warm_up_steps=(0, 1_000_000),
             gradient_clip=(1e-6, 1e6),
             ema_decay=(0, 1 - 1e-6),
+            augment_intensity=(0, 1),
+            augment_geometry=(0, 1),
+            left_right_flip=(0, 1),
         )
         if not 2 <= len(self.widths) <= 10:
             raise ValueError(f"widths must hold 2 to 10 levels, not {len(self.widths)}")
@@ -85,11 +93,31 @@ class UNetRegression(Trainer):
         self.synthesis = self.add_adam(
             "synthesis", self.syn_ct, betas=ADAM_BETAS, weight_decay=self.settings.weight_decay
         )
+        self.augmentation = self.add_generator("augmentation")
 
     def learning_rate_factor(self, epoch: int, step: int, steps: int) -> float:
         """A short warm-up, then a cosine to zero (Loshchilov and Hutter 2017)."""
         warm_up = min(1.0, (step + 1) / (self.settings.warm_up_steps + 1))
         return warm_up * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+    def augment(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Other scanners and other positions, as far as the settings ask for them."""
+        settings, seen = self.settings, self.configuration.input
+        outside = settings.coding.mr_outside, settings.coding.ct_outside
+        axis = left_right_axis(seen.plane)
+        flip = 0.0 if axis is None else settings.left_right_flip
+        if settings.augment_geometry or flip:
+            placements = augmentation.draw_placements(
+                self.augmentation, len(batch["mr"]), settings.augment_geometry, flip
+            )
+            spacing = pixel_mm(self.configuration.preprocessing, seen.plane)
+            batch = augmentation.place(batch, outside, placements, spacing, axis)
+        if settings.augment_intensity:
+            changes = augmentation.draw_intensity_changes(
+                self.augmentation, batch["mr"].shape, seen.mr_channels, settings.augment_intensity
+            )
+            batch = batch | {"mr": augmentation.change_intensities(batch["mr"], outside[0], changes)}
+        return batch
 
     def training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         with self.autocast():

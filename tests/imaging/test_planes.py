@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from synthetic_heads import head_truth, make_grid, points_mm, smooth_hu
 
 from synthct.imaging.geometry import Grid, resample, slice_grid
-from synthct.imaging.planes import BODY_AXES, PLANE_AXES, PLANE_ORIENTATION, turned
+from synthct.imaging.planes import BODY_AXES, PLANE_AXES, PLANE_ORIENTATION, left_right_axis, turned
 
 PLANES = list(PLANE_ORIENTATION)
 PAIRS = list(product(PLANES, PLANES))
@@ -82,3 +82,7 @@ def test_turned_slices_are_those_that_would_be_resampled_in_that_plane(plane, ot
     known = (there > -900) & (directly > -900)
     assert known.mean() > 0.3
     np.testing.assert_allclose(there[known], directly[known], atol=1.0)
+
+
+def test_left_and_right_lie_along_the_cols_of_axial_and_coronal_slices_and_across_sagittal_ones():
+    assert {plane: left_right_axis(plane) for plane in PLANES} == {"sagittal": None, "axial": -1, "coronal": -1}

@@ -76,6 +76,9 @@ REFERENCE = {
             "warm_up_steps": 50,
             "gradient_clip": 1.0,
             "ema_decay": 0.999,
+            "augment_intensity": 0.0,
+            "augment_geometry": 0.0,
+            "left_right_flip": 0.0,
         },
     },
 }

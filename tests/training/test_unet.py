@@ -7,11 +7,13 @@ import math
 
 import pytest
 import torch
-from tiny_training import make_configuration, make_settings, make_trainer
+from same_training import assert_same_result, equal
+from tiny_training import interrupted_at, make_configuration, make_plan, make_settings, make_trainer
 
 from synthct.networks.unet import UNet
 from synthct.planning.configurations import low_resolution, reference_configuration
 from synthct.training.checkpoint import load_checkpoint
+from synthct.training.distributed import Ranks
 from synthct.training.unet import UNetRegression, UNetSettings
 
 pytestmark = pytest.mark.usefixtures("no_figures")
@@ -112,6 +114,9 @@ def test_its_batches_are_those_of_its_settings():
         ("gradient_clip", 0.0),
         ("warm_up_steps", -1),
         ("ema_decay", 1.0),
+        ("augment_intensity", 1.1),
+        ("augment_geometry", -0.1),
+        ("left_right_flip", 2.0),
     ],
 )
 def test_a_setting_out_of_range_names_itself(key, value):
@@ -123,3 +128,72 @@ def test_channels_of_the_mr_are_channels_of_the_network():
     networks = UNetRegression.build_networks(make_configuration(mr_channels=2), make_settings("unet"))
     assert isinstance(networks["syn_ct"], UNet)
     assert networks["syn_ct"].down[0][0].in_channels == 2
+
+
+# -- augmentation ------------------------------------------------------------------------------------------------------
+
+AUGMENTED = {"augment_intensity": 0.5, "augment_geometry": 0.5, "left_right_flip": 0.5}
+
+
+def in_plane(plane: str, **settings) -> UNetRegression:
+    configuration = make_configuration()
+    seen = dataclasses.replace(configuration.input, plane=plane)
+    return make_trainer("unet", dataclasses.replace(configuration, input=seen), **settings)
+
+
+def a_head() -> dict[str, torch.Tensor]:
+    """As its coding would have it; no two pixels are the same."""
+    head = torch.zeros(1, 1, 32, 32)
+    head[..., 6:26, 8:20] = 1
+    batch = one_batch(head)
+    return batch | {name: torch.where(head > 0, batch[name], value) for name, value in (("mr", -2.0), ("ct", -1.0))}
+
+
+def test_by_default_nothing_is_augmented(trainer):
+    batch, before = a_head(), trainer.generators["augmentation"].get_state()
+    assert trainer.augment(batch) is batch
+    assert torch.equal(trainer.generators["augmentation"].get_state(), before)
+
+
+@pytest.mark.parametrize("setting", ["augment_intensity", "augment_geometry"])
+def test_augmentation_changes_what_it_is_named_after(setting):
+    batch = a_head()
+    augmented = make_trainer("unet", **{setting: 1.0}).augment(batch)
+    assert not torch.equal(augmented["mr"], batch["mr"])
+    for name in ("ct", "head"):
+        assert torch.equal(augmented[name], batch[name]) == (setting == "augment_intensity")
+
+
+@pytest.mark.parametrize("plane", ["sagittal", "axial", "coronal"])
+def test_left_and_right_are_exchanged_where_a_slice_shows_both(plane):
+    batch = a_head()
+    augmented = in_plane(plane, left_right_flip=1.0).augment(batch)
+    for name, image in batch.items():
+        assert torch.equal(augmented[name], image if plane == "sagittal" else image.flip(-1))
+
+
+def test_a_step_draws_nothing_so_that_it_can_be_recorded():
+    trainer = make_trainer("unet", **AUGMENTED)
+    before = trainer.generators["augmentation"].get_state(), torch.get_rng_state()
+    trainer.training_step(a_head())
+    after = trainer.generators["augmentation"].get_state(), torch.get_rng_state()
+    assert all(map(torch.equal, before, after))
+
+
+def test_ranks_augment_differently():
+    trainers = [
+        UNetRegression(make_configuration(), make_settings("unet"), "cpu", ranks=Ranks(rank, 2)) for rank in range(2)
+    ]
+    assert len({one.generators["augmentation"].initial_seed() for one in trainers}) == 2
+
+
+def test_an_augmented_training_that_is_stopped_goes_on_exactly(run, tmp_path):
+    plan = make_plan(make_configuration(settings=AUGMENTED))
+    run("unet", "whole", plan=plan)
+    with pytest.raises(KeyboardInterrupt):
+        run("unet", "stopped", plan=plan, progress=interrupted_at(3))
+    run("unet", "stopped", plan=plan, resume=True)
+    assert_same_result(tmp_path / "whole", tmp_path / "stopped")
+    run("unet", "plain")
+    networks = [load_checkpoint(tmp_path / name / "checkpoint_final.pth")["networks"] for name in ("whole", "plain")]
+    assert not equal(*networks)
