@@ -20,10 +20,11 @@ from scipy import ndimage
 from skimage.metrics import structural_similarity
 
 from benchmarks.rounds import WAYS, Action, Measured, compare, memory_of_both, peak_memory_gib, show
+from synthct.evaluation.compared import Candidate, Reference
 from synthct.evaluation.metrics import VolumePair, measure
 from synthct.evaluation.metrics.similarity import ssim
 from synthct.evaluation.metrics.wepl import N_DIRECTIONS, STEP_MM, density, wepl_median
-from synthct.evaluation.score import Candidate, Reference, score_patient
+from synthct.evaluation.score import score_patient
 from synthct.imaging.geometry import Grid, reorient, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import write_image

@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from synthct.dataset.raw import RawDataset
+from synthct.evaluation.compared import Candidate, Reference
 from synthct.evaluation.evaluate import REFERENCE_WINDOW_HU
-from synthct.evaluation.score import Candidate, Reference, score_patient
+from synthct.evaluation.score import score_patient
 from synthct.files import read_json, write_json
 from synthct.inference import Predictor
 from synthct.inference.predict_held_out import predict_held_out

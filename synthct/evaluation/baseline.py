@@ -8,7 +8,8 @@ from pathlib import Path
 from statistics import fmean, median
 
 from synthct.errors import PlanError
-from synthct.evaluation.score import Candidate, PatientSet, Row
+from synthct.evaluation.compared import Candidate
+from synthct.evaluation.score import PatientSet, Row
 from synthct.evaluation.trained_models import TrainedModel
 from synthct.planning.fingerprint import Fingerprint, VolumeFacts
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from synthct.evaluation.compared import MaskKind
 from synthct.evaluation.metrics import Metric, metrics_in
-from synthct.evaluation.score import MaskKind, Row
+from synthct.evaluation.score import Row
 from synthct.evaluation.scored_set import ScoredSet
 from synthct.evaluation.statistics import Summary
 from synthct.files import write_json, write_text

@@ -13,6 +13,7 @@ from synthct.dataset.register_dataset import with_registrations
 from synthct.dataset.registration_record import REGISTRATIONS
 from synthct.errors import DatasetError, ModelError
 from synthct.evaluation import baseline
+from synthct.evaluation.compared import Candidate, Reference
 from synthct.evaluation.csv_tables import terminal_table, write_tables
 from synthct.evaluation.figures import draw
 from synthct.evaluation.images_by_patient import images_by_patient, mrs_of, some
@@ -21,7 +22,7 @@ from synthct.evaluation.metrics import Protocol, unusable_metrics
 from synthct.evaluation.metrics.metric import WINDOW_HU
 from synthct.evaluation.report.collect import report_evaluation
 from synthct.evaluation.report.provenance import commands_of_models
-from synthct.evaluation.score import Candidate, Reference, Row
+from synthct.evaluation.score import Row
 from synthct.evaluation.scored_set import ScoredSet, mixed_masks, score_models, score_set
 from synthct.evaluation.statistics import Comparison, Summary
 from synthct.evaluation.trained_models import TrainedModel, find_models

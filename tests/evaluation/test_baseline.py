@@ -2,7 +2,8 @@ import pytest
 from made_up import make_model
 
 from synthct.evaluation.baseline import mean_ct_hu, median_ct_hu, useless_models
-from synthct.evaluation.score import Candidate, Row
+from synthct.evaluation.compared import Candidate
+from synthct.evaluation.score import Row
 from synthct.planning.fingerprint import Fingerprint
 
 

@@ -8,8 +8,9 @@ from made_up import SHAPE, image
 from made_up import head_with_face as head
 
 from synthct.errors import DatasetError
+from synthct.evaluation.compared import Candidate, Reference
 from synthct.evaluation.input_checks import check_reference, check_sct, coverage_warning
-from synthct.evaluation.score import Candidate, Reference, score_patient
+from synthct.evaluation.score import score_patient
 from synthct.imaging.io import write_image
 
 SCT, CT = Path("sct.nii.gz"), Path("ct.nii.gz")

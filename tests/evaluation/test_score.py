@@ -6,7 +6,8 @@ import SimpleITK as sitk
 from made_up import CENTRE, RADIUS, SHAPE, SPACING_MM, distance, head_ct, head_mr, image
 
 from synthct.errors import DatasetError
-from synthct.evaluation.score import Candidate, Reference, score_patient
+from synthct.evaluation.compared import Candidate, Reference
+from synthct.evaluation.score import score_patient
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import write_image
 

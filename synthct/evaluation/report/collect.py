@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from synthct.evaluation.compared import Candidate, Reference
 from synthct.evaluation.report.build import ReportContent, write_report
 from synthct.evaluation.report.qa_status import read_verdicts
 from synthct.evaluation.report.viewer_data import choose_patients, read_volumes
-from synthct.evaluation.score import Candidate, Reference, Row
+from synthct.evaluation.score import Row
 from synthct.evaluation.scored_set import ScoredSet
 from synthct.evaluation.trained_models import TrainedModel
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synthct.errors import ModelError
-from synthct.evaluation.score import Candidate
+from synthct.evaluation.compared import Candidate
 from synthct.files import read_json
 from synthct.imaging.io import image_name
 

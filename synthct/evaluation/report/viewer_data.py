@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from synthct.evaluation.score import AIR_HU, Candidate, Compared, Reference, Row, read_compared
+from synthct.evaluation.compared import AIR_HU, Candidate, Compared, Reference, read_compared
+from synthct.evaluation.score import Row
 from synthct.imaging.geometry import Grid, resample
 
 SPACING_MM = 2.0

@@ -8,10 +8,11 @@ import numpy as np
 import SimpleITK as sitk
 from made_up import distance, head_ct, head_mr, image
 
+from synthct.evaluation.compared import Compared
 from synthct.evaluation.metrics import METRICS
 from synthct.evaluation.report import ReportContent
 from synthct.evaluation.report.viewer_data import Volumes, choose_patients, embed
-from synthct.evaluation.score import Compared, Row
+from synthct.evaluation.score import Row
 from synthct.evaluation.statistics import summarise
 
 MODELS = ("cyclegan", "pix2pix")
