@@ -148,6 +148,7 @@ def make_network_tiny(path: Path, configuration: str = "2d_lowres") -> None:
     methods = plan["configurations"][configuration].setdefault("methods", {})
     for name in ("cyclegan", "pix2pix"):
         methods[name] = methods.get(name, {}) | {"base_channels": 2, "n_blocks": 1, "discriminator_base_channels": 2}
+    methods["unet"] = methods.get("unet", {}) | {"widths": [2, 4]}
     path.write_text(json.dumps(plan), encoding="utf-8")
 
 

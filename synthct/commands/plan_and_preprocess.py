@@ -104,7 +104,7 @@ def _plan_and_preprocess(
             print("Next: see to the registrations first; without pairs cyclegan alone can be trained:")
             print(f"synthct_train {number} cyclegan{chosen}{hint}")
         else:
-            print(f"Next: synthct_train {number} cyclegan{chosen}{hint}")
+            print(f"Next: synthct_train {number} {plan.recommended_trainer or 'cyclegan'}{chosen}{hint}")
 
 
 if __name__ == "__main__":

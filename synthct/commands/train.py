@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthct import locks
@@ -19,6 +20,7 @@ from synthct.plugins import TRAINERS
 
 if TYPE_CHECKING:
     from synthct.model_folder import FoldFolder
+    from synthct.training.distributed import Ranks
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,11 +28,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = console.make_parser(
         "synthct_train",
         "Train a model on one fold of a preprocessed dataset, then synthesise the CTs of the patients it held out.",
-        "synthct_train 1 cyclegan\nsynthct_train 1 unet 2 -c 2d_lowres --epochs 20 --iterations 300\n"
+        "synthct_train 1\nsynthct_train 1 cyclegan\nsynthct_train 1 unet 2 -c 2d_lowres --epochs 20 --iterations 300\n"
         "torchrun --nproc_per_node=2 -m synthct.commands.train 1 cyclegan",
     )
     parser.add_argument("dataset", help="dataset number or name")
-    parser.add_argument("trainer", help="cyclegan (unpaired), pix2pix or unet (paired), or one of another package")
+    parser.add_argument(
+        "trainer",
+        nargs="?",
+        help="cyclegan (unpaired), pix2pix or unet (paired), or one of another package (default: what plans.json "
+        "recommends)",
+    )
     parser.add_argument("fold", nargs="?", default="0", help="0, 1, ... or all (default: %(default)s)")
     parser.add_argument("-c", dest="configuration", default="2d", metavar="NAME", help="default: %(default)s")
     parser.add_argument(
@@ -90,14 +97,16 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
     from synthct.training.train_fold import fold_to_train, train_fold
     from synthct.training.what_to_train import TrainingOptions, fold_folder
 
-    TRAINERS.load(arguments.trainer)  # a wrong name is reported before anything else is done
+    if arguments.trainer:
+        TRAINERS.load(arguments.trainer)  # a wrong name is reported before anything else is done
     preprocessed = find_dataset_folder(root_folder("synthct_preprocessed"), arguments.dataset, "synthct_preprocessed")
     ranks = Ranks.from_environment()  # the first process prints for all, and locks for all
+    trainer = arguments.trainer or _recommended_trainer(preprocessed / "plans.json", ranks)
     slices_held = held.enter_context(ExitStack())
     if ranks.leads and not arguments.val:
         slices_held.enter_context(locks.reading(preprocessed, arguments.command))
     results = root_folder("synthct_results") / preprocessed.name
-    what = (arguments.trainer, arguments.configuration, arguments.fold)
+    what = (trainer, arguments.configuration, arguments.fold)
     fold = FoldFolder(fold_folder(results, *what, disjoint=arguments.disjoint))
     device, reason = select_device(arguments.device, ranks.local_rank)
     if not ranks.leads:
@@ -133,6 +142,27 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
         slices_held.close()
         say(f"Wrote {fold.final}; progress.png beside it shows how the training went")
     _predict_held_out(preprocessed.name, fold, device)
+
+
+def _recommended_trainer(plans: Path, ranks: Ranks) -> str:
+    """The trainer that the plan recommends; the first process says why.
+
+    Raises:
+        PlanError: it recommends none.
+    """
+    from synthct.errors import PlanError
+    from synthct.planning.plan import Plan
+
+    plan = Plan.load(plans)
+    if not plan.recommended_trainer:
+        raise PlanError(
+            f"{plans} recommends no trainer, as plans of earlier versions do; name one ({', '.join(TRAINERS.names())})."
+        )
+    if ranks.leads:
+        reason = plan.reasons.get("recommended_trainer")
+        why = f": {reason.rule} ({reason.measured})" if reason else ""
+        print(f"Trainer {plan.recommended_trainer}, as plans.json recommends{why}")
+    return plan.recommended_trainer
 
 
 def _predict_held_out(dataset: str, fold: FoldFolder, device: object) -> None:

@@ -157,6 +157,7 @@ class Plan:
     n_folds: int
     configurations: dict[str, Configuration]
     register: Literal["off", "auto", "always"] = "off"  # CT to MR, before anything is measured; as it was asked for
+    recommended_trainer: str | None = None  # taken where none is named; plans of earlier versions recommend none
     reasons: dict[str, Reason] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -169,6 +170,8 @@ class Plan:
             raise ValueError(f"n_folds must lie between 1 and 1000, not {shown(self.n_folds)}")
         if not is_name(self.dataset_name):
             raise ValueError(f"dataset_name is {shown(self.dataset_name)}, which is no name of a folder")
+        if self.recommended_trainer is not None and not is_name(self.recommended_trainer):
+            raise ValueError(f"recommended_trainer is {shown(self.recommended_trainer)}, which is no trainer's name")
         if not all(name and name.isprintable() for name in self.channel_names):
             raise ValueError(f"channel_names holds a name that is empty or not printable: {shown(self.channel_names)}")
         if self.file_ending not in FILE_ENDINGS:

@@ -27,7 +27,8 @@ def plan_as_reference(raw: RawDataset, fingerprint: Fingerprint) -> Plan:
         "configurations": Reason("all values are those of Wolterink et al. 2017", "nothing"),
         "n_folds": folds.reason,
     }
-    return _plan(raw, "wolterink2017", folds.value, full, reasons, None)
+    plan = _plan(raw, "wolterink2017", folds.value, full, reasons, None)
+    return replace(plan, recommended_trainer="cyclegan")
 
 
 def plan_by_rules(raw: RawDataset, fingerprint: Fingerprint) -> Plan:
@@ -37,6 +38,7 @@ def plan_by_rules(raw: RawDataset, fingerprint: Fingerprint) -> Plan:
     size = rules.slice_size(spacing.value[1])
     iterations = rules.iterations_per_epoch(fingerprint, plane.value, spacing.value[0])
     folds = rules.n_folds(fingerprint)
+    trainer = rules.recommended_trainer(fingerprint)
     reference = reference_configuration(len(raw.channel_names))
     full = replace(
         reference,
@@ -52,6 +54,7 @@ def plan_by_rules(raw: RawDataset, fingerprint: Fingerprint) -> Plan:
         ),
     )
     decisions = {
+        "recommended_trainer": trainer,
         "n_folds": folds,
         f"configurations.{FULL_SIZE}.preprocessing.slice_plane": plane,
         f"configurations.{FULL_SIZE}.preprocessing.spacing_mm": spacing,
@@ -59,7 +62,8 @@ def plan_by_rules(raw: RawDataset, fingerprint: Fingerprint) -> Plan:
         f"configurations.{FULL_SIZE}.training.iterations_per_epoch": iterations,
     }
     reasons = {path: decision.reason for path, decision in decisions.items()}
-    return _plan(raw, "default", folds.value, full, reasons, fingerprint)
+    plan = _plan(raw, "default", folds.value, full, reasons, fingerprint)
+    return replace(plan, recommended_trainer=trainer.value)
 
 
 PLANNERS: dict[str, Callable[[RawDataset, Fingerprint], Plan]] = {

@@ -132,6 +132,16 @@ def n_folds(fingerprint: Fingerprint) -> Decision:
     )  # fmt: skip
 
 
+def recommended_trainer(fingerprint: Fingerprint) -> Decision:
+    """The most accurate method that the pairs allow."""
+    pairs = sum(case.paired for case in fingerprint.cases.values())
+    return Decision(
+        "unet" if pairs else "cyclegan",
+        Reason("unet, the most accurate from pairs (documentation/benchmarks.md), where there are any; else cyclegan",
+               f"{pairs} patients with MR and CT of {len(fingerprint.cases)}"),
+    )  # fmt: skip
+
+
 def iterations_per_epoch(fingerprint: Fingerprint, plane: Plane, slice_spacing_mm: float) -> Decision:
     """As many as the larger domain has slices (the reference), bounded so that large datasets do not train longer."""
     axis = PLANE_AXES[plane][0]

@@ -271,7 +271,8 @@ def _say_the_same(present: Plan, planned: Plan) -> bool:
     """Whether a plan that is there decides nothing else than what was planned.
 
     No edit is an update of synthct, with its wording of reasons, nor a package with further trainers or configurations
-    that was installed since, or further trainers that are gone; a configuration that nothing plans is one.
+    that was installed since, or further trainers that are gone, or another recommendation; a configuration that nothing
+    plans is one.
     """
 
     def comparable(plan: Plan, beside: Plan) -> Plan:
@@ -280,7 +281,7 @@ def _say_the_same(present: Plan, planned: Plan) -> bool:
             both = plan.configurations[name].methods.keys() & beside.configurations[name].methods.keys()
             kept = {trainer: plan.configurations[name].methods[trainer] for trainer in both}
             configurations[name] = replace(plan.configurations[name], methods=kept)
-        return replace(plan, synthct_version="", reasons={}, configurations=configurations)
+        return replace(plan, synthct_version="", recommended_trainer=None, reasons={}, configurations=configurations)
 
     known = present.configurations.keys() <= planned.configurations.keys()
     return known and comparable(present, planned) == comparable(planned, present)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import SimpleITK as sitk
-from synthetic_datasets import PAIRED, cache_of, write_dataset
+from synthetic_datasets import PAIRED, cache_of, make_network_tiny, write_dataset
 from tiny_models import write_model
 
 from synthct.commands import evaluate, plan_and_preprocess, predict, train
+from synthct.planning.plan import Plan
 
 NAME = "Dataset001_Heads"
+SHORT = ("-c", "2d_lowres", "--epochs", "1", "--iterations", "1", "--loaders", "0", "-device", "cpu")
 
 
 @pytest.fixture
@@ -39,7 +42,7 @@ def test_planning_says_what_it_wrote_and_what_to_run_next(raw, checkout, capsys)
     assert plan_and_preprocess.main(["-d", "1", "-c", "2d_lowres", "-np", "1"]) == 0
     told, preprocessed = capsys.readouterr().out, checkout / "synthct_preprocessed" / NAME
     assert str(Path("synthct_preprocessed") / NAME / "plans.json") in told
-    assert "Next: synthct_train 1 cyclegan" in told
+    assert "Next: synthct_train 1 unet" in told
     assert str(Path("synthct_preprocessed") / NAME / "preprocessing_report.html") in told
     assert {path.name for path in preprocessed.iterdir()} == {
         "dataset.json", "dataset_fingerprint.json", "plans.json", "splits_final.json",
@@ -96,6 +99,20 @@ def test_problems_of_a_dataset_are_listed(raw, refused):
 )
 def test_training_refuses_what_it_does_not_know(preprocessed, checkout, refused, arguments, words):
     assert words in refused("train", *arguments)
+    assert list((checkout / "synthct_results").iterdir()) == []
+
+
+def test_without_a_trainer_the_recommended_one_is_trained_and_it_is_said_why(preprocessed, checkout, capsys):
+    make_network_tiny(preprocessed / "plans.json")
+    assert train.main(["1", *SHORT]) == 0
+    assert "Trainer unet, as plans.json recommends: " in (told := capsys.readouterr().out) and "2 patients" in told
+    assert (checkout / "synthct_results" / NAME / "unet__plans__2d_lowres" / "fold_0" / "checkpoint_final.pth").exists()
+
+
+def test_a_plan_that_recommends_none_asks_for_a_trainer(preprocessed, checkout, refused):
+    plan = Plan.load(preprocessed / "plans.json")
+    replace(plan, recommended_trainer=None, reasons={}).save(preprocessed / "plans.json")
+    assert "name one (cyclegan, pix2pix, unet)" in refused("train", "1", *SHORT)
     assert list((checkout / "synthct_results").iterdir()) == []
 
 

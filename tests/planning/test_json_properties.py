@@ -101,7 +101,7 @@ def is_sensible(path: tuple, value: object) -> bool:
         0: ("epochs_decay", "lambda_cycle", "lambda_identity", "lambda_l1", "pool_size", "seed", "min_head_fraction",
             "adam_betas", "ct_window_hu", "low", "neighbours"),
         10**9: ("seed",),
-        None: ("iterations_per_epoch",),
+        None: ("iterations_per_epoch", "recommended_trainer"),
         -1: ("ct_window_hu",),
     }  # fmt: skip
     if key == "methods":
@@ -112,7 +112,9 @@ def is_sensible(path: tuple, value: object) -> bool:
 @pytest.mark.parametrize("path", list(places(PLAN))[1:], ids=lambda path: ".".join(map(str, path)))
 def test_a_plan_that_lacks_a_key_is_refused_or_takes_the_default(folder, path):
     plan = read_or_told(read_plan, written(without(PLAN, path), folder / "plans.json"))
-    may_be_left_out = path in (("register",), ("reasons",)) or path[0] == "reasons" and len(path) != 3
+    may_be_left_out = (
+        path in (("register",), ("recommended_trainer",), ("reasons",)) or path[0] == "reasons" and len(path) != 3
+    )
     may_be_left_out |= path[2:] == ("network_width",) or path[2:3] == ("methods",) and len(path) <= 4
     assert (plan is not None) == may_be_left_out
 
