@@ -2,6 +2,7 @@
 
     python -m benchmarks.real_slices FOLDER                         all trainers, 120 s each
     python -m benchmarks.real_slices FOLDER --seconds 240 --trainers pix2pix unet --seeds 3
+    python -m benchmarks.real_slices FOLDER --trainers unet unet:ema_decay=0 unet:widths=[8,16,32]
 
 FOLDER holds ``mr``, ``ct`` and ``mask`` with one-slice images of the same names (1, rows, cols) of 1 mm, such as the
 middle slices of registered patients. They are averaged to ``--pixel`` mm, and every fourth patient is held out
@@ -13,10 +14,12 @@ trainer. Seconds are those of the processor, of all threads together, loading in
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import re
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
@@ -96,21 +99,29 @@ def configuration_for(pixel_mm: int) -> Configuration:
     )
 
 
-def settings_for(trainer: type[Trainer], configuration: Configuration) -> object:
-    """As planned, but for a window of 8-bit MRs where the method has one."""
+def settings_for(trainer: type[Trainer], configuration: Configuration, changes: str) -> object:
+    """As planned, but for a window of 8-bit MRs where the method has one, and ``key=value,key=value``, in JSON."""
     settings = trainer.plan_settings(configuration, None).settings
     if "mr_windows" in to_plain(settings)["coding"]:
         coding = replace(settings.coding, mr_windows=(MrWindow("percentile", 0.5, 99.5),))
         settings = replace(settings, coding=coding)
-    return settings
+    changed = (change.partition("=") for change in re.split(r",(?=\w+=)", changes) if change)
+    known = {field.name for field in fields(settings)}
+    plain = {key: json.loads(value) for key, _, value in changed}
+    if unknown := plain.keys() - known:
+        raise SystemExit(f"No setting {', '.join(unknown)}; there are {', '.join(sorted(known))}.")
+    return replace(
+        settings, **{key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()}
+    )
 
 
 def train_and_score(
     name: str, configuration: Configuration, folder: Path, split: dict[str, list[str]], seconds: float, seed: int
 ) -> Scored:
     """Train for so many processor seconds, and score the held-out patients."""
-    method = TRAINERS.load(name)
-    settings = settings_for(method, configuration)
+    trainer_name, _, changes = name.partition(":")
+    method = TRAINERS.load(trainer_name)
+    settings = settings_for(method, configuration, changes)
     training = method.training_plan(replace(configuration.training, seed=seed), settings)
     network_input = NetworkInput(configuration.input, method.coding(settings))
     slices = TrainingSlices(folder, split["train"], configuration.input, SlicesToDraw(method.paired, 0.01))
