@@ -144,7 +144,7 @@ def test_mr_and_ct_alone_put_the_head_in_the_same_place():
 
 def test_a_given_mask_is_the_head_in_both():
     cube = make_grid((20, 20, 20), (3, 3, 3))
-    mask = cube.place(np.full(cube.array_shape, 255, np.uint8))  # any non-zero value, on a grid of its own
+    mask = cube.place(np.ones(cube.array_shape, np.uint8))  # on a grid of its own
     images = CaseImages("P", (head_mr(GRID),), head_ct(GRID), mask)
     masks = head_masks(images)
     for found in (masks.mr, masks.ct):
