@@ -1,4 +1,4 @@
-"""The trivial sCTs that a model has to beat: one HU of the training patients' CTs, the same number everywhere."""
+"""The trivial sCTs that a model has to beat, of the training patients' CTs: one HU everywhere, and their average."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from pathlib import Path
 from statistics import fmean, median
 
 from synthct.errors import PlanError
+from synthct.evaluation.average_head import AverageHead, average_head
 from synthct.evaluation.compared import Candidate
 from synthct.evaluation.score import PatientSet, Row
 from synthct.evaluation.trained_models import TrainedModel
 from synthct.planning.fingerprint import Fingerprint, VolumeFacts
+from synthct.planning.plan import Plan
+from synthct.preprocessing.cache import cache_folder
 
 log = logging.getLogger("synthct")
 
 # The mean is the constant of the least squared error, so the one to beat by PSNR; the median is the one to beat by MAE.
-LABELS = ("mean_ct", "median_ct")
+CONSTANTS = ("mean_ct", "median_ct")
+AVERAGE_HEAD = "average_head"
+BASELINES = (*CONSTANTS, AVERAGE_HEAD)
 
 
 def mean_ct_hu(fingerprint: Fingerprint, trained_on: Iterable[str]) -> float | None:
@@ -57,13 +62,16 @@ def add_baselines(
     candidates: Mapping[str, dict[str, Candidate]],
     models: Sequence[TrainedModel],
     patients: PatientSet = "cross_validation",
+    preprocessed: Path | None = None,
 ) -> None:
-    """Give every scored patient the constants of the patients whom the first model that held him out trained on.
+    """Give every scored patient the baselines of the patients whom the first model that held them out trained on.
 
     Args:
-        candidates: by patient and label; gains the labels :data:`LABELS` in place.
+        candidates: by patient and label; gains the labels :data:`BASELINES` in place.
         patients: the set that they are of.
+        preprocessed: the dataset's folder of cached slices; without one there is no average head.
     """
+    average_heads: dict[tuple[Path, tuple[str, ...]], AverageHead | None] = {}
     fingerprints: dict[Path, Fingerprint | None] = {}
     for patient, of_patient in candidates.items():
         model = next((model for model in models if model.label in of_patient), None)
@@ -74,12 +82,17 @@ def add_baselines(
                 fingerprints[model.folder] = Fingerprint.load(model.files.fingerprint)
             except PlanError as fault:
                 fingerprints[model.folder] = None
-                log.warning(f"The trivial baselines {' and '.join(LABELS)} are left out: {fault}")
+                log.warning(f"The trivial baselines {' and '.join(CONSTANTS)} are left out: {fault}")
         held_out = model.predictions(patients)[patient]
+        of_training = model.folder, tuple(held_out.trained_on)
+        if of_training not in average_heads:
+            average_heads[of_training] = _average_head(model, held_out.trained_on, preprocessed)
+        if (average := average_heads[of_training]) is not None:
+            of_patient[AVERAGE_HEAD] = Candidate(average, held_out.fold)
         fingerprint = fingerprints[model.folder]
         if fingerprint is None:
             continue
-        for label, constant_hu in zip(LABELS, (mean_ct_hu, median_ct_hu)):
+        for label, constant_hu in zip(CONSTANTS, (mean_ct_hu, median_ct_hu)):
             hu = constant_hu(fingerprint, held_out.trained_on)
             if hu is not None:
                 of_patient[label] = Candidate(float(hu), held_out.fold)
@@ -88,7 +101,7 @@ def add_baselines(
 def useless_models(
     rows: Mapping[str, Sequence[Row]], candidates: Mapping[str, Mapping[str, Candidate]], labels: Sequence[str]
 ) -> tuple[str, ...]:
-    """A sentence for each model whose mean MAE is not below that of both baselines, on their common patients.
+    """A sentence for each model whose mean MAE is not below that of every baseline, on their common patients.
 
     Args:
         rows: the scored patients by label, baselines included.
@@ -98,8 +111,8 @@ def useless_models(
     sentences = []
     for label in labels:
         own = _mae(rows.get(label, ()))
-        not_beaten = []
-        for of_baseline in LABELS:
+        not_beaten: list[tuple[float, float, list[float]]] = []
+        for of_baseline in CONSTANTS:
             constant = _mae(rows.get(of_baseline, ()))
             common = [patient for patient in own if patient in constant]
             if not common:
@@ -114,7 +127,29 @@ def useless_models(
                 f"{label} (MAE {model_mae:.1f} HU) is not better than a constant CT of {_range(values_hu)} HU "
                 f"(MAE {constant_mae:.1f} HU): it has learnt nothing useful yet."
             )
+            continue
+        average = _mae(rows.get(AVERAGE_HEAD, ()))
+        common = [patient for patient in own if patient in average]
+        model_mae, average_mae = (fmean([mae[one] for one in common] or [0.0]) for mae in (own, average))
+        if common and model_mae >= average_mae:
+            sentences.append(
+                f"{label} (MAE {model_mae:.1f} HU) is not better than the average head of the training patients "
+                f"(MAE {average_mae:.1f} HU), which does not look inside the MR: it has learnt little but where things "
+                "lie in a head."
+            )
     return tuple(sentences)
+
+
+def _average_head(model: TrainedModel, trained_on: Sequence[str], preprocessed: Path | None) -> AverageHead | None:
+    """Of the slices that the model was trained on; None where they are no longer there."""
+    if preprocessed is None:
+        return None
+    try:
+        plan = Plan.load(model.files.plans).configuration(model.configuration).preprocessing
+        return average_head(cache_folder(preprocessed, plan), trained_on, plan)
+    except PlanError as fault:
+        log.warning(f"The trivial baseline {AVERAGE_HEAD} is left out: {fault}")
+        return None
 
 
 def _cts(fingerprint: Fingerprint, patients: Iterable[str]) -> list[VolumeFacts]:

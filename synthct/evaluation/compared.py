@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from synthct.dataset.images import read_ct
 from synthct.dataset.registration_record import Registration
 from synthct.errors import DatasetError
+from synthct.evaluation.average_head import AverageHead
 from synthct.evaluation.input_checks import check_reference, check_sct, coverage_warning
 from synthct.imaging.field_of_view import CT_TISSUE_HU, scanned_on, scanned_region, with_padding_as
 from synthct.imaging.geometry import Grid, resample
@@ -43,12 +44,13 @@ class Reference:
 class Candidate:
     """A model's sCT of one patient, and the fold that held him out (None where folds play no part).
 
-    ``sct`` is a file, or the HU of an sCT that is the same everywhere (a trivial baseline). In a given mask, which may
-    be far wider than the head, that is constant inside the head that is found in the MR, and air around it.
+    ``sct`` is a file, or a trivial baseline: the HU of an sCT that is the same everywhere, or the average head. In a
+    given mask, which may be far wider than the head, a constant holds inside the head that is found in the MR, with air
+    around it.
     ``slice_plane`` is that of the network's slices, the reference method's where no plan says otherwise.
     """
 
-    sct: Path | float
+    sct: Path | float | AverageHead
     fold: int | None = None
     slice_plane: str = "sagittal"
 

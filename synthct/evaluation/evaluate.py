@@ -43,7 +43,7 @@ class Evaluation:
     Attributes:
         folder: holds all files.
         rows: the scored patients by model label, trained models first, then the trivial baselines
-            ``mean_ct`` and ``median_ct``.
+            ``mean_ct``, ``median_ct`` and ``average_head``.
         summaries: each model over its patients, in the same order.
         comparisons: paired tests between every two trained models by every metric.
         tables: CSV files and their JSON twins.
@@ -86,8 +86,8 @@ def evaluate_dataset(
 
     Args:
         results_folder: ``synthct_results/<Dataset>``.
-        preprocessed_folder: ``synthct_preprocessed/<Dataset>``, where the registrations are; needed only for models
-            that were trained on registered pairs.
+        preprocessed_folder: ``synthct_preprocessed/<Dataset>``, where the registrations are, which models that were
+            trained on registered pairs need, and the slices, without which there is no average head.
         protocol: which metrics; the seed's are always among them.
         runner: how the patients are worked through; bad are those who cannot be scored.
 
@@ -120,7 +120,10 @@ def evaluate_dataset(
             f"'synthct_train {number} cyclegan', or let a trained one predict with "
             f"'synthct_train {number} cyclegan --val'."
         )
-    scored = [score_models(kind, paired[kind], models, protocol, runner=runner) for kind in paired]
+    scored = [
+        score_models(kind, paired[kind], models, protocol, preprocessed=preprocessed_folder, runner=runner)
+        for kind in paired
+    ]
     sets = [one for one in scored if one is not None and one.scores]
     runner.check_any_left(sets)
     shown = sets[0]
@@ -128,7 +131,7 @@ def evaluate_dataset(
     slices = {patient: score.slice for patient, score in shown.scores.items()}
     folder = Path(results_folder) / "evaluation"
     tables = write_tables(sets, folder)
-    baselines = {label: shown.rows[label] for label in baseline.LABELS if label in shown.rows}
+    baselines = {label: shown.rows[label] for label in baseline.BASELINES if label in shown.rows}
     figures = (
         *draw.draw_charts(shown.of_models, shown.scores, folder, models=models, baselines=baselines),
         *draw.draw_scores(shown.of_models, slices, WINDOW_HU, folder, runner=runner),

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import SimpleITK as sitk
 
+from synthct.evaluation.average_head import AverageHead
 from synthct.evaluation.compared import AIR_HU, Candidate, MaskKind, Reference, as_bool, read_compared
 from synthct.evaluation.metrics import Protocol, VolumePair, measure, metrics_of
 from synthct.evaluation.sagittal import SagittalSlice, cut_sagittal
@@ -81,6 +82,8 @@ def score_patient(
         if label in compared.scts:
             sct_hu = sitk.GetArrayViewFromImage(compared.scts[label])
             histograms[label] = VoxelHistogram.of(sct_hu, ct_hu, inside)
+        elif isinstance(candidate.sct, AverageHead):
+            sct_hu = candidate.sct.on(grid, compared.head)
         else:
             sct_hu = np.broadcast_to(np.float32(candidate.sct), ct_hu.shape)
             if compared.kind == "given" and compared.head is not None:  # any sCT has the air of wide masks right

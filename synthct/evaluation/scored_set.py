@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from synthct.dataset.raw import CaseFiles
 from synthct.evaluation import baseline
@@ -70,6 +71,7 @@ def score_models(
     models: Sequence[TrainedModel],
     protocol: Protocol,
     *,
+    preprocessed: Path | None = None,
     runner: CaseRunner = IN_THIS_PROCESS,
 ) -> ScoredSet | None:
     """Score every model on the patients of a set whom it did not train on, beside the trivial baselines.
@@ -78,6 +80,7 @@ def score_models(
         patients: ``cross_validation`` or ``test``.
         cases: of this set, those with an MR and a CT that are aligned.
         models: those without a prediction in this set are passed over.
+        preprocessed: the dataset's folder of cached slices, for the average head.
         runner: how the patients are worked through; bad are those who cannot be scored.
 
     Returns:
@@ -93,10 +96,10 @@ def score_models(
         for patient in cases.keys() & predictions.keys():
             one = predictions[patient]
             candidates[patient][model.label] = Candidate(one.sct, one.fold, plane)
-    baseline.add_baselines(candidates, models, patients)
+    baseline.add_baselines(candidates, models, patients, preprocessed)
     references = {p: Reference(p, case.ct, case.mr[0], case.mask, case.registration) for p, case in cases.items()}
     labels = [model.label for model in models]
-    return score_set(patients, references, candidates, labels, protocol, baselines=baseline.LABELS, runner=runner)
+    return score_set(patients, references, candidates, labels, protocol, baselines=baseline.BASELINES, runner=runner)
 
 
 def score_set(

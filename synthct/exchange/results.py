@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from synthct.errors import ModelError
-from synthct.evaluation.baseline import LABELS
+from synthct.evaluation.baseline import CONSTANTS
 from synthct.evaluation.intervals import bootstrap_interval
 from synthct.evaluation.trained_models import find_models
 from synthct.files import read_json
@@ -139,7 +139,7 @@ def _baselines(evaluation: Path) -> tuple[dict[str, Any], ...]:
     return tuple(
         row
         for row in _rows(evaluation / "summary.json", key="model")
-        if row["model"] in LABELS and row.get("set", "cross_validation") == "cross_validation"
+        if row["model"] in CONSTANTS and row.get("set", "cross_validation") == "cross_validation"
     )
 
 

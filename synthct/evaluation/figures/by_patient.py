@@ -38,7 +38,7 @@ def draw_by_patient(
 
     several = "; a thin line joins a patient's points" if len(rows) > 1 else ""
     boxes = "Boxes: quartiles and median; whiskers: all patients. " if n >= _LEAST_FOR_A_BOX else ""
-    constants = " Dashed: a CT of one HU everywhere, mean over the patients." if baselines else ""
+    constants = " Dashed: the best trivial CT, mean over the patients." if baselines else ""
     return draw_chart(
         folder / NAME,
         75,

@@ -134,8 +134,8 @@ def _results(content: ReportContent) -> str:
         where = ' (<a href="#why">reasons</a> below the table of patients)' if explained else ""
         parts.append(f"<p>Quality assurance of {len(given)} sCTs: {counted}{where}.</p>")
     parts.append(html_tables.summary_table(content.summaries))
-    constants_shown = any(one.model in baseline.LABELS for one in content.summaries)
-    in_words = html_tables.comparisons_in_words(content.comparisons, constants_shown=constants_shown)
+    baselines_shown = any(one.model in baseline.BASELINES for one in content.summaries)
+    in_words = html_tables.comparisons_in_words(content.comparisons, baselines_shown=baselines_shown)
     parts.append(f"<h3>Comparisons</h3>\n{in_words}")
     parts.append(html_tables.other_metrics(content.summaries))
     parts.append(html_tables.metric_notes(content.rows))

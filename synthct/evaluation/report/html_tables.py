@@ -57,15 +57,15 @@ def other_metrics(summaries: Sequence[Summary]) -> str:
     return folded(f"All other metrics ({len(others)})", summary_table(summaries, others, "other metrics"))
 
 
-def comparisons_in_words(comparisons: Sequence[Comparison], *, constants_shown: bool) -> str:
+def comparisons_in_words(comparisons: Sequence[Comparison], *, baselines_shown: bool) -> str:
     """The sentences; those by others than the main metrics are folded away.
 
     Args:
         comparisons: of the models; none where there is a single one.
-        constants_shown: whether the table of metrics has the trivial baselines.
+        baselines_shown: whether the table of metrics has the trivial baselines.
     """
     if not comparisons:
-        but = " but the constant CTs in the table" if constants_shown else ""
+        but = " but the trivial CTs in the table" if baselines_shown else ""
         return f"<p>There is a single model: nothing to compare it with{but}.</p>"
     main = [one.sentence for one in comparisons if one.main]
     others = [one.sentence for one in comparisons if not one.main]

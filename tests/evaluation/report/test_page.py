@@ -96,7 +96,7 @@ def test_comparisons_are_sentences_and_the_seeds_metrics_come_first(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("others", "words"), [({}, ""), ({"mean_ct": {"P1": 9.0}}, " but the constant CTs in the table")]
+    ("others", "words"), [({}, ""), ({"mean_ct": {"P1": 9.0}}, " but the trivial CTs in the table")]
 )
 def test_a_single_model_is_compared_with_constant_cts_only_where_there_are_some(others, words, tmp_path):
     page = written(tmp_path, content({"one": {"P1": 1.0}} | others, volumes=[]))
