@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from synthetic_datasets import cache_of
 
 from synthct.commands import evaluate, make_example, plan_and_preprocess, predict, train
+from synthct.evaluation.baseline import BASELINES
 from synthct.imaging.geometry import Grid
 from synthct.inference import Predictor
 
@@ -103,13 +104,13 @@ def test_a_model_folder_copied_elsewhere_predicts_alone_and_as_the_command_does(
 def test_evaluation_writes_a_row_a_patient_with_the_seeds_columns_first(home):
     split = json.loads((home / "synthct_preprocessed" / DATASET / "splits_final.json").read_text())[0]
     folder = home / "synthct_results" / DATASET / "evaluation"
-    for model in ("cyclegan", "pix2pix", "mean_ct", "median_ct"):
+    for model in ("cyclegan", "pix2pix", *BASELINES):
         rows = list(csv.DictReader((folder / f"metrics_{model}.csv").open()))
         assert list(rows[0])[:6] == SEED_COLUMNS
         assert [row["patient"] for row in rows] == split["val"]
         assert all(float(row["mae_hu"]) > 0 and row["mask"] == "ct_and_mr" for row in rows)
     summary = list(csv.DictReader((folder / "summary.csv").open()))
-    assert [row["model"] for row in summary] == ["cyclegan", "pix2pix", "mean_ct", "median_ct"]
+    assert [row["model"] for row in summary] == ["cyclegan", "pix2pix", *BASELINES]
     comparison = list(csv.DictReader((folder / "comparison.csv").open()))
     assert {(row["model_a"], row["model_b"]) for row in comparison} == {("cyclegan", "pix2pix")}
     figures = {path.name.split("_")[0] for path in folder.glob("*.png")}

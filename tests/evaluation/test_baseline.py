@@ -51,3 +51,10 @@ def test_a_model_that_does_not_beat_both_constants_is_reported():
         "it has learnt nothing useful yet.",
     )
     assert useless_models({"bad": rows["bad"]}, {}, ["bad"]) == ()
+
+
+def test_a_model_that_beats_the_constants_but_not_the_average_head_is_named():
+    of_labels = {label: rows_of(P1=mae) for label, mae in
+                 {"good": 80.0, "between": 95.0, "median_ct": 100.0, "average_head": 90.0}.items()}  # fmt: skip
+    (sentence,) = useless_models(of_labels, {"P1": {"median_ct": Candidate(30.0, 0)}}, ["good", "between"])
+    assert sentence.startswith("between (MAE 95.0 HU) is not better than the average head")
