@@ -28,6 +28,15 @@ def no_folders_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def logger_as_before() -> Iterator[None]:
+    """Commands set up the logger for the terminal; other tests must find it as it was."""
+    logger = logging.getLogger("synthct")
+    before = logger.handlers, logger.level, logger.propagate
+    yield
+    logger.handlers, logger.level, logger.propagate = before
+
+
 @pytest.fixture(scope="module")  # gone again when other modules count the processes that they leave
 def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A dask scheduler in this process and two worker processes of one thread; none of them outlives the module."""

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from synthct.evenly import evenly_spread
 from synthct.imaging.geometry import Grid, resample, slice_grid
 from synthct.imaging.planes import PLANE_ORIENTATION
 from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.cache import cached_path
+from synthct.preprocessing.case import AIR_HU
 from synthct.preprocessing.slice_stack import OUTSIDE, SliceStack
 
-AIR_HU = -1000.0
-MOST_PATIENTS = 24  # more change the median little and take memory
+MAX_PATIENTS = 24  # more change the median little and take memory
 COARSEST_MM = 2.0  # an average of many heads shows nothing finer
 NONE_THERE = np.iinfo(np.int16).max  # sorts last
 
@@ -36,7 +37,7 @@ class AverageHead:
     step: tuple[int, int, int]
 
     def on(self, grid: Grid, head: sitk.Image) -> np.ndarray:
-        """It, laid on a patient by the frame of the head; float32 HU of ``grid``, air around it.
+        """The average laid on a patient by the frame of the head; float32 HU (z, y, x) of ``grid``, air around it.
 
         Args:
             grid: of the result, along the axes of the MR.
@@ -74,7 +75,7 @@ def average_head(slices: Path, patients: Sequence[str], plan: PreprocessingPlan)
 
     Args:
         slices: the folder of the patients' cached slices.
-        patients: those without a CT are passed over; of more than :data:`MOST_PATIENTS`, as many evenly spread ones.
+        patients: at most :data:`MAX_PATIENTS` of them, evenly spread, are taken; those without a CT are passed over.
         plan: that the slices were made by.
 
     Returns:
@@ -83,9 +84,7 @@ def average_head(slices: Path, patients: Sequence[str], plan: PreprocessingPlan)
     Raises:
         PlanError: a patient's slices are missing or damaged.
     """
-    chosen = list(patients)
-    if len(chosen) > MOST_PATIENTS:
-        chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, MOST_PATIENTS).round().astype(int)]
+    chosen = evenly_spread(patients, MAX_PATIENTS)
     step = tuple(max(1, int(COARSEST_MM / mm)) for mm in plan.network_spacing_mm)
     cts = [ct for patient in chosen if (ct := _coarse_ct(cached_path(slices, patient), step)) is not None]
     if not cts:
@@ -117,7 +116,7 @@ def _top(plane: str) -> list[int | None]:
 
 
 def _in_shape(array: np.ndarray, shape: Sequence[int], top: Sequence[int | None]) -> np.ndarray:
-    """Padded to a larger shape: below along the body, on both sides across it."""
+    """Padded to a larger shape: below the neck along the body, on both sides across it."""
     pad = []
     for size, wanted, keep in zip(array.shape, shape, top):
         more = int(wanted) - size

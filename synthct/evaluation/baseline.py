@@ -114,7 +114,7 @@ def useless_models(
         not_beaten: list[tuple[float, float, list[float]]] = []
         for of_baseline in CONSTANTS:
             constant = _mae(rows.get(of_baseline, ()))
-            common = [patient for patient in own if patient in constant]
+            common = own.keys() & constant.keys()
             if not common:
                 continue
             model_mae, constant_mae = (fmean(mae[patient] for patient in common) for mae in (own, constant))
@@ -129,9 +129,11 @@ def useless_models(
             )
             continue
         average = _mae(rows.get(AVERAGE_HEAD, ()))
-        common = [patient for patient in own if patient in average]
-        model_mae, average_mae = (fmean([mae[one] for one in common] or [0.0]) for mae in (own, average))
-        if common and model_mae >= average_mae:
+        common = own.keys() & average.keys()
+        if not common:
+            continue
+        model_mae, average_mae = (fmean(mae[patient] for patient in common) for mae in (own, average))
+        if model_mae >= average_mae:
             sentences.append(
                 f"{label} (MAE {model_mae:.1f} HU) is not better than the average head of the training patients "
                 f"(MAE {average_mae:.1f} HU), which does not look inside the MR: it has learnt little but where things "

@@ -24,7 +24,7 @@ from synthct.imaging.mask_file import read_head_mask
 
 MaskKind = Literal["ct_and_mr", "given", "ct"]
 # Where the CT is known, the heads of one patient in CT and MR share most of the smaller one, if they are registered.
-LEAST_HEAD_OVERLAP = 0.85
+MIN_HEAD_OVERLAP = 0.85
 AIR_HU = -1000.0  # stands where the CT is unknown, and is never counted there
 
 
@@ -42,7 +42,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model's sCT of one patient, and the fold that held him out (None where folds play no part).
+    """A model's sCT of one patient, and the fold that held the patient out (None where folds play no part).
 
     ``sct`` is a file, or a trivial baseline: the HU of an sCT that is the same everywhere, or the average head. In a
     given mask, which may be far wider than the head, a constant holds inside the head that is found in the MR, with air
@@ -183,7 +183,7 @@ def _head_mask(
     warnings = ()
     if in_mr is not None:  # found heads are compared, whatever mask is given
         overlap = _share_of_smaller(in_ct, in_mr & ct_known)
-        if overlap < LEAST_HEAD_OVERLAP:
+        if overlap < MIN_HEAD_OVERLAP:
             warnings = (
                 f"{reference.patient}: the heads in CT and MR share only {overlap:.0%} of the smaller one; "
                 "where CT and MR are not registered, the patient's numbers mean nothing.",

@@ -14,7 +14,7 @@ import numpy as np
 AIR_HU = -900.0  # of the reference, below it is air
 SOFT_TISSUE_HU = (0.0, 80.0)
 TISSUE_HU = (-200.0, 1500.0)  # fat to bone, without metal
-LEAST_VOXELS = 30
+MIN_VOXELS = 30
 MIN_WRONG_FACTOR = 1.25  # a slope further from 1 than this, up or down
 MAX_CUT_SLOPE = 0.9  # from air that was cut off at a window's end, or scaled, to soft tissue; of a mere shift it is 1
 MAX_SPREAD = 1.2  # of tissue, relative to the reference's; poor sCTs have less than it
@@ -62,7 +62,7 @@ def measure_scale(values: np.ndarray, reference_hu: np.ndarray) -> HuScale | Non
     """
     is_air = reference_hu < AIR_HU
     is_soft = (reference_hu >= SOFT_TISSUE_HU[0]) & (reference_hu <= SOFT_TISSUE_HU[1])
-    if min(is_air.sum(), is_soft.sum()) < LEAST_VOXELS:
+    if min(is_air.sum(), is_soft.sum()) < MIN_VOXELS:
         return None
     air, soft = (float(np.median(values[where])) for where in (is_air, is_soft))
     air_hu, soft_hu = (float(np.median(reference_hu[where])) for where in (is_air, is_soft))

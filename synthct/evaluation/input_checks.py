@@ -24,10 +24,10 @@ CLEARLY_CLOSER = 0.1  # of correlations, by which another place or direction exp
 NETWORK_RANGE = 1.05  # an image within [-1.05, 1.05] is not in HU, however poor
 FAR_MM = 10.0  # between the centres of the tissue in two images of one patient
 TISSUE_HU = -350.0
-MOST_AIR_ERROR_HU = 150.0  # of an sCT in the reference's air
+MAX_AIR_ERROR_HU = 150.0  # of an sCT in the reference's air
 CUT_OFF_HU = -300.0  # windows of CT begin below
-LEAST_OVERLAP = 0.6  # Dice of the tissue where a header without a place is believed
-LEAST_PADDED_SHARE = 0.05  # of the head
+MIN_OVERLAP = 0.6  # Dice of the tissue where a header without a place is believed
+MIN_PADDED_SHARE = 0.05  # of the head
 
 
 def check_reference(ct: sitk.Image, path: Path) -> None:
@@ -116,7 +116,7 @@ class _Known:
         self.likeness = _correlation(values, reference_hu)
         air = values[reference_hu < AIR_HU]
         self.air_hu = float(np.median(air)) if air.size else -1000.0
-        self.is_air_right = abs(self.air_hu + 1000) <= MOST_AIR_ERROR_HU
+        self.is_air_right = abs(self.air_hu + 1000) <= MAX_AIR_ERROR_HU
 
 
 def _unit_warnings(problems: Sequence[str], both: _Known, path: Path, ct_path: Path) -> list[str]:
@@ -187,7 +187,7 @@ def _check_header(sct: sitk.Image, values: np.ndarray, on_sct: np.ndarray, ct: s
     if not is_identity or np.allclose(sct.GetOrigin(), ct.GetOrigin(), atol=1e-2):
         return
     own, of_ct = values > TISSUE_HU, on_sct > TISSUE_HU
-    if 2 * (own & of_ct).sum() < LEAST_OVERLAP * (own.sum() + of_ct.sum()):
+    if 2 * (own & of_ct).sum() < MIN_OVERLAP * (own.sum() + of_ct.sum()):
         raise DatasetError(
             f"{path} has an identity header (origin 0, 0, 0), so it lies beside its reference; write it with the "
             "header of its MR."
@@ -228,7 +228,7 @@ def _distance_warning(
 def _padding_warning(values: np.ndarray, on_sct: np.ndarray, path: Path) -> list[str]:
     tissue = on_sct > -200.0
     padded = float((values[tissue] == values.min()).mean()) if tissue.any() else 0.0
-    if padded < LEAST_PADDED_SHARE:
+    if padded < MIN_PADDED_SHARE:
         return []
     return [
         f"{path} has its lowest value in {padded:.0%} of the reference's tissue, as if it had been cropped and "

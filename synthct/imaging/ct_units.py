@@ -31,7 +31,7 @@ BACKGROUND_HU = -300.0  # above it a background is a value that was filled in, n
 MOST_BETWEEN = 0.3  # rims and some lung, relative to what is denser; the intensities of an MR are spread
 MOST_BELOW = 2e-3  # of the volume, below air: a CT whose background alone is wrong has fat and air there
 AIR_NOISE = 60.0  # values from the peak of air
-MOST_HU_AIR = 0.1  # near -1000, relative to the air of a scaled CT; rims alone
+MAX_HU_AIR = 0.1  # near -1000, relative to the air of a scaled CT; rims alone
 LEAST_TISSUE_SHARE = 0.05  # of the volume, in the peak of a shifted CT
 _MOST_VALUES = 2_000_000  # of which peaks are measured
 
@@ -135,7 +135,7 @@ def _is_noisy_air_below(values: np.ndarray, peaks: Peaks) -> bool:
     near = values[np.abs(values - peaks.air) <= AIR_NOISE]
     in_hu = ((values >= AIR_HU[0]) & (values <= AIR_HU[1])).sum()
     is_noisy = (near == peaks.air).sum() < 0.5 * near.size
-    return bool(peaks.air < AIR_HU[0] and is_noisy and in_hu < MOST_HU_AIR * near.size)
+    return bool(peaks.air < AIR_HU[0] and is_noisy and in_hu < MAX_HU_AIR * near.size)
 
 
 def _peaks(values: np.ndarray, faces: np.ndarray) -> Peaks | None:

@@ -13,6 +13,7 @@ from synthct.dataset.images import CaseImages, HeadMasks, found_heads, head_mask
 from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.errors import ModelError
 from synthct.evaluation.baseline import median_ct_hu
+from synthct.evenly import evenly_spread
 from synthct.inference.held_out_error import held_out_error
 from synthct.inference.predict_file import QaSettings, check_mrs, predict_file
 from synthct.inference.predictor import Predictor, in_found_head
@@ -24,7 +25,7 @@ from synthct.qa.measure_sct import BONE_HU, HuFacts, Measurements, mean_inside, 
 from synthct.qa.mr_facts import MrFacts, measure_mr
 from synthct.qa.qa_reference import PatientRecord, Reference
 
-MOST_SCANS = 24  # training patients whose scans are measured: more tell little more of what is usual
+MAX_SCANS = 24  # training patients whose scans are measured: more tell little more of what is usual
 ENSEMBLE_EVERY = 4  # slices; the mean SD over a head needs no more
 MEASURE_ONLY = QaSettings(write=False)
 
@@ -70,7 +71,7 @@ def record_fold(
     """Extend ``qa_reference.json`` of a model folder by a fold, and write ``fold_N/validation_qa/PATIENT.json``.
 
     Held-out patients leave what was measured in their scans, in their sCTs and, where other folds are trained, in the
-    SD over these folds, and how far their sCTs and a constant CT are from their CTs; of up to ``MOST_SCANS`` training
+    SD over these folds, and how far their sCTs and a constant CT are from their CTs; of up to ``MAX_SCANS`` training
     patients the scans alone are measured. Each held-out patient is compared with all but himself.
 
     Args:
@@ -88,7 +89,7 @@ def record_fold(
     known = Reference.load(model_folder) or Reference()
     ensemble = _ensemble(predictor, model_folder)
     there = [patient for patient in training if patient in raw.training]
-    chosen = [there[i] for i in np.linspace(0, len(there) - 1, min(MOST_SCANS, len(there))).astype(int)]
+    chosen = evenly_spread(there, MAX_SCANS)
     scans_of = [patient for patient in chosen if patient not in known.patients]
     constant_hu = median_ct_hu(predictor.fingerprint, training) if predictor.fingerprint else None
     validation = ModelFolder(Path(model_folder)).fold(fold).validation

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from synthct.evenly import evenly_spread
 from synthct.qa.acceptance_range import Limits, limits_of
 from synthct.qa.check import Check
 from synthct.qa.input_checks import MEASURED
@@ -45,7 +46,7 @@ def orientation_checks(mr: MrFacts, known: Sequence[MrFacts]) -> list[Check]:
     """
     if len(known) < 3:
         return []
-    chosen = [known[i].silhouette for i in np.linspace(0, len(known) - 1, min(SILHOUETTES, len(known))).astype(int)]
+    chosen = [one.silhouette for one in evenly_spread(known, SILHOUETTES)]
     as_it_lies, turned, best = orientation_of(mr.silhouette, chosen)
     theirs = [orientation_of(side, chosen[:i] + chosen[i + 1 :]) for i, side in enumerate(chosen)]
     usual = limits_of([lies for lies, _, _ in theirs], floor=FLOOR_LIKENESS, side="low")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,15 +14,6 @@ NAMES = ("synthct_raw", "synthct_preprocessed", "synthct_results")
 def typed(command: str) -> str:
     """What a user types for the command of a module."""
     return "synthct_" + command.removesuffix("_data")  # import is a keyword, so its module is import_data
-
-
-@pytest.fixture(autouse=True)
-def logger_as_before():
-    """Commands set up the logger for the terminal; other tests must find it as it was."""
-    logger = logging.getLogger("synthct")
-    before = logger.handlers, logger.level, logger.propagate
-    yield
-    logger.handlers, logger.level, logger.propagate = before
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import pytest
 import SimpleITK as sitk
 
 from synthct.dataset.images import CaseImages, HeadMasks
-from synthct.evaluation.average_head import AIR_HU, MOST_PATIENTS, average_head
+from synthct.evaluation.average_head import MAX_PATIENTS, average_head
 from synthct.imaging.geometry import Grid
 from synthct.imaging.planes import PLANE_AXES
 from synthct.planning.configurations import reference_configuration
 from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.cache import cached_path
-from synthct.preprocessing.case import slices_of_case
+from synthct.preprocessing.case import AIR_HU, slices_of_case
 
 LPS = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 GRID = Grid((40, 48, 44), (4.0, 4.0, 4.0), (-80.0, -90.0, -70.0), LPS)
@@ -97,7 +97,7 @@ def test_a_large_dataset_gives_evenly_spread_patients(tmp_path, monkeypatch):
         lambda path, step: read.append(path.stem) or np.zeros((2, 2, 2), np.int16),
     )
     average_head(tmp_path, [f"{i:03}" for i in range(100)], plan())
-    assert len(read) == len(set(read)) == MOST_PATIENTS and (read[0], read[-1]) == ("000", "099")
+    assert len(read) == len(set(read)) == MAX_PATIENTS and (read[0], read[-1]) == ("000", "099")
 
 
 def test_without_a_head_there_is_air(tmp_path):

@@ -1,7 +1,6 @@
 """The command over several datasets, and over two folders with MRs."""
 
 import csv
-import logging
 
 import pytest
 from made_up import head_ct, head_mr, image, make_model, make_raw
@@ -10,20 +9,9 @@ from synthct.commands import evaluate
 from synthct.imaging.io import write_image
 
 
-@pytest.fixture(autouse=True)
-def logger_as_before():
-    """Commands set up the logger for the terminal; other tests must find it as it was."""
-    logger = logging.getLogger("synthct")
-    before = logger.handlers, logger.level, logger.propagate
-    yield
-    logger.handlers, logger.level, logger.propagate = before
-
-
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("synthct_raw", "synthct_preprocessed", "synthct_results"):
-        monkeypatch.delenv(name, raising=False)
     return tmp_path
 
 

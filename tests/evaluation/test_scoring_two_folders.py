@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,21 +22,10 @@ OFF_BY_HU = 20.0
 BRAIN = distance() <= RADIUS - 3
 
 
-@pytest.fixture(autouse=True)
-def logger_as_before():
-    """Commands set up the logger for the terminal; other tests must find it as it was."""
-    logger = logging.getLogger("synthct")
-    before = logger.handlers, logger.level, logger.propagate
-    yield
-    logger.handlers, logger.level, logger.propagate = before
-
-
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
     """The current directory, with an sCT that is off by 20 HU in the brain and by 50 HU elsewhere in the head."""
     monkeypatch.chdir(tmp_path)
-    for name in ("synthct_raw", "synthct_preprocessed", "synthct_results"):
-        monkeypatch.delenv(name, raising=False)
     sct = REFERENCE + np.where(BRAIN, OFF_BY_HU, np.where(REFERENCE > -500, -50.0, 0.0))
     write("sct/P1", sct)
     write("ref/P1", REFERENCE)

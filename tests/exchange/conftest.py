@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,15 +10,6 @@ import pytest
 from model_files import read_members, write_trained_model
 
 from synthct.exchange import ExportOptions, export_model
-
-
-@pytest.fixture(autouse=True)
-def logger_as_before():
-    """Commands set up the logger for the terminal; other tests must find it as it was."""
-    logger = logging.getLogger("synthct")
-    before = logger.handlers, logger.level, logger.propagate
-    yield
-    logger.handlers, logger.level, logger.propagate = before
 
 
 @pytest.fixture(scope="session")
