@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,14 @@ class ModelFolder:
     def test(self) -> Path:
         """The synthetic CTs of the dataset's test patients."""
         return self.path / "test"
+
+    def beside(self) -> list[ModelFolder]:
+        """The models of the same trainer beside this one, such as those of other configurations, by their names."""
+        parts = self.parts_of(self.path.name)
+        if parts is None:
+            return []
+        pattern = f"{glob.escape(parts[0])}__{PLANS_NAME}__*"
+        return [ModelFolder(path) for path in sorted(self.path.parent.glob(pattern)) if path.name != self.path.name]
 
     def fold(self, name: int | str) -> FoldFolder:
         """A fold by its name, whether it is there or not."""

@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Without -d, -tr, -c or -m the model that was trained last is used.",
         "synthct_predict -i mrs -o cts\nsynthct_predict -i dicom -o dicom_cts --mr_series MPRAGE --kvp 120\n"
         "synthct_predict -i mrs -o cts -d 1 -tr cyclegan -c 2d -f 0 1\n"
+        "synthct_predict -i mrs -o cts --quality best\n"
         "synthct_predict -i mrs -o cts --scheduler tcp://node1:8786\n"
         "synthct_predict -d 1 -tr cyclegan --test_set",
     )
@@ -50,6 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     console.add_model_choice(parser)
     parser.add_argument(
+        "--quality",
+        choices=["fast", "best"],
+        default="fast",
+        help="best: also mirrored heads, and the models of the same trainer that lie beside the model and differ from "
+        "it in the plane of their slices alone, such as 2.5d_axial and 2.5d_coronal beside 2.5d; takes as many times "
+        "longer as sCTs are combined (default: %(default)s)",
+    )
+    parser.add_argument(
         "--combine", choices=["mean", "median"], default="mean", help="of the folds (default: %(default)s)"
     )
     parser.add_argument(
@@ -60,7 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "slice, which takes twice the time (default: %(default)s)",
     )
     parser.add_argument(
-        "--save_uncertainty", action="store_true", help="write the SD over the folds, HU, as qa/PATIENT_uncertainty"
+        "--save_uncertainty",
+        action="store_true",
+        help="write the SD over the sCTs that are combined, HU, as qa/PATIENT_uncertainty",
     )
     parser.add_argument(
         "--save_cycle_error",
@@ -132,12 +143,14 @@ def _run(arguments: argparse.Namespace) -> Mapping[str, str]:
     alone = arguments.scheduler is None
     device, reason = select_device(arguments.device if alone else "cpu")
     folder = console.chosen_model_folder(arguments)
-    how = {"checkpoint": arguments.checkpoint, "precision": arguments.precision, "combine": arguments.combine}
+    how = {name: getattr(arguments, name) for name in ("checkpoint", "precision", "combine", "quality")}
     predictor = Predictor.from_model_folder(folder, arguments.folds, device=device, **how)
     folds = list(dict.fromkeys(arguments.folds or ModelFolder(folder).trained_folds(arguments.checkpoint)))
     here = f"{device} ({reason}) in {predictor.precision} ({predictor.precision_reason})"
     where = here if alone else f"the cluster at {arguments.scheduler}"
     print(f"Model: {folder}, fold {', '.join(folds)}, on {where}")
+    if arguments.quality == "best":
+        print(f"Combined: {'; '.join(predictor.combined_words())}")
     if arguments.test_set:
         return _predict_test_set(predictor, folder, folds, arguments)
     model = ModelFiles.of(folder, folds, device=arguments.device, **how)
@@ -186,9 +199,12 @@ def _check_what_to_predict(arguments: argparse.Namespace) -> None:
         "--patients_by": arguments.patients_by,
         "--scheduler": arguments.scheduler,
         "--continue_prediction": arguments.continue_prediction,
+        "--quality best": arguments.quality == "best",
     }
     if given := [name for name, value in options.items() if value]:
-        raise DatasetError(f"{given[0]} does not go with --test_set, which takes MRs from imagesTs; leave it out.")
+        raise DatasetError(
+            f"{given[0]} does not go with --test_set, which predicts MRs from imagesTs as one model does; leave it out."
+        )
 
 
 def _predict_test_set(

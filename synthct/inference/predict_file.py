@@ -15,7 +15,7 @@ from synthct.dataset.integrity import check_mr
 from synthct.dataset.raw import CaseFiles
 from synthct.errors import DiskError, os_error_sentence
 from synthct.imaging.io import image_name, write_image
-from synthct.inference.predictor import CYCLE_EVERY, Predictor
+from synthct.inference.predictor import CYCLE_EVERY, Predictor, Quality
 from synthct.inference.synthesis import Combination
 from synthct.inference.writers import ImageFileWriter, Writer, mr_file
 from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
@@ -45,6 +45,7 @@ class ModelFiles:
         device: such as ``cuda``; the best that the worker has by default.
         precision: ``auto``, which the worker decides, ``float32`` or ``bfloat16``.
         combine: ``mean`` or ``median`` of the folds.
+        quality: ``fast`` or ``best``.
         written: when each file was written (ns), so that a model trained anew is loaded anew.
     """
 
@@ -54,6 +55,7 @@ class ModelFiles:
     device: str | None
     precision: str
     combine: Combination
+    quality: Quality
     written: tuple[int, ...]
 
     @staticmethod
@@ -65,14 +67,16 @@ class ModelFiles:
         device: str | None = None,
         precision: str = "auto",
         combine: Combination = "mean",
+        quality: Quality = "fast",
     ) -> ModelFiles:
         """The files of a model that ``Predictor.from_model_folder`` loads; every trained fold by default."""
         folder = Path(folder).absolute()
         names = tuple(folds or ModelFolder(folder).trained_folds(checkpoint))
         files = ModelFolder(folder)
-        paths = [files.plans, *(files.fold(name).checkpoint(checkpoint) for name in names)]
-        written = tuple(path.stat().st_mtime_ns for path in paths)
-        return ModelFiles(folder, names, checkpoint, device, precision, combine, written)
+        models = [files, *(files.beside() if quality == "best" else ())]
+        paths = [path for one in models for path in (one.plans, *(one.fold(n).checkpoint(checkpoint) for n in names))]
+        written = tuple(path.stat().st_mtime_ns for path in paths if path.is_file())
+        return ModelFiles(folder, names, checkpoint, device, precision, combine, quality, written)
 
 
 @dataclass(frozen=True)
@@ -228,6 +232,7 @@ def _load(model: ModelFiles) -> Predictor:
         device=device,
         precision=model.precision,
         combine=model.combine,
+        quality=model.quality,
     )
 
 

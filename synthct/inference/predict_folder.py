@@ -221,7 +221,7 @@ def predict_folder(
 
 
 def _check_maps(predictor: Predictor, settings: QaSettings) -> None:
-    if settings.save_uncertainty and predictor.n_folds < 2:
+    if settings.save_uncertainty and predictor.n_combined < 2:
         raise ModelError(
             "There is no uncertainty to save: it is the SD over the folds of a model, and this one predicts with one "
             "fold; train another, name several with -f, or leave --save_uncertainty out."

@@ -8,12 +8,14 @@ import logging
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import SimpleITK as sitk
 import torch
 
 from synthct.accelerate.bfloat16 import bfloat16_is_measured, synthesis_forward
+from synthct.counted import counted
 from synthct.dataset.images import CaseImages, found_heads, head_masks
 from synthct.errors import ModelError
 from synthct.imaging.geometry import Grid, resample_mask
@@ -21,8 +23,15 @@ from synthct.imaging.intensity import from_network
 from synthct.imaging.io import check_volume
 from synthct.imaging.mask_file import head_mask_of
 from synthct.inference.prediction import CycleSlice, Prediction
-from synthct.inference.read_model import Model, read_model
-from synthct.inference.synthesis import COMBINATIONS, Combination, NetworkOutput, SynthesisOptions, synthesize_stack
+from synthct.inference.read_model import Model, read_model, read_other_planes
+from synthct.inference.synthesis import (
+    COMBINATIONS,
+    Combination,
+    NetworkOutput,
+    SynthesisOptions,
+    over_planes,
+    synthesize_stack,
+)
 from synthct.json_dataclasses import to_plain
 from synthct.model_folder import CHECKPOINT_FINAL
 from synthct.planning.plan import Configuration, pixel_mm
@@ -39,6 +48,8 @@ from synthct.training.device import select_device
 from synthct.training.precision import choose_prediction_precision
 
 CYCLE_EVERY = 8  # one slice in so many goes back to MR for quality assurance: prediction takes an eighth longer
+# fast: the model's folds. best: also mirrored heads, and the models of other planes that lie beside it.
+Quality = Literal["fast", "best"]
 _logger = logging.getLogger("synthct")
 
 
@@ -50,6 +61,8 @@ class Predictor:
         device: where to compute; the best there is by default.
         precision: ``auto``, ``float32`` or ``bfloat16``, which is faster and differs by less than 1 HU on average.
         combine: how the folds' sCTs become one: ``mean`` or ``median``.
+        mirror: each fold also synthesises the head mirrored, left for right.
+        other_planes: predictors of the same volumes' slices in other planes; the sCT is the median over the planes.
 
     Attributes:
         precision, precision_reason: ``float32`` or ``bfloat16``, and why.
@@ -63,10 +76,14 @@ class Predictor:
         precision: str = "auto",
         *,
         combine: Combination = "mean",
+        mirror: bool = False,
+        other_planes: Sequence[Predictor] = (),
     ) -> None:
         if combine not in COMBINATIONS:
             raise ValueError(f"combine must be one of {', '.join(COMBINATIONS)}, not {combine!r}")
         self.model, self.combine = model, combine
+        self.mirror = mirror and model.input.plan.shows_both_sides
+        self.other_planes = tuple(other_planes)
         self.method, self.input = model.method, model.input
         self.plan, self.fingerprint, self.reference = model.plan, model.fingerprint, model.reference
         self.configuration: Configuration = model.configuration
@@ -87,6 +104,7 @@ class Predictor:
         device: torch.device | str | None = None,
         precision: str = "auto",
         combine: Combination = "mean",
+        quality: Quality = "fast",
     ) -> Predictor:
         """Load a model folder; nothing else is needed, not even an environment variable.
 
@@ -97,16 +115,36 @@ class Predictor:
             device: such as ``cpu`` or ``cuda:0``; the best there is by default.
             precision: ``auto``, ``float32`` or ``bfloat16``.
             combine: ``mean`` or ``median`` of the folds.
+            quality: ``fast``, or ``best``: with mirrored heads, and with the models beside the folder that differ
+                from it in the plane of their slices alone.
 
         Raises:
             ModelError: something is missing or damaged, and where; or the method is not installed.
         """
-        return Predictor(read_model(Path(folder), folds, checkpoint), device, precision, combine=combine)
+        if quality not in get_args(Quality):
+            raise ValueError(f"quality must be one of {', '.join(get_args(Quality))}, not {quality!r}")
+        best = quality == "best"
+        planes = [read_model(Path(folder), folds, checkpoint)]
+        if best:
+            planes += read_other_planes(Path(folder), folds, checkpoint)
+        first, *others = planes
+        other_planes = [Predictor(one, device, precision, combine=combine, mirror=best) for one in others]
+        return Predictor(first, device, precision, combine=combine, mirror=best, other_planes=other_planes)
 
     @property
     def n_folds(self) -> int:
         """How many folds are combined."""
         return len(self._networks)
+
+    @property
+    def n_combined(self) -> int:
+        """How many sCTs become one: of every fold and plane, and of mirrored heads."""
+        return self.n_folds * (1 + self.mirror) + sum(plane.n_combined for plane in self.other_planes)
+
+    def combined_words(self) -> list[str]:
+        """What an sCT is combined of, for users: of each plane such as ``axial slices of 4 folds, also mirrored``."""
+        own = f"{self.input.plan.plane} slices of {counted(self.n_folds, 'fold')}{', also mirrored' * self.mirror}"
+        return [own, *(words for plane in self.other_planes for words in plane.combined_words())]
 
     @property
     def has_cycle(self) -> bool:
@@ -125,17 +163,20 @@ class Predictor:
                 for name, weights in sorted(network.state_dict().items()):
                     digest.update(name.encode())
                     digest.update(weights.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        for plane in self.other_planes:
+            digest.update(plane.model_hash.encode())
         return digest.hexdigest()[:12]
 
     def _identity(self) -> dict:
         """What besides the weights decides an sCT."""
         one = self.configuration
-        return {
+        identity = {
             "preprocessing": to_plain(one.preprocessing),
             "input": to_plain(one.input),
             "trainer": self.model.trainer,
             "settings": to_plain(self.model.settings),
         }
+        return identity | {"mirror": True} if self.mirror else identity
 
     def predict(
         self,
@@ -213,7 +254,7 @@ class Predictor:
                 self.configuration.preprocessing,
                 self.hu_range,
                 n_folds=self.n_folds,
-                spread_hu=output.spread_hu,
+                spread_hu=output.plane_spread_hu if self.n_folds > 1 else None,  # the reference's is over folds
                 cycle_error=output.cycle_error,
             )
         measured = Measurements(measure_mr(images.mr, found, images.mr_scanned), facts)
@@ -272,14 +313,15 @@ class Predictor:
             {name: synthesis_forward(network, self.precision) for name, network in networks.items()}
             for networks in self._networks
         ]
-        return synthesize_stack(
+        output = synthesize_stack(
             stack,
             self.method,
             self.input,
             folds,
             self.device,
-            SynthesisOptions(self.combine, cycle_every, every),
+            SynthesisOptions(self.combine, cycle_every, every, self.mirror),
         )
+        return over_planes([output, *(plane.synthesize(stack) for plane in self.other_planes)])
 
 
 def in_found_head(stack: SliceStack, found: sitk.Image) -> np.ndarray:

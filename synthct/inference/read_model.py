@@ -17,7 +17,7 @@ from synthct.imaging.coding import HU_LIMITS
 from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import settings_of
-from synthct.planning.plan import Configuration, Plan
+from synthct.planning.plan import Configuration, InputPlan, Plan, PreprocessingPlan
 from synthct.plugins import TRAINERS
 from synthct.preprocessing.network_input import NetworkInput
 from synthct.qa.qa_reference import Reference
@@ -139,6 +139,53 @@ def read_model(folder: Path, folds: Sequence[int | str] | None = None, checkpoin
             raise ModelError(f"{path} is of another trainer or configuration than {paths[0]}; give one model's folds.")
     networks = [states for one in read for states in one.networks]
     return replace(first, networks=networks, fingerprint=fingerprint, reference=Reference.load(folder))
+
+
+def read_other_planes(
+    folder: Path, folds: Sequence[int | str] | None = None, checkpoint: str = CHECKPOINT_FINAL
+) -> list[Model]:
+    """The models beside a model folder that differ from it in the plane of their slices alone, by their names.
+
+    Of another model those folds are read that the first one has, so that no held-out patient has been seen.
+
+    Args:
+        folder, folds, checkpoint: as of :func:`read_model`.
+
+    Raises:
+        ModelError: a file of one of the models is damaged, and which.
+    """
+    first = ModelFolder(Path(folder))
+    names = first.trained_folds(checkpoint) if folds is None else list(dict.fromkeys(map(str, folds)))
+    this = _Slices.of(first)
+    planes = []
+    for other in first.beside():
+        there = [name for name in names if name in other.trained_folds(checkpoint)]
+        if this is not None and there and this.differs_in_plane_alone(_Slices.of(other)):
+            planes.append(read_model(other.path, there, checkpoint))
+    return planes
+
+
+@dataclass(frozen=True)
+class _Slices:
+    """What slices a model folder's networks are shown."""
+
+    preprocessing: PreprocessingPlan
+    input: InputPlan
+
+    @staticmethod
+    def of(folder: ModelFolder) -> _Slices | None:
+        """None where the folder's plan does not say it."""
+        parts = folder.parts_of(folder.path.name)
+        try:
+            configuration = Plan.load(folder.plans).configuration(parts[1] if parts else "")
+        except PlanError:
+            return None
+        return _Slices(configuration.preprocessing, configuration.input)
+
+    def differs_in_plane_alone(self, other: _Slices | None) -> bool:
+        if other is None or other.input.plane == self.input.plane:
+            return False
+        return other == replace(self, input=replace(self.input, plane=other.input.plane))
 
 
 def read_checkpoint(path: Path, plan: Plan, plan_path: Path) -> Model:

@@ -1,4 +1,4 @@
-"""The networks of a model's folds over the slices of a patient: sCT in HU, its spread over the folds, the way back."""
+"""The networks of a model's folds over the slices of a patient, and several planes as one sCT."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from synthct.imaging.planes import turned
 from synthct.preprocessing.network_input import NetworkInput, padded_to_multiple
 from synthct.preprocessing.slice_stack import SliceStack
+from synthct.training.augmentation import mirrored
 from synthct.training.trainer import Network, Trainer
 
 Combination = Literal["mean", "median"]
@@ -26,14 +27,18 @@ class NetworkOutput:
 
     Attributes:
         sct_hu: of all folds combined, HU; the lowest that the method knows in slices without head.
-        spread_hu: SD over the folds (of a sample: n - 1), HU; 0 in slices without head. None of one fold.
+        spread_hu: SD over the sCTs that were combined (of a sample: n - 1), HU; 0 in slices without head. None of one.
         cycle_error: |reconstructed MR - MR|, mean over folds and channels, percent of the MR's range; NaN in slices
             that were not asked for. None where no slice was.
+        n_combined: how many sCTs were: one a fold, and one more of each from the mirrored head.
+        plane_spread_hu: as ``spread_hu``, of the first plane alone.
     """
 
     sct_hu: np.ndarray
     spread_hu: np.ndarray | None
     cycle_error: np.ndarray | None
+    n_combined: int = 1
+    plane_spread_hu: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,13 @@ class SynthesisOptions:
         combine: how folds become one sCT.
         cycle_every: each fold's sCT of every so many-th slice goes back to MR, where the method can; 0: of none.
         every: only every so many-th slice is synthesised, from the first: for measurements over the whole head.
+        mirror: each fold also synthesises the head mirrored, left for right, where a slice shows both sides.
     """
 
     combine: Combination = "mean"
     cycle_every: int = 0
     every: int = 1
+    mirror: bool = False
 
 
 DEFAULTS = SynthesisOptions()
@@ -72,10 +79,13 @@ def synthesize_stack(
         device: where the networks are.
         options: what is computed.
     """
-    view, coding = stack.in_plane(network_input.plan.plane), network_input.coding
+    seen, coding = network_input.plan, network_input.coding
+    view = stack.in_plane(seen.plane)
     rows, cols = view.regions.shape[1:]
+    mirrors = (False, True) if options.mirror and seen.shows_both_sides else (False,)
+    ways = [(networks, mirror) for networks in folds for mirror in mirrors]
     sct = np.full(view.regions.shape, coding.network_to_hu(np.float32(coding.ct_outside)), np.float32)
-    spread = np.zeros_like(sct) if len(folds) > 1 else None
+    spread = np.zeros_like(sct) if len(ways) > 1 else None
     cycle_error = None
     shown = network_input.shown(view)
     shown = shown[shown % options.every == 0]
@@ -86,12 +96,20 @@ def synthesize_stack(
         padded = padded_to_multiple(images, method.size_multiple, coding.mr_outside)
         return torch.from_numpy(np.ascontiguousarray(padded)).to(device)
 
+    def mirrored_mr(chosen: np.ndarray) -> torch.Tensor:
+        return mirrored(mr(chosen), seen.plane, seen.n_slices)
+
     with torch.inference_mode():
         at_once = SLICES_AT_ONCE.get(device.type, 1)
-        of_folds = [method.synthesize_volume(networks, mr, shown, at_once) for networks in folds]
-        for outputs in zip(*of_folds):  # the folds go through the slices side by side
+        of_ways = [
+            method.synthesize_volume(networks, mirrored_mr if mirror else mr, shown, at_once)
+            for networks, mirror in ways
+        ]
+        for outputs in zip(*of_ways):  # side by side through the slices
             chosen = outputs[0][0]
-            network_scts = [output for _, output in outputs]  # a fold each: (slices, 1, rows, cols)
+            network_scts = [  # a way each: (slices, 1, rows, cols)
+                mirrored(output, seen.plane) if mirror else output for (_, output), (_, mirror) in zip(outputs, ways)
+            ]
             hu = torch.from_numpy(
                 np.stack([coding.network_to_hu(one[:, 0, :rows, :cols].float().cpu().numpy()) for one in network_scts])
             )
@@ -100,15 +118,37 @@ def synthesize_stack(
                 spread[chosen] = hu.std(0).numpy()
             here = np.flatnonzero(np.isin(chosen, back))
             if here.size:
-                error = _cycle_error(method, folds, network_scts, mr(chosen[here]), here)
+                error = _cycle_error(method, [one for one, _ in ways], network_scts, mr(chosen[here]), here)
                 if error is not None:
                     cycle_error = np.full_like(sct, np.nan) if cycle_error is None else cycle_error
                     cycle_error[chosen[here]] = PERCENT_OF_RANGE * error[:, :rows, :cols]
-    arrays = (
+    sct, spread, cycle_error = (
         None if one is None else np.ascontiguousarray(turned(one, view.plane, stack.plane))
         for one in (sct, spread, cycle_error)
     )
-    return NetworkOutput(*arrays)
+    return NetworkOutput(sct, spread, cycle_error, len(ways), spread)
+
+
+def over_planes(planes: Sequence[NetworkOutput]) -> NetworkOutput:
+    """The sCTs of several planes on one grid as one: their median (Spadea et al. 2019), and the SD over all of them.
+
+    Args:
+        planes: the first one's cycle error is kept.
+    """
+    if len(planes) == 1:
+        return planes[0]
+    counts = [plane.n_combined for plane in planes]
+    scts = torch.from_numpy(np.stack([plane.sct_hu for plane in planes]))
+    mean = sum(count * plane.sct_hu for count, plane in zip(counts, planes)) / sum(counts)
+    squares = sum(count * (plane.sct_hu - mean) ** 2 for count, plane in zip(counts, planes))
+    squares += sum((n - 1) * plane.spread_hu**2 for n, plane in zip(counts, planes) if plane.spread_hu is not None)
+    return NetworkOutput(
+        combined(scts, "median").numpy(),
+        np.sqrt(squares / (sum(counts) - 1)).astype(np.float32),
+        planes[0].cycle_error,
+        sum(counts),
+        planes[0].plane_spread_hu,
+    )
 
 
 def _cycle_error(

@@ -6,6 +6,7 @@ such a function in the entry-point group ``synthct.configurations``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from synthct.imaging.planes import PLANE_AXES, Plane
@@ -13,6 +14,7 @@ from synthct.planning import rules
 from synthct.planning.plan import Configuration, InputPlan, PreprocessingPlan, TrainingPlan
 
 FULL_SIZE = "2d"
+Derived = Callable[[Configuration], tuple[Configuration, str]]
 NEIGHBOURS = 2  # slices on each side
 
 
@@ -80,6 +82,26 @@ def axial(full: Configuration) -> tuple[Configuration, str]:
 def coronal(full: Configuration) -> tuple[Configuration, str]:
     """Coronal slices, from the same cache."""
     return _in_plane(full, "coronal")
+
+
+def all_of(*derivations: Derived) -> Derived:
+    """One derivation after the other."""
+
+    def derived(full: Configuration) -> tuple[Configuration, str]:
+        reasons = []
+        for derive in derivations:
+            full, reason = derive(full)
+            reasons.append(reason)
+        return full, "; ".join(reasons)
+
+    return derived
+
+
+neighbours_axial = all_of(with_neighbours, axial)
+neighbours_coronal = all_of(with_neighbours, coronal)
+low_resolution_neighbours = all_of(low_resolution, with_neighbours)
+low_resolution_neighbours_axial = all_of(low_resolution, with_neighbours, axial)
+low_resolution_neighbours_coronal = all_of(low_resolution, with_neighbours, coronal)
 
 
 def _in_plane(full: Configuration, plane: Plane) -> tuple[Configuration, str]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from synthct.errors import PlanError, SynthctError
 from synthct.files import read_json, write_json
 from synthct.imaging.image_header import FILE_ENDINGS
-from synthct.imaging.planes import PLANE_AXES, Plane
+from synthct.imaging.planes import PLANE_AXES, Plane, left_right_axis
 from synthct.json_dataclasses import check_ranges, from_plain, is_name, shown, to_plain
 from synthct.planning.plan_text import upgraded, with_differences, with_inherited
 
@@ -67,9 +67,19 @@ class InputPlan:
         check_ranges(self, neighbours=(0, 16), mr_channels=(1, 64))
 
     @property
+    def n_slices(self) -> int:
+        """The slice and its neighbours."""
+        return 2 * self.neighbours + 1
+
+    @property
+    def shows_both_sides(self) -> bool:
+        """Whether an image shows left and right, so that it can be mirrored: in its slice, or in the neighbours."""
+        return left_right_axis(self.plane) is not None or self.neighbours > 0
+
+    @property
     def channels(self) -> int:
         """Of the network's input: every MR channel of the slice and of its neighbours."""
-        return self.mr_channels * (2 * self.neighbours + 1)
+        return self.mr_channels * self.n_slices
 
 
 @dataclass(frozen=True)

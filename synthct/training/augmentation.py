@@ -14,6 +14,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, conv2d, grid_sample, interpolate
 
+from synthct.imaging.planes import Plane, left_right_axis
+
 GAMMA = (0.7, 1.5)
 CONTRAST = (0.75, 1.25)  # factor about the mean
 LOG_FIELD = (-0.3, 0.3)  # of the field's factor at its points
@@ -134,7 +136,8 @@ def place(
     outside: tuple[float, float],
     placements: Placements,
     pixel_mm: tuple[float, float],
-    mirrored_axis: int | None,
+    plane: Plane,
+    n_slices: int,
 ) -> dict[str, Tensor]:
     """Move MR, CT and masks of a paired batch alike.
 
@@ -146,15 +149,17 @@ def place(
         outside: of the head, in MR and CT.
         placements: drawn for as many images.
         pixel_mm: rows, cols.
-        mirrored_axis: of images; None mirrors none.
+        plane: of the slices.
+        n_slices: that ``mr`` shows of each image, see :func:`mirrored`.
 
     Returns:
         A new batch of the same shapes.
     """
     device = batch["mr"].device
-    if mirrored_axis is not None and placements.mirrored.any():
-        mirrored = placements.mirrored.to(device, non_blocking=True)[:, None, None, None]
-        batch = {name: torch.where(mirrored, image.flip(mirrored_axis), image) for name, image in batch.items()}
+    if placements.mirrored.any():
+        chosen = placements.mirrored.to(device, non_blocking=True)[:, None, None, None]
+        shown = {name: n_slices if name == "mr" else 1 for name in batch}
+        batch = {name: torch.where(chosen, mirrored(image, plane, shown[name]), image) for name, image in batch.items()}
     if not placements.degrees.any() and not (placements.scale != 1).any():
         return batch
     rows, cols = batch["mr"].shape[-2:]
@@ -165,6 +170,20 @@ def place(
     unknown = batch["known"] == 0
     _, unknown = _interpolated(unknown.float(), unknown, 0.0, grid)
     return {"mr": mr, "ct": ct, "known": (~unknown).float(), "head": head.float()}
+
+
+def mirrored(images: Tensor, plane: Plane, n_slices: int = 1) -> Tensor:
+    """Heads mirrored, left for right; across slices that are sagittal, their neighbours change places.
+
+    Args:
+        images: (images, slices x channels, rows, cols).
+        plane: of the slices.
+        n_slices: that each image shows, with the neighbours.
+    """
+    axis = left_right_axis(plane)
+    if axis is not None:
+        return images.flip(axis)
+    return images.unflatten(1, (n_slices, -1)).flip(1).flatten(1, 2)
 
 
 def _uniform(generator: Generator, limits: tuple[float, float], *shape: int) -> Tensor:

@@ -13,7 +13,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from synthct.imaging.coding import Standardised
-from synthct.imaging.planes import left_right_axis
 from synthct.json_dataclasses import check_ranges
 from synthct.networks.unet import UNet
 from synthct.planning.fingerprint import Fingerprint
@@ -42,7 +41,7 @@ class UNetSettings:
     ema_decay: float = 0.999  # a step, of the average of the weights that synthesises; 0: the last weights do
     augment_intensity: float = 0.0  # probability of each change of the MR's intensities
     augment_geometry: float = 0.0  # probability of a rotation and scale of MR and CT
-    left_right_flip: float = 0.0  # probability; sagittal slices are never mirrored, they hold one side each
+    left_right_flip: float = 0.0  # probability of a mirrored head; sagittal slices change places with neighbours
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -104,14 +103,12 @@ class UNetRegression(Trainer):
         """Other scanners and other positions, as far as the settings ask for them."""
         settings, seen = self.settings, self.configuration.input
         outside = settings.coding.mr_outside, settings.coding.ct_outside
-        axis = left_right_axis(seen.plane)
-        flip = 0.0 if axis is None else settings.left_right_flip
-        if settings.augment_geometry or flip:
+        if settings.augment_geometry or settings.left_right_flip:
             placements = augmentation.draw_placements(
-                self.augmentation, len(batch["mr"]), settings.augment_geometry, flip
+                self.augmentation, len(batch["mr"]), settings.augment_geometry, settings.left_right_flip
             )
             spacing = pixel_mm(self.configuration.preprocessing, seen.plane)
-            batch = augmentation.place(batch, outside, placements, spacing, axis)
+            batch = augmentation.place(batch, outside, placements, spacing, seen.plane, seen.n_slices)
         if settings.augment_intensity:
             changes = augmentation.draw_intensity_changes(
                 self.augmentation, batch["mr"].shape, seen.mr_channels, settings.augment_intensity

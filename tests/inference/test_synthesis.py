@@ -11,7 +11,7 @@ import torch
 from own_methods import Copy, CopyChannel, NotTrained, Thousands
 
 from synthct.imaging.coding import GreyLevels, MrStatistics, MrWindow
-from synthct.inference.synthesis import NetworkOutput, SynthesisOptions, combined, synthesize_stack
+from synthct.inference.synthesis import NetworkOutput, SynthesisOptions, combined, over_planes, synthesize_stack
 from synthct.planning.plan import InputPlan
 from synthct.preprocessing.network_input import NetworkInput
 from synthct.preprocessing.slice_stack import HEAD, MR_KNOWN, OUTSIDE, SliceStack
@@ -193,3 +193,41 @@ def test_slices_thinned_still_see_their_neighbours(numbered):
     assert np.array_equal(thinned[[4, 8]], copy_of(numbered)[[5, 9]])
     others = np.setdiff1d(np.arange(13), [4, 8])
     assert (thinned[others] == -1000).all()
+
+
+# -- mirrored heads and several planes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("plane", "neighbours"), [("axial", 0), ("coronal", 1), ("sagittal", 1)])
+def test_the_sct_of_a_mirrored_head_is_mirrored_back(numbered, plane, neighbours):
+    assert np.array_equal(copied(numbered, plane, neighbours, mirror=True), copy_of(numbered))
+
+
+def test_a_mirrored_sagittal_slice_shows_its_neighbours_in_the_other_order(numbered):
+    before, after = (copied(numbered, "sagittal", 1, which) for which in (-1, 1))
+    both = copied(numbered, "sagittal", 1, which=1, mirror=True)
+    assert np.abs(both - (before + after) / 2).max() <= 0.5
+
+
+def test_each_fold_counts_twice_where_a_slice_shows_both_sides(numbered):
+    def n_combined(plane: str, neighbours: int) -> int:
+        network_input = NetworkInput(InputPlan(plane, neighbours, 1), Thousands())
+        folds = [{"syn_ct": CopyChannel(neighbours)}] * 3
+        return synthesize_stack(numbered, Copy, network_input, folds, CPU, SynthesisOptions(mirror=True)).n_combined
+
+    assert [n_combined("sagittal", 0), n_combined("sagittal", 1), n_combined("axial", 0)] == [3, 6, 6]
+
+
+def test_planes_become_their_median_and_the_sd_is_over_every_sct():
+    rng = np.random.default_rng(0)
+    scts = [rng.normal(size=(n, 2, 3, 4)).astype(np.float32) for n in (1, 4, 2)]
+    planes = [NetworkOutput(one.mean(0), one.std(0, ddof=1) if len(one) > 1 else None, None, len(one)) for one in scts]
+    output = over_planes(planes)
+    assert np.allclose(output.sct_hu, np.median([one.mean(0) for one in scts], axis=0))
+    assert np.allclose(output.spread_hu, np.concatenate(scts).std(0, ddof=1), rtol=1e-5)
+    assert output.n_combined == 7 and output.sct_hu.dtype == output.spread_hu.dtype == np.float32
+
+
+def test_one_plane_stays_as_it_is():
+    one = NetworkOutput(np.ones((1, 2, 2)), None, None)
+    assert over_planes([one]) is one

@@ -143,13 +143,13 @@ def test_nothing_is_changed_with_probability_zero():
     assert torch.equal(augmentation.change_intensities(mr, OUTSIDE, changes), mr)
     batch = a_batch(mr, mr + 1)
     placements = augmentation.draw_placements(torch.Generator(), 1, 0.0, 0.0)
-    assert augmentation.place(batch, (OUTSIDE, -1.0), placements, (1, 1), -1) is batch
+    assert augmentation.place(batch, (OUTSIDE, -1.0), placements, (1, 1), "axial", 1) is batch
 
 
 def test_mr_ct_and_head_move_alike():
     mr = an_mr(n_images=2)
     batch = a_batch(mr, torch.where(disk(), 2 * mr, -1.0))
-    moved = augmentation.place(batch, (OUTSIDE, -1.0), placed(2, 7.0, 1.05), (1.0, 1.0), None)
+    moved = augmentation.place(batch, (OUTSIDE, -1.0), placed(2, 7.0, 1.05), (1.0, 1.0), "sagittal", 1)
     head = moved["head"] > 0
     torch.testing.assert_close(moved["ct"][head], 2 * moved["mr"][head])
     assert torch.equal(head, moved["mr"] != OUTSIDE)
@@ -160,7 +160,7 @@ def test_mr_ct_and_head_move_alike():
 
 def test_the_edge_of_the_head_is_not_mixed_with_the_outside():
     flat = torch.where(disk(), 3.0, OUTSIDE)
-    moved = augmentation.place(a_batch(flat, flat), (OUTSIDE, OUTSIDE), placed(1, 9.0, 0.93), (1.0, 1.0), None)
+    moved = augmentation.place(a_batch(flat, flat), (OUTSIDE, OUTSIDE), placed(1, 9.0, 0.93), (1.0, 1.0), "sagittal", 1)
     for name in ("mr", "ct"):
         torch.testing.assert_close(moved[name], torch.where(moved["head"] > 0, 3.0, OUTSIDE))
 
@@ -173,7 +173,9 @@ def test_a_point_goes_where_a_rotation_in_mm_takes_it(pixel_mm, degrees, scale):
     mr = torch.zeros(1, 1, SIZE, SIZE)
     mr[0, 0, spot[0] - 1 : spot[0] + 2, spot[1] - 1 : spot[1] + 2] = 1
     batch = {"mr": mr, "ct": mr, "known": torch.ones_like(mr), "head": torch.ones_like(mr)}
-    moved = augmentation.place(batch, (OUTSIDE, -1.0), placed(1, degrees, scale), pixel_mm, None)["mr"][0, 0].clamp(0)
+    moved = augmentation.place(batch, (OUTSIDE, -1.0), placed(1, degrees, scale), pixel_mm, "sagittal", 1)["mr"][
+        0, 0
+    ].clamp(0)
     rows, cols = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
     found = torch.stack([(moved * rows).sum(), (moved * cols).sum()]) / moved.sum()
     angle = torch.tensor(degrees).deg2rad()
@@ -189,19 +191,27 @@ def test_what_was_unknown_stays_unknown():
     batch["known"] = batch["known"].clone()
     batch["known"][..., 30:, :] = 1 - disk()[..., 30:, :].float()
     batch["head"] = batch["head"] * batch["known"]
-    moved = augmentation.place(batch, (OUTSIDE, -1.0), placed(1, 5.0), (1.0, 1.0), None)
+    moved = augmentation.place(batch, (OUTSIDE, -1.0), placed(1, 5.0), (1.0, 1.0), "sagittal", 1)
     assert set(moved["known"].unique().tolist()) == {0.0, 1.0}
     assert not ((moved["head"] > 0) & (moved["known"] == 0)).any()
     assert float((moved["known"] == 0).sum()) == pytest.approx(float((batch["known"] == 0).sum()), rel=0.1)
 
 
-@pytest.mark.parametrize("axis", [-1, -2])
-def test_mirroring_is_exact_and_of_the_chosen_images_alone(axis):
+@pytest.mark.parametrize("plane", ["axial", "coronal"])
+def test_mirroring_is_exact_and_of_the_chosen_images_alone(plane):
     mr = an_mr(n_images=2)
     batch = a_batch(mr, mr + 1)
     chosen = Placements(torch.zeros(2), torch.ones(2), torch.tensor([True, False]))
-    moved = augmentation.place(batch, (OUTSIDE, -1.0), chosen, (1.0, 1.0), axis)
+    moved = augmentation.place(batch, (OUTSIDE, -1.0), chosen, (1.0, 1.0), plane, 1)
     for name, image in batch.items():
-        assert torch.equal(moved[name][0], image[0].flip(axis))
+        assert torch.equal(moved[name][0], image[0].flip(-1))  # left and right lie along the cols
         assert torch.equal(moved[name][1], image[1])
-    assert augmentation.place(batch, (OUTSIDE, -1.0), chosen, (1.0, 1.0), None) is batch
+
+
+def test_neighbours_of_a_sagittal_slice_change_places_and_the_ct_stays():
+    """Left and right lie across sagittal slices."""
+    mr = torch.rand(1, 6, 8, 8)  # two channels of three slices
+    batch = {"mr": mr} | {name: torch.rand(1, 1, 8, 8) for name in ("ct", "known", "head")}
+    moved = augmentation.place(batch, (OUTSIDE, -1.0), placed(mirrored=True), (1.0, 1.0), "sagittal", 3)
+    assert torch.equal(moved["mr"], mr[:, [4, 5, 2, 3, 0, 1]])
+    assert all(torch.equal(moved[name], batch[name]) for name in ("ct", "known", "head"))

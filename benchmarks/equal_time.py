@@ -1,0 +1,205 @@
+"""Methods trained for the same processor seconds on the same cached slices, and scored on held-out patients.
+
+A method is written ``TRAINER[@CONFIGURATION[+CONFIGURATION...]][:key=value,...]``: several configurations of other
+planes are trained for the seconds each and combined voxel by voxel; keys are settings of the trainer, in JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+
+from synthct.imaging.coding import HU_LIMITS
+from synthct.inference.synthesis import SynthesisOptions, over_planes, synthesize_stack
+from synthct.planning.plan import Configuration
+from synthct.planning.splits import Split
+from synthct.plugins import TRAINERS
+from synthct.preprocessing.cache import cached_path
+from synthct.preprocessing.network_input import NetworkInput
+from synthct.preprocessing.slice_stack import OUTSIDE, SliceStack
+from synthct.training.loader import SliceDataset, to_device
+from synthct.training.sampling import PairedOrder, UnpairedOrder
+from synthct.training.slices import SlicesToDraw, TrainingSlices
+from synthct.training.trainer import Trainer
+
+STEPS_TO_TIME = 12
+WINDOW_HU = (-600.0, 1400.0)
+BONE_HU = 250.0
+CPU = torch.device("cpu")
+CONSTANT = "median CT"
+SettingsOf = Callable[[str, Configuration], Any]  # the planned settings of a trainer
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is trained: a trainer, on one or more configurations, with changed settings."""
+
+    name: str
+    trainer: str
+    configurations: tuple[str, ...]
+    changes: dict[str, Any]
+
+    @staticmethod
+    def of(name: str, default_configuration: str) -> Method:
+        """From its name; see the module."""
+        what, _, changes = name.partition(":")
+        trainer, _, configurations = what.partition("@")
+        pairs = (change.partition("=") for change in re.split(r",(?=\w+=)", changes) if change)
+        plain = {key: json.loads(value) for key, _, value in pairs}
+        return Method(name, trainer, tuple((configurations or default_configuration).split("+")), plain)
+
+    def settings(self, planned: Any) -> Any:
+        """The planned settings with the changes."""
+        known = {field.name for field in fields(planned)}
+        if unknown := self.changes.keys() - known:
+            raise SystemExit(f"{self.name}: no setting {', '.join(unknown)}; there are {', '.join(sorted(known))}.")
+        return replace(
+            planned, **{key: tuple(value) if isinstance(value, list) else value for key, value in self.changes.items()}
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """Cached slices of patients in a folder, and which of them are trained on."""
+
+    folder: Path
+    configurations: dict[str, Configuration]
+    settings_of: SettingsOf
+    split: Split
+
+    def stacks(self, patients: Sequence[str]) -> dict[str, SliceStack]:
+        """Of these patients, read."""
+        return {patient: SliceStack.load(cached_path(self.folder, patient)) for patient in patients}
+
+
+def train_and_score(method: Method, task: Task, seconds: float, seed: int, *, mirror: bool = False) -> pd.DataFrame:
+    """Train for so many processor seconds a configuration; a row of figures for each held-out patient."""
+    stacks = task.stacks(task.split.val)
+    outputs: dict[str, list] = {patient: [] for patient in stacks}
+    steps = []
+    for name in method.configurations:
+        configuration = task.configurations[name]
+        settings = method.settings(task.settings_of(method.trainer, configuration))
+        trained, n_steps = _train(method.trainer, configuration, settings, task, seconds, seed)
+        steps.append(n_steps)
+        network_input = NetworkInput(configuration.input, trained.coding(settings))
+        networks = {one: trained.networks[one].eval() for one in trained.to_predict}
+        for patient, stack in stacks.items():
+            options = SynthesisOptions(mirror=mirror)
+            outputs[patient].append(synthesize_stack(stack, type(trained), network_input, [networks], CPU, options))
+    rows = [
+        {"patient": patient, **_errors(over_planes(outputs[patient]).sct_hu, stack)}
+        for patient, stack in stacks.items()
+    ]
+    return pd.DataFrame(rows).assign(steps="+".join(map(str, steps)))
+
+
+def _train(
+    trainer_name: str, configuration: Configuration, settings: Any, task: Task, seconds: float, seed: int
+) -> tuple[Trainer, int]:
+    method = TRAINERS.load(trainer_name)
+    training = method.training_plan(replace(configuration.training, seed=seed), settings)
+    network_input = NetworkInput(configuration.input, method.coding(settings))
+    wanted = SlicesToDraw(method.paired, training.min_head_fraction)
+    slices = TrainingSlices(task.folder, task.split.train, configuration.input, wanted)
+    if method.paired:
+        order = PairedOrder(slices.mr, seed, batch_size=training.batch_size)
+    else:
+        order = UnpairedOrder(slices.mr, slices.ct, seed, batch_size=training.batch_size)
+    dataset = SliceDataset(slices, order, network_input, training)
+
+    def run(steps: int) -> Trainer:
+        torch.manual_seed(seed)
+        iterations = max(1, steps // training.epochs)
+        trainer = method(replace(configuration, training=training), settings, "cpu", seed=seed)
+        for step in range(steps):
+            epoch = min(step // iterations, training.epochs - 1)
+            trainer.set_learning_rate(settings.learning_rate * trainer.learning_rate_factor(epoch, step, steps))
+            trainer.training_step(trainer.augment(to_device(dataset.batch(step), CPU)))
+        return trainer
+
+    run(2)
+    before = time.process_time()
+    run(STEPS_TO_TIME)
+    steps = max(training.epochs, int(seconds * STEPS_TO_TIME / (time.process_time() - before)))
+    return run(steps), steps
+
+
+def _errors(sct_hu: np.ndarray, stack: SliceStack) -> dict[str, float]:
+    """MAE in the head where the CT is known; HU not clipped, and both clipped to a window."""
+    inside = (stack.ct != OUTSIDE) & (stack.mr[0] != OUTSIDE)
+    sct, ct = np.clip(sct_hu[inside], *HU_LIMITS), stack.ct[inside].astype(np.float32)
+    bone, sct_bone = ct > BONE_HU, sct > BONE_HU
+    return {
+        "mae_hu": float(np.abs(sct - ct).mean()),
+        "mae_windowed_hu": float(np.abs(np.clip(sct, *WINDOW_HU) - np.clip(ct, *WINDOW_HU)).mean()),
+        "bone_mae_hu": float(np.abs(sct - ct)[bone].mean()),
+        "bone_dice": float(2 * (bone & sct_bone).sum() / max(1, bone.sum() + sct_bone.sum())),
+    }
+
+
+def constant_median(task: Task) -> pd.DataFrame:
+    """The median HU of the training patients' heads everywhere."""
+    heads = [stack.ct[stack.ct != OUTSIDE] for stack in task.stacks(task.split.train).values()]
+    median = np.float32(np.median(np.concatenate(heads)))
+    rows = [
+        {"patient": patient, **_errors(np.full(stack.ct.shape, median), stack)}
+        for patient, stack in task.stacks(task.split.val).items()
+    ]
+    return pd.DataFrame(rows).assign(steps="")
+
+
+def results_with(path: Path, method: str, fold: int, seed: int, measure: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """The table in a file, with the rows of a method; measured only where the file does not have them yet."""
+    known = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["method", "fold", "seed", "patient"])
+    if not ((known.method == method) & (known.fold == fold) & (known.seed == seed)).any():
+        rows = measure().assign(method=method, fold=fold, seed=seed)
+        known = pd.concat([known, rows], ignore_index=True) if len(known) else rows
+        known.to_csv(path, index=False)
+        print(
+            f"{method}, fold {fold}, seed {seed}: {rows.mae_hu.mean():.1f} HU, {rows.steps.iloc[0]} steps", flush=True
+        )
+    return known
+
+
+def table(results: pd.DataFrame, methods: Sequence[str]) -> str:
+    """A row a method: means over patients, after that over their seeds; paired t-test against the first method."""
+    lines = [
+        "| method | seeds | steps | MAE, HU | SD over patients | over seeds | windowed | bone | bone Dice | "
+        "against the first | ratio | p |",
+        "|---|" + "---|" * 11,
+    ]
+    first = None
+    for method in methods:
+        rows = results[results.method == method]
+        if rows.empty:
+            continue
+        patients = rows.groupby(["fold", "patient"])[["mae_hu", "mae_windowed_hu", "bone_mae_hu", "bone_dice"]].mean()
+        mae = patients.mae_hu
+        seeds = rows.groupby("seed").mae_hu.mean()
+        over_seeds = f"{seeds.std(ddof=1):.1f}" if len(seeds) > 1 else ""
+        compared = " | | "
+        if method == CONSTANT:
+            pass
+        elif first is None:
+            first = mae
+        elif not mae.index.symmetric_difference(first.index).size:
+            p = stats.ttest_rel(mae, first).pvalue if len(mae) > 1 else float("nan")
+            compared = f"{(mae - first).mean():+.1f} | {mae.mean() / first.mean():.2f} | {p:.0e}"
+        lines.append(
+            f"| {method} | {len(seeds)} | {rows.steps.iloc[0]} | {mae.mean():.1f} | {mae.std(ddof=1):.1f}"
+            f" | {over_seeds}"
+            f" | {patients.mae_windowed_hu.mean():.1f} | {patients.bone_mae_hu.mean():.0f}"
+            f" | {patients.bone_dice.mean():.2f} | {compared} |"
+        )
+    return "\n".join(lines)
