@@ -46,6 +46,7 @@ PREDICTIONS = [
     Bad("a trainer that has no model", nothing, PREDICTING + " -d 1 -tr pix2pix", "pix2pix", "synthct_train 1"),
     Bad("a fold that is not trained", nothing, PREDICTING + " -f 3", "fold_3", "choose another fold"),
     Bad("a checkpoint that is not there", nothing, PREDICTING + " -chk best.pth", "best.pth", "choose another"),
+    Bad("test patients of several models", nothing, "predict --test_set --quality best", "--quality", "leave it out"),
     Bad("a checkpoint cut off", cut_off(FINAL), PREDICTING, "checkpoint_final.pth", "restore it or train again"),
     Bad("a checkpoint of zero bytes", holding(FINAL, b""), PREDICTING, "checkpoint_final.pth", "restore it"),
     Bad("a checkpoint that is HTML", holding(FINAL, HTML), PREDICTING, "checkpoint_final.pth", "restore it"),
