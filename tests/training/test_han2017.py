@@ -7,9 +7,11 @@ import dataclasses
 import pytest
 import torch
 from tiny_training import make_configuration, make_settings, make_trainer
+from torch import distributed
 
 from synthct.planning.configurations import low_resolution, reference_configuration
 from synthct.training.checkpoint import load_checkpoint
+from synthct.training.distributed import Ranks
 from synthct.training.han2017 import Han2017, Han2017Settings
 
 pytestmark = pytest.mark.usefixtures("no_figures")
@@ -51,6 +53,16 @@ def test_running_statistics_are_part_of_a_model(run):
     means = [value for name, value in weights.items() if name.endswith("running_mean")]
     assert len(means) == 26
     assert all(mean.abs().max() > 0 for mean in means)
+
+
+def test_running_statistics_are_the_mean_of_those_of_all_ranks(batch, monkeypatch):
+    alone, together = make_trainer("han2017"), make_trainer("han2017")
+    together.ranks = Ranks(0, 2)
+    monkeypatch.setattr(distributed, "all_reduce", lambda message: None)  # the other rank's are all 0
+    for trainer in (alone, together):
+        trainer.training_step(batch)
+    for expected, found in zip(alone.syn_ct.buffers(), together.syn_ct.buffers(), strict=True):
+        assert torch.equal(found, expected / 2 if expected.is_floating_point() else expected)
 
 
 def test_its_batches_are_those_of_its_settings():
