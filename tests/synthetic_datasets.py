@@ -149,6 +149,9 @@ def make_network_tiny(path: Path, configuration: str = "2d_lowres") -> None:
     for name in ("cyclegan", "pix2pix"):
         methods[name] = methods.get(name, {}) | {"base_channels": 2, "n_blocks": 1, "discriminator_base_channels": 2}
     methods["unet"] = methods.get("unet", {}) | {"widths": [2, 4]}
+    methods["han2017"] = methods.get("han2017", {}) | {"base_channels": 2}
+    methods["nie2017"] = methods.get("nie2017", {}) | {"base_channels": 2, "discriminator_base_channels": 2}
+    methods["dualgan"] = methods.get("dualgan", {}) | {"base_channels": 2, "n_levels": 3}
     path.write_text(json.dumps(plan), encoding="utf-8")
 
 

@@ -122,7 +122,7 @@ def _import(arguments: argparse.Namespace, folder: Path | None) -> Mapping[str, 
     if imported.other_frames:
         print(
             f"MR and CT of {counted(len(imported.other_frames), 'patient')} lie in different frames of reference: "
-            "nothing says that they are registered, and pix2pix and the evaluation need pairs that are."
+            "nothing says that they are registered, and paired trainers and the evaluation need pairs that are."
         )
     _show_mask_notes(imported.mask_notes)
     n_all = len(imported.training) + len(imported.test)

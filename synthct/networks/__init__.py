@@ -1,4 +1,4 @@
-"""The generator and the discriminator of Wolterink et al. 2017, section 3.1, as plain layers of torch.
+"""Networks as plain layers of torch: those of Wolterink et al. 2017, section 3.1, a U-Net, and those of other papers.
 
 They know of datasets, plans and folders as little as of the faster layers that :mod:`synthct.accelerate` swaps in.
 """

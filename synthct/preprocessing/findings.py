@@ -208,7 +208,8 @@ def hints_of_dataset(fingerprint: Fingerprint) -> tuple[str, ...]:
         hints.append(no_pair_left(len(failed)))
     elif n_pairs == 0:
         hints.append(
-            "No patient has both an MR and a CT: cyclegan trains on them; other methods and evaluation need pairs."
+            "No patient has both an MR and a CT: cyclegan and dualgan train on them; other methods and evaluation need "
+            "pairs."
         )
     for scan, volumes in (
         ("MR", {patient: case.mr[0] for patient, case in cases.items() if case.mr}),
@@ -221,11 +222,12 @@ def hints_of_dataset(fingerprint: Fingerprint) -> tuple[str, ...]:
 def no_pair_left(n_failed: int) -> str:
     """What is to be done where the registration of every patient with both scans failed; some sentences."""
     return (
-        f"NO PAIR IS LEFT: the registration of CT to MR failed in all {n_failed} patients who have both. pix2pix "
-        "cannot be trained, and there is no MAE of held-out patients and no evaluation; cyclegan trains on the scans "
-        "as if they were of different patients. Look at the pictures of the preprocessing report: where the scans lie "
-        "on each other in the files, use --register off; where a head's outline is wrong, put a mask of it into "
-        "masksTr; else put a right transform into registrations/PATIENT.tfm; and run synthct_plan_and_preprocess again."
+        f"NO PAIR IS LEFT: the registration of CT to MR failed in all {n_failed} patients who have both. unet, "
+        "pix2pix and the other paired trainers cannot be trained, and there is no MAE of held-out patients and no "
+        "evaluation; cyclegan trains on the scans as if they were of different patients. Look at the pictures of the "
+        "preprocessing report: where the scans lie on each other in the files, use --register off; where a head's "
+        "outline is wrong, put a mask of it into masksTr; else put a right transform into registrations/PATIENT.tfm; "
+        "and run synthct_plan_and_preprocess again."
     )
 
 

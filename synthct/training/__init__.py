@@ -1,1 +1,4 @@
-"""Trainers (cyclegan, pix2pix, unet) and what they share: losses, sampling, loading, loop, checkpoint, log."""
+"""Trainers and what they share: losses, sampling, loading, loop, checkpoint, log.
+
+Of Wolterink et al. 2017: cyclegan, pix2pix. Recommended: unet. Of the literature: han2017, nie2017, dualgan.
+"""

@@ -75,14 +75,18 @@ def average_gradients(parameters: Sequence[Tensor], ranks: Ranks) -> None:
     Not ``DistributedDataParallel``: it follows one backward pass of one network, and a CycleGAN's networks are each
     used twice in a step and share optimisers.
     """
-    if ranks.world_size == 1:
+    average_tensors([parameter.grad for parameter in parameters if parameter.grad is not None], ranks)
+
+
+def average_tensors(tensors: Sequence[Tensor], ranks: Ranks) -> None:
+    """The mean of all ranks' tensors into each rank's, in one message; the same bits on every rank."""
+    if ranks.world_size == 1 or not tensors:
         return
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    message = torch.cat([gradient.flatten() for gradient in gradients])
+    message = torch.cat([tensor.flatten() for tensor in tensors])
     distributed.all_reduce(message)
     message /= ranks.world_size
-    for gradient, mean in zip(gradients, message.split([gradient.numel() for gradient in gradients])):
-        gradient.copy_(mean.view_as(gradient))
+    for tensor, mean in zip(tensors, message.split([tensor.numel() for tensor in tensors])):
+        tensor.copy_(mean.view_as(tensor))
 
 
 def mean_over_ranks(values: dict[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:

@@ -42,5 +42,13 @@ def masked_l1_loss(synthetic: Tensor, reference: Tensor, weight: Tensor) -> Tens
     Args:
         synthetic, reference, weight: (batch, 1, rows, cols).
     """
-    difference = (synthetic.float() - reference).abs() * weight
-    return (difference.sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1)).mean()
+    return masked_mean((synthetic.float() - reference).abs(), weight)
+
+
+def masked_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """The mean of each image where ``weight`` is 1 (0 where it is 0 everywhere), then of the batch; scalar.
+
+    Args:
+        values, weight: (batch, 1, rows, cols).
+    """
+    return ((values * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1)).mean()

@@ -16,7 +16,7 @@ from synthct.imaging.coding import Coding
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import PlannedSettings
 from synthct.planning.plan import Configuration, TrainingPlan
-from synthct.training.distributed import ALONE, Ranks, average_gradients
+from synthct.training.distributed import ALONE, Ranks, average_gradients, average_tensors
 from synthct.training.image_pool import ImagePool
 from synthct.training.precision import choose_precision, forward_passes
 from synthct.training.schedule import learning_rate_factor
@@ -265,6 +265,11 @@ class Trainer(ABC):
         """Take the weights as they are now into the averages; once a step."""
         for average in self.averages.values():
             average.update()
+
+    def average_statistics(self) -> None:
+        """The running statistics of batch norms, averaged over the processes that train together; once a step."""
+        buffers = [buffer for network in self.networks.values() for buffer in network.buffers()]
+        average_tensors([buffer for buffer in buffers if buffer.is_floating_point()], self.ranks)
 
     def autocast(self) -> AbstractContextManager:
         """Forward passes in the precision in force."""

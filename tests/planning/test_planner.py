@@ -31,6 +31,7 @@ def raw(*channels: str) -> RawDataset:
     return RawDataset(Path("Dataset001_Heads"), channels or ("T1",), ".mha", {}, {}, ())
 
 
+UNBOUNDED = {"hu_low": -1024.0, "hu_high": 3071.0, "mr_percentiles": [0.5, 99.5]}  # coding of a linear output
 NETWORKS = {
     "coding": {
         "ct_window_hu": [-600.0, 1400.0],
@@ -68,7 +69,7 @@ REFERENCE = {
         "cyclegan": NETWORKS | {"lambda_cycle": 10.0, "lambda_identity": 0.0, "pool_size": 50},
         "pix2pix": NETWORKS | {"lambda_l1": 100.0},
         "unet": {
-            "coding": {"hu_low": -1024.0, "hu_high": 3071.0, "mr_percentiles": [0.5, 99.5]},
+            "coding": UNBOUNDED,
             "widths": [32, 64, 128, 256, 384, 512],
             "batch_size": 1,
             "learning_rate": 0.001,
@@ -79,6 +80,35 @@ REFERENCE = {
             "augment_intensity": 0.0,
             "augment_geometry": 0.0,
             "left_right_flip": 0.0,
+        },
+        "han2017": {
+            "coding": UNBOUNDED,
+            "base_channels": 64,
+            "batch_size": 1,
+            "learning_rate": 0.001,
+            "adam_betas": [0.9, 0.999],
+        },
+        "nie2017": {
+            "coding": UNBOUNDED,
+            "base_channels": 32,
+            "discriminator_base_channels": 32,
+            "batch_size": 1,
+            "learning_rate": 0.001,
+            "adam_betas": [0.5, 0.999],
+            "lambda_adversarial": 0.5,
+            "lambda_voxel": 1.0,
+            "lambda_gradient": 1.0,
+        },
+        "dualgan": {
+            "coding": NETWORKS["coding"],
+            "base_channels": 64,
+            "n_levels": 8,
+            "discriminator_base_channels": 64,
+            "learning_rate": 5e-5,
+            "n_critic": 3,
+            "weight_clip": 0.01,
+            "lambda_mr": 100.0,
+            "lambda_ct": 100.0,
         },
     },
 }

@@ -24,6 +24,9 @@ FIRST_CHANNELS = {  # of each network's input, where a slice comes with two neig
     "cyclegan": {"syn_ct": 5, "syn_mr": 1, "dis_ct": 1, "dis_mr": 5},
     "pix2pix": {"syn_ct": 5, "dis_ct": 6},
     "unet": {"syn_ct": 5},
+    "han2017": {"syn_ct": 5},
+    "nie2017": {"syn_ct": 5, "dis_ct": 1},
+    "dualgan": {"syn_ct": 5, "syn_mr": 1, "dis_ct": 1, "dis_mr": 5},
 }
 
 

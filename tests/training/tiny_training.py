@@ -67,7 +67,14 @@ def make_training(**changes) -> TrainingPlan:
     return TrainingPlan(**(values | changes))
 
 
-TINY = {"base_channels": 4, "n_blocks": 1, "discriminator_base_channels": 4, "widths": (4, 8), "warm_up_steps": 1}
+TINY = {
+    "base_channels": 4,
+    "n_blocks": 1,
+    "discriminator_base_channels": 4,
+    "widths": (4, 8),
+    "n_levels": 3,
+    "warm_up_steps": 1,
+}
 
 
 def make_settings(trainer: str, mr_channels: int = 1, **changes) -> Any:
