@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, nargs="+", default=[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--mirror", action="store_true", help="synthesise mirrored heads too")
+    parser.add_argument("--disjoint", action="store_true", help="MR and CT from different patients; no paired methods")
     parser.add_argument("--results", type=Path, default=Path("accuracy.csv"))
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -49,14 +50,15 @@ def main() -> None:
     folder = find_dataset_folder(root_folder("synthct_preprocessed"), arguments.dataset, "synthct_preprocessed")
     plan = Plan.load(folder / "plans.json")
     splits = load_splits(folder / "splits_final.json", Fingerprint.load(folder / "dataset_fingerprint.json").cases)
-    mirrored = " mirrored" * arguments.mirror
-    names = {f"{name}{mirrored} {arguments.seconds:g} s": name for name in arguments.methods}
+    how = " mirrored" * arguments.mirror + " disjoint" * arguments.disjoint
+    names = {f"{name}{how} {arguments.seconds:g} s": name for name in arguments.methods}
     for fold, seed in product(arguments.folds, arguments.seeds):
         task = Task(
             cache_folder(folder, plan.configuration(arguments.configuration).preprocessing),
             plan.configurations,
             lambda trainer, configuration: settings_of(trainer, configuration, "plans.json"),
             splits[fold],
+            arguments.disjoint,
         )
         results = results_with(arguments.results, CONSTANT, fold, 0, partial(constant_median, task))
         for name, text in names.items():

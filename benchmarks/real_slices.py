@@ -105,13 +105,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--folds", type=int, nargs="+", default=[1], choices=range(N_FOLDS))
     parser.add_argument("--pixel", type=int, default=2, help="mm (default: 2)")
+    parser.add_argument("--disjoint", action="store_true", help="MR and CT from different patients; no paired methods")
     parser.add_argument("--results", type=Path, default=Path("real_slices.csv"))
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     names = sorted(path.name for path in (arguments.folder / "mr").iterdir())
     configurations = {SLICES: configuration_for(arguments.pixel)}
-    methods = {f"{name} {arguments.seconds:g} s": name for name in arguments.methods}
+    methods = {f"{name}{' disjoint' * arguments.disjoint} {arguments.seconds:g} s": name for name in arguments.methods}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for name in names:
@@ -121,7 +122,7 @@ def main() -> None:
         for fold, seed in product(arguments.folds, arguments.seeds):
             held_out = patients[fold::N_FOLDS]
             split = Split(tuple(one for one in patients if one not in held_out), tuple(held_out))
-            task = Task(folder, configurations, settings_for, split)
+            task = Task(folder, configurations, settings_for, split, arguments.disjoint)
             results = results_with(arguments.results, CONSTANT, fold, 0, partial(constant_median, task))
             for name, text in methods.items():
                 measure = partial(train_and_score, Method.of(text, SLICES), task, arguments.seconds, seed)

@@ -69,7 +69,7 @@ def _of_results(texts: ModelTexts, manifest: Manifest) -> list[str]:
 
 def _of_model(texts: ModelTexts, manifest: Manifest, model: Model) -> list[str]:
     limits = []
-    if not model.method.paired:
+    if not model.method.needs_pairs:
         limits.append(
             "Trained on unpaired slices: no reference ties the sCT's anatomy to the MR's, so that it can look "
             "right and lie elsewhere."

@@ -165,7 +165,7 @@ def make_card(
         trainer=manifest.trainer,
         trainer_package=manifest.trainer_package,
         configuration=manifest.configuration,
-        paired=model.method.paired,
+        paired=model.method.needs_pairs,
         disjoint=manifest.disjoint,
         folds=tuple(_fold(texts, fold, held_out) for fold in manifest.folds),
         model_hash=manifest.model_hash,

@@ -106,12 +106,15 @@ class TrainingRun:
     ) -> SliceDataset:
         """Read what there is to draw, restore or write the first checkpoint, say what is trained on what."""
         training, paired = self.training, self.trainer.paired
-        folder, plan = self.what.slices_folder, self.input.plan
+        folder, disjoint = self.what.slices_folder, self.what.disjoint
+        drawn_from, names = self.trainer.training_slices(
+            folder, self.split["train"], self.fold.path, disjoint=disjoint, progress=progress
+        )
         slices = TrainingSlices(
-            folder,
-            self.split["train"],
-            plan,
-            SlicesToDraw(paired, training.min_head_fraction, self.what.disjoint, training.seed),
+            drawn_from,
+            names,
+            self.input.plan,
+            SlicesToDraw(paired, training.min_head_fraction, disjoint and not paired, training.seed),
             budget=options.memory_budget // max(1, options.loaders),
             progress=progress,
         )
@@ -211,6 +214,7 @@ class TrainingRun:
         path = self.save(CHECKPOINT_FINAL)
         if self.ranks.leads:
             write_json(self.split, self.fold.split)
+        self.trainer.on_train_end(self.fold.path)
         return path
 
     def agree_to_stop(self, asked: bool, checkpoint_minutes: float) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from synthct.accelerate.convolutions import with_fast_convolutions
 from synthct.imaging.coding import Coding
+from synthct.parallel import Progress, quiet
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import PlannedSettings
 from synthct.planning.plan import Configuration, TrainingPlan
@@ -38,7 +40,8 @@ class Trainer(ABC):
         Settings: the frozen dataclass of the method's settings with the defaults of its paper; it stands in
             ``plans.json`` as ``methods.<trainer>`` of a configuration. It has a ``learning_rate``, and a ``coding``
             unless the method overrides :meth:`coding`.
-        paired: whether MR and CT of a batch are the same slice of the same patient.
+        paired: whether MR and CT of a batch show the same places.
+        needs_pairs: whether a patient must have both scans; what is ``paired`` does, unless a method pairs by itself.
         to_predict: names of the networks that a prediction needs; they are what is exported.
         size_multiple: rows and cols of a slice must be multiples of it; slices are padded for the networks.
         networks: of a training, by name; with them sCTs are made. optimisers, pools: likewise.
@@ -49,8 +52,14 @@ class Trainer(ABC):
 
     Settings: ClassVar[type]
     paired: ClassVar[bool]
+    needs_pairs: ClassVar[bool]
     to_predict: ClassVar[tuple[str, ...]] = ("syn_ct",)
     size_multiple: ClassVar[int] = 4
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "needs_pairs" not in cls.__dict__ and hasattr(cls, "paired"):
+            cls.needs_pairs = cls.paired
 
     # -- what the method is -------------------------------------------------------------------------------------------
 
@@ -160,6 +169,26 @@ class Trainer(ABC):
     @abstractmethod
     def prepare_training(self) -> None:
         """Add optimisers (and pools) for the networks that have just been made."""
+
+    def training_slices(
+        self, slices: Path, patients: Sequence[str], own: Path, *, disjoint: bool, progress: Progress = quiet
+    ) -> tuple[Path, list[str]]:
+        """The cached stacks that batches are drawn from: those of the patients, unless a method makes its own.
+
+        Args:
+            slices: folder of the patients' cached slices.
+            patients: those who train.
+            own: folder of the fold, for what the method makes.
+            disjoint: MR and CT from different patients.
+            progress: a display like ``tqdm``.
+
+        Returns:
+            Their folder, and their names without the ending.
+        """
+        return slices, list(patients)
+
+    def on_train_end(self, own: Path) -> None:  # noqa: B027  most methods make nothing
+        """Remove what :meth:`training_slices` has made, once the training is complete."""
 
     def augment(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """What :meth:`training_step` is given of a loaded batch, of the same shapes; as it is, by default.
