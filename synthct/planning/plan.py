@@ -118,6 +118,7 @@ class Configuration:
     Attributes:
         network_width: share of a method's full width that its networks get where its settings are planned.
         methods: the settings of each trainer by its name, as JSON holds them; the trainer knows what they mean.
+        dimensions: of what networks see: 2 slices, 3 slabs of them. It says which trainers the configuration is for.
     """
 
     preprocessing: PreprocessingPlan
@@ -125,6 +126,7 @@ class Configuration:
     training: TrainingPlan
     network_width: float = 1.0
     methods: dict[str, dict[str, Any]] = field(default_factory=dict)
+    dimensions: Literal[2, 3] = 2
 
     def __post_init__(self) -> None:
         check_ranges(self, network_width=(0.01, 10))

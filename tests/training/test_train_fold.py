@@ -144,7 +144,7 @@ def untouched(preprocessed: Path) -> None:
         (without_slices, {}, PlanError, "P2"),
         (with_unknown_setting, {}, PlanError, "methods.pix2pix.lambda_1l"),
         (untouched, {"trainer": "pix3pix"}, TrainingError, "pix3pix"),
-        (untouched, {"configuration": "3d"}, PlanError, "3d"),
+        (untouched, {"configuration": "4d"}, PlanError, "4d"),
         (untouched, {"fold": "9"}, PlanError, "9"),
         (untouched, {"disjoint": True}, TrainingError, "pix2pix"),
     ],

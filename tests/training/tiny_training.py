@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,10 @@ def make_training(**changes) -> TrainingPlan:
     return TrainingPlan(**(values | changes))
 
 
-TINY = {"base_channels": 4, "n_blocks": 1, "discriminator_base_channels": 4, "widths": (4, 8), "warm_up_steps": 1}
+TINY = {
+    "base_channels": 4, "n_blocks": 1, "discriminator_base_channels": 4, "widths": (4, 8), "warm_up_steps": 1,
+    "blocks": (1, 1), "patch": (4, 32, 32),
+}  # fmt: skip
 
 
 def make_settings(trainer: str, mr_channels: int = 1, **changes) -> Any:
@@ -109,6 +113,12 @@ def make_plan(configuration: Configuration | None = None) -> Plan:
         n_folds=4,
         configurations={"tiny": configuration},
     )
+
+
+def for_trainer(plan: Plan, trainer: str) -> Plan:
+    """The plan for networks of slices, or of slabs, as the trainer has them."""
+    configuration = replace(plan.configurations["tiny"], dimensions=TRAINERS.load(trainer).dimensions)
+    return replace(plan, configurations={"tiny": configuration})
 
 
 def make_trainer(name: str, configuration: Configuration | None = None, **changes) -> Any:
