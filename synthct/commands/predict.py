@@ -138,6 +138,8 @@ def _run(arguments: argparse.Namespace) -> Mapping[str, str]:
     here = f"{device} ({reason}) in {predictor.precision} ({predictor.precision_reason})"
     where = here if alone else f"the cluster at {arguments.scheduler}"
     print(f"Model: {folder}, fold {', '.join(folds)}, on {where}")
+    if predictor.method.dimensions == 3 and device.type == "cpu" and alone:
+        print("It works on 3-D patches: on a CPU a patient takes minutes for each fold.")
     if arguments.test_set:
         return _predict_test_set(predictor, folder, folds, arguments)
     model = ModelFiles.of(folder, folds, device=arguments.device, **how)

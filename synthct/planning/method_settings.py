@@ -73,15 +73,14 @@ def check_dimensions(
 
 
 def check_settings(plan: Plan, where: str) -> None:
-    """Check what a plan states for the trainers that are installed.
+    """Check what a plan states for the trainers that are installed; those that a configuration is not for are left.
 
     Raises:
         PlanError: naming the key that is unknown, missing or out of range.
     """
-    installed = TRAINERS.names()
     for name, configuration in plan.configurations.items():
         for trainer in configuration.methods:  # in the plan's order, so that every run names the same key
-            if trainer in installed:
+            if _is_for(configuration, trainer):
                 settings_of(trainer, configuration, f"{where}: configurations.{name}")
 
 
@@ -91,10 +90,14 @@ def coding_of(configuration: Configuration, where: str) -> Coding:
     Raises:
         PlanError: its settings are wrong.
     """
-    trainer = next((name for name in configuration.methods if name in TRAINERS.names()), None)
+    trainer = next((name for name in configuration.methods if _is_for(configuration, name)), None)
     if trainer is None:
         return GreyLevels(mr_windows=(MrWindow("percentile", 0.5, 99.5),) * configuration.input.mr_channels)
     return TRAINERS.load(trainer).coding(settings_of(trainer, configuration, where))
+
+
+def _is_for(configuration: Configuration, trainer: str) -> bool:
+    return trainer in TRAINERS.names() and TRAINERS.load(trainer).dimensions == configuration.dimensions
 
 
 def mr_windows(

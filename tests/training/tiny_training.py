@@ -84,7 +84,9 @@ def make_settings(trainer: str, mr_channels: int = 1, **changes) -> Any:
     return kind(**{name: value for name, value in values.items() if name in kind.__dataclass_fields__})
 
 
-def make_configuration(mr_channels: int = 1, settings: dict[str, Any] | None = None, **training) -> Configuration:
+def make_configuration(
+    mr_channels: int = 1, settings: dict[str, Any] | None = None, dimensions: int = 2, **training
+) -> Configuration:
     """Tiny networks of all trainers; ``settings`` changes theirs."""
     return Configuration(
         PreprocessingPlan(
@@ -97,6 +99,7 @@ def make_configuration(mr_channels: int = 1, settings: dict[str, Any] | None = N
         InputPlan(plane="sagittal", neighbours=0, mr_channels=mr_channels),
         make_training(**training),
         methods={name: to_plain(make_settings(name, mr_channels, **(settings or {}))) for name in TRAINERS.ours},
+        dimensions=dimensions,
     )
 
 
