@@ -130,6 +130,8 @@ class Configuration:
 
     def __post_init__(self) -> None:
         check_ranges(self, network_width=(0.01, 10))
+        if self.dimensions == 3 and self.input.neighbours:
+            raise ValueError(f"input.neighbours must be 0 where dimensions is 3, not {self.input.neighbours}")
         stored = self.input.plane == self.preprocessing.slice_plane
         if stored and any(crop > size for crop, size in zip(self.training.crop_size, self.preprocessing.slice_size)):
             raise ValueError(

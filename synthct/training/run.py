@@ -161,9 +161,12 @@ class TrainingRun:
         try:
             losses = self.perform_step(self.trainer.augment(to_device(batch, self.device)))
         except torch.OutOfMemoryError:
+            slab, *crop = batch["ct"].shape[1:]
+            of_patches = self.trainer.dimensions == 3
+            smaller = "a smaller patch in plans.json" if of_patches else "the configuration 2d_lowres"
             raise TrainingError(
-                f"The memory of {self.device} is too small for crops of {list(batch['ct'].shape[1:])} in batches of "
-                f"{self.training.batch_size}; use the configuration 2d_lowres, or end other programs that use it."
+                f"The memory of {self.device} is too small for crops of {[slab, *crop] if of_patches else crop} in "
+                f"batches of {self.training.batch_size}; use {smaller}, or end other programs that use it."
             ) from None
         for name, loss in losses.items():
             self.loss_sums[name] = self.loss_sums[name] + loss if name in self.loss_sums else loss

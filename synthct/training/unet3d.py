@@ -73,16 +73,13 @@ class UNet3dRegression(UNetRegression):
         mm = voxel_mm(configuration.preprocessing, configuration.input.plane)
         room = (math.inf, *configuration.training.crop_size)  # which shows whole slices
         patch: Patch = tuple(_side(wanted / one, most) for wanted, one, most in zip(PATCH_MM, mm, room))
-        width = math.sqrt(configuration.network_width)  # cost goes with the square of the width
-        memory, gpu = (ASSUMED_GPU_GIB, "assumed") if fingerprint is None else _gpu_gib()
-        while True:
-            levels = max(2, min(len(WIDTHS), 1 + int(math.log2(max(patch) / MIN_VOXELS))))
-            widths = tuple(max(4, round(width * one)) for one in WIDTHS[:levels])
-            settings = UNet3dSettings(widths=widths, blocks=BLOCKS[:levels], patch=patch)
-            cost, longest = cls.cost(configuration, settings), int(np.argmax(patch))
-            if fingerprint is None or cost.gib <= SHARE_OF_MEMORY * memory or patch[longest] <= SIDE_STEP:
-                break
+        memory, gpu = (math.inf, "any") if fingerprint is None else _gpu_gib()
+        settings = _settings_for(patch, configuration.network_width)
+        while cls.cost(configuration, settings).gib > SHARE_OF_MEMORY * memory and max(patch) > SIDE_STEP:
+            longest = patch.index(max(patch))
             patch = tuple(side - SIDE_STEP * (axis == longest) for axis, side in enumerate(patch))
+            settings = _settings_for(patch, configuration.network_width)
+        cost = cls.cost(configuration, settings)
         sides = " x ".join(f"{one:g}" for one in PATCH_MM)
         rule = (
             f"{sides} mm in multiples of {SIDE_STEP} voxels, its longest side shortened until a step in batches of "
@@ -90,7 +87,6 @@ class UNet3dRegression(UNetRegression):
         )
         measured = {
             "voxel mm": [round(one, 3) for one in mm],
-            "GPU memory, GiB": round(memory, 1),
             "GPU": gpu,
             "estimated for a step, GiB": round(cost.gib, 1),
         }
@@ -153,6 +149,13 @@ def _cost(mr_channels: int, settings: UNet3dSettings) -> TrainingCost:
     return training_cost(lambda: _network(mr_channels, settings), shape)
 
 
+def _settings_for(patch: Patch, network_width: float) -> UNet3dSettings:
+    levels = max(2, min(len(WIDTHS), 1 + int(math.log2(max(patch) / MIN_VOXELS))))
+    width = math.sqrt(network_width)  # cost goes with the square of the width
+    widths = tuple(max(4, round(width * one)) for one in WIDTHS[:levels])
+    return UNet3dSettings(widths=widths, blocks=BLOCKS[:levels], patch=patch)
+
+
 def _side(voxels: float, most: float) -> int:
     """The multiple of SIDE_STEP next to that many voxels, within a slice."""
     whole = SIDE_STEP * max(1, round(voxels / SIDE_STEP))
@@ -160,8 +163,9 @@ def _side(voxels: float, most: float) -> int:
 
 
 def _gpu_gib() -> tuple[float, str]:
-    """Memory and name of the GPU at hand, of which the plan is made; of none, of the one that is assumed."""
+    """Memory of the GPU at hand, else of the one that is assumed; and what it is, in words."""
     if not torch.cuda.is_available():
-        return ASSUMED_GPU_GIB, "assumed, since none was found"
+        return ASSUMED_GPU_GIB, f"none here; one of {ASSUMED_GPU_GIB:g} GiB is assumed"
     properties = torch.cuda.get_device_properties(0)
-    return properties.total_memory / 2**30, properties.name
+    gib = properties.total_memory / 2**30
+    return gib, f"{properties.name}, {gib:.1f} GiB"

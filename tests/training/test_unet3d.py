@@ -52,7 +52,7 @@ def test_a_smaller_gpu_gets_a_smaller_patch_with_the_measurement_as_its_reason(m
     plan = planned(monkeypatch, 6)
     patch, reason = plan.settings.patch, plan.reasons["patch"]
     assert np.prod(patch) < 96 * 128 * 128 and all(side % 32 == 0 for side in patch)
-    assert reason.measured["GPU memory, GiB"] == 6 and reason.measured["GPU"] == "a GPU"
+    assert reason.measured["GPU"] == "a GPU, 6.0 GiB"
     assert 0 < reason.measured["estimated for a step, GiB"] <= 0.8 * 6
     assert min(planned(monkeypatch, 0.1).settings.patch) == 32  # which is tried where nothing smaller is sensible
 
@@ -84,6 +84,12 @@ def test_a_patch_larger_than_the_slices_is_refused_by_its_key():
     configuration = dataclasses.replace(with_patch((4, 64, 64)), dimensions=3)
     with pytest.raises(PlanError, match=r"methods\.unet3d: training\.crop_size \[64, 64\] is larger than"):
         settings_of("unet3d", configuration, "plans.json")
+
+
+def test_slabs_have_no_neighbours_beside_them():
+    configuration = make_configuration(dimensions=3)
+    with pytest.raises(ValueError, match=r"input\.neighbours must be 0 where dimensions is 3, not 2"):
+        dataclasses.replace(configuration, input=dataclasses.replace(configuration.input, neighbours=2))
 
 
 # -- where it is refused -----------------------------------------------------------------------------------------------
