@@ -67,6 +67,15 @@ class ResidualUNet3d(nn.Module):
         return self.out(features)[..., : size[0], : size[1], : size[2]]
 
 
+def initialise(network: nn.Module, generator: torch.Generator) -> None:
+    """Draw the weights of all 3-D convolutions for leaky ReLUs (He et al. 2015), as nnU-Net does; biases become 0."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv3d):
+            nn.init.kaiming_normal_(layer.weight, a=NEGATIVE_SLOPE, generator=generator)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
 class ResidualBlock(nn.Module):
     """Two 3 x 3 x 3 convolutions and a way past them (He et al. 2016, in nnU-Net's form).
 

@@ -19,7 +19,7 @@ from synthct.errors import TrainingError
 from synthct.json_dataclasses import check_ranges
 from synthct.networks.patches import SlabNetwork
 from synthct.networks.training_cost import TrainingCost, training_cost
-from synthct.networks.unet3d import ResidualUNet3d
+from synthct.networks.unet3d import ResidualUNet3d, initialise
 from synthct.planning import rules
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import PlannedSettings
@@ -126,6 +126,9 @@ class UNet3dRegression(UNetRegression):
     @classmethod
     def build_networks(cls, configuration: Configuration, settings: UNet3dSettings) -> dict[str, nn.Module]:
         return {"syn_ct": _network(configuration.input.mr_channels, settings)}
+
+    def initialise(self, network: nn.Module) -> None:
+        initialise(network, self.generator)
 
     @classmethod
     def synthesize_volume(

@@ -121,7 +121,7 @@ def make_plan(configuration: Configuration | None = None) -> Plan:
 def for_trainer(plan: Plan, trainer: str) -> Plan:
     """The plan for networks of slices, or of slabs, as the trainer has them."""
     configuration = replace(plan.configurations["tiny"], dimensions=TRAINERS.load(trainer).dimensions)
-    return replace(plan, configurations={"tiny": configuration})
+    return replace(plan, configurations=plan.configurations | {"tiny": configuration})
 
 
 def make_trainer(name: str, configuration: Configuration | None = None, **changes) -> Any:
