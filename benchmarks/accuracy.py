@@ -21,14 +21,22 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import torch
 
-from benchmarks.equal_time import CONSTANT, Method, Task, constant_median, results_with, table, train_and_score
+from benchmarks.equal_time import (
+    CONSTANT,
+    Method,
+    Task,
+    constant_median,
+    of_slices,
+    results_with,
+    table,
+    train_and_score,
+)
 from synthct.dataset.raw import find_dataset_folder
 from synthct.paths import root_folder
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import settings_of
 from synthct.planning.plan import Plan
 from synthct.planning.splits import load_splits
-from synthct.plugins import TRAINERS
 from synthct.preprocessing.cache import cache_folder
 
 
@@ -36,7 +44,7 @@ def main() -> None:
     """Train, score, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", help="number or name; preprocessed with -c 2d_lowres")
-    parser.add_argument("--methods", nargs="+", default=TRAINERS.names(), metavar="METHOD")
+    parser.add_argument("--methods", nargs="+", default=of_slices(), metavar="METHOD")
     parser.add_argument("-c", dest="configuration", default="2d_lowres", help="where a method names none")
     parser.add_argument("--seconds", type=float, default=120.0, help="of the processor (default: 120)")
     parser.add_argument("--folds", type=int, nargs="+", default=[0])

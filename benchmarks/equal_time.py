@@ -84,6 +84,11 @@ class Task:
         return {patient: SliceStack.load(cached_path(self.folder, patient)) for patient in patients}
 
 
+def of_slices() -> list[str]:
+    """Names of the trainers whose networks see slices."""
+    return [name for name in TRAINERS.names() if TRAINERS.load(name).dimensions == 2]
+
+
 def train_and_score(method: Method, task: Task, seconds: float, seed: int, *, mirror: bool = False) -> pd.DataFrame:
     """Train for so many processor seconds a configuration; a row of figures for each held-out patient."""
     stacks = task.stacks(task.split.val)

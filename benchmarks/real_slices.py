@@ -28,7 +28,16 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from benchmarks.equal_time import CONSTANT, Method, Task, constant_median, results_with, table, train_and_score
+from benchmarks.equal_time import (
+    CONSTANT,
+    Method,
+    Task,
+    constant_median,
+    of_slices,
+    results_with,
+    table,
+    train_and_score,
+)
 from synthct.imaging.coding import MrStatistics, MrWindow
 from synthct.json_dataclasses import to_plain
 from synthct.planning import rules
@@ -100,7 +109,7 @@ def main() -> None:
     """Print a row a method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--methods", nargs="+", default=TRAINERS.names(), metavar="METHOD")
+    parser.add_argument("--methods", nargs="+", default=of_slices(), metavar="METHOD")
     parser.add_argument("--seconds", type=float, default=120.0, help="of the processor, for each (default: 120)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--folds", type=int, nargs="+", default=[1], choices=range(N_FOLDS))
