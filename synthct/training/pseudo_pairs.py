@@ -11,6 +11,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,7 @@ from synthct.training.sampling import disjoint_patients
 VERSION = 1  # raise it when the same slices give other pseudo-pairs
 MAX_CTS = 24  # patients whose CTs are registered: more take memory and time, and add little
 RECORD = "pseudo_pairs.json"
+MR_PERCENTS = (0.5, 99.5)  # inside the head; intensities beyond are compared as these
 UPRIGHT = "sagittal"  # slices in which rows run to the feet and cols to the back
 
 log = logging.getLogger("synthct")
@@ -46,6 +48,7 @@ class PseudoPairs:
         cts_per_mr: of the registered CTs those that fit an MR best.
         own_cts: a patient who has an aligned CT of his own is shown that, and no other.
         disjoint: patients with both scans give either their MR or their CT, at random by ``seed``.
+        threads: registrations at once; they change nothing.
     """
 
     slices: Path
@@ -55,6 +58,7 @@ class PseudoPairs:
     own_cts: bool = False
     disjoint: bool = False
     seed: int = 0
+    threads: int = 1
 
     def write(self, folder: Path, *, progress: Progress = quiet) -> list[str]:
         """Write a stack ``MR_PATIENT~CT_PATIENT.npz`` each; those that are there already are taken as they are.
@@ -149,22 +153,27 @@ def _write_group(what: PseudoPairs, group: _Group, folder: Path, progress: Progr
         stack = _stack_of(what.slices, patient).in_plane(UPRIGHT)
         ct = stack.ct[stack.info.get("mr_slices", 0) :]  # of scans that are not aligned, the MR's slices come first
         cts.append(Head.of(ct, ct != OUTSIDE, spacing, CT_RANGE_HU[0]))
-    median = median_ct(cts, progress=progress)
+    median = median_ct(cts, threads=what.threads, progress=progress)
     fine = [ct.at(FINE_MM) for ct in cts]
-    names = []
-    for patient in progress(group.mr, total=len(group.mr), desc="Pseudo-pairs", unit="MR"):
+
+    def write(patient: str) -> list[str]:
         stack = _mr_alone(_stack_of(what.slices, patient).in_plane(UPRIGHT))
         seen = stack.mr[0] != OUTSIDE
-        low, high = (stack.mr_statistics[0].percentile(percent) for percent in (0.5, 99.5))
+        low, high = (stack.mr_statistics[0].percentile(percent) for percent in MR_PERCENTS)
         values = np.clip(stack.mr[0] * np.float32(stack.mr_steps[0]), low, high)
         mr = Head.of(values, seen, spacing, low)
         to_ct = through_median(median, affine_to_mr(mr, median.head))
+        names = []
         for i in best_fitting(mr.at(FINE_MM), fine, to_ct, what.cts_per_mr):
             hu, inside = laid(cts[i], to_ct[i], mr.image)
-            name = f"{patient}~{chosen[i]}"
-            _pseudo_pair(stack, name, hu.reshape(seen.shape), inside.reshape(seen.shape)).save(folder / f"{name}.npz")
-            names.append(name)
-    return names
+            names.append(f"{patient}~{chosen[i]}")
+            pair = _pseudo_pair(stack, names[-1], hu.reshape(seen.shape), inside.reshape(seen.shape))
+            pair.save(folder / f"{names[-1]}.npz")
+        return names
+
+    with ThreadPoolExecutor(what.threads) as pool:
+        written = progress(pool.map(write, group.mr), total=len(group.mr), desc="Pseudo-pairs", unit="MR")
+        return [name for names in written for name in names]
 
 
 def _pseudo_pair(mr: SliceStack, name: str, hu: np.ndarray, inside: np.ndarray) -> SliceStack:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from synthct.json_dataclasses import check_ranges
 from synthct.parallel import Progress, quiet
 from synthct.training.distributed import agreed
@@ -51,6 +53,7 @@ class UNetUnpaired(UNetRegression):
             self.settings.own_cts,
             disjoint,
             self.configuration.training.seed,
+            torch.get_num_threads(),
         )
         folder = own / PSEUDO_PAIRS
         if self.ranks.leads:

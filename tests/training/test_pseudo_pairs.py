@@ -1,0 +1,117 @@
+"""MRs with the CTs of other patients."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from upright_heads import PLAN, head_stack, save_stacks
+
+from synthct.errors import TrainingError
+from synthct.preprocessing.slice_reader import SliceFacts
+from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, OUTSIDE, SliceStack
+from synthct.training.pseudo_pairs import PseudoPairs
+
+SCALES = {"A": 0.95, "B": 1.0, "C": 1.04, "D": 1.0}
+
+
+def stacks(**changes: dict) -> list[SliceStack]:
+    """Of four patients with both scans, unless changes say otherwise."""
+    return [head_stack(patient, scale=scale, **changes.get(patient, {})) for patient, scale in SCALES.items()]
+
+
+def pairs_of(tmp_path: Path, *of: SliceStack, **options) -> tuple[list[str], dict[str, SliceStack]]:
+    slices = tmp_path / "slices"
+    patients = save_stacks(slices, *of)
+    names = PseudoPairs(slices, patients, PLAN, **{"cts_per_mr": 2, **options}).write(tmp_path / "pairs")
+    return names, {name: SliceStack.load(tmp_path / "pairs" / f"{name}.npz") for name in names}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return pairs_of(tmp_path_factory.mktemp("pairs"), *stacks())
+
+
+def test_every_mr_is_shown_other_patients_cts(made):
+    names, _ = made
+    assert {name.partition("~")[0] for name in names} == set(SCALES)
+    assert len(names) == len(set(names)) == 8
+    assert not [name for name in names if name.partition("~")[0] == name.partition("~")[2]]
+
+
+def test_a_pseudo_pair_is_the_mr_with_a_ct_that_lies_on_it(made):
+    _, loaded = made
+    by_patient = {stack.patient: stack for stack in stacks()}
+    for name, pair in loaded.items():
+        own = by_patient[name[0]]
+        assert np.array_equal(pair.mr, own.mr) and pair.mr_steps == own.mr_steps
+        both = (pair.ct != OUTSIDE) & (own.ct != OUTSIDE)
+        assert both.sum() > 0.85 * (own.ct != OUTSIDE).sum()
+        assert np.abs(pair.ct[both].astype(float) - own.ct[both]).mean() < 130  # of 900 HU between its tissues
+
+
+def test_where_the_other_head_ends_the_ct_is_unknown(made):
+    for pair in made[1].values():
+        shown = pair.ct != OUTSIDE
+        in_head, known = (pair.regions & HEAD) > 0, (pair.regions & CT_KNOWN) > 0
+        assert np.array_equal(in_head, pair.mr[0] != OUTSIDE)
+        assert np.array_equal(shown, in_head & known) and known[~in_head].all()
+
+
+def test_a_paired_training_can_draw_them(made, tmp_path):
+    names, loaded = made
+    path = tmp_path / f"{names[0]}.npz"
+    loaded[names[0]].save(path)
+    assert SliceFacts.load(path).paired
+
+
+def test_nothing_of_a_patients_own_ct_is_used(made, tmp_path):
+    """What his MR is shown does not change by a bit when his CT is another."""
+    names, loaded = made
+    other = [one if one.patient != "B" else replace(one, ct=one.ct[::-1] // 2) for one in stacks()]
+    changed_names, changed = pairs_of(tmp_path, *other)
+    of_b = [name for name in names if name.startswith("B~")]
+    assert [name for name in changed_names if name.startswith("B~")] == of_b and len(of_b) == 2
+    for name in of_b:
+        assert np.array_equal(loaded[name].ct, changed[name].ct)
+    assert any(not np.array_equal(loaded[name].ct, changed[name].ct) for name in names if name.endswith("~B"))
+
+
+def test_patients_with_one_scan_give_it(tmp_path):
+    names, _ = pairs_of(tmp_path, *stacks(A={"ct": False}, B={"ct": False}, C={"mr": False}, D={"mr": False}))
+    assert sorted(names) == ["A~C", "A~D", "B~C", "B~D"]
+
+
+def test_disjoint_patients_give_their_mr_or_their_ct(tmp_path):
+    names, _ = pairs_of(tmp_path, *stacks(), disjoint=True)
+    of_mr, of_ct = ({name.split("~")[i] for name in names} for i in (0, 1))
+    assert not of_mr & of_ct and len(of_mr) == len(of_ct) == 2
+
+
+def test_a_patient_with_a_ct_of_his_own_is_shown_it_where_that_is_asked_for(tmp_path):
+    names, loaded = pairs_of(tmp_path, *stacks(A={"ct": False}), own_cts=True)
+    assert sorted(name for name in names if not name.startswith("A~")) == ["B~B", "C~C", "D~D"]
+    assert len([name for name in names if name.startswith("A~")]) == 2
+    assert np.array_equal(loaded["B~B"].ct, stacks()[1].ct)
+
+
+def test_scans_that_are_not_aligned_are_no_pair_and_give_both(tmp_path):
+    names, loaded = pairs_of(tmp_path, *stacks(B={"aligned": False}), own_cts=True)
+    assert "B~B" not in names and [name for name in names if name.startswith("B~")]
+    assert all(pair.n_slices == 40 and "mr_slices" not in pair.info for pair in loaded.values())
+
+
+def test_they_are_made_once_and_anew_where_the_slices_are_others(tmp_path):
+    names, _ = pairs_of(tmp_path, *stacks())
+    path = tmp_path / "pairs" / f"{names[0]}.npz"
+    written = path.stat().st_mtime_ns
+    assert pairs_of(tmp_path, *stacks())[0] == names and path.stat().st_mtime_ns == written
+    pairs_of(tmp_path, *stacks(C={"shift_mm": (5.0, 0.0, 0.0)}))
+    assert path.stat().st_mtime_ns != written
+
+
+def test_one_patient_is_not_enough(tmp_path):
+    with pytest.raises(TrainingError):
+        pairs_of(tmp_path, stacks()[0])
