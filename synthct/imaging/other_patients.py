@@ -26,6 +26,9 @@ HISTOGRAM_BINS = 32
 SAMPLED = 0.3  # share of the voxels that are compared
 SEED = 1  # of where in these voxels; 0 would be the clock
 ITERATIONS = 60
+DEMONS = ((COARSE_MM, 30), (FINE_MM, 6))  # voxels, iterations
+DEMONS_RANGE_HU = (-600.0, 1400.0)
+FIELD_SD_VOXELS = 1.5
 MISPLACED_HU = 500.0  # counted for a voxel of the MR's head where a CT shows none
 ROUNDS = 3  # of a median and the registrations to it
 
@@ -154,6 +157,24 @@ def _optimised(
     return transform if method.GetMetricValue() <= before else sitk.AffineTransform(start)
 
 
+def deformed_to(fixed: Head, moving: Head) -> sitk.Transform:
+    """Deformation of a CT on the grid of another, or of an sCT, onto it; from points of the fixed one (mm).
+
+    Demons with symmetric forces (Vercauteren et al. 2009), from coarse to fine, the field smoothed
+    at every iteration.
+    """
+    demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
+    demons.SetNumberOfThreads(1)
+    demons.SetStandardDeviations(FIELD_SD_VOXELS)
+    demons.SetSmoothDisplacementField(True)
+    field = None
+    for spacing_mm, iterations in DEMONS:
+        images = [sitk.Clamp(head.at(spacing_mm).image, sitk.sitkFloat32, *DEMONS_RANGE_HU) for head in (fixed, moving)]
+        demons.SetNumberOfIterations(iterations)
+        field = demons.Execute(*images, *([] if field is None else [sitk.Resample(field, images[0])]))
+    return sitk.DisplacementFieldTransform(sitk.Cast(field, sitk.sitkVectorFloat64))
+
+
 def laid(ct: Head, transform: sitk.Transform, grid: sitk.Image) -> tuple[np.ndarray, np.ndarray]:
     """A CT on the grid of an image, interpolated once.
 
@@ -202,9 +223,16 @@ def median_ct(cts: Sequence[Head], *, threads: int = 1, progress: Progress = qui
     return MedianCt(median, tuple(transforms))
 
 
-def through_median(median: MedianCt, to_median: sitk.Transform) -> list[sitk.Transform]:
+def through_median(median: MedianCt, to_median: sitk.Transform) -> list[sitk.AffineTransform]:
     """From an MR that is registered to the median: to each patient's CT."""
-    return [sitk.CompositeTransform([transform, to_median]) for transform in median.transforms]
+    return [_one_affine(sitk.CompositeTransform([transform, to_median])) for transform in median.transforms]
+
+
+def _one_affine(transform: sitk.Transform) -> sitk.AffineTransform:
+    n = transform.GetDimension()
+    offset = np.array(transform.TransformPoint((0.0,) * n))
+    columns = [np.subtract(transform.TransformPoint(axis.tolist()), offset) for axis in np.eye(n)]
+    return sitk.AffineTransform(np.transpose(columns).ravel().tolist(), offset.tolist())
 
 
 def best_fitting(mr: Head, cts: Sequence[Head], transforms: Sequence[sitk.Transform], count: int) -> list[int]:

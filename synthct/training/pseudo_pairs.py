@@ -10,11 +10,12 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,9 +29,13 @@ from synthct.preprocessing.slice_reader import SliceFacts
 from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, OUTSIDE, SliceStack
 from synthct.training.sampling import disjoint_patients
 
+if TYPE_CHECKING:
+    from synthct.imaging.other_patients import Head  # which needs SimpleITK
+
 VERSION = 1  # raise it when the same slices give other pseudo-pairs
 MAX_CTS = 24  # patients whose CTs are registered: more take memory and time, and add little
 RECORD = "pseudo_pairs.json"
+TO_CT = "to_ct"  # in the info of a stack: the affine transform from the MR's slices to the CT's, its parameters
 MR_PERCENTS = (0.5, 99.5)  # inside the head; intensities beyond are compared as these
 UPRIGHT = "sagittal"  # slices in which rows run to the feet and cols to the back
 
@@ -60,8 +65,21 @@ class PseudoPairs:
     seed: int = 0
     threads: int = 1
 
-    def write(self, folder: Path, *, progress: Progress = quiet) -> list[str]:
+    def write(
+        self,
+        folder: Path,
+        *,
+        earlier: Path | None = None,
+        sct_of: Callable[[SliceStack], np.ndarray] | None = None,
+        progress: Progress = quiet,
+    ) -> list[str]:
         """Write a stack ``MR_PATIENT~CT_PATIENT.npz`` each; those that are there already are taken as they are.
+
+        Args:
+            folder: for them alone.
+            earlier: pseudo-pairs to improve on: their CTs are deformed to the sCT of their MR.
+            sct_of: that sCT, of a stack with an MR: HU (slices, rows, cols) in the plane of the stack.
+            progress: a display like ``tqdm``.
 
         Returns:
             Their names, without the ending.
@@ -75,10 +93,14 @@ class PseudoPairs:
             return known["names"]
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        names = [name for group in self._groups() for name in _write_group(self, group, folder, progress)]
-        for patient in self._shown_own_ct:
-            _stack_of(self.slices, patient).save(folder / f"{patient}~{patient}.npz")
-            names.append(f"{patient}~{patient}")
+        if earlier is not None:
+            names = read_json(earlier / RECORD, TrainingError)["names"]
+            _write_deformed(self, names, earlier, folder, sct_of, progress)
+        else:
+            names = [name for group in self._groups() for name in _write_group(self, group, folder, progress)]
+            for patient in self._shown_own_ct:
+                _stack_of(self.slices, patient).save(folder / f"{patient}~{patient}.npz")
+                names.append(f"{patient}~{patient}")
         if not names:
             givers = self._givers
             raise TrainingError(
@@ -134,7 +156,6 @@ class _Group:
 def _write_group(what: PseudoPairs, group: _Group, folder: Path, progress: Progress) -> list[str]:
     # SimpleITK is imported where images are registered: a training on pseudo-pairs that are there needs none.
     from synthct.imaging.other_patients import (
-        CT_RANGE_HU,
         FINE_MM,
         Head,
         affine_to_mr,
@@ -148,11 +169,7 @@ def _write_group(what: PseudoPairs, group: _Group, folder: Path, progress: Progr
         return []
     spacing = voxel_mm(what.preprocessing, UPRIGHT)
     chosen = evenly_spread(group.ct, MAX_CTS)
-    cts = []
-    for patient in chosen:
-        stack = _stack_of(what.slices, patient).in_plane(UPRIGHT)
-        ct = stack.ct[stack.info.get("mr_slices", 0) :]  # of scans that are not aligned, the MR's slices come first
-        cts.append(Head.of(ct, ct != OUTSIDE, spacing, CT_RANGE_HU[0]))
+    cts = [_ct_head(what, patient) for patient in chosen]
     median = median_ct(cts, threads=what.threads, progress=progress)
     fine = [ct.at(FINE_MM) for ct in cts]
 
@@ -167,7 +184,8 @@ def _write_group(what: PseudoPairs, group: _Group, folder: Path, progress: Progr
         for i in best_fitting(mr.at(FINE_MM), fine, to_ct, what.cts_per_mr):
             hu, inside = laid(cts[i], to_ct[i], mr.image)
             names.append(f"{patient}~{chosen[i]}")
-            pair = _pseudo_pair(stack, names[-1], hu.reshape(seen.shape), inside.reshape(seen.shape))
+            named = replace(stack, patient=names[-1], info=stack.info | {TO_CT: list(to_ct[i].GetParameters())})
+            pair = _pseudo_pair(named, hu.reshape(seen.shape), inside.reshape(seen.shape))
             pair.save(folder / f"{names[-1]}.npz")
         return names
 
@@ -176,27 +194,64 @@ def _write_group(what: PseudoPairs, group: _Group, folder: Path, progress: Progr
         return [name for names in written for name in names]
 
 
-def _pseudo_pair(mr: SliceStack, name: str, hu: np.ndarray, inside: np.ndarray) -> SliceStack:
+def _write_deformed(
+    what: PseudoPairs,
+    names: Sequence[str],
+    earlier: Path,
+    folder: Path,
+    sct_of: Callable[[SliceStack], np.ndarray],
+    progress: Progress,
+) -> None:
+    """Each CT deformed to the sCT of its MR, from the CT's own slices: it is interpolated once in all."""
+    import SimpleITK as sitk
+
+    from synthct.imaging.other_patients import CT_RANGE_HU, Head, deformed_to, laid
+
+    spacing = voxel_mm(what.preprocessing, UPRIGHT)
+    by_mr: dict[str, list[str]] = {}
+    for name in names:
+        by_mr.setdefault(name.partition("~")[0], []).append(name)
+    ct_head = lru_cache(MAX_CTS)(partial(_ct_head, what))
+
+    def write(name: str, sct: Head) -> None:
+        pair = SliceStack.load(cached_path(earlier, name))
+        if TO_CT in pair.info:  # else it is the patient's own
+            field = deformed_to(sct, Head.of(pair.ct, pair.ct != OUTSIDE, spacing, CT_RANGE_HU[0]))
+            affine = sitk.AffineTransform(sct.image.GetDimension())
+            affine.SetParameters(pair.info[TO_CT])
+            hu, inside = laid(
+                ct_head(name.partition("~")[2]), sitk.CompositeTransform([affine, field]), sct.image
+            )
+            pair = _pseudo_pair(pair, hu.reshape(pair.ct.shape), inside.reshape(pair.ct.shape))
+        pair.save(cached_path(folder, name))
+
+    with ThreadPoolExecutor(what.threads) as pool:
+        for of_mr in progress(by_mr.values(), total=len(by_mr), desc="Deforming CTs", unit="MR"):
+            pair = SliceStack.load(cached_path(earlier, of_mr[0]))
+            sct = Head.of(sct_of(pair), pair.mr[0] != OUTSIDE, spacing, CT_RANGE_HU[0])
+            list(pool.map(partial(write, sct=sct), of_mr))
+
+
+def _ct_head(what: PseudoPairs, patient: str) -> Head:
+    from synthct.imaging.other_patients import CT_RANGE_HU, Head
+
+    stack = _stack_of(what.slices, patient).in_plane(UPRIGHT)
+    ct = stack.ct[stack.info.get("mr_slices", 0) :]  # of scans that are not aligned, the MR's slices come first
+    return Head.of(ct, ct != OUTSIDE, voxel_mm(what.preprocessing, UPRIGHT), CT_RANGE_HU[0])
+
+
+def _pseudo_pair(mr: SliceStack, hu: np.ndarray, inside: np.ndarray) -> SliceStack:
     """The MR with a CT that is known in the MR's head where it shows a head, too; air around it is known."""
     head = mr.mr[0] != OUTSIDE
     regions = mr.regions & MR_KNOWN | np.where(head, HEAD, 0) | np.where(inside | ~head, CT_KNOWN, 0)
     ct = np.where(head & inside, np.rint(hu), OUTSIDE).astype(np.int16)
-    return SliceStack(name, mr.mr, ct, regions.astype(np.uint8), mr.plane, mr.mr_steps, mr.mr_statistics, mr.info)
+    return replace(mr, ct=ct, regions=regions.astype(np.uint8))
 
 
 def _mr_alone(stack: SliceStack) -> SliceStack:
     n_mr = stack.info.get("mr_slices", stack.n_slices)
     info = {key: value for key, value in stack.info.items() if key != "mr_slices"}
-    return SliceStack(
-        stack.patient,
-        stack.mr[:, :n_mr],
-        None,
-        stack.regions[:n_mr],
-        stack.plane,
-        stack.mr_steps,
-        stack.mr_statistics,
-        info,
-    )
+    return replace(stack, mr=stack.mr[:, :n_mr], ct=None, regions=stack.regions[:n_mr], info=info)
 
 
 def _stack_of(slices: Path, patient: str) -> SliceStack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from synthct.accelerate.convolutions import with_fast_convolutions
 from synthct.imaging.coding import Coding
-from synthct.parallel import Progress, quiet
+from synthct.parallel import Progress
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import PlannedSettings
 from synthct.planning.plan import Configuration, TrainingPlan
@@ -28,6 +29,21 @@ SEEDS_OF_A_RANK = 1000  # pools take them from the first on, other generators fr
 WAYS_TO_COMPUTE = ("fused", "foreach", "capturable")  # of an optimiser: what depends on the device alone
 
 Network = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class CachedSlices:
+    """Cached slices of the patients of a training.
+
+    Attributes:
+        folder: holds ``PATIENT.npz``.
+        patients: those who train.
+        disjoint: MR and CT are to be of different patients.
+    """
+
+    folder: Path
+    patients: Sequence[str]
+    disjoint: bool = False
 
 
 class Trainer(ABC):
@@ -182,22 +198,25 @@ class Trainer(ABC):
     def prepare_training(self) -> None:
         """Add optimisers (and pools) for the networks that have just been made."""
 
+    def rounds(self, epochs: int) -> list[int]:
+        """The epochs before which slices to train on are made, the first one 0; of most methods no other."""
+        return [0]
+
     def training_slices(
-        self, slices: Path, patients: Sequence[str], own: Path, *, disjoint: bool, progress: Progress = quiet
+        self, cached: CachedSlices, own: Path, number: int, progress: Progress
     ) -> tuple[Path, list[str]]:
-        """The cached stacks that batches are drawn from: those of the patients, unless a method makes its own.
+        """The stacks that batches of a round are drawn from: the patients' cached ones, unless a method makes its own.
 
         Args:
-            slices: folder of the patients' cached slices.
-            patients: those who train.
+            cached: slices of the patients who train.
             own: folder of the fold, for what the method makes.
-            disjoint: MR and CT from different patients.
+            number: of the round; where its slices are there already they are taken.
             progress: a display like ``tqdm``.
 
         Returns:
-            Their folder, and their names without the ending.
+            Their folder, and their names without the ending; of every round as many.
         """
-        return slices, list(patients)
+        return cached.folder, list(cached.patients)
 
     def on_train_end(self, own: Path) -> None:  # noqa: B027  most methods make nothing
         """Remove what :meth:`training_slices` has made, once the training is complete."""

@@ -7,20 +7,28 @@ is the median of the CTs that the image before it may have, which is sharp where
 
 from __future__ import annotations
 
+import bisect
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from synthct.imaging.planes import turned
 from synthct.json_dataclasses import check_ranges
-from synthct.parallel import Progress, quiet
+from synthct.parallel import Progress
+from synthct.preprocessing.network_input import NetworkInput
+from synthct.preprocessing.slice_stack import SliceStack
 from synthct.training.distributed import agreed
 from synthct.training.pseudo_pairs import PseudoPairs
+from synthct.training.trainer import CachedSlices
 from synthct.training.unet import UNetRegression, UNetSettings
+from synthct.training.validation import sct_slice_hu
 
-PSEUDO_PAIRS = "pseudo_pairs"  # in a fold's folder, until the training is complete
+PSEUDO_PAIRS = "pseudo_pairs"  # in a fold's folder, a folder a round, until the training is complete
+LATER_ROUNDS = 0.7  # of the learning rate of the first
+AIR_HU = -1000.0
 
 
 @dataclass(frozen=True)
@@ -29,10 +37,11 @@ class UNetUnpairedSettings(UNetSettings):
 
     cts_per_mr: int = 8  # other patients' CTs that an MR is shown, those that fit best
     own_cts: bool = False  # a patient with an aligned CT of his own is shown that one
+    rounds: int = 2  # after each but the last the CTs are deformed to the sCTs of the network so far
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_ranges(self, cts_per_mr=(1, 1000))
+        check_ranges(self, cts_per_mr=(1, 1000), rounds=(1, 20))
 
 
 class UNetUnpaired(UNetRegression):
@@ -41,26 +50,50 @@ class UNetUnpaired(UNetRegression):
     Settings = UNetUnpairedSettings
     needs_pairs = False
 
-    def training_slices(
-        self, slices: Path, patients: Sequence[str], own: Path, *, disjoint: bool, progress: Progress = quiet
-    ) -> tuple[Path, list[str]]:
+    def rounds(self, epochs: int) -> list[int]:
+        """Of equal length."""
+        n = min(self.settings.rounds, epochs)
+        return [epochs * i // n for i in range(n)]
+
+    def learning_rate_factor(self, epoch: int, step: int, steps: int) -> float:
+        """That of ``unet`` in each round, which a later one begins lower."""
+        epochs = self.configuration.training.epochs
+        bounds = [first * steps // epochs for first in [*self.rounds(epochs), epochs]]
+        number = bisect.bisect_right(bounds, step) - 1
+        first, end = bounds[number], bounds[number + 1]
+        factor = super().learning_rate_factor(epoch, step - first, end - first)
+        return factor if number == 0 else LATER_ROUNDS * factor
+
+    def training_slices(self, cached: CachedSlices, own: Path, number: int, progress: Progress) -> tuple[Path, list[str]]:
         """Pseudo-pairs in a folder of their own."""
         pairs = PseudoPairs(
-            slices,
-            patients,
+            cached.folder,
+            cached.patients,
             self.configuration.preprocessing,
             self.settings.cts_per_mr,
             self.settings.own_cts,
-            disjoint,
+            cached.disjoint,
             self.configuration.training.seed,
             torch.get_num_threads(),
         )
-        folder = own / PSEUDO_PAIRS
+        folder = own / PSEUDO_PAIRS / str(number)
+        earlier = {"earlier": folder.with_name(str(number - 1)), "sct_of": self._sct_hu} if number else {}
+        if number:  # a training that goes on may have lost them
+            self.training_slices(cached, own, number - 1, progress)
         if self.ranks.leads:
-            pairs.write(folder, progress=progress)
+            pairs.write(folder, **earlier, progress=progress)
         agreed([False], self.ranks)  # the others wait for the first
-        return folder, pairs.write(folder)
+        return folder, pairs.write(folder, **earlier)
 
     def on_train_end(self, own: Path) -> None:
         if self.ranks.leads:
             shutil.rmtree(own / PSEUDO_PAIRS, ignore_errors=True)
+
+    def _sct_hu(self, stack: SliceStack) -> np.ndarray:
+        """sCT of a stack's MR as the network is now, HU in the plane of the stack."""
+        shown = NetworkInput(self.configuration.input, self.settings.coding)
+        view = stack.in_plane(shown.plan.plane)
+        sct = np.full(view.regions.shape, AIR_HU, np.float32)
+        for i in shown.shown(view).tolist():
+            sct[i] = sct_slice_hu(self, shown, shown.mr(view, i))
+        return turned(sct, view.plane, stack.plane)

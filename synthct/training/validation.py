@@ -79,10 +79,15 @@ class Validation:
 
     def sct_hu(self, trainer: Trainer, one: ExampleSlice) -> np.ndarray:
         """Its sCT, HU (slab, rows, cols)."""
-        rows, cols = one.mr.shape[1:]
-        mr = padded_to_multiple(one.mr, trainer.size_multiple, self.input.coding.mr_outside)
-        sct = trainer.sct_of(torch.from_numpy(mr)[None])[0, :, :rows, :cols]
-        return self.input.coding.network_to_hu(sct.cpu().numpy())
+        return sct_slice_hu(trainer, self.input, one.mr)
+
+
+def sct_slice_hu(trainer: Trainer, network_input: NetworkInput, mr: np.ndarray) -> np.ndarray:
+    """HU (rows, cols) that the networks, as they are now, make of a network input (channels, rows, cols)."""
+    rows, cols = mr.shape[1:]
+    padded = padded_to_multiple(mr, trainer.size_multiple, network_input.coding.mr_outside)
+    sct = trainer.sct_of(torch.from_numpy(padded)[None])[0, 0, :rows, :cols]
+    return network_input.coding.network_to_hu(sct.cpu().numpy())
 
 
 def _best_of(folder: Path, patients: Sequence[str], plane: str) -> SliceFacts | None:
