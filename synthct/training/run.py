@@ -50,6 +50,8 @@ class TrainingRun:
 
     def __init__(self, what: FoldToTrain, options: TrainingOptions, device: torch.device) -> None:
         method, configuration, settings = what.trainer_class, what.planned, what.settings()
+        if what.disjoint and method.needs_pairs:
+            raise TrainingError(f"{what.trainer} needs MR and CT of the same patients; leave out --disjoint.")
         self.fold = FoldFolder(what.fold_folder)
         self.checkpoint = find_checkpoint(self.fold) if options.resume else None
         if options.resume and self.checkpoint is None:

@@ -42,7 +42,7 @@ PLANS = [
     ),
     Bad(
         "plans.json of a configuration that inherits from none",
-        edited(PLAN, "configurations.2d_lowres.inherits_from", "3d"),
+        edited(PLAN, "configurations.2d_lowres.inherits_from", "4d"),
         PLANNING,
         "configurations.2d_lowres.inherits_from",
         "plans.json",

@@ -188,7 +188,7 @@ def test_disjoint_training_runs_and_says_how_many_patients_give_what(run, caplog
 def test_errors_at_the_start_write_nothing(run, split, with_training, tmp_path):
     for name, changes in (
         ("nothing", {}),
-        ("cyclegan", {"configuration": "3d"}),
+        ("cyclegan", {"configuration": "4d"}),
         ("cyclegan", {"split": split | {"train": ["NOBODY"]}}),
         ("pix2pix", {"disjoint": True}),
         ("cyclegan", {"plan": with_training(crop_size=(16, 16))}),

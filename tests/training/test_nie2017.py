@@ -59,7 +59,7 @@ def test_a_step_is_that_of_the_three_weighted_losses(batch):
     torch.testing.assert_close(losses["voxel"], voxel.detach())
     (-0.7 * synthetic.log().mean() + 48 * 48 * (0.2 * voxel + 0.3 * gradient)).backward()
     for found, expected in zip(trainer.syn_ct.parameters(), syn_ct.parameters(), strict=True):
-        torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=3e-4)
 
 
 def test_nothing_is_learnt_where_the_ct_is_unknown(batch):

@@ -107,13 +107,19 @@ def test_resume_refuses_another_training_in_one_sentence(run, plan, split, tmp_p
         ("pix2pix", {"plan": with_tiny(methods={"pix2pix": faster})}, "methods.pix2pix.learning_rate of the plan"),
         ("pix2pix", {"plan": with_tiny(methods={"pix2pix": recoded})}, "methods.pix2pix.coding of the plan"),
         ("pix2pix", {"split": split | {"train": PAIRED[:2]}}, "its train patients are not those"),
-        ("pix2pix", {"disjoint": True}, "started without --disjoint"),
     ]
     for name, changes, message in cases:
         with pytest.raises(TrainingError, match=message) as fault:
             run(name, resume=True, **changes)
         assert "\n" not in str(fault.value)
         assert str(tmp_path / "fold_0") in str(fault.value)
+
+
+def test_a_training_is_not_resumed_on_other_pairs_of_patients(run, tmp_path):
+    run("cyclegan")
+    with pytest.raises(TrainingError, match="started without --disjoint") as fault:
+        run("cyclegan", resume=True, disjoint=True)
+    assert str(tmp_path / "fold_0") in str(fault.value)
 
 
 def test_a_model_without_the_state_of_its_training_cannot_be_resumed(run, tmp_path):
