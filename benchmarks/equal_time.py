@@ -22,6 +22,7 @@ from scipy import stats
 
 from synthct.imaging.coding import HU_LIMITS
 from synthct.inference.synthesis import SynthesisOptions, over_planes, synthesize_stack
+from synthct.parallel import quiet
 from synthct.planning.plan import Configuration
 from synthct.planning.splits import Split
 from synthct.plugins import TRAINERS
@@ -29,9 +30,7 @@ from synthct.preprocessing.cache import cached_path
 from synthct.preprocessing.network_input import NetworkInput
 from synthct.preprocessing.slice_stack import OUTSIDE, SliceStack
 from synthct.training.loader import SliceDataset, to_device
-from synthct.training.sampling import PairedOrder, UnpairedOrder
-from synthct.training.slices import SlicesToDraw, TrainingSlices
-from synthct.training.trainer import Trainer
+from synthct.training.trainer import CachedSlices, Trainer
 
 STEPS_TO_TIME = 12
 WINDOW_HU = (-600.0, 1400.0)
@@ -118,47 +117,47 @@ def _train(
     training = method.training_plan(replace(configuration.training, seed=seed), settings)
     planned = replace(configuration, training=training)
 
+    network_input = NetworkInput(configuration.input, method.coding(settings))
+    cached = CachedSlices(task.folder, task.split.train, task.disjoint)
+
     def start() -> Trainer:
         torch.manual_seed(seed)
         return method(planned, settings, "cpu", seed=seed)
 
     with tempfile.TemporaryDirectory() as own:
-        before = time.process_time()
-        folder, names = start().training_slices(task.folder, task.split.train, Path(own), disjoint=task.disjoint)
-        seconds -= time.process_time() - before
-        dataset = _dataset(method, planned, settings, folder, names, task.disjoint)
 
-        def run(steps: int) -> Trainer:
+        def of_round(trainer: Trainer, number: int) -> tuple[SliceDataset, float]:
+            """The batches of a round, and the processor seconds that making its slices took."""
+            before = time.process_time()
+            folder, names = trainer.training_slices(cached, Path(own), number, quiet)
+            taken = time.process_time() - before
+            disjoint = task.disjoint and not method.paired
+            return SliceDataset.of(
+                folder, names, network_input, training, paired=method.paired, disjoint=disjoint
+            ), taken
+
+        def run(steps: int, first_steps: Sequence[int]) -> Trainer:
+            """Train for so many steps; a round begins before each of the ``first_steps``."""
             trainer, iterations = start(), max(1, steps // training.epochs)
             for step in range(steps):
+                if step in first_steps:
+                    dataset, _ = of_round(trainer, first_steps.index(step))
                 epoch = min(step // iterations, training.epochs - 1)
                 trainer.set_learning_rate(settings.learning_rate * trainer.learning_rate_factor(epoch, step, steps))
                 trainer.training_step(trainer.augment(to_device(dataset.batch(step), CPU)))
             return trainer
 
-        run(2)
+        seconds -= of_round(start(), 0)[1]
+        run(2, [0])
         before = time.process_time()
-        run(STEPS_TO_TIME)
-        steps = max(training.epochs, int(seconds * STEPS_TO_TIME / (time.process_time() - before)))
-        return run(steps), steps
-
-
-def _dataset(
-    method: type[Trainer],
-    configuration: Configuration,
-    settings: Any,
-    folder: Path,
-    patients: Sequence[str],
-    disjoint: bool,
-) -> SliceDataset:
-    training = configuration.training
-    wanted = SlicesToDraw(method.paired, training.min_head_fraction, disjoint and not method.paired, training.seed)
-    slices = TrainingSlices(folder, patients, configuration.input, wanted)
-    if method.paired:
-        order = PairedOrder(slices.mr, training.seed, batch_size=training.batch_size)
-    else:
-        order = UnpairedOrder(slices.mr, slices.ct, training.seed, batch_size=training.batch_size)
-    return SliceDataset(slices, order, NetworkInput(configuration.input, method.coding(settings)), training)
+        trainer = run(STEPS_TO_TIME, [0])
+        a_step = (time.process_time() - before) / STEPS_TO_TIME
+        rounds = trainer.rounds(training.epochs)
+        # Made once to be timed, and removed with the first round of the training; how long it takes hardly depends on
+        # the weights.
+        seconds -= sum(of_round(trainer, number)[1] for number in range(1, len(rounds)))
+        steps = max(training.epochs, int(seconds / a_step))
+        return run(steps, [first * steps // training.epochs for first in rounds]), steps
 
 
 def _errors(sct_hu: np.ndarray, stack: SliceStack) -> dict[str, float]:

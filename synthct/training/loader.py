@@ -6,9 +6,10 @@ import itertools
 import math
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,12 @@ from batchgenerators.transforms.crop_and_pad_transforms import RandomCropTransfo
 from torch.utils.data import DataLoader, Dataset
 
 from synthct.errors import TrainingError
+from synthct.parallel import Progress, quiet
 from synthct.planning.plan import TrainingPlan
 from synthct.preprocessing.network_input import NetworkInput
+from synthct.training.distributed import ALONE, Ranks
 from synthct.training.sampling import Key, PairedOrder, UnpairedOrder
-from synthct.training.slices import TrainingSlices
+from synthct.training.slices import MEMORY_BUDGET, SlicesToDraw, TrainingSlices
 from synthct.worker_processes import end_with_parent
 
 Batch = dict[str, Any]
@@ -68,6 +71,29 @@ class SliceDataset(Dataset):
         coding = network_input.coding
         # Where a slice is padded it is known that there is no head.
         self.outside = {"mr": coding.mr_outside, "ct": coding.ct_outside, "known": 1.0, "head": 0.0}
+
+    @staticmethod
+    def of(
+        folder: Path,
+        names: Sequence[str],
+        network_input: NetworkInput,
+        training: TrainingPlan,
+        *,
+        paired: bool,
+        disjoint: bool = False,
+        ranks: Ranks = ALONE,
+        budget: int = MEMORY_BUDGET,
+        progress: Progress = quiet,
+    ) -> SliceDataset:
+        """Of cached stacks ``NAME.npz`` in a folder; arguments and errors as of :class:`TrainingSlices`."""
+        wanted = SlicesToDraw(paired, training.min_head_fraction, disjoint, training.seed)
+        slices = TrainingSlices(folder, names, network_input.plan, wanted, budget=budget, progress=progress)
+        drawn_by = {"batch_size": training.batch_size, "rank": ranks.rank, "world_size": ranks.world_size}
+        if paired:
+            order = PairedOrder(slices.mr, training.seed, **drawn_by)
+        else:
+            order = UnpairedOrder(slices.mr, slices.ct, training.seed, **drawn_by)
+        return SliceDataset(slices, order, network_input, training)
 
     def __getitem__(self, step: int) -> dict[str, Any]:
         """The batch of a step, packed; or ``{"fault": text}``: what a process of its own raises would lose its words.

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from synthct.parallel import Progress, quiet
 from synthct.training.device import select_device
 from synthct.training.distributed import joined
-from synthct.training.interrupt import stop_on_signals
+from synthct.training.interrupt import StopRequest, stop_on_signals
 from synthct.training.loader import batches
 from synthct.training.run import TrainingRun
 from synthct.training.slow_steps import SlowSteps
@@ -57,30 +58,47 @@ def train(
         run = TrainingRun(what, options, device)
         log.info("synthct with torch %s on %s (%s)", torch.__version__, device, device_reason)
         dataset = run.on_train_start(options, describe, progress)
-        if run.epoch >= run.training.epochs:
+        if dataset is None:
             log.info("%d epochs are done already; give more than that to go on.", run.epoch)
             return run.on_done_already()
 
         stop = stack.enter_context(stop_on_signals())
-        drawn = stack.enter_context(batches(dataset, options.loaders, start_step=run.step))
         slow_steps = SlowSteps()
         ticks = iter(progress(range(run.steps_left), total=run.steps_left, desc=run.title, unit="step"))
-        while run.epoch < run.training.epochs:
-            run.on_epoch_start()
-            while run.step_in_epoch < run.iterations:
-                batch = next(drawn)
-                started = time.perf_counter()
-                run.train_step(batch)
-                if run.ranks.leads and device.type != "cuda":  # a GPU works on after the call
-                    slow_steps.note(time.perf_counter() - started)
-                next(ticks, None)
-                if run.agree_to_stop(bool(stop), options.checkpoint_minutes):
-                    log.info("Stopped after step %d; --continue goes on from there.", run.step)
-                    raise KeyboardInterrupt
-            run.on_epoch_end()
+        while not run.done:
+            number = run.round
+            with batches(dataset, options.loaders, start_step=run.step) as drawn:
+                while not run.done and run.round == number:
+                    run.on_epoch_start()
+                    while run.step_in_epoch < run.iterations:
+                        batch = next(drawn)
+                        started = time.perf_counter()
+                        run.train_step(batch)
+                        if run.ranks.leads and device.type != "cuda":  # a GPU works on after the call
+                            slow_steps.note(time.perf_counter() - started)
+                        next(ticks, None)
+                        if run.agree_to_stop(bool(stop), options.checkpoint_minutes):
+                            log.info("Stopped after step %d; --continue goes on from there.", run.step)
+                            raise KeyboardInterrupt
+                    run.on_epoch_end()
+            if not run.done:
+                dataset = run.on_round_start(options, _until(stop, progress))
         next(ticks, None)  # lets the display finish
         path = run.on_train_end()
         if stop:  # asked for in the last moments; what would follow the training is not for this process
             log.info("Stopped; the training is complete.")
             raise KeyboardInterrupt
         return path
+
+
+def _until(stop: StopRequest, progress: Progress) -> Progress:
+    """A display of work that may be thrown away: it ends as soon as that is asked for."""
+
+    def display(iterable: Iterable, **options: Any) -> Iterator:
+        for one in progress(iterable, **options):
+            if stop:
+                log.info("Stopped between two rounds; --continue goes on from there.")
+                raise KeyboardInterrupt
+            yield one
+
+    return display

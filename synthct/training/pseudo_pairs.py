@@ -32,7 +32,7 @@ from synthct.training.sampling import disjoint_patients
 if TYPE_CHECKING:
     from synthct.imaging.other_patients import Head  # which needs SimpleITK
 
-VERSION = 1  # raise it when the same slices give other pseudo-pairs
+VERSION = 2  # raise it when the same slices give other pseudo-pairs
 MAX_CTS = 24  # patients whose CTs are registered: more take memory and time, and add little
 RECORD = "pseudo_pairs.json"
 TO_CT = "to_ct"  # in the info of a stack: the affine transform from the MR's slices to the CT's, its parameters
@@ -65,20 +65,11 @@ class PseudoPairs:
     seed: int = 0
     threads: int = 1
 
-    def write(
-        self,
-        folder: Path,
-        *,
-        earlier: Path | None = None,
-        sct_of: Callable[[SliceStack], np.ndarray] | None = None,
-        progress: Progress = quiet,
-    ) -> list[str]:
+    def write(self, folder: Path, *, progress: Progress = quiet) -> list[str]:
         """Write a stack ``MR_PATIENT~CT_PATIENT.npz`` each; those that are there already are taken as they are.
 
         Args:
             folder: for them alone.
-            earlier: pseudo-pairs to improve on: their CTs are deformed to the sCT of their MR.
-            sct_of: that sCT, of a stack with an MR: HU (slices, rows, cols) in the plane of the stack.
             progress: a display like ``tqdm``.
 
         Returns:
@@ -88,26 +79,53 @@ class PseudoPairs:
             TrainingError: there is no MR, or no other patient's CT.
             PlanError: slices are missing or damaged.
         """
-        record = folder / RECORD
-        if record.is_file() and (known := read_json(record, TrainingError)).get("key") == self._key:
-            return known["names"]
+        return self._written(folder, 0, lambda: self._write_affine(folder, progress))
+
+    def write_deformed(
+        self,
+        folder: Path,
+        number: int,
+        first: Path,
+        sct_of: Callable[[SliceStack], np.ndarray],
+        *,
+        progress: Progress = quiet,
+    ) -> list[str]:
+        """Write them anew for a later round: each CT deformed to the sCT of its MR.
+
+        Args:
+            folder: for them alone; those of the same round that are there already are taken as they are.
+            number: of the round, from 1.
+            first: what :meth:`write` has written.
+            sct_of: the sCT of a stack with an MR: HU (slices, rows, cols) in the plane of the stack.
+            progress: a display like ``tqdm``.
+
+        Returns:
+            Their names, without the ending: those of the first round.
+        """
+        return self._written(folder, number, lambda: _write_deformed(self, first, folder, sct_of, progress))
+
+    def _written(self, folder: Path, number: int, write: Callable[[], list[str]]) -> list[str]:
+        """A record is there only once all pseudo-pairs are."""
+        record, key = folder / RECORD, f"{self._key}-{number}"
+        if record.is_file() and read_json(record, TrainingError).get("key") == key:
+            return names_of(folder)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        if earlier is not None:
-            names = read_json(earlier / RECORD, TrainingError)["names"]
-            _write_deformed(self, names, earlier, folder, sct_of, progress)
-        else:
-            names = [name for group in self._groups() for name in _write_group(self, group, folder, progress)]
-            for patient in self._shown_own_ct:
-                _stack_of(self.slices, patient).save(folder / f"{patient}~{patient}.npz")
-                names.append(f"{patient}~{patient}")
+        names = write()
+        write_json({"key": key, "names": names}, record)
+        return names
+
+    def _write_affine(self, folder: Path, progress: Progress) -> list[str]:
+        names = [name for group in self._groups() for name in _write_group(self, group, folder, progress)]
+        for patient in self._shown_own_ct:
+            _stack_of(self.slices, patient).save(folder / f"{patient}~{patient}.npz")
+            names.append(f"{patient}~{patient}")
         if not names:
             givers = self._givers
             raise TrainingError(
                 f"There is nothing to train on: {len(givers.mr)} training patients give an MR and {len(givers.ct)} a "
                 "CT, and an MR needs the CT of another patient; add scans."
             )
-        write_json({"key": self._key, "names": names}, record)
         return names
 
     @cached_property
@@ -143,6 +161,11 @@ class PseudoPairs:
             _Group([one for one in mr if one not in first], first),
             _Group([one for one in mr if one in first], second),
         ]
+
+
+def names_of(folder: Path) -> list[str]:
+    """Of the pseudo-pairs that were written there, without the ending."""
+    return read_json(folder / RECORD, TrainingError)["names"]
 
 
 @dataclass(frozen=True)
@@ -195,41 +218,37 @@ def _write_group(what: PseudoPairs, group: _Group, folder: Path, progress: Progr
 
 
 def _write_deformed(
-    what: PseudoPairs,
-    names: Sequence[str],
-    earlier: Path,
-    folder: Path,
-    sct_of: Callable[[SliceStack], np.ndarray],
-    progress: Progress,
-) -> None:
+    what: PseudoPairs, first: Path, folder: Path, sct_of: Callable[[SliceStack], np.ndarray], progress: Progress
+) -> list[str]:
     """Each CT deformed to the sCT of its MR, from the CT's own slices: it is interpolated once in all."""
     import SimpleITK as sitk
 
     from synthct.imaging.other_patients import CT_RANGE_HU, Head, deformed_to, laid
 
     spacing = voxel_mm(what.preprocessing, UPRIGHT)
+    names = names_of(first)
     by_mr: dict[str, list[str]] = {}
     for name in names:
         by_mr.setdefault(name.partition("~")[0], []).append(name)
     ct_head = lru_cache(MAX_CTS)(partial(_ct_head, what))
 
     def write(name: str, sct: Head) -> None:
-        pair = SliceStack.load(cached_path(earlier, name))
+        pair = SliceStack.load(cached_path(first, name))
         if TO_CT in pair.info:  # else it is the patient's own
             field = deformed_to(sct, Head.of(pair.ct, pair.ct != OUTSIDE, spacing, CT_RANGE_HU[0]))
             affine = sitk.AffineTransform(sct.image.GetDimension())
             affine.SetParameters(pair.info[TO_CT])
-            hu, inside = laid(
-                ct_head(name.partition("~")[2]), sitk.CompositeTransform([affine, field]), sct.image
-            )
+            to_ct = sitk.CompositeTransform([affine, field])  # of which the last is applied first
+            hu, inside = laid(ct_head(name.partition("~")[2]), to_ct, sct.image)
             pair = _pseudo_pair(pair, hu.reshape(pair.ct.shape), inside.reshape(pair.ct.shape))
         pair.save(cached_path(folder, name))
 
     with ThreadPoolExecutor(what.threads) as pool:
         for of_mr in progress(by_mr.values(), total=len(by_mr), desc="Deforming CTs", unit="MR"):
-            pair = SliceStack.load(cached_path(earlier, of_mr[0]))
+            pair = SliceStack.load(cached_path(first, of_mr[0]))
             sct = Head.of(sct_of(pair), pair.mr[0] != OUTSIDE, spacing, CT_RANGE_HU[0])
             list(pool.map(partial(write, sct=sct), of_mr))
+    return names
 
 
 def _ct_head(what: PseudoPairs, patient: str) -> Head:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import logging
 import time
@@ -27,9 +28,9 @@ from synthct.training.loader import KEYS, Batch, SliceDataset, to_device
 from synthct.training.log import TrainingLog
 from synthct.training.progress_figure import ProgressFigure
 from synthct.training.resume import check_resumable, find_checkpoint, holds_model, plain_split, training_of
-from synthct.training.sampling import Key, PairedOrder, UnpairedOrder
+from synthct.training.sampling import Key
 from synthct.training.schedule import shorten
-from synthct.training.slices import SlicesToDraw, TrainingSlices
+from synthct.training.trainer import CachedSlices
 from synthct.training.validation import Validation
 from synthct.training.what_to_train import FoldToTrain, TrainingOptions
 
@@ -46,6 +47,7 @@ class TrainingRun:
 
     Attributes:
         epoch: finished epochs. step: finished steps of all epochs. step_in_epoch: of the epoch at hand.
+        iterations: steps of every epoch.
     """
 
     def __init__(self, what: FoldToTrain, options: TrainingOptions, device: torch.device) -> None:
@@ -92,12 +94,23 @@ class TrainingRun:
         self.figure_at = -SECONDS_BETWEEN_FIGURES
 
         self.epoch = self.step = self.step_in_epoch = 0
+        self.iterations = training.iterations_per_epoch or 0  # 0: as many as the first round's slices give
         self.learning_rate = settings.learning_rate  # in force
         self.loss_sums: dict[str, Tensor] = {}
         self.seconds = 0.0  # of the epoch at hand, in earlier runs
         self.unchecked: list[tuple[int, Keys, dict[str, Tensor]]] = []  # steps whose losses are not yet looked at
         self.saved_step: int | None = None
         self.started = self.saved_at = time.monotonic()
+
+    @property
+    def done(self) -> bool:
+        """Whether all epochs are finished."""
+        return self.epoch >= self.training.epochs
+
+    @property
+    def round(self) -> int:
+        """Number of the round at hand, from 0; see :meth:`Trainer.rounds`."""
+        return bisect.bisect_right(self.trainer.rounds(self.training.epochs), self.epoch) - 1
 
     @property
     def steps_left(self) -> int:
@@ -107,52 +120,58 @@ class TrainingRun:
 
     def on_train_start(
         self, options: TrainingOptions, describe: Callable[[], None] | None, progress: Progress
-    ) -> SliceDataset:
-        """Read what there is to draw, restore or write the first checkpoint, say what is trained on what."""
-        training, paired = self.training, self.trainer.paired
-        folder, disjoint = self.what.slices_folder, self.what.disjoint
-        drawn_from, names = self.trainer.training_slices(
-            folder, self.split["train"], self.fold.path, disjoint=disjoint, progress=progress
-        )
-        slices = TrainingSlices(
-            drawn_from,
-            names,
-            self.input.plan,
-            SlicesToDraw(paired, training.min_head_fraction, disjoint and not paired, training.seed),
-            budget=options.memory_budget // max(1, options.loaders),
-            progress=progress,
-        )
-        drawn_by = {"batch_size": training.batch_size, "rank": self.ranks.rank, "world_size": self.ranks.world_size}
-        if paired:
-            order = PairedOrder(slices.mr, training.seed, **drawn_by)
-        else:
-            order = UnpairedOrder(slices.mr, slices.ct, training.seed, **drawn_by)
-        self.iterations = training.iterations_per_epoch or order.steps_per_epoch
-        self.validation = Validation.read(folder, self.split["val"], self.split["train"], self.input)
-        if not self.validation.slices and self.split["val"]:
-            log.warning("No held-out patient has an MR and a CT that are aligned: their MAE is not measured.")
+    ) -> SliceDataset | None:
+        """Restore or write the first checkpoint, read what there is to draw, say what is trained on what.
 
+        Returns:
+            The batches of the round at hand; None where all epochs are done already.
+        """
+        training, resumed = self.training, self.checkpoint is not None
+        changed = resumed and self.identity["training"] != self.checkpoint["training"]
         log.info("precision: %s (%s)", self.trainer.precision, self.trainer.precision_reason)
-        log.info("slices: %d MR of %d patients, %d CT of %d patients%s", len(slices.mr), len(slices.mr_patients),
-                 len(slices.ct), len(slices.ct_patients), ", paired" if paired else "")  # fmt: skip
-        log.info("steps: %d epochs of %d", training.epochs, self.iterations)
         torch.manual_seed(training.seed)
         torch.backends.cudnn.benchmark = self.device.type == "cuda"  # all crops have one size
+        if resumed:
+            self._restore(self.checkpoint)
+        dataset = None if self.done else self.on_round_start(options, progress)
+        self.validation = Validation.read(self.what.slices_folder, self.split["val"], self.split["train"], self.input)
+        if not self.validation.slices and self.split["val"]:
+            log.warning("No held-out patient has an MR and a CT that are aligned: their MAE is not measured.")
+        if dataset is not None:
+            log.info("steps: %d epochs of %d", training.epochs, self.iterations)
         if describe is not None:
             describe()
         if self.ranks.leads:
             remove_leftovers(self.fold.path)
-        if self.checkpoint:
-            changed = self.identity["training"] != self.checkpoint["training"]
-            self._restore(self.checkpoint)
+        if resumed:
             log.info("continuing after epoch %d, step %d", self.epoch, self.step)
-            if changed and self.epoch < training.epochs:
+            if changed and not self.done:
                 self.save(CHECKPOINT_LATEST)  # so that it is remembered, however soon this training is killed
         else:
             if self.fold.final.exists():
                 log.info("training anew; the earlier checkpoint_final.pth stays until this training is complete")
             self.save(CHECKPOINT_LATEST)  # so that --continue never takes up an earlier training's
-        return SliceDataset(slices, order, self.input, training)
+        return dataset
+
+    def on_round_start(self, options: TrainingOptions, progress: Progress) -> SliceDataset:
+        """Make, or find, the slices that are drawn until the next round; most methods have one round."""
+        paired, disjoint = self.trainer.paired, self.what.disjoint
+        cached = CachedSlices(self.what.slices_folder, self.split["train"], disjoint)
+        dataset = SliceDataset.of(
+            *self.trainer.training_slices(cached, self.fold.path, self.round, progress),
+            self.input,
+            self.training,
+            paired=paired,
+            disjoint=disjoint and not paired,
+            ranks=self.ranks,
+            budget=options.memory_budget // max(1, options.loaders),
+            progress=progress,
+        )
+        slices = dataset.slices
+        log.info("slices: %d MR of %d patients, %d CT of %d patients%s", len(slices.mr), len(slices.mr_patients),
+                 len(slices.ct), len(slices.ct_patients), ", paired" if paired else "")  # fmt: skip
+        self.iterations = self.iterations or dataset.order.steps_per_epoch
+        return dataset
 
     def on_epoch_start(self) -> None:
         self.started = time.monotonic()
@@ -241,8 +260,10 @@ class TrainingRun:
         written = final.is_file() and holds_model(final, self.trainer.state_dict()["networks"])
         # of an earlier end; this training has gone beyond the end that is asked for
         earlier = final.is_file() and (self.epoch > self.training.epochs or self.step_in_epoch > 0)
-        if self.ranks.leads and written:
-            write_json(self.split, self.fold.split)
+        if written:
+            if self.ranks.leads:
+                write_json(self.split, self.fold.split)
+            self.trainer.on_train_end(self.fold.path)
         if not agreed([self.ranks.leads and not (written or earlier)], self.ranks)[0]:
             return final
         log.info("The training had not written its final model; it is written now.")
@@ -272,6 +293,7 @@ class TrainingRun:
         state = {
             "epoch": self.epoch,
             "step": self.step,
+            "iterations": self.iterations,
             "precision": {"chosen": self.trainer.precision, "reason": self.trainer.precision_reason},
         }
         trainer_state = self.trainer.state_dict()
@@ -289,6 +311,7 @@ class TrainingRun:
             checkpoint = checkpoint | checkpoint["other_ranks"][self.ranks.rank - 1]
         self.trainer.load_state_dict(checkpoint)
         self.epoch, self.step = checkpoint["epoch"], checkpoint["step"]
+        self.iterations = self.iterations or checkpoint.get("iterations", 0)  # later rounds' slices may be others
         so_far = checkpoint["epoch_so_far"]
         self.step_in_epoch, self.seconds = so_far["step_in_epoch"], so_far["seconds"]
         self.loss_sums = {name: total.to(self.device) for name, total in so_far["loss_sums"].items()}

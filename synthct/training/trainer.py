@@ -210,11 +210,12 @@ class Trainer(ABC):
         Args:
             cached: slices of the patients who train.
             own: folder of the fold, for what the method makes.
-            number: of the round; where its slices are there already they are taken.
+            number: of the round, from 0. Where its slices are there already they are taken; else they may depend on
+                the weights as they are now.
             progress: a display like ``tqdm``.
 
         Returns:
-            Their folder, and their names without the ending; of every round as many.
+            Their folder, and their names without the ending.
         """
         return cached.folder, list(cached.patients)
 

@@ -21,7 +21,7 @@ from synthct.parallel import Progress
 from synthct.preprocessing.network_input import NetworkInput
 from synthct.preprocessing.slice_stack import SliceStack
 from synthct.training.distributed import agreed
-from synthct.training.pseudo_pairs import PseudoPairs
+from synthct.training.pseudo_pairs import PseudoPairs, names_of
 from synthct.training.trainer import CachedSlices
 from synthct.training.unet import UNetRegression, UNetSettings
 from synthct.training.validation import sct_slice_hu
@@ -59,13 +59,15 @@ class UNetUnpaired(UNetRegression):
         """That of ``unet`` in each round, which a later one begins lower."""
         epochs = self.configuration.training.epochs
         bounds = [first * steps // epochs for first in [*self.rounds(epochs), epochs]]
-        number = bisect.bisect_right(bounds, step) - 1
+        number = bisect.bisect_right(bounds[1:-1], step)
         first, end = bounds[number], bounds[number + 1]
         factor = super().learning_rate_factor(epoch, step - first, end - first)
         return factor if number == 0 else LATER_ROUNDS * factor
 
-    def training_slices(self, cached: CachedSlices, own: Path, number: int, progress: Progress) -> tuple[Path, list[str]]:
-        """Pseudo-pairs in a folder of their own."""
+    def training_slices(
+        self, cached: CachedSlices, own: Path, number: int, progress: Progress
+    ) -> tuple[Path, list[str]]:
+        """Pseudo-pairs, each round's in a folder of their own; those of later rounds are made by the weights as now."""
         pairs = PseudoPairs(
             cached.folder,
             cached.patients,
@@ -76,14 +78,18 @@ class UNetUnpaired(UNetRegression):
             self.configuration.training.seed,
             torch.get_num_threads(),
         )
-        folder = own / PSEUDO_PAIRS / str(number)
-        earlier = {"earlier": folder.with_name(str(number - 1)), "sct_of": self._sct_hu} if number else {}
-        if number:  # a training that goes on may have lost them
-            self.training_slices(cached, own, number - 1, progress)
+        first, folder = (own / PSEUDO_PAIRS / str(n) for n in (0, number))
         if self.ranks.leads:
-            pairs.write(folder, **earlier, progress=progress)
+            for other in (own / PSEUDO_PAIRS).glob(
+                "*"
+            ):  # of later rounds: an earlier training, stopped there, left them
+                if other not in (first, folder):
+                    shutil.rmtree(other, ignore_errors=True)
+            pairs.write(first, progress=progress)
+            if number:
+                pairs.write_deformed(folder, number, first, self._sct_hu, progress=progress)
         agreed([False], self.ranks)  # the others wait for the first
-        return folder, pairs.write(folder, **earlier)
+        return folder, names_of(folder)
 
     def on_train_end(self, own: Path) -> None:
         if self.ranks.leads:
@@ -95,5 +101,5 @@ class UNetUnpaired(UNetRegression):
         view = stack.in_plane(shown.plan.plane)
         sct = np.full(view.regions.shape, AIR_HU, np.float32)
         for i in shown.shown(view).tolist():
-            sct[i] = sct_slice_hu(self, shown, shown.mr(view, i))
+            sct[i] = sct_slice_hu(self, shown, shown.mr(view, i))[0]
         return turned(sct, view.plane, stack.plane)

@@ -83,10 +83,10 @@ class Validation:
 
 
 def sct_slice_hu(trainer: Trainer, network_input: NetworkInput, mr: np.ndarray) -> np.ndarray:
-    """HU (rows, cols) that the networks, as they are now, make of a network input (channels, rows, cols)."""
+    """HU (slab, rows, cols) that the networks, as they are now, make of a network input (channels, rows, cols)."""
     rows, cols = mr.shape[1:]
     padded = padded_to_multiple(mr, trainer.size_multiple, network_input.coding.mr_outside)
-    sct = trainer.sct_of(torch.from_numpy(padded)[None])[0, 0, :rows, :cols]
+    sct = trainer.sct_of(torch.from_numpy(padded)[None])[0, :, :rows, :cols]
     return network_input.coding.network_to_hu(sct.cpu().numpy())
 
 
