@@ -136,28 +136,28 @@ def _train(
                 folder, names, network_input, training, paired=method.paired, disjoint=disjoint
             ), taken
 
-        def run(steps: int, first_steps: Sequence[int]) -> Trainer:
-            """Train for so many steps; a round begins before each of the ``first_steps``."""
+        def run(steps: int, dataset: SliceDataset, later_rounds: Sequence[int] = ()) -> Trainer:
+            """Train for so many steps; before each of those of ``later_rounds`` a round begins."""
             trainer, iterations = start(), max(1, steps // training.epochs)
             for step in range(steps):
-                if step in first_steps:
-                    dataset, _ = of_round(trainer, first_steps.index(step))
+                if step in later_rounds:
+                    dataset, _ = of_round(trainer, 1 + later_rounds.index(step))
                 epoch = min(step // iterations, training.epochs - 1)
                 trainer.set_learning_rate(settings.learning_rate * trainer.learning_rate_factor(epoch, step, steps))
                 trainer.training_step(trainer.augment(to_device(dataset.batch(step), CPU)))
             return trainer
 
-        seconds -= of_round(start(), 0)[1]
-        run(2, [0])
+        first, taken = of_round(start(), 0)
+        run(2, first)
         before = time.process_time()
-        trainer = run(STEPS_TO_TIME, [0])
+        trainer = run(STEPS_TO_TIME, first)
         a_step = (time.process_time() - before) / STEPS_TO_TIME
-        rounds = trainer.rounds(training.epochs)
-        # Made once to be timed, and removed with the first round of the training; how long it takes hardly depends on
-        # the weights.
-        seconds -= sum(of_round(trainer, number)[1] for number in range(1, len(rounds)))
-        steps = max(training.epochs, int(seconds / a_step))
-        return run(steps, [first * steps // training.epochs for first in rounds]), steps
+        later_epochs = trainer.rounds(training.epochs)[1:]
+        # Later rounds' slices are made once to be timed, which hardly depends on the weights, and made anew on the way.
+        taken += sum(of_round(trainer, 1 + i)[1] for i in range(len(later_epochs)))
+        first, _ = of_round(start(), 0)
+        steps = max(training.epochs, int((seconds - taken) / a_step))
+        return run(steps, first, [epoch * steps // training.epochs for epoch in later_epochs]), steps
 
 
 def _errors(sct_hu: np.ndarray, stack: SliceStack) -> dict[str, float]:
