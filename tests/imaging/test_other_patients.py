@@ -10,10 +10,12 @@ from upright_heads import SPACING_MM, VALUES, scans
 from synthct.imaging.other_patients import (
     Extents,
     Head,
+    MedianCt,
     affine_to_ct,
     affine_to_mr,
     best_fitting,
     by_extents,
+    deformed_to,
     laid,
     median_ct,
     through_median,
@@ -94,6 +96,44 @@ def test_heads_that_do_not_meet_stay_where_they_are():
     away = sitk.AffineTransform(3)
     away.SetTranslation((1000.0, 0.0, 0.0))
     assert affine_to_ct(fixed, moving, away, 5.0).GetParameters() == away.GetParameters()
+
+
+def on_grid(ct: Head, transform: sitk.Transform, grid: sitk.Image) -> Head:
+    hu, inside = laid(ct, transform, grid)
+    spacing = SPACING_MM if grid.GetDimension() == 3 else (SPACING_MM[0], *SPACING_MM[1:])
+    return Head.of(hu.reshape(-1, *hu.shape[-2:]), inside.reshape(-1, *hu.shape[-2:]), spacing, -1000.0)
+
+
+@pytest.mark.parametrize("slices", [slice(None), slice(20, 21)])
+def test_a_deformation_corrects_what_an_affine_registration_leaves(slices):
+    fixed, ct = head(slices=slices), head(scale=1.07, slices=slices)
+    affine = by_extents(fixed, ct)
+    affine.SetTranslation(np.add(affine.GetTranslation(), 4.0).tolist())
+    deformation = deformed_to(fixed, on_grid(ct, affine, fixed.image))
+    both = sitk.CompositeTransform([affine, deformation])
+    assert error_hu(ct, both, fixed) < 0.7 * error_hu(ct, affine, fixed)
+
+
+def test_a_ct_that_lies_where_it_should_is_not_deformed():
+    fixed = head()
+    field = sitk.GetArrayFromImage(sitk.DisplacementFieldTransform(deformed_to(fixed, fixed)).GetDisplacementField())
+    assert np.abs(field).max() < 0.01  # mm
+
+
+def test_a_deformation_is_the_same_in_every_run():
+    fixed, ct = head(), head(scale=1.04)
+    once, again = (deformed_to(fixed, ct).TransformPoint((60.0, 60.0, 60.0)) for _ in range(2))
+    assert once == again
+
+
+def test_the_way_by_the_median_is_one_affine_transform():
+    to_median, to_ct = sitk.AffineTransform(3), sitk.AffineTransform(3)
+    to_median.SetParameters([1.1, 0.1, 0, 0, 0.9, 0.05, 0.02, 0, 1, 5, -3, 2])
+    to_median.SetCenter((10.0, 20.0, 30.0))
+    to_ct.SetParameters([0.9, 0, 0.1, 0.03, 1, 0, 0, 0.1, 1.2, -4, 1, 7])
+    (whole,) = through_median(MedianCt(head(), (to_ct,)), to_median)
+    point = (12.0, 34.0, 56.0)
+    assert whole.TransformPoint(point) == pytest.approx(to_ct.TransformPoint(to_median.TransformPoint(point)))
 
 
 def test_the_median_of_one_head_in_many_sizes_is_that_head():
