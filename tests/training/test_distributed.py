@@ -119,3 +119,18 @@ def test_the_processes_draw_from_different_histories():
     assert not set(first) & set(second)
     for one, other in zip(*(trainer.syn_ct.parameters() for trainer in trainers)):
         assert torch.equal(one, other)
+
+
+def test_every_round_of_pseudo_pairs_is_made_once_for_all_processes(preprocessed_folder, tmp_path):
+    result = torchrun(preprocessed_folder, tmp_path / "fold", "unet_unpaired", 2, epochs=2, iterations=3)
+    assert result.returncode == 0, result.stderr
+    assert checkpoint(tmp_path / "fold")["step"] == 6
+    assert not (tmp_path / "fold" / "pseudo_pairs").exists()
+    stopped = torchrun(
+        preprocessed_folder, tmp_path / "killed", "unet_unpaired", 2, epochs=2, iterations=3, dies_at=[1, 5]
+    )
+    assert stopped.returncode != 0
+    again = torchrun(preprocessed_folder, tmp_path / "killed", "unet_unpaired", 2, resume=True)
+    assert again.returncode == 0, again.stderr
+    one, other = (checkpoint(tmp_path / name)["networks"]["syn_ct"] for name in ("fold", "killed"))
+    assert all(torch.equal(weight, other[key]) for key, weight in one.items())
