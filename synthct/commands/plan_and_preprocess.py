@@ -101,8 +101,8 @@ def _plan_and_preprocess(
         chosen = "" if "2d" in ready else f" -c {ready[0]}"
         hint = "   (or, in minutes on a CPU, with -c 2d_lowres)" if {"2d", "2d_lowres"} <= set(ready) else ""
         if no_pair_left:
-            print("Next: see to the registrations first; without pairs cyclegan alone can be trained:")
-            print(f"synthct_train {number} cyclegan{chosen}{hint}")
+            print("Next: see to the registrations first; this trainer needs no pairs:")
+            print(f"synthct_train {number} {plan.recommended_trainer or 'cyclegan'}{chosen}{hint}")
         else:
             print(f"Next: synthct_train {number} {plan.recommended_trainer or 'cyclegan'}{chosen}{hint}")
 

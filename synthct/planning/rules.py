@@ -133,11 +133,12 @@ def n_folds(fingerprint: Fingerprint) -> Decision:
 
 
 def recommended_trainer(fingerprint: Fingerprint) -> Decision:
-    """The most accurate method that the pairs allow."""
+    """A U-Net: on pairs where there are any, else on pseudo-pairs."""
     pairs = sum(case.paired for case in fingerprint.cases.values())
     return Decision(
-        "unet" if pairs else "cyclegan",
-        Reason("unet, the most accurate from pairs (documentation/benchmarks.md), where there are any; else cyclegan",
+        "unet" if pairs else "unet_unpaired",
+        Reason("unet, the most accurate from pairs (documentation/benchmarks.md), where there are any; else "
+               "unet_unpaired, which needs none: other patients' CTs, registered to an MR, show it where HU belong",
                f"{pairs} patients with MR and CT of {len(fingerprint.cases)}"),
     )  # fmt: skip
 
