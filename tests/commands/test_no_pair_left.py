@@ -32,7 +32,7 @@ def test_planning_warns_loudly_with_the_remedy_and_does_not_suggest_pix2pix(plan
     for remedy in ("--register off", "masksTr", "registrations/PATIENT.tfm"):
         assert remedy in planned
     *_, before, last = planned.partition("Next: ")[2].splitlines()[:2]
-    assert "see to the registrations first" in before and last == "synthct_train 1 cyclegan -c 2d_lowres"
+    assert "see to the registrations first" in before and last == "synthct_train 1 unet_unpaired -c 2d_lowres"
 
 
 def test_the_report_says_so(planned):
