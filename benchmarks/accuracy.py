@@ -21,14 +21,22 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import torch
 
-from benchmarks.equal_time import CONSTANT, Method, Task, constant_median, results_with, table, train_and_score
+from benchmarks.equal_time import (
+    CONSTANT,
+    Method,
+    Task,
+    constant_median,
+    of_slices,
+    results_with,
+    table,
+    train_and_score,
+)
 from synthct.dataset.raw import find_dataset_folder
 from synthct.paths import root_folder
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import settings_of
 from synthct.planning.plan import Plan
 from synthct.planning.splits import load_splits
-from synthct.plugins import TRAINERS
 from synthct.preprocessing.cache import cache_folder
 
 
@@ -36,12 +44,13 @@ def main() -> None:
     """Train, score, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", help="number or name; preprocessed with -c 2d_lowres")
-    parser.add_argument("--methods", nargs="+", default=TRAINERS.names(), metavar="METHOD")
+    parser.add_argument("--methods", nargs="+", default=of_slices(), metavar="METHOD")
     parser.add_argument("-c", dest="configuration", default="2d_lowres", help="where a method names none")
     parser.add_argument("--seconds", type=float, default=120.0, help="of the processor (default: 120)")
     parser.add_argument("--folds", type=int, nargs="+", default=[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--mirror", action="store_true", help="synthesise mirrored heads too")
+    parser.add_argument("--disjoint", action="store_true", help="MR and CT from different patients; no paired methods")
     parser.add_argument("--results", type=Path, default=Path("accuracy.csv"))
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -49,14 +58,15 @@ def main() -> None:
     folder = find_dataset_folder(root_folder("synthct_preprocessed"), arguments.dataset, "synthct_preprocessed")
     plan = Plan.load(folder / "plans.json")
     splits = load_splits(folder / "splits_final.json", Fingerprint.load(folder / "dataset_fingerprint.json").cases)
-    mirrored = " mirrored" * arguments.mirror
-    names = {f"{name}{mirrored} {arguments.seconds:g} s": name for name in arguments.methods}
+    how = " mirrored" * arguments.mirror + " disjoint" * arguments.disjoint
+    names = {f"{name}{how} {arguments.seconds:g} s": name for name in arguments.methods}
     for fold, seed in product(arguments.folds, arguments.seeds):
         task = Task(
             cache_folder(folder, plan.configuration(arguments.configuration).preprocessing),
             plan.configurations,
             lambda trainer, configuration: settings_of(trainer, configuration, "plans.json"),
             splits[fold],
+            arguments.disjoint,
         )
         results = results_with(arguments.results, CONSTANT, fold, 0, partial(constant_median, task))
         for name, text in names.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -74,13 +75,16 @@ class Method:
 class Task:
     """Cached slices of patients in a folder, and which of them are trained on.
 
-    ``held_out_folder`` holds the slices of the held-out patients, and their reference CTs: ``folder`` unless stated.
+    Attributes:
+        disjoint: MR and CT come from different patients.
+        held_out_folder: of the slices of the held-out patients, and their reference CTs; ``folder`` unless stated.
     """
 
     folder: Path
     configurations: dict[str, Configuration]
     settings_of: SettingsOf
     split: Split
+    disjoint: bool = False
     held_out_folder: Path | None = None
 
     def training_stacks(self) -> dict[str, SliceStack]:
@@ -112,6 +116,11 @@ def errors(sct_hu: np.ndarray, stack: SliceStack) -> dict[str, float]:
         "bone_mae_hu": float(np.abs(sct - ct)[bone].mean()),
         "bone_dice": float(2 * (bone & sct_bone).sum() / max(1, bone.sum() + sct_bone.sum())),
     }
+
+
+def of_slices() -> list[str]:
+    """Names of the trainers whose networks see slices."""
+    return [name for name in TRAINERS.names() if TRAINERS.load(name).dimensions == 2]
 
 
 def train_and_score(
@@ -160,32 +169,51 @@ def _train(
 ) -> tuple[Trainer, int]:
     method = TRAINERS.load(trainer_name)
     training = method.training_plan(replace(configuration.training, seed=seed), settings)
-    network_input = NetworkInput(configuration.input, method.coding(settings))
-    wanted = SlicesToDraw(method.paired, training.min_head_fraction)
-    slices = TrainingSlices(task.folder, task.split.train, configuration.input, wanted)
-    if method.paired:
-        order = PairedOrder(slices.mr, seed, batch_size=training.batch_size)
-    else:
-        order = UnpairedOrder(slices.mr, slices.ct, seed, batch_size=training.batch_size)
-    dataset = SliceDataset(slices, order, network_input, training)
+    planned = replace(configuration, training=training)
 
-    def run(steps: int) -> Trainer:
+    def start() -> Trainer:
         torch.manual_seed(seed)
-        iterations = max(1, steps // training.epochs)
-        trainer = method(replace(configuration, training=training), settings, "cpu", seed=seed)
-        for step in range(steps):
-            epoch = min(step // iterations, training.epochs - 1)
-            trainer.set_learning_rate(settings.learning_rate * trainer.learning_rate_factor(epoch, step, steps))
-            trainer.training_step(trainer.augment(to_device(dataset.batch(step), CPU)))
-        return trainer
+        return method(planned, settings, "cpu", seed=seed)
 
-    if steps_wanted is not None:
-        return run(steps_wanted), steps_wanted
-    run(2)
-    before = time.process_time()
-    run(STEPS_TO_TIME)
-    steps = max(training.epochs, int(seconds * STEPS_TO_TIME / (time.process_time() - before)))
-    return run(steps), steps
+    with tempfile.TemporaryDirectory() as own:
+        before = time.process_time()
+        folder, names = start().training_slices(task.folder, task.split.train, Path(own), disjoint=task.disjoint)
+        seconds -= time.process_time() - before
+        dataset = _dataset(method, planned, settings, folder, names, task.disjoint)
+
+        def run(steps: int) -> Trainer:
+            trainer, iterations = start(), max(1, steps // training.epochs)
+            for step in range(steps):
+                epoch = min(step // iterations, training.epochs - 1)
+                trainer.set_learning_rate(settings.learning_rate * trainer.learning_rate_factor(epoch, step, steps))
+                trainer.training_step(trainer.augment(to_device(dataset.batch(step), CPU)))
+            return trainer
+
+        if steps_wanted is not None:
+            return run(steps_wanted), steps_wanted
+        run(2)
+        before = time.process_time()
+        run(STEPS_TO_TIME)
+        steps = max(training.epochs, int(seconds * STEPS_TO_TIME / (time.process_time() - before)))
+        return run(steps), steps
+
+
+def _dataset(
+    method: type[Trainer],
+    configuration: Configuration,
+    settings: Any,
+    folder: Path,
+    patients: Sequence[str],
+    disjoint: bool,
+) -> SliceDataset:
+    training = configuration.training
+    wanted = SlicesToDraw(method.paired, training.min_head_fraction, disjoint and not method.paired, training.seed)
+    slices = TrainingSlices(folder, patients, configuration.input, wanted)
+    if method.paired:
+        order = PairedOrder(slices.mr, training.seed, batch_size=training.batch_size)
+    else:
+        order = UnpairedOrder(slices.mr, slices.ct, training.seed, batch_size=training.batch_size)
+    return SliceDataset(slices, order, NetworkInput(configuration.input, method.coding(settings)), training)
 
 
 def constant_median(task: Task) -> pd.DataFrame:

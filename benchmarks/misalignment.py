@@ -116,7 +116,7 @@ class Study:
             results = results_with(self.results_path, FLOOR, fold, 0, measure, level=level.name)
         for seed, fold, level, name in product(self.seeds, range(self.n_folds), self.levels, self.methods):
             method = Method.of(name, CONFIGURATION)
-            if not TRAINERS.load(method.trainer).paired and level not in self.unpaired_levels:
+            if not TRAINERS.load(method.trainer).needs_pairs and level not in self.unpaired_levels:
                 continue
             task = self.task(level, fold)
             steps = steps_before(results, name)
@@ -214,7 +214,7 @@ def parsed() -> Study:
 
 def report(study: Study, results: pd.DataFrame) -> str:
     """Write the tables and the figure into the study's folder; returns the tables."""
-    paired = {name: TRAINERS.load(Method.of(name, CONFIGURATION).trainer).paired for name in study.methods}
+    paired = {name: TRAINERS.load(Method.of(name, CONFIGURATION).trainer).needs_pairs for name in study.methods}
     text = text_of(results, study.levels, paired)
     write_text(text, study.folder / "misalignment.md")
     draw(results, study.levels, paired, study.folder / "misalignment.png")

@@ -28,7 +28,16 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 
-from benchmarks.equal_time import CONSTANT, Method, Task, constant_median, results_with, table, train_and_score
+from benchmarks.equal_time import (
+    CONSTANT,
+    Method,
+    Task,
+    constant_median,
+    of_slices,
+    results_with,
+    table,
+    train_and_score,
+)
 from synthct.imaging.coding import MrStatistics, MrWindow
 from synthct.json_dataclasses import to_plain
 from synthct.planning import rules
@@ -100,18 +109,19 @@ def main() -> None:
     """Print a row a method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--methods", nargs="+", default=TRAINERS.names(), metavar="METHOD")
+    parser.add_argument("--methods", nargs="+", default=of_slices(), metavar="METHOD")
     parser.add_argument("--seconds", type=float, default=120.0, help="of the processor, for each (default: 120)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--folds", type=int, nargs="+", default=[1], choices=range(N_FOLDS))
     parser.add_argument("--pixel", type=int, default=2, help="mm (default: 2)")
+    parser.add_argument("--disjoint", action="store_true", help="MR and CT from different patients; no paired methods")
     parser.add_argument("--results", type=Path, default=Path("real_slices.csv"))
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     names = sorted(path.name for path in (arguments.folder / "mr").iterdir())
     configurations = {SLICES: configuration_for(arguments.pixel)}
-    methods = {f"{name} {arguments.seconds:g} s": name for name in arguments.methods}
+    methods = {f"{name}{' disjoint' * arguments.disjoint} {arguments.seconds:g} s": name for name in arguments.methods}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for name in names:
@@ -121,7 +131,7 @@ def main() -> None:
         for fold, seed in product(arguments.folds, arguments.seeds):
             held_out = patients[fold::N_FOLDS]
             split = Split(tuple(one for one in patients if one not in held_out), tuple(held_out))
-            task = Task(folder, configurations, settings_for, split)
+            task = Task(folder, configurations, settings_for, split, arguments.disjoint)
             results = results_with(arguments.results, CONSTANT, fold, 0, partial(constant_median, task))
             for name, text in methods.items():
                 measure = partial(train_and_score, Method.of(text, SLICES), task, arguments.seconds, seed)

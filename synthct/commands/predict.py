@@ -151,6 +151,8 @@ def _run(arguments: argparse.Namespace) -> Mapping[str, str]:
     print(f"Model: {folder}, fold {', '.join(folds)}, on {where}")
     if arguments.quality == "best":
         print(f"Combined: {'; '.join(predictor.combined_words())}")
+    if predictor.method.dimensions == 3 and device.type == "cpu" and alone:
+        print("It works on 3-D patches: on a CPU a patient takes minutes for each fold.")
     if arguments.test_set:
         return _predict_test_set(predictor, folder, folds, arguments)
     model = ModelFiles.of(folder, folds, device=arguments.device, **how)

@@ -130,6 +130,7 @@ def _model(card: ModelCard) -> list[str]:
     package = f" of {card.trainer_package}" if card.trainer_package else ""
     neighbours = f"{card.neighbours} neighbour{'s' * (card.neighbours > 1)}"
     around = f", each seen with {neighbours} on either side" if card.neighbours else ""
+    slices = f"{'3-D patches of ' * (card.dimensions == 3)}{_safe(card.slice_plane)} slices{around}"
     weights = ", ".join(f"{name} {number:,}" for name, number in card.parameters.items())
     low, high = card.ct_window_hu
     windows = "; ".join(f"{scan.name}: {window}" for scan, window in zip(card.mr, card.mr_windows))
@@ -141,7 +142,7 @@ def _model(card: ModelCard) -> list[str]:
             [
                 f"- trainer {_safe(card.trainer + package)} ({training}), configuration {_safe(card.configuration)}, "
                 f"planner {_safe(card.planner)}",
-                f"- {_safe(card.slice_plane)} slices{around}, pixels of {plane_mm} mm (between slices, rows, cols)",
+                f"- {slices}, pixels of {plane_mm} mm (between slices, rows, cols)",
                 f"- MR window: {_safe(windows)}",
                 f"- CT window: {low:g} to {high:g} HU",
                 f"- weights of each fold's networks: {_safe(weights)}"

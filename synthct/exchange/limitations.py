@@ -35,11 +35,12 @@ def _of_patients(texts: ModelTexts) -> list[str]:
 def _of_images(model: Model) -> list[str]:
     (low, high), plane = model.hu_range, model.configuration.input.plane
     pixel = " x ".join(f"{mm:.2g}" for mm in voxel_mm(model.configuration.preprocessing, plane))
+    patches = " in 3-D patches" if model.method.dimensions == 3 else ""
     air = f"air cavities read {low:g} HU and not -1000, " if low > -1000 else ""
     return [
         "HU mean what they meant on the training patients' CT scanners, whose tube voltage is not recorded either.",
         f"HU lie within {low:g} to {high:g}: {air}metal and dense teeth at most {high:g}.",
-        f"The network works on {plane} slices with pixels of {pixel} mm: finer detail is not in the sCT.",
+        f"The network works on {plane} slices{patches} with pixels of {pixel} mm: finer detail is not in the sCT.",
         "Head alone; outside it -1000 HU: no couch, no mask, no head rest. Quality assurance does not recognise metal, "
         "tumours or missing bone; look at each sCT.",
     ]
@@ -69,7 +70,7 @@ def _of_results(texts: ModelTexts, manifest: Manifest) -> list[str]:
 
 def _of_model(texts: ModelTexts, manifest: Manifest, model: Model) -> list[str]:
     limits = []
-    if not model.method.paired:
+    if not model.method.needs_pairs:
         limits.append(
             "Trained on unpaired slices: no reference ties the sCT's anatomy to the MR's, so that it can look "
             "right and lie elsewhere."

@@ -92,6 +92,7 @@ class ModelCard:
         figures: over all held-out patients, by the evaluation's columns; ``test_figures`` of the test set.
         parameters: numbers of weights of the networks that a prediction needs, by name.
         baselines: MAE, HU, of CTs of one HU everywhere on the same patients.
+        dimensions: 2 where the network sees slices, 3 where it sees patches of the volume; cards of before say nothing.
     """
 
     format_version: int
@@ -129,6 +130,7 @@ class ModelCard:
     baselines: dict[str, float]
     intended_use: str
     limits: tuple[str, ...]
+    dimensions: int = 2
 
     @property
     def name(self) -> str:
@@ -165,7 +167,7 @@ def make_card(
         trainer=manifest.trainer,
         trainer_package=manifest.trainer_package,
         configuration=manifest.configuration,
-        paired=model.method.paired,
+        paired=model.method.needs_pairs,
         disjoint=manifest.disjoint,
         folds=tuple(_fold(texts, fold, held_out) for fold in manifest.folds),
         model_hash=manifest.model_hash,
@@ -198,6 +200,7 @@ def make_card(
         },
         intended_use=INTENDED_USE,
         limits=limits_of(texts, manifest, model),
+        dimensions=model.method.dimensions,
     )
 
 

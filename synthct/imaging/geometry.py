@@ -160,7 +160,7 @@ def block_means(image: sitk.Image, spacing_mm: float) -> sitk.Image:
     factors = [max(1, round(spacing_mm / spacing)) for spacing in image.GetSpacing()]
     remainder = [-size % factor for size, factor in zip(image.GetSize(), factors)]
     # The last block is filled up with its own border, so that a neck cut by the field of view stays in.
-    padded = sitk.ZeroFluxNeumannPad(image, [0, 0, 0], remainder)
+    padded = sitk.ZeroFluxNeumannPad(image, [0] * len(remainder), remainder)
     return sitk.Cast(sitk.BinShrink(sitk.Cast(padded, sitk.sitkFloat32), factors), sitk.sitkFloat32)
 
 

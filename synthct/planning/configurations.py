@@ -84,6 +84,13 @@ def coronal(full: Configuration) -> tuple[Configuration, str]:
     return _in_plane(full, "coronal")
 
 
+def three_dimensional(full: Configuration) -> tuple[Configuration, str]:
+    """Slabs of neighbouring slices for 3-D networks, from the same cache; as many steps as nnU-Net's."""
+    training = replace(full.training, epochs_constant=1000, epochs_decay=0, iterations_per_epoch=250)
+    configuration = replace(full, training=training, dimensions=3)
+    return configuration, "patches of the same volumes for 3-D networks, on a GPU; as many steps as nnU-Net"
+
+
 def all_of(*derivations: Derived) -> Derived:
     """One derivation after the other."""
 

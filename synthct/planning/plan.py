@@ -128,6 +128,7 @@ class Configuration:
     Attributes:
         network_width: share of a method's full width that its networks get where its settings are planned.
         methods: the settings of each trainer by its name, as JSON holds them; the trainer knows what they mean.
+        dimensions: of what networks see: 2 slices, 3 slabs of them. It says which trainers the configuration is for.
     """
 
     preprocessing: PreprocessingPlan
@@ -135,9 +136,12 @@ class Configuration:
     training: TrainingPlan
     network_width: float = 1.0
     methods: dict[str, dict[str, Any]] = field(default_factory=dict)
+    dimensions: Literal[2, 3] = 2
 
     def __post_init__(self) -> None:
         check_ranges(self, network_width=(0.01, 10))
+        if self.dimensions == 3 and self.input.neighbours:
+            raise ValueError(f"input.neighbours must be 0 where dimensions is 3, not {self.input.neighbours}")
         stored = self.input.plane == self.preprocessing.slice_plane
         if stored and any(crop > size for crop, size in zip(self.training.crop_size, self.preprocessing.slice_size)):
             raise ValueError(

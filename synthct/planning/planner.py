@@ -92,7 +92,7 @@ def make_plan(planner: str, raw: RawDataset, fingerprint: Fingerprint) -> Plan:
 def planned_methods(
     configuration: Configuration, fingerprint: Fingerprint | None
 ) -> tuple[dict[str, dict], dict[str, Reason]]:
-    """The settings of every trainer that is installed, as JSON holds them, and the reasons by their path.
+    """The settings of every trainer of a configuration's dimensions, as JSON holds them, and the reasons by their path.
 
     A trainer of another package that cannot be imported, or not be planned for these data, is left out with a warning.
 
@@ -103,7 +103,10 @@ def planned_methods(
     methods, reasons = {}, {}
     for name in TRAINERS.names():
         try:
-            planned = TRAINERS.load(name).plan_settings(configuration, fingerprint)
+            method = TRAINERS.load(name)
+            if method.dimensions != configuration.dimensions:
+                continue
+            planned = method.plan_settings(configuration, fingerprint)
         except Exception as fault:  # of another package, which must not keep ours from being planned
             if name in TRAINERS.ours:
                 raise

@@ -36,15 +36,17 @@ class CaseSlices(Protocol):
 
 @dataclass(frozen=True)
 class NetworkInput:
-    """What networks see: a slice with its neighbours, coded as the method wants it.
+    """What networks see: a slice with its neighbours, coded as the method wants it; or a slab of slices.
 
     Attributes:
         plan: plane and neighbours, of the configuration.
         coding: of the method.
+        slab: neighbouring slices that a paired image holds, above 1 for 3-D networks.
     """
 
     plan: InputPlan
     coding: Coding
+    slab: int = 1
 
     def mr(self, case: CaseSlices, i: int) -> np.ndarray:
         """The MR around a slice: float32 (channels, rows, cols), from the first neighbour to the last.
@@ -61,11 +63,26 @@ class NetworkInput:
         return self.coding.ct_to_network(stored.astype(np.float32), stored != OUTSIDE)[None]
 
     def paired(self, case: CaseSlices, i: int) -> dict[str, np.ndarray]:
-        """MR and CT of one slice, and where they count; float32 (channels, rows, cols) each.
+        """MR and CT of the slab that a slice lies in, and where they count; float32.
 
-        ``known``: 0 where the head lies outside a scan's field of view, 1 elsewhere. ``head``: 1 inside the head
-        where both are known.
+        The slice is the middle one, save near the ends of the stack, where the slab ends with it. A stack of fewer
+        slices is continued by its outermost ones, whose ``head`` is 0.
+
+        Returns:
+            ``mr`` (slab x channels, rows, cols), slice by slice; ``ct``, ``known`` and ``head`` (slab, rows, cols).
+            ``known``: 0 where the head lies outside a scan's field of view, 1 elsewhere. ``head``: 1 inside the head
+            where both are known.
         """
+        spare = case.n_slices - self.slab
+        first = int(np.clip(i - self.slab // 2, 0, spare)) if spare >= 0 else -(-spare // 2)
+        numbers = np.arange(first, first + self.slab)
+        within = np.clip(numbers, 0, case.n_slices - 1)
+        slices = [self._paired_slice(case, number) for number in within.tolist()]
+        images = {name: np.concatenate([one[name] for one in slices]) for name in slices[0]}
+        images["head"][numbers != within] = 0
+        return images
+
+    def _paired_slice(self, case: CaseSlices, i: int) -> dict[str, np.ndarray]:
         regions = case.regions_slice(i)
         in_head, both = (regions & HEAD) > 0, (regions & BOTH_KNOWN) == BOTH_KNOWN
         return {
@@ -76,8 +93,8 @@ class NetworkInput:
         }
 
     def middle(self, mr: np.ndarray) -> np.ndarray:
-        """The slice itself, without its neighbours: (..., channels, rows, cols) -> (..., MR channels, rows, cols)."""
-        first = self.plan.neighbours * self.plan.mr_channels
+        """The middle slice alone: (..., slab x channels, rows, cols) -> (..., MR channels, rows, cols)."""
+        first = (self.slab // 2 + self.plan.neighbours) * self.plan.mr_channels
         return mr[..., first : first + self.plan.mr_channels, :, :]
 
     def shown(self, case: CaseSlices) -> np.ndarray:

@@ -89,9 +89,10 @@ class SliceDataset(Dataset):
         """The batch of a step.
 
         Returns:
-            ``mr`` float32 (batch, channels, rows, cols) and ``ct`` (batch, 1, rows, cols) in the method's coding; for
-            paired training ``known`` and ``head`` likewise, see :meth:`NetworkInput.paired`; ``mr_keys`` and
-            ``ct_keys``, a (patient, slice) each image.
+            ``mr`` float32 (batch, channels, rows, cols) and ``ct`` (batch, 1, rows, cols) in the method's coding, of
+            slabs (batch, slab x channels, rows, cols) and (batch, slab, rows, cols); for paired training ``known`` and
+            ``head`` likewise, see :meth:`NetworkInput.paired`; ``mr_keys`` and ``ct_keys``, a (patient, slice) each
+            image.
 
         Raises:
             TrainingError: it cannot be loaded, naming the step and the slices.

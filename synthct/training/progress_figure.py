@@ -71,10 +71,12 @@ class ProgressFigure:
         low, high = SHOWN_HU
         axes[0].imshow(validation.input.middle(one.mr)[0], cmap="gray")
         axes[0].set_title(f"MR of {one.patient}")
-        axes[1].imshow(validation.sct_hu(trainer, one), cmap="gray", vmin=low, vmax=high)
+        sct_hu = validation.sct_hu(trainer, one)
+        middle = len(sct_hu) // 2
+        axes[1].imshow(sct_hu[middle], cmap="gray", vmin=low, vmax=high)
         axes[1].set_title(f"sCT, {low:g} to {high:g} HU")
         if one.ct_hu is not None:
-            axes[2].imshow(one.ct_hu, cmap="gray", vmin=low, vmax=high)
+            axes[2].imshow(one.ct_hu[middle], cmap="gray", vmin=low, vmax=high)
             axes[2].set_title("CT")
         else:
             axes[2].text(0.5, 0.5, "no CT that is\naligned with this MR", ha="center", va="center")

@@ -57,6 +57,8 @@ class TrainingRun:
         planned = method.training_plan(configuration.training, settings)
         training = training_of(self.checkpoint, self.fold.path) if self.checkpoint else planned
         training = shorten(training, options.epochs, options.iterations)
+        configuration = dataclasses.replace(configuration, training=training)
+        method.check_device(configuration, settings, device)
         if min(training.crop_size) < SMALLEST_IMAGE:
             raise TrainingError(
                 f"crop_size {list(training.crop_size)} is below {SMALLEST_IMAGE}; raise it in plans.json."
@@ -78,11 +80,11 @@ class TrainingRun:
         if self.checkpoint:
             check_resumable(self.checkpoint, self.identity, configuration, self.fold.path)
         self.device, self.ranks = device, options.ranks
-        self.trainer = method(dataclasses.replace(configuration, training=training), settings, device, ranks=self.ranks)
+        self.trainer = method(configuration, settings, device, ranks=self.ranks)
         self.perform_step = self.trainer.training_step
         if options.cuda_graph:
             self.perform_step = recorded_step(self.trainer, options.ranks.world_size)
-        self.input = NetworkInput(configuration.input, method.coding(settings))
+        self.input = NetworkInput(configuration.input, method.coding(settings), method.slab(settings))
         self.log = TrainingLog(self.fold.log)
         self.figure = ProgressFigure(self.fold.progress, self.title)
         self.figure_at = -SECONDS_BETWEEN_FIGURES
@@ -106,12 +108,15 @@ class TrainingRun:
     ) -> SliceDataset:
         """Read what there is to draw, restore or write the first checkpoint, say what is trained on what."""
         training, paired = self.training, self.trainer.paired
-        folder, plan = self.what.slices_folder, self.input.plan
+        folder, disjoint = self.what.slices_folder, self.what.disjoint
+        drawn_from, names = self.trainer.training_slices(
+            folder, self.split["train"], self.fold.path, disjoint=disjoint, progress=progress
+        )
         slices = TrainingSlices(
-            folder,
-            self.split["train"],
-            plan,
-            SlicesToDraw(paired, training.min_head_fraction, self.what.disjoint, training.seed),
+            drawn_from,
+            names,
+            self.input.plan,
+            SlicesToDraw(paired, training.min_head_fraction, disjoint and not paired, training.seed),
             budget=options.memory_budget // max(1, options.loaders),
             progress=progress,
         )
@@ -159,9 +164,12 @@ class TrainingRun:
         try:
             losses = self.perform_step(self.trainer.augment(to_device(batch, self.device)))
         except torch.OutOfMemoryError:
+            slab, *crop = batch["ct"].shape[1:]
+            of_patches = self.trainer.dimensions == 3
+            smaller = "a smaller patch in plans.json" if of_patches else "the configuration 2d_lowres"
             raise TrainingError(
-                f"The memory of {self.device} is too small for crops of {list(self.training.crop_size)} in batches of "
-                f"{self.training.batch_size}; use the configuration 2d_lowres, or end other programs that use it."
+                f"The memory of {self.device} is too small for crops of {[slab, *crop] if of_patches else crop} in "
+                f"batches of {self.training.batch_size}; use {smaller}, or end other programs that use it."
             ) from None
         for name, loss in losses.items():
             self.loss_sums[name] = self.loss_sums[name] + loss if name in self.loss_sums else loss
@@ -211,6 +219,7 @@ class TrainingRun:
         path = self.save(CHECKPOINT_FINAL)
         if self.ranks.leads:
             write_json(self.split, self.fold.split)
+        self.trainer.on_train_end(self.fold.path)
         return path
 
     def agree_to_stop(self, asked: bool, checkpoint_minutes: float) -> bool:

@@ -88,7 +88,7 @@ def fold_to_train(
         fold_folder(results, trainer, configuration, fold, disjoint=disjoint),
         disjoint,
     )
-    if what.trainer_class.paired and disjoint:
+    if what.trainer_class.needs_pairs and disjoint:
         raise TrainingError(f"{trainer} needs MR and CT of the same patients; leave out --disjoint.")
     what.settings()  # a wrong one is reported before any work is done
     check_cached(what.slices_folder, [*split.train, *split.val], configuration)

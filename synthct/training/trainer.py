@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from synthct.accelerate.convolutions import with_fast_convolutions
 from synthct.imaging.coding import Coding
+from synthct.parallel import Progress, quiet
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import PlannedSettings
 from synthct.planning.plan import Configuration, TrainingPlan
@@ -38,9 +40,11 @@ class Trainer(ABC):
         Settings: the frozen dataclass of the method's settings with the defaults of its paper; it stands in
             ``plans.json`` as ``methods.<trainer>`` of a configuration. It has a ``learning_rate``, and a ``coding``
             unless the method overrides :meth:`coding`.
-        paired: whether MR and CT of a batch are the same slice of the same patient.
+        paired: whether MR and CT of a batch show the same places.
+        needs_pairs: whether a patient must have both scans; what is ``paired`` does, unless a method pairs by itself.
         to_predict: names of the networks that a prediction needs; they are what is exported.
         size_multiple: rows and cols of a slice must be multiples of it; slices are padded for the networks.
+        dimensions: 2 where networks see slices, 3 where they see slabs of them; of the configurations that it trains.
         networks: of a training, by name; with them sCTs are made. optimisers, pools: likewise.
         averages: of those networks that are averages of weights which learn, by the network's name.
         generators: of random numbers that the method draws, on the CPU, by name.
@@ -49,8 +53,15 @@ class Trainer(ABC):
 
     Settings: ClassVar[type]
     paired: ClassVar[bool]
+    needs_pairs: ClassVar[bool]
     to_predict: ClassVar[tuple[str, ...]] = ("syn_ct",)
     size_multiple: ClassVar[int] = 4
+    dimensions: ClassVar[Literal[2, 3]] = 2
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "needs_pairs" not in cls.__dict__ and hasattr(cls, "paired"):
+            cls.needs_pairs = cls.paired
 
     # -- what the method is -------------------------------------------------------------------------------------------
 
@@ -70,6 +81,15 @@ class Trainer(ABC):
         return training
 
     @classmethod
+    def slab(cls, settings: Any) -> int:
+        """How many neighbouring slices an image of a batch holds; above 1 for a paired method of 3 ``dimensions``."""
+        return 1
+
+    @classmethod  # noqa: B027  any device will do
+    def check_device(cls, configuration: Configuration, settings: Any, device: torch.device) -> None:
+        """Raise TrainingError, with what to do instead, where a training on a device could not end; none by default."""
+
+    @classmethod
     def coding(cls, settings: Any) -> Coding:
         """What the method makes of HU and MR intensities."""
         return settings.coding
@@ -79,7 +99,8 @@ class Trainer(ABC):
     def build_networks(cls, configuration: Configuration, settings: Any) -> dict[str, nn.Module]:
         """All networks by name, their weights still arbitrary.
 
-        Their input has ``configuration.input.channels`` channels: (batch, channels, rows, cols).
+        Their input has ``configuration.input.channels`` channels: (batch, channels, rows, cols). Of a method with slabs
+        it is (batch, slab x channels, rows, cols), slice by slice.
         """
 
     @classmethod
@@ -91,7 +112,7 @@ class Trainer(ABC):
             mr: (batch, channels, rows, cols) in the coding's units.
 
         Returns:
-            (batch, 1, rows, cols) in the coding's units.
+            (batch, 1, rows, cols) in the coding's units; of slabs (batch, slab, rows, cols).
         """
         return networks["syn_ct"](mr)
 
@@ -161,6 +182,26 @@ class Trainer(ABC):
     def prepare_training(self) -> None:
         """Add optimisers (and pools) for the networks that have just been made."""
 
+    def training_slices(
+        self, slices: Path, patients: Sequence[str], own: Path, *, disjoint: bool, progress: Progress = quiet
+    ) -> tuple[Path, list[str]]:
+        """The cached stacks that batches are drawn from: those of the patients, unless a method makes its own.
+
+        Args:
+            slices: folder of the patients' cached slices.
+            patients: those who train.
+            own: folder of the fold, for what the method makes.
+            disjoint: MR and CT from different patients.
+            progress: a display like ``tqdm``.
+
+        Returns:
+            Their folder, and their names without the ending.
+        """
+        return slices, list(patients)
+
+    def on_train_end(self, own: Path) -> None:  # noqa: B027  most methods make nothing
+        """Remove what :meth:`training_slices` has made, once the training is complete."""
+
     def augment(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """What :meth:`training_step` is given of a loaded batch, of the same shapes; as it is, by default.
 
@@ -175,7 +216,8 @@ class Trainer(ABC):
         Args:
             batch: ``mr`` (batch, channels, rows, cols) and ``ct`` (batch, 1, rows, cols) in the coding's units; for
                 paired trainers ``known`` and ``head`` (batch, 1, rows, cols), 1 or 0: ``known`` is 0 where the head
-                lies outside a scan's field of view. On the trainer's device.
+                lies outside a scan's field of view. Of slabs, (batch, slab x channels, rows, cols) and (batch, slab,
+                rows, cols). On the trainer's device.
 
         Returns:
             The losses by name: detached scalars that are still on the device, so that nothing waits for it.

@@ -76,7 +76,7 @@ class UNetRegression(Trainer):
         levels = max(2, min(len(GROWTH), 1 + int(math.log2(smallest / MIN_PIXELS))))
         rule = f"halved down to {MIN_PIXELS} pixels; 32 channels at full resolution, by the root of network_width"
         measured = {"crop": list(configuration.training.crop_size), "network_width": configuration.network_width}
-        settings = UNetSettings(widths=tuple(width * growth for growth in GROWTH[:levels]))
+        settings = cls.Settings(widths=tuple(width * growth for growth in GROWTH[:levels]))
         return PlannedSettings(settings, {"widths": Reason(rule, measured)})
 
     @classmethod

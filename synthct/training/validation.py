@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,12 @@ N_SLICES = 12
 
 @dataclass(frozen=True)
 class ExampleSlice:
-    """A slice with what is needed to judge its sCT."""
+    """A slice, or the slab around it, with what is needed to judge its sCT."""
 
     patient: str
-    mr: np.ndarray  # network input, float32 (channels, rows, cols)
-    ct_hu: np.ndarray | None  # as the method is shown it, float32 (rows, cols)
-    inside: np.ndarray  # bool (rows, cols): head, known in both
+    mr: np.ndarray  # network input, float32 (slab x channels, rows, cols)
+    ct_hu: np.ndarray | None  # as the method is shown it, float32 (slab, rows, cols)
+    inside: np.ndarray  # bool (slab, rows, cols): head, known in both
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Validation:
         showing_head = [np.flatnonzero(one.head_fraction(MR_KNOWN | CT_KNOWN) > 0) for one in pairs]
         ends = np.cumsum([len(indices) for indices in showing_head], dtype=int)  # of each patient's, in one long list
         n_candidates = int(ends[-1]) if pairs else 0
-        n = min(N_SLICES, n_candidates)
+        n = min(math.ceil(N_SLICES / network_input.slab), n_candidates)
         wanted: dict[int, list[int]] = {}
         for place in ((np.arange(n) + 0.5) * n_candidates / max(n, 1)).astype(int).tolist():
             number = int(np.searchsorted(ends, place, side="right"))
@@ -77,10 +78,10 @@ class Validation:
         return total / voxels if voxels else None
 
     def sct_hu(self, trainer: Trainer, one: ExampleSlice) -> np.ndarray:
-        """The slice's sCT, HU (rows, cols)."""
+        """Its sCT, HU (slab, rows, cols)."""
         rows, cols = one.mr.shape[1:]
         mr = padded_to_multiple(one.mr, trainer.size_multiple, self.input.coding.mr_outside)
-        sct = trainer.sct_of(torch.from_numpy(mr)[None])[0, 0, :rows, :cols]
+        sct = trainer.sct_of(torch.from_numpy(mr)[None])[0, :, :rows, :cols]
         return self.input.coding.network_to_hu(sct.cpu().numpy())
 
 
@@ -101,7 +102,7 @@ def _examples(facts: SliceFacts, chosen: Sequence[int], network_input: NetworkIn
     for i in chosen:
         image = network_input.paired(slices, i) if facts.paired else {"mr": network_input.mr(slices, i)}
         ct = image.get("ct")
-        ct_hu = None if ct is None else network_input.coding.network_to_hu(ct[0])
-        inside = image["head"][0] > 0 if ct is not None else np.zeros(image["mr"].shape[1:], bool)
+        ct_hu = None if ct is None else network_input.coding.network_to_hu(ct)
+        inside = image["head"] > 0 if ct is not None else np.zeros((1, *image["mr"].shape[1:]), bool)
         examples.append(ExampleSlice(facts.patient, image["mr"], ct_hu, inside))
     return examples

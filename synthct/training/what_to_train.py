@@ -11,7 +11,7 @@ import torch
 from synthct.json_dataclasses import to_plain
 from synthct.model_folder import ModelFolder
 from synthct.planning.fingerprint import Fingerprint
-from synthct.planning.method_settings import settings_of
+from synthct.planning.method_settings import check_dimensions, settings_of
 from synthct.planning.plan import Configuration, Plan
 from synthct.plugins import TRAINERS
 from synthct.training.distributed import ALONE, Ranks
@@ -92,8 +92,13 @@ class TrainingOptions:
 
 
 def with_settings_of(trainer: str, plan: Plan, configuration: str, fingerprint: Fingerprint | None) -> Plan:
-    """The plan, stating the settings of a trainer; one installed after the plan was made plans them now."""
+    """The plan, stating the settings of a trainer; one installed after the plan was made plans them now.
+
+    Raises:
+        PlanError: the configuration is not for this trainer.
+    """
     planned = plan.configuration(configuration)
+    check_dimensions(trainer, planned, f"plans.json: configurations.{configuration}")
     if trainer in planned.methods:
         return plan
     settings = TRAINERS.load(trainer).plan_settings(planned, fingerprint).settings

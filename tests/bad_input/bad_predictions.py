@@ -74,7 +74,7 @@ PREDICTIONS = [
     ),
     Bad(
         "a checkpoint of another configuration",
-        checkpoint(FINAL, configuration="3d"),
+        checkpoint(FINAL, configuration="4d"),
         PREDICTING,
         "checkpoint_final.pth",
         "restore the plans.json",

@@ -25,7 +25,9 @@ from spoil import (
 
 TRAININGS = [
     Bad("an unknown trainer", nothing, "train 1 cyclegna", "'cyclegna'", "there are cyclegan, pix2pix"),
-    Bad("a configuration that is not planned", nothing, "train 1 cyclegan -c 3d", "'3d'", "it has 2d, 2d_lowres"),
+    Bad("a configuration that is not planned", nothing, "train 1 cyclegan -c 4d", "'4d'", "it has 2d, 2d_lowres"),
+    Bad("a method of slices for patches", nothing, "train 1 cyclegan -c 3d", "configurations.3d", "take unet3d"),
+    Bad("a method of patches for slices", nothing, "train 1 unet3d -c 2d_lowres", "configurations.2d", "such as 3d"),
     Bad(
         "a configuration that is not preprocessed",
         nothing,

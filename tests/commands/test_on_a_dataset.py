@@ -62,7 +62,7 @@ def test_verifying_needs_no_other_folder_and_writes_nothing(raw, checkout, capsy
     [
         (["-d", "7"], "no dataset with number 007"),
         (["-d", "Dataset007_X"], "no dataset Dataset007_X"),
-        (["-d", "1", "-c", "3d"], "no configuration '3d'; it has 2d, 2d_lowres"),
+        (["-d", "1", "-c", "4d"], "no configuration '4d'; it has 2d, 2d_lowres"),
     ],
 )
 def test_planning_refuses_what_it_does_not_know(raw, checkout, refused, arguments, words):
@@ -91,7 +91,7 @@ def test_problems_of_a_dataset_are_listed(raw, refused):
     ("arguments", "words"),
     [
         (["1", "cyclegna"], "no trainer 'cyclegna'; there are cyclegan, pix2pix"),
-        (["1", "cyclegan", "-c", "3d"], "no configuration '3d'; it has 2d, 2d_lowres"),
+        (["1", "cyclegan", "-c", "4d"], "no configuration '4d'; it has 2d, 2d_lowres"),
         (["1", "cyclegan", "9"], "no fold 9; the folds of this dataset are 0, 1 and all"),
         (["2", "cyclegan"], "no dataset with number 002"),
         (["1", "cyclegan", "-c", "2d_lowres", "-device", "abacus"], "'abacus' is no device"),

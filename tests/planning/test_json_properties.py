@@ -115,7 +115,7 @@ def test_a_plan_that_lacks_a_key_is_refused_or_takes_the_default(folder, path):
     may_be_left_out = (
         path in (("register",), ("recommended_trainer",), ("reasons",)) or path[0] == "reasons" and len(path) != 3
     )
-    may_be_left_out |= path[2:] == ("network_width",) or path[2:3] == ("methods",) and len(path) <= 4
+    may_be_left_out |= path[2:] in (("network_width",), ("dimensions",)) or path[2:3] == ("methods",) and len(path) <= 4
     assert (plan is not None) == may_be_left_out
 
 

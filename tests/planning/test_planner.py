@@ -111,7 +111,12 @@ REFERENCE = {
             "lambda_ct": 100.0,
         },
     },
+    "dimensions": 2,
 }
+
+
+def trainers_of(dimensions: int) -> list[str]:
+    return [name for name in TRAINERS.ours if TRAINERS.load(name).dimensions == dimensions]
 
 
 def coding(configuration: Configuration, trainer: str = "cyclegan") -> GreyLevels:
@@ -214,13 +219,14 @@ def test_an_unknown_planner_is_told_with_those_that_there_are():
 
 @pytest.mark.parametrize("facts", [None, paired_fingerprint(3, **ODD)], ids=["as the papers", "by the data"])
 @pytest.mark.parametrize("n_channels", [1, 2])
-def test_every_trainer_that_is_installed_is_planned_and_read_back(facts, n_channels):
+@pytest.mark.parametrize(("dimensions", "expected"), [(2, {"cyclegan", "pix2pix"}), (3, {"unet3d"})])
+def test_every_trainer_that_is_installed_is_planned_and_read_back(facts, n_channels, dimensions, expected):
     if facts is not None:
         mr = (volume_facts(**ODD),) * n_channels
         facts = fingerprint({"P": replace(case_facts(ct=volume_facts()), mr=mr)})
-    configuration = reference_configuration(n_channels)
+    configuration = replace(reference_configuration(n_channels), dimensions=dimensions)
     methods, reasons = planned_methods(configuration, facts)
-    assert list(methods) == TRAINERS.names() and {"cyclegan", "pix2pix"} <= set(methods)
+    assert list(methods) == trainers_of(dimensions) and expected <= set(methods)
     for name in methods:
         as_planned = TRAINERS.load(name).plan_settings(configuration, facts).settings
         assert settings_of(name, replace(configuration, methods=json.loads(json.dumps(methods))), "p") == as_planned
@@ -231,8 +237,9 @@ def test_every_configuration_that_is_installed_is_planned_with_the_settings_of_e
     plan = make_plan("default", raw(), paired_fingerprint(4))
     assert list(plan.configurations) == ["2d", *CONFIGURATIONS.names()]
     check_settings(plan, "plans.json")
-    for configuration in plan.configurations.values():
-        assert list(configuration.methods) == TRAINERS.names()
+    for name, configuration in plan.configurations.items():
+        assert configuration.dimensions == (3 if name == "3d" else 2)
+        assert list(configuration.methods) == trainers_of(configuration.dimensions)
 
 
 def test_a_trainer_of_another_package_that_cannot_be_imported_is_left_out_of_the_plan(monkeypatch):
@@ -240,7 +247,7 @@ def test_a_trainer_of_another_package_that_cannot_be_imported_is_left_out_of_the
     monkeypatch.setattr("synthct.plugins.entry_points", lambda group: points * (group == "synthct.trainers"))
     assert "broken" in TRAINERS.names()
     methods, _ = planned_methods(reference_configuration(1), None)
-    assert list(methods) == list(TRAINERS.ours)
+    assert list(methods) == trainers_of(2)
     with pytest.raises(TrainingError, match="broken"):
         settings_of("broken", reference_configuration(1), "plans.json")
 

@@ -155,3 +155,44 @@ def test_slices_are_padded_below_and_to_the_right_up_to_a_multiple(shape, multip
     assert padded.shape[-2] % multiple == padded.shape[-1] % multiple == 0
     np.testing.assert_array_equal(padded[..., :rows, :cols], image)
     assert (padded[..., rows:, :] == -1).all() and (padded[..., cols:] == -1).all()
+
+
+# -- slabs of slices ---------------------------------------------------------------------------------------------------
+
+
+def slab(size: int, i: int, channels: int = 2) -> dict[str, np.ndarray]:
+    """The values of a slab's slices: one number each, for all pixels are alike."""
+    network_input = NetworkInput(InputPlan("sagittal", 0, channels), AsItIs(), slab=size)
+    images = network_input.paired(numbered(channels), i)
+    assert {image.dtype for image in images.values()} == {np.dtype(np.float32)}
+    assert all((image == image[:, :1, :1]).all() for image in images.values())
+    return {name: image[:, 0, 0] for name, image in images.items()}
+
+
+@pytest.mark.parametrize(("i", "slices"), [(0, [0, 1, 2]), (1, [0, 1, 2]), (2, [1, 2, 3]), (3, [1, 2, 3])])
+def test_each_slice_of_a_slab_has_its_own_mr_and_ct_and_the_slab_lies_within_the_stack(i, slices):
+    images = slab(3, i)
+    assert images["mr"].tolist() == [10 * channel + number for number in slices for channel in (0, 1)]
+    assert images["ct"].tolist() == [100 + number for number in slices]
+    assert images["head"].tolist() == images["known"].tolist() == [1, 1, 1]
+
+
+def test_a_slab_of_more_slices_than_there_are_repeats_the_outermost_and_learns_nothing_from_them():
+    for i in range(N_SLICES):
+        images = slab(7, i, channels=1)
+        assert images["mr"].tolist() == [0, 0, 1, 2, 3, 3, 3]
+        assert images["ct"].tolist() == [100, 100, 101, 102, 103, 103, 103]
+        assert images["head"].tolist() == [0, 1, 1, 1, 1, 0, 0]
+
+
+def test_the_middle_of_a_slab_is_a_slice_of_all_channels():
+    network_input = NetworkInput(InputPlan("sagittal", 0, 2), AsItIs(), slab=3)
+    middle = network_input.middle(network_input.paired(numbered(), 2)["mr"])
+    assert middle[:, 0, 0].tolist() == [2, 12]
+
+
+def test_a_slab_of_one_slice_is_the_slice_between_its_neighbours():
+    network_input = NetworkInput(InputPlan("sagittal", 1, 2), AsItIs())
+    image = network_input.paired(numbered(), 0)
+    assert np.array_equal(image["mr"], network_input.mr(numbered(), 0))
+    assert np.array_equal(image["ct"], network_input.ct(numbered(), 0))

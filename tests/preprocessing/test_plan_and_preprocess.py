@@ -153,8 +153,8 @@ def test_a_dataset_with_problems_writes_nothing_and_throws_nothing_away(first_ru
 
 @pytest.mark.parametrize("clean", [True, False])
 def test_an_unknown_configuration_is_told_before_anything_is_written(run, folder, clean):
-    with pytest.raises(PlanError, match="no configuration '3d'; it has 2d, 2d_lowres"):
-        run(configurations=["3d"], clean=clean)
+    with pytest.raises(PlanError, match="no configuration '4d'; it has 2d, 2d_lowres"):
+        run(configurations=["4d"], clean=clean)
     assert not folder.exists()
 
 

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import ONLY_CT, ONLY_MR, PAIRED, TRAIN, VAL, make_configuration, make_plan, make_stack, what_to_train
+from tiny_training import (
+    ONLY_CT,
+    ONLY_MR,
+    PAIRED,
+    TRAIN,
+    VAL,
+    for_trainer,
+    make_configuration,
+    make_plan,
+    make_stack,
+    what_to_train,
+)
 
 from synthct.imaging.coding import GreyLevels
 from synthct.parallel import quiet
@@ -83,7 +94,8 @@ def run(plan, preprocessed_folder, split, tmp_path):
     """``train`` on the tiny plan, into a folder of that name, in this process; changes of what, or of the options."""
 
     def go(name: str, folder: str = "fold_0", *, progress=quiet, **changes) -> Path:
-        what = what_to_train(name, plan, preprocessed_folder, tmp_path / folder, split)
+        in_force = for_trainer(changes.pop("plan", plan), name)
+        what = what_to_train(name, in_force, preprocessed_folder, tmp_path / folder, split)
         of_what = {field.name for field in dataclasses.fields(what)} & changes.keys()
         what = dataclasses.replace(what, **{one: changes.pop(one) for one in of_what})
         options = TrainingOptions(**{"device": torch.device("cpu"), "loaders": 0} | changes)

@@ -49,7 +49,7 @@ def mr(prepared) -> sitk.Image:
     return read_image(prepared / "raw" / "Dataset001_Heads" / "imagesTr" / "P1_0000.nii.gz")
 
 
-@pytest.mark.parametrize("trainer", list(TRAINERS.ours))
+@pytest.mark.parametrize("trainer", [name for name in TRAINERS.ours if TRAINERS.load(name).dimensions == 2])
 def test_the_model_folder_predicts_wherever_it_is_moved(trainer, preprocessed, mr, tmp_path):
     results = tmp_path / "results"
     folder = train_fold(preprocessed, results, trainer, LOWRES, "0", options=SHORT)
@@ -144,7 +144,7 @@ def untouched(preprocessed: Path) -> None:
         (without_slices, {}, PlanError, "P2"),
         (with_unknown_setting, {}, PlanError, "methods.pix2pix.lambda_1l"),
         (untouched, {"trainer": "pix3pix"}, TrainingError, "pix3pix"),
-        (untouched, {"configuration": "3d"}, PlanError, "3d"),
+        (untouched, {"configuration": "4d"}, PlanError, "4d"),
         (untouched, {"fold": "9"}, PlanError, "9"),
         (untouched, {"disjoint": True}, TrainingError, "pix2pix"),
     ],

@@ -64,7 +64,7 @@ def test_however_many_are_held_out_only_the_chosen_slices_are_read(tmp_path, mon
     for one in validation.slices:
         stack = make_stack(one.patient, patients.index(one.patient))
         pairs = [INPUT.paired(stack, i) for i in range(N_SLICES)]
-        shown = [(pair["mr"], INPUT.coding.network_to_hu(pair["ct"][0])) for pair in pairs]
+        shown = [(pair["mr"], INPUT.coding.network_to_hu(pair["ct"])) for pair in pairs]
         assert any(np.array_equal(one.mr, mr) and np.array_equal(one.ct_hu, ct_hu) for mr, ct_hu in shown)
 
 
@@ -72,7 +72,7 @@ def test_odd_slice_sizes_are_padded_for_the_generator(tmp_path, constant):
     stack = make_stack("P", 0, size=30)
     stack.save(tmp_path / "P.npz")
     validation = Validation.read(tmp_path, ["P"], [], INPUT)
-    assert validation.sct_hu(constant, validation.slices[0]).shape == (30, 30)
+    assert validation.sct_hu(constant, validation.slices[0]).shape == (1, 30, 30)
     assert validation.mae_hu(constant) > 0
 
 

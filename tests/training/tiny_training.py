@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,8 @@ TINY = {
     "widths": (4, 8),
     "n_levels": 3,
     "warm_up_steps": 1,
+    "blocks": (1, 1),
+    "patch": (4, 32, 32),
 }
 
 
@@ -87,7 +90,9 @@ def make_settings(trainer: str, mr_channels: int = 1, **changes) -> Any:
     return kind(**{name: value for name, value in values.items() if name in kind.__dataclass_fields__})
 
 
-def make_configuration(mr_channels: int = 1, settings: dict[str, Any] | None = None, **training) -> Configuration:
+def make_configuration(
+    mr_channels: int = 1, settings: dict[str, Any] | None = None, dimensions: int = 2, **training
+) -> Configuration:
     """Tiny networks of all trainers; ``settings`` changes theirs."""
     return Configuration(
         PreprocessingPlan(
@@ -100,6 +105,7 @@ def make_configuration(mr_channels: int = 1, settings: dict[str, Any] | None = N
         InputPlan(plane="sagittal", neighbours=0, mr_channels=mr_channels),
         make_training(**training),
         methods={name: to_plain(make_settings(name, mr_channels, **(settings or {}))) for name in TRAINERS.ours},
+        dimensions=dimensions,
     )
 
 
@@ -116,6 +122,12 @@ def make_plan(configuration: Configuration | None = None) -> Plan:
         n_folds=4,
         configurations={"tiny": configuration},
     )
+
+
+def for_trainer(plan: Plan, trainer: str) -> Plan:
+    """The plan for networks of slices, or of slabs, as the trainer has them."""
+    configuration = replace(plan.configurations["tiny"], dimensions=TRAINERS.load(trainer).dimensions)
+    return replace(plan, configurations=plan.configurations | {"tiny": configuration})
 
 
 def make_trainer(name: str, configuration: Configuration | None = None, **changes) -> Any:

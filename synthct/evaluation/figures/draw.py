@@ -142,7 +142,7 @@ def panel_titles(models: Sequence[TrainedModel]) -> dict[str, str]:
 def _paired(trainer: str) -> bool | None:
     """Whether a trainer learns from pairs; None where it is not installed here."""
     try:
-        return TRAINERS.load(trainer).paired
+        return TRAINERS.load(trainer).needs_pairs
     except TrainingError:
         return None
 

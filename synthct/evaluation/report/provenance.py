@@ -75,7 +75,9 @@ def _facts(model: TrainedModel, plan: Plan) -> dict[str, str]:
         "planner": f"{plan.planner}, of synthct {plan.synthct_version}",
         "registration of CT to MR": plan.register,
         "slices": f"{preparation.slice_plane}, {rows} x {cols} pixels; volumes at {mm} mm (slices, rows, columns)",
-        "network input": f"{one.input.plane} slices with {one.input.neighbours} neighbours on each side",
+        "network input": f"{one.input.plane} slices with {one.input.neighbours} neighbours on each side"
+        if one.dimensions == 2
+        else f"3-D patches of {one.input.plane} slices",
         **{f"methods.{trainer}.{name}": value for name, value in _settings(one.methods.get(trainer, {})).items()},
         "training": f"{training.epochs_constant} + {training.epochs_decay} epochs planned, "
         f"batch {training.batch_size}, seed {training.seed}",
