@@ -71,6 +71,7 @@ class Study:
         unpaired_levels: those at which unpaired methods are trained.
         methods: names as :class:`Method` reads them.
         seconds: of the processor, a training.
+        configuration: half the resolution of Wolterink et al. 2017 and a quarter of the width, unless stated.
     """
 
     folder: Path
@@ -82,6 +83,7 @@ class Study:
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
     seconds: float
+    configuration: Configuration = low_resolution(reference_configuration(1))[0]
 
     @property
     def results_path(self) -> Path:
@@ -90,11 +92,6 @@ class Study:
     @property
     def slices(self) -> Path:
         return self.folder / "slices"
-
-    @property
-    def configuration(self) -> Configuration:
-        """Half the resolution of Wolterink et al. 2017, a quarter of the width."""
-        return low_resolution(reference_configuration(1))[0]
 
     def check_folder(self) -> None:
         """Whether the folder is new, or of a study with the same patients, folds and seconds."""
@@ -131,7 +128,8 @@ class Study:
         held_out = patients[fold :: self.n_folds]
         split = Split(tuple(one for one in patients if one not in held_out), tuple(held_out))
         configurations = {CONFIGURATION: self.configuration}
-        return Task(self.slices / level.name, configurations, settings_for, split, self.slices / ALIGNED.name)
+        aligned = self.slices / ALIGNED.name
+        return Task(self.slices / level.name, configurations, settings_for, split, held_out_folder=aligned)
 
 
 def settings_for(trainer: str, configuration: Configuration) -> object:

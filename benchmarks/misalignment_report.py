@@ -107,12 +107,18 @@ def comparisons(
         for level in levels:
             if level.name not in of_one:
                 continue
-            points = curves.get(level.curve, [ALIGNED, level])
-            both = pd.concat([along(of_other, points)[level.name], of_one[level.name]], axis=1).dropna().to_numpy()
+            both = pd.concat([_at(of_other, level, curves), of_one[level.name]], axis=1).dropna().to_numpy()
             of_pair.append((level, paired_tests(metric, other, one, both[:, 0], both[:, 1])))
         corrected = holm([test.p for _, test in of_pair])
         found += [(level, replace(test, holm_p=p)) for (level, test), p in zip(of_pair, corrected)]
     return found
+
+
+def _at(values: pd.DataFrame, level: Level, curves: Mapping[str, Sequence[Level]]) -> pd.Series:
+    """A value a patient: measured, on the level's curve, or, of a level that stands alone, at the aligned one."""
+    if level.name in values:
+        return values[level.name]
+    return along(values, curves[level.curve])[level.name] if level.curve else values[ALIGNED.name]
 
 
 def _pairs(results: pd.DataFrame, paired: Mapping[str, bool]) -> list[tuple[str, str]]:
