@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 from scipy import stats
 
+from synthct.files import written_whole
 from synthct.imaging.coding import HU_LIMITS
 from synthct.inference.synthesis import SynthesisOptions, over_planes, synthesize_stack
 from synthct.parallel import quiet
@@ -38,6 +39,7 @@ BONE_HU = 250.0
 CPU = torch.device("cpu")
 CONSTANT = "median CT"
 SettingsOf = Callable[[str, Configuration], Any]  # the planned settings of a trainer
+Score = Callable[[np.ndarray, SliceStack], dict[str, float]]  # of an sCT (HU) and the stack it was made from
 
 
 @dataclass(frozen=True)
@@ -70,17 +72,49 @@ class Method:
 
 @dataclass(frozen=True)
 class Task:
-    """Cached slices of patients in a folder, and which of them are trained on; ``disjoint``: without pairs."""
+    """Cached slices of patients in a folder, and which of them are trained on.
+
+    Attributes:
+        disjoint: MR and CT come from different patients.
+        held_out_folder: of the slices of the held-out patients, and their reference CTs; ``folder`` unless stated.
+    """
 
     folder: Path
     configurations: dict[str, Configuration]
     settings_of: SettingsOf
     split: Split
     disjoint: bool = False
+    held_out_folder: Path | None = None
 
-    def stacks(self, patients: Sequence[str]) -> dict[str, SliceStack]:
-        """Of these patients, read."""
-        return {patient: SliceStack.load(cached_path(self.folder, patient)) for patient in patients}
+    def training_stacks(self) -> dict[str, SliceStack]:
+        """Of the training patients, read."""
+        return _stacks(self.folder, self.split.train)
+
+    def held_out_stacks(self) -> dict[str, SliceStack]:
+        """Of the held-out patients, read."""
+        return _stacks(self.held_out_folder or self.folder, self.split.val)
+
+
+def _stacks(folder: Path, patients: Sequence[str]) -> dict[str, SliceStack]:
+    return {patient: SliceStack.load(cached_path(folder, patient)) for patient in patients}
+
+
+def errors(sct_hu: np.ndarray, stack: SliceStack) -> dict[str, float]:
+    """MAE in the head where the CT is known; HU not clipped, and both clipped to a window.
+
+    Args:
+        sct_hu: (slices, rows, cols).
+        stack: of the same grid, with the reference CT.
+    """
+    inside = (stack.ct != OUTSIDE) & (stack.mr[0] != OUTSIDE)
+    sct, ct = np.clip(sct_hu[inside], *HU_LIMITS), stack.ct[inside].astype(np.float32)
+    bone, sct_bone = ct > BONE_HU, sct > BONE_HU
+    return {
+        "mae_hu": float(np.abs(sct - ct).mean()),
+        "mae_windowed_hu": float(np.abs(np.clip(sct, *WINDOW_HU) - np.clip(ct, *WINDOW_HU)).mean()),
+        "bone_mae_hu": float(np.abs(sct - ct)[bone].mean()),
+        "bone_dice": float(2 * (bone & sct_bone).sum() / max(1, bone.sum() + sct_bone.sum())),
+    }
 
 
 def of_slices() -> list[str]:
@@ -88,15 +122,29 @@ def of_slices() -> list[str]:
     return [name for name in TRAINERS.names() if TRAINERS.load(name).dimensions == 2]
 
 
-def train_and_score(method: Method, task: Task, seconds: float, seed: int, *, mirror: bool = False) -> pd.DataFrame:
-    """Train for so many processor seconds a configuration; a row of figures for each held-out patient."""
-    stacks = task.stacks(task.split.val)
+def train_and_score(
+    method: Method,
+    task: Task,
+    seconds: float,
+    seed: int,
+    *,
+    mirror: bool = False,
+    steps_of_each: Sequence[int] | None = None,
+    score: Score = errors,
+) -> pd.DataFrame:
+    """Train for so many processor seconds a configuration; a row of figures for each held-out patient.
+
+    Args:
+        steps_of_each: of each configuration, instead of the seconds: as many as another training had.
+        score: the figures of an sCT (slices, rows, cols) and the held-out patient's stack.
+    """
+    stacks = task.held_out_stacks()
     outputs: dict[str, list] = {patient: [] for patient in stacks}
     steps = []
-    for name in method.configurations:
+    for name, n_wanted in zip(method.configurations, steps_of_each or [None] * len(method.configurations), strict=True):
         configuration = task.configurations[name]
         settings = method.settings(task.settings_of(method.trainer, configuration))
-        trained, n_steps = _train(method.trainer, configuration, settings, task, seconds, seed)
+        trained, n_steps = _train(method.trainer, configuration, settings, task, seconds, seed, n_wanted)
         steps.append(n_steps)
         network_input = NetworkInput(configuration.input, trained.coding(settings))
         networks = {one: trained.networks[one].eval() for one in trained.to_predict}
@@ -104,14 +152,19 @@ def train_and_score(method: Method, task: Task, seconds: float, seed: int, *, mi
             options = SynthesisOptions(mirror=mirror)
             outputs[patient].append(synthesize_stack(stack, type(trained), network_input, [networks], CPU, options))
     rows = [
-        {"patient": patient, **_errors(over_planes(outputs[patient]).sct_hu, stack)}
-        for patient, stack in stacks.items()
+        {"patient": patient, **score(over_planes(outputs[patient]).sct_hu, stack)} for patient, stack in stacks.items()
     ]
     return pd.DataFrame(rows).assign(steps="+".join(map(str, steps)))
 
 
 def _train(
-    trainer_name: str, configuration: Configuration, settings: Any, task: Task, seconds: float, seed: int
+    trainer_name: str,
+    configuration: Configuration,
+    settings: Any,
+    task: Task,
+    seconds: float,
+    seed: int,
+    steps_wanted: int | None,
 ) -> tuple[Trainer, int]:
     method = TRAINERS.load(trainer_name)
     training = method.training_plan(replace(configuration.training, seed=seed), settings)
@@ -147,53 +200,52 @@ def _train(
                 trainer.training_step(trainer.augment(to_device(dataset.batch(step), CPU)))
             return trainer
 
+        def trained(steps: int, dataset: SliceDataset) -> tuple[Trainer, int]:
+            later_rounds = [epoch * steps // training.epochs for epoch in start().rounds(training.epochs)[1:]]
+            return run(steps, dataset, later_rounds), steps
+
         first, taken = of_round(start(), 0)
+        if steps_wanted is not None:
+            return trained(steps_wanted, first)
         run(2, first)
         before = time.process_time()
         trainer = run(STEPS_TO_TIME, first)
         a_step = (time.process_time() - before) / STEPS_TO_TIME
-        later_epochs = trainer.rounds(training.epochs)[1:]
         # Later rounds' slices are made once to be timed, which hardly depends on the weights, and made anew on the way.
-        taken += sum(of_round(trainer, 1 + i)[1] for i in range(len(later_epochs)))
+        n_later = len(trainer.rounds(training.epochs)) - 1
+        taken += sum(of_round(trainer, 1 + i)[1] for i in range(n_later))
         first, _ = of_round(start(), 0)
-        steps = max(training.epochs, int((seconds - taken) / a_step))
-        return run(steps, first, [epoch * steps // training.epochs for epoch in later_epochs]), steps
-
-
-def _errors(sct_hu: np.ndarray, stack: SliceStack) -> dict[str, float]:
-    """MAE in the head where the CT is known; HU not clipped, and both clipped to a window."""
-    inside = (stack.ct != OUTSIDE) & (stack.mr[0] != OUTSIDE)
-    sct, ct = np.clip(sct_hu[inside], *HU_LIMITS), stack.ct[inside].astype(np.float32)
-    bone, sct_bone = ct > BONE_HU, sct > BONE_HU
-    return {
-        "mae_hu": float(np.abs(sct - ct).mean()),
-        "mae_windowed_hu": float(np.abs(np.clip(sct, *WINDOW_HU) - np.clip(ct, *WINDOW_HU)).mean()),
-        "bone_mae_hu": float(np.abs(sct - ct)[bone].mean()),
-        "bone_dice": float(2 * (bone & sct_bone).sum() / max(1, bone.sum() + sct_bone.sum())),
-    }
+        return trained(max(training.epochs, int((seconds - taken) / a_step)), first)
 
 
 def constant_median(task: Task) -> pd.DataFrame:
     """The median HU of the training patients' heads everywhere."""
-    heads = [stack.ct[stack.ct != OUTSIDE] for stack in task.stacks(task.split.train).values()]
+    heads = [stack.ct[stack.ct != OUTSIDE] for stack in task.training_stacks().values()]
     median = np.float32(np.median(np.concatenate(heads)))
     rows = [
-        {"patient": patient, **_errors(np.full(stack.ct.shape, median), stack)}
-        for patient, stack in task.stacks(task.split.val).items()
+        {"patient": patient, **errors(np.full(stack.ct.shape, median), stack)}
+        for patient, stack in task.held_out_stacks().items()
     ]
     return pd.DataFrame(rows).assign(steps="")
 
 
-def results_with(path: Path, method: str, fold: int, seed: int, measure: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """The table in a file, with the rows of a method; measured only where the file does not have them yet."""
-    known = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["method", "fold", "seed", "patient"])
-    if not ((known.method == method) & (known.fold == fold) & (known.seed == seed)).any():
-        rows = measure().assign(method=method, fold=fold, seed=seed)
-        known = pd.concat([known, rows], ignore_index=True) if len(known) else rows
-        known.to_csv(path, index=False)
-        print(
-            f"{method}, fold {fold}, seed {seed}: {rows.mae_hu.mean():.1f} HU, {rows.steps.iloc[0]} steps", flush=True
-        )
+def results_with(
+    path: Path, method: str, fold: int, seed: int, measure: Callable[[], pd.DataFrame], **condition: str
+) -> pd.DataFrame:
+    """The table in a file, with the rows of a method; measured only where the file does not have them yet.
+
+    Args:
+        condition: further columns that tell its rows from those of the same method, such as the level of misalignment.
+    """
+    known = pd.read_csv(path, dtype={"steps": str}) if path.is_file() else pd.DataFrame()
+    keys = {"method": method, "fold": fold, "seed": seed, **condition}
+    if known.empty or not np.logical_and.reduce([known[name] == value for name, value in keys.items()]).any():
+        rows = measure().assign(**keys)
+        known = pd.concat([known, rows], ignore_index=True)
+        with written_whole(path) as temporary:
+            known.to_csv(temporary, index=False)
+        where = ", ".join([method, *condition.values(), f"fold {fold}", f"seed {seed}"])
+        print(f"{where}: {rows.mae_hu.mean():.1f} HU, {rows.steps.iloc[0]} steps", flush=True)
     return known
 
 

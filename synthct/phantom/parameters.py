@@ -1,6 +1,6 @@
 """What makes one patient differ from the next, drawn once from (seed, index)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -57,6 +57,10 @@ class PatientParameters:
             jaw_sign=float(rng.choice((-1.0, 1.0))),
             neck_sign=float(rng.choice((-1.0, 1.0))),
         )
+
+    def with_common_signs(self) -> "PatientParameters":
+        """The same patient, whose jaw and neck have moved the same way as everyone else's."""
+        return replace(self, jaw_sign=1.0, neck_sign=1.0)
 
     def rng(self, purpose: int) -> np.random.Generator:
         """An independent stream a purpose, so that one part's draws never shift another's."""

@@ -1,6 +1,7 @@
 """One patient: the anatomy painted once, then seen by an MR and by a CT scanner."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from synthct.phantom.anatomy_frame import LANDMARKS, AnatomyMap, rigid_transform
 from synthct.phantom.canvas import Canvas
 from synthct.phantom.parameters import PatientParameters
 from synthct.phantom.tissue_properties import AIR, T1_SEED, Contrast
+
+COMMON_DIRECTION = np.array((0.0, 1.0, 1.0)) / np.sqrt(2)  # posterior and superior (LPS)
+COMMON_AXIS = np.array((1.0, 0.0, 0.0))  # of a nod
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,10 @@ class PhantomOptions:
         voxel_scale: multiplies every voxel edge at the same field of view (1: MR 183 x 288 x 288 of 1.00 x 0.87 x
             0.87 mm).
         misalignment_mm: largest local displacement of jaw, neck and throat between the scans.
-        rigid_offset_mm, rigid_offset_deg: by which the whole CT is moved in a random direction.
+        misalignment_common: whether jaw, neck and the whole CT move the same way in every patient, as a mask, a coil or
+            a protocol may do; a sign and a direction of each patient's own otherwise. The common direction is
+            posterior and superior, the common rotation a nod.
+        rigid_offset_mm, rigid_offset_deg: by which the whole CT is moved, in a random direction unless it is common.
         contrast: of the MR.
         bias_strength: of its shading.
         mr_noise: SD of either channel, scanner units. ct_noise_hu: SD, HU.
@@ -80,6 +87,7 @@ class PhantomOptions:
     mask_lift_mm: float = 1.0
     head_holder: bool = False
     fillings: int = 0
+    misalignment_common: bool = False
 
     def __post_init__(self) -> None:
         if not self.voxel_scale > 0:
@@ -94,6 +102,77 @@ class PhantomOptions:
 DEFAULTS = PhantomOptions()
 
 
+@dataclass(frozen=True, eq=False)
+class PaintedPatient:
+    """A patient's anatomy, painted once, to be scanned as often as wanted.
+
+    ``seed``, ``voxel_scale`` and ``contrast`` are settled by the painting; the scans take the other options.
+    """
+
+    parameters: PatientParameters
+    canvas: Canvas
+    voxel_scale: float
+
+    @staticmethod
+    def paint(index: int, options: PhantomOptions = DEFAULTS) -> "PaintedPatient":
+        """Paint patient ``index`` (any integer from 0) of a phantom population."""
+        if index < 0:
+            raise ValueError(f"index must be 0 or more, got {index}")
+        parameters = PatientParameters.draw(index, options.seed)
+        canvas = paint_anatomy(parameters, options.contrast, options.voxel_scale)
+        return PaintedPatient(parameters, canvas, options.voxel_scale)
+
+    @cached_property
+    def anatomy(self) -> AnatomyMap:
+        """From the MR's physical points to the painting."""
+        return AnatomyMap(self.parameters)
+
+    def scan_mr(self, options: PhantomOptions = DEFAULTS) -> tuple[sitk.Image, sitk.Image]:
+        """The MR and the true head on its grid; the same whatever the CT's options are."""
+        grid = scan.mr_grid(self.voxel_scale)
+        transform = scanner_to_anatomy(self.anatomy, *scan.grid_bounds(grid))
+        signal, outside = scan.sample(self.canvas, [self.canvas.signal], grid, transform)
+        values = scan.acquire_mr(
+            signal, grid.GetSpacing(), self.parameters, bias_strength=options.bias_strength, noise=options.mr_noise
+        )
+        return _image(values, grid), _image((outside < 0).astype(np.uint8), grid)
+
+    def scan_ct(self, options: PhantomOptions = DEFAULTS) -> tuple[sitk.Image, sitk.Image]:
+        """The CT and the true head on its grid, misaligned as the options say."""
+        grid, rigid = scan.ct_grid(self.voxel_scale), rigid_offset(self.parameters, options)
+        moved = AnatomyMap(self.parameters.with_common_signs()) if options.misalignment_common else self.anatomy
+        transform = scanner_to_anatomy(
+            moved, *scan.grid_bounds(grid), rigid=rigid, misalignment_mm=options.misalignment_mm
+        )
+        volumes = [self.canvas.hu - AIR.hu, self.canvas.texture]
+        above_air, texture, outside = scan.sample(self.canvas, volumes, grid, transform)
+        hu = above_air + np.float32(AIR.hu)
+        around = immobilisation.HeadInAir(hu, outside, grid)
+        if options.table:
+            immobilisation.lay_couch(around)
+        if options.thermoplastic_mask:
+            immobilisation.lay_thermoplastic_mask(around, self.parameters, options.mask_lift_mm)
+        if options.head_holder:
+            immobilisation.lay_head_holder(around, self.parameters)
+        if options.fillings:
+            in_mr = self.anatomy.to_physical(np.array(metal.CROWNS[: options.fillings]))
+            crowns = np.array([rigid.TransformPoint(point.tolist()) for point in in_mr])
+            metal.add_fillings(hu, grid, crowns, self.parameters)
+        values = scan.acquire_ct(hu, texture, grid.GetSpacing(), self.parameters, noise_hu=options.ct_noise_hu)
+        return _image(values, grid), _image((outside < 0).astype(np.uint8), grid)
+
+
+def rigid_offset(patient: PatientParameters, options: PhantomOptions) -> sitk.Euler3DTransform:
+    """By which the whole CT is moved: from physical points of the MR to those of the CT (LPS, mm)."""
+    if options.misalignment_common:
+        directions = np.stack([COMMON_DIRECTION, COMMON_AXIS])
+    else:
+        directions = patient.rng(23).standard_normal((2, 3))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    shift_mm, turn_deg = options.rigid_offset_mm * directions[0], options.rigid_offset_deg * directions[1]
+    return rigid_transform(tuple(shift_mm), tuple(turn_deg))
+
+
 def make_phantom_patient(index: int, options: PhantomOptions = DEFAULTS, **changes: Any) -> PhantomPatient:
     """Make patient ``index`` (any integer from 0) of a phantom population.
 
@@ -106,52 +185,12 @@ def make_phantom_patient(index: int, options: PhantomOptions = DEFAULTS, **chang
         ValueError: an option is out of range.
     """
     options = replace(options, **changes)
-    if index < 0:
-        raise ValueError(f"index must be 0 or more, got {index}")
-    patient = PatientParameters.draw(index, options.seed)
-    canvas = paint_anatomy(patient, options.contrast, options.voxel_scale)
-    anatomy = AnatomyMap(patient)
-    rigid = _rigid_offset(patient, options.rigid_offset_mm, options.rigid_offset_deg)
-    mr, mr_head_mask = _scan_mr(canvas, anatomy, options.voxel_scale, options.bias_strength, options.mr_noise)
-    in_ct = scan.ct_grid(options.voxel_scale)
-    transform = scanner_to_anatomy(
-        anatomy, *scan.grid_bounds(in_ct), rigid=rigid, misalignment_mm=options.misalignment_mm
-    )
-    above_air, texture, outside = scan.sample(canvas, [canvas.hu - AIR.hu, canvas.texture], in_ct, transform)
-    hu = above_air + np.float32(AIR.hu)
-    around = immobilisation.HeadInAir(hu, outside, in_ct)
-    if options.table:
-        immobilisation.lay_couch(around)
-    if options.thermoplastic_mask:
-        immobilisation.lay_thermoplastic_mask(around, patient, options.mask_lift_mm)
-    if options.head_holder:
-        immobilisation.lay_head_holder(around, patient)
-    if options.fillings:
-        in_mr = anatomy.to_physical(np.array(metal.CROWNS[: options.fillings]))
-        crowns = np.array([rigid.TransformPoint(point.tolist()) for point in in_mr])
-        metal.add_fillings(hu, in_ct, crowns, patient)
-    ct = _image(scan.acquire_ct(hu, texture, in_ct.GetSpacing(), patient, noise_hu=options.ct_noise_hu), in_ct)
-    ct_head_mask = _image((outside < 0).astype(np.uint8), in_ct)
-    points = anatomy.to_physical(np.array(list(LANDMARKS.values())))
+    painted = PaintedPatient.paint(index, options)
+    mr, mr_head_mask = painted.scan_mr(options)
+    ct, ct_head_mask = painted.scan_ct(options)
+    points = painted.anatomy.to_physical(np.array(list(LANDMARKS.values())))
     landmarks = {name: tuple(float(v) for v in point) for name, point in zip(LANDMARKS, points, strict=True)}
-    return PhantomPatient(mr, ct, mr_head_mask, ct_head_mask, landmarks, rigid)
-
-
-def _rigid_offset(patient: PatientParameters, offset_mm: float, offset_deg: float) -> sitk.Euler3DTransform:
-    rng = patient.rng(23)
-    directions = rng.standard_normal((2, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    return rigid_transform(tuple(offset_mm * directions[0]), tuple(offset_deg * directions[1]))
-
-
-def _scan_mr(
-    canvas: Canvas, anatomy: AnatomyMap, voxel_scale: float, bias_strength: float, noise: float
-) -> tuple[sitk.Image, sitk.Image]:
-    grid = scan.mr_grid(voxel_scale)
-    transform = scanner_to_anatomy(anatomy, *scan.grid_bounds(grid))
-    signal, outside = scan.sample(canvas, [canvas.signal], grid, transform)
-    values = scan.acquire_mr(signal, grid.GetSpacing(), anatomy.patient, bias_strength=bias_strength, noise=noise)
-    return _image(values, grid), _image((outside < 0).astype(np.uint8), grid)
+    return PhantomPatient(mr, ct, mr_head_mask, ct_head_mask, landmarks, rigid_offset(painted.parameters, options))
 
 
 def _image(array: np.ndarray, grid: sitk.Image) -> sitk.Image:

@@ -1,6 +1,7 @@
 """The example phantom: reproducible, with the contrasts, ranges and misalignments it promises."""
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -15,15 +16,19 @@ from synthct.phantom import (
     T1_SEED,
     T2,
     GradientEcho,
+    PaintedPatient,
     PhantomOptions,
     PhantomPatient,
     SpinEcho,
     make_example_dataset,
     make_phantom_patient,
 )
+from synthct.phantom.parameters import PatientParameters
+from synthct.phantom.patient import rigid_offset
 from synthct.phantom.tissue_properties import CORTICAL_BONE, CSF, FAT, GREY_MATTER, MUSCLE, WHITE_MATTER, Tissue
 
 SCALE = 3.5
+MR_MEAN, CT_MEAN_HU = 633.48219, -684.13398  # of patient 0; scanner units, HU
 
 
 @cache
@@ -123,6 +128,61 @@ def test_rigid_offset_is_the_transform_from_mr_to_ct():
     upper = np.s_[:, : both.shape[1] // 2, :]  # the neck may leave the CT's field of view
     mr_head, ct_head = both[upper], array(back)[upper] > 0
     assert 2 * (mr_head & ct_head).sum() / (mr_head.sum() + ct_head.sum()) > 0.95
+
+
+MISALIGNED = (
+    {"misalignment_mm": 12.0},
+    {"misalignment_mm": 6.0, "misalignment_common": True},
+    {"misalignment_mm": 0.0, "rigid_offset_mm": 6.0},
+    {"misalignment_mm": 0.0, "rigid_offset_mm": 4.0, "misalignment_common": True},
+    {"rigid_offset_mm": 10.0, "rigid_offset_deg": 5.0},
+)
+
+
+@pytest.mark.parametrize("changes", MISALIGNED)
+def test_the_mr_is_the_same_bit_for_bit_however_the_ct_is_misaligned(changes: dict):
+    moved = make_phantom_patient(0, voxel_scale=SCALE, **changes)
+    assert np.array_equal(array(moved.mr), array(patient().mr))
+    assert np.array_equal(array(moved.mr_head_mask), array(patient().mr_head_mask))
+    assert not np.array_equal(array(moved.ct), array(patient().ct))
+
+
+def test_anatomy_painted_once_is_scanned_as_if_painted_for_each_scan():
+    painted = PaintedPatient.paint(0, PhantomOptions(voxel_scale=SCALE))
+    for changes in ({}, MISALIGNED[1], {}):
+        ct, mask = painted.scan_ct(PhantomOptions(voxel_scale=SCALE, **changes))
+        anew = make_phantom_patient(0, voxel_scale=SCALE, **changes)
+        assert np.array_equal(array(ct), array(anew.ct))
+        assert np.array_equal(array(mask), array(anew.ct_head_mask))
+
+
+def test_default_phantoms_are_what_they_have_always_been():
+    again = make_phantom_patient(0, voxel_scale=SCALE, misalignment_common=False)
+    assert np.array_equal(array(again.ct), array(patient().ct))
+    assert array(patient().mr).mean() == pytest.approx(MR_MEAN, abs=1e-3)  # of version 0.1.0's first phantoms
+    assert array(patient().ct).mean() == pytest.approx(CT_MEAN_HU, abs=1e-3)
+
+
+def test_common_misalignment_has_one_direction_and_a_random_one_has_many():
+    def shifts_mm(common: bool) -> np.ndarray:
+        options = PhantomOptions(rigid_offset_mm=4.0, rigid_offset_deg=3.0, misalignment_common=common)
+        return np.array([rigid_offset(PatientParameters.draw(index, 0), options).GetParameters() for index in range(6)])
+
+    common, apart = shifts_mm(True), shifts_mm(False)
+    assert np.ptp(common, axis=0).max() == 0
+    assert np.linalg.norm(common[:, 3:], axis=1) == pytest.approx(4.0)
+    assert np.rad2deg(np.linalg.norm(common[:, :3], axis=1)) == pytest.approx(3.0)
+    assert np.linalg.norm(apart[:, 3:], axis=1) == pytest.approx(4.0)
+    assert np.linalg.norm(apart[:, 3:].mean(0)) < 3.0
+
+
+def test_common_signs_leave_only_the_signs_of_the_patient_changed():
+    patients = [PatientParameters.draw(index, 0) for index in range(8)]
+    assert {(one.jaw_sign, one.neck_sign) for one in patients} == {(a, b) for a in (-1, 1) for b in (-1, 1)}
+    for one in patients:
+        common = one.with_common_signs()
+        assert (common.jaw_sign, common.neck_sign) == (1, 1)
+        assert replace(common, jaw_sign=one.jaw_sign, neck_sign=one.neck_sign) == one
 
 
 def test_landmarks_are_where_they_are_named():
