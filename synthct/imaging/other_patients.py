@@ -6,6 +6,7 @@ An image of a single slice is one of two dimensions. Transforms map points of th
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -157,11 +158,11 @@ def _optimised(
     return transform if method.GetMetricValue() <= before else sitk.AffineTransform(start)
 
 
-def deformed_to(fixed: Head, moving: Head) -> sitk.Transform:
+def deformed_to(fixed: Head, moving: Head, *, max_mm: float = math.inf) -> sitk.Transform:
     """Deformation of a CT on the grid of another, or of an sCT, onto it; from points of the fixed one (mm).
 
     Demons with symmetric forces (Vercauteren et al. 2009), from coarse to fine, the field smoothed
-    at every iteration.
+    at every iteration; displacements longer than ``max_mm`` are shortened to that.
     """
     demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
     demons.SetNumberOfThreads(1)
@@ -172,7 +173,11 @@ def deformed_to(fixed: Head, moving: Head) -> sitk.Transform:
         images = [sitk.Clamp(head.at(spacing_mm).image, sitk.sitkFloat32, *DEMONS_RANGE_HU) for head in (fixed, moving)]
         demons.SetNumberOfIterations(iterations)
         field = demons.Execute(*images, *([] if field is None else [sitk.Resample(field, images[0])]))
-    return sitk.DisplacementFieldTransform(sitk.Cast(field, sitk.sitkVectorFloat64))
+    vectors = sitk.GetArrayFromImage(field).astype(np.float64)  # (slices, rows, cols, axes)
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    bounded = sitk.GetImageFromArray(vectors * np.minimum(1.0, max_mm / np.maximum(length, 1e-9)), isVector=True)
+    bounded.CopyInformation(field)
+    return sitk.DisplacementFieldTransform(bounded)
 
 
 def laid(ct: Head, transform: sitk.Transform, grid: sitk.Image) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,12 +20,12 @@ import numpy as np
 
 from synthct.errors import TrainingError
 from synthct.evenly import evenly_spread
-from synthct.files import read_json, write_json
 from synthct.parallel import Progress, quiet
 from synthct.planning.plan import PreprocessingPlan, voxel_mm
 from synthct.preprocessing.cache import cached_path, key_of
 from synthct.preprocessing.slice_reader import SliceFacts
-from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, OUTSIDE, SliceStack
+from synthct.preprocessing.slice_stack import OUTSIDE, SliceStack
+from synthct.training.made_slices import made_once, names_of, with_ct
 from synthct.training.sampling import disjoint_patients
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 VERSION = 2  # raise it when the same slices give other pseudo-pairs
 MAX_CTS = 24  # patients whose CTs are registered: more take memory and time, and add little
-RECORD = "pseudo_pairs.json"
 TO_CT = "to_ct"  # in the info of a stack: the affine transform from the MR's slices to the CT's, its parameters
 MR_PERCENTS = (0.5, 99.5)  # inside the head; intensities beyond are compared as these
 UPRIGHT = "sagittal"  # slices in which rows run to the feet and cols to the back
@@ -79,7 +77,7 @@ class PseudoPairs:
             TrainingError: there is no MR, or no other patient's CT.
             PlanError: slices are missing or damaged.
         """
-        return self._written(folder, 0, lambda: self._write_affine(folder, progress))
+        return made_once(folder, f"{self._key}-0", lambda: self._write_affine(folder, progress))
 
     def write_deformed(
         self,
@@ -102,18 +100,9 @@ class PseudoPairs:
         Returns:
             Their names, without the ending: those of the first round.
         """
-        return self._written(folder, number, lambda: _write_deformed(self, first, folder, sct_of, progress))
-
-    def _written(self, folder: Path, number: int, write: Callable[[], list[str]]) -> list[str]:
-        """A record is there only once all pseudo-pairs are."""
-        record, key = folder / RECORD, f"{self._key}-{number}"
-        if record.is_file() and read_json(record, TrainingError).get("key") == key:
-            return names_of(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        names = write()
-        write_json({"key": key, "names": names}, record)
-        return names
+        return made_once(
+            folder, f"{self._key}-{number}", lambda: _write_deformed(self, first, folder, sct_of, progress)
+        )
 
     def _write_affine(self, folder: Path, progress: Progress) -> list[str]:
         names = [name for group in self._groups() for name in _write_group(self, group, folder, progress)]
@@ -163,11 +152,6 @@ class PseudoPairs:
         ]
 
 
-def names_of(folder: Path) -> list[str]:
-    """Of the pseudo-pairs that were written there, without the ending."""
-    return read_json(folder / RECORD, TrainingError)["names"]
-
-
 @dataclass(frozen=True)
 class _Group:
     """Patients who give their MRs, and those who give their CTs."""
@@ -208,7 +192,7 @@ def _write_group(what: PseudoPairs, group: _Group, folder: Path, progress: Progr
             hu, inside = laid(cts[i], to_ct[i], mr.image)
             names.append(f"{patient}~{chosen[i]}")
             named = replace(stack, patient=names[-1], info=stack.info | {TO_CT: list(to_ct[i].GetParameters())})
-            pair = _pseudo_pair(named, hu.reshape(seen.shape), inside.reshape(seen.shape))
+            pair = with_ct(named, hu.reshape(seen.shape), inside.reshape(seen.shape))
             pair.save(folder / f"{names[-1]}.npz")
         return names
 
@@ -240,7 +224,7 @@ def _write_deformed(
             affine.SetParameters(pair.info[TO_CT])
             to_ct = sitk.CompositeTransform([affine, field])  # of which the last is applied first
             hu, inside = laid(ct_head(name.partition("~")[2]), to_ct, sct.image)
-            pair = _pseudo_pair(pair, hu.reshape(pair.ct.shape), inside.reshape(pair.ct.shape))
+            pair = with_ct(pair, hu.reshape(pair.ct.shape), inside.reshape(pair.ct.shape))
         pair.save(cached_path(folder, name))
 
     with ThreadPoolExecutor(what.threads) as pool:
@@ -257,14 +241,6 @@ def _ct_head(what: PseudoPairs, patient: str) -> Head:
     stack = _stack_of(what.slices, patient).in_plane(UPRIGHT)
     ct = stack.ct[stack.info.get("mr_slices", 0) :]  # of scans that are not aligned, the MR's slices come first
     return Head.of(ct, ct != OUTSIDE, voxel_mm(what.preprocessing, UPRIGHT), CT_RANGE_HU[0])
-
-
-def _pseudo_pair(mr: SliceStack, hu: np.ndarray, inside: np.ndarray) -> SliceStack:
-    """The MR with a CT that is known in the MR's head where it shows a head, too; air around it is known."""
-    head = mr.mr[0] != OUTSIDE
-    regions = mr.regions & MR_KNOWN | np.where(head, HEAD, 0) | np.where(inside | ~head, CT_KNOWN, 0)
-    ct = np.where(head & inside, np.rint(hu), OUTSIDE).astype(np.int16)
-    return replace(mr, ct=ct, regions=regions.astype(np.uint8))
 
 
 def _mr_alone(stack: SliceStack) -> SliceStack:

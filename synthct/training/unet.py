@@ -15,16 +15,20 @@ from torch import Tensor, nn
 from synthct.imaging.coding import Standardised
 from synthct.json_dataclasses import check_ranges
 from synthct.networks.unet import UNet
+from synthct.parallel import Progress
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import PlannedSettings
 from synthct.planning.plan import Configuration, Reason, TrainingPlan, pixel_mm
 from synthct.training import augmentation
 from synthct.training.losses import masked_l1_loss
-from synthct.training.trainer import Trainer
+from synthct.training.moved_pairs import MovedPairs
+from synthct.training.rounds import RoundFolders, TrainerInRounds
+from synthct.training.trainer import CachedSlices
 
 GROWTH = (1, 2, 4, 8, 12, 16)  # of the width, level by level
 MIN_PIXELS = 8  # of the coarsest level
 ADAM_BETAS = (0.9, 0.999)
+LATER_ROUNDS = 0.7  # of the learning rate of the first
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class UNetSettings:
     augment_intensity: float = 0.0  # probability of each change of the MR's intensities
     augment_geometry: float = 0.0  # probability of a rotation and scale of MR and CT
     left_right_flip: float = 0.0  # probability of a mirrored head; sagittal slices change places with neighbours
+    rounds: int = 1  # after each but the last the training CTs are moved onto the sCTs of the network so far
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -56,16 +61,18 @@ class UNetSettings:
             augment_intensity=(0, 1),
             augment_geometry=(0, 1),
             left_right_flip=(0, 1),
+            rounds=(1, 20),
         )
         if not 2 <= len(self.widths) <= 10:
             raise ValueError(f"widths must hold 2 to 10 levels, not {len(self.widths)}")
 
 
-class UNetRegression(Trainer):
+class UNetRegression(TrainerInRounds):
     """Masked L1 of the HU inside the head, where both scans are known."""
 
     Settings = UNetSettings
     paired = True
+    made = "moved_cts"
     size_multiple = 1  # the network pads by itself
 
     @classmethod
@@ -95,9 +102,15 @@ class UNetRegression(Trainer):
         self.augmentation = self.add_generator("augmentation")
 
     def learning_rate_factor(self, epoch: int, step: int, steps: int) -> float:
-        """A short warm-up, then a cosine to zero (Loshchilov and Hutter 2017)."""
+        """A short warm-up, then a cosine to zero (Loshchilov and Hutter 2017), in each round."""
+        number, step, steps = self.place_in_round(step, steps)
         warm_up = min(1.0, (step + 1) / (self.settings.warm_up_steps + 1))
-        return warm_up * 0.5 * (1 + math.cos(math.pi * step / steps))
+        cosine = warm_up * 0.5 * (1 + math.cos(math.pi * step / steps))
+        return LATER_ROUNDS * cosine if number else cosine
+
+    def make_slices(self, cached: CachedSlices, folders: RoundFolders, number: int, progress: Progress) -> None:
+        pairs = MovedPairs(cached, self.configuration.preprocessing)
+        pairs.write(folders.of(number), number, self.stack_sct_hu, progress=progress)
 
     def augment(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Other scanners and other positions, as far as the settings ask for them."""

@@ -52,7 +52,7 @@ class UNet3dSettings(UNetSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_ranges(self, blocks=(1, 100), patch=(4, 1024))
+        check_ranges(self, blocks=(1, 100), patch=(4, 1024), rounds=(1, 1))
         if len(self.blocks) != len(self.widths):
             raise ValueError(f"blocks must hold a number for each of the {len(self.widths)} widths")
         if any(side % 4 for side in self.patch[1:]):

@@ -120,6 +120,17 @@ def test_a_ct_that_lies_where_it_should_is_not_deformed():
     assert np.abs(field).max() < 0.01  # mm
 
 
+def test_no_point_is_displaced_further_than_is_allowed():
+    fixed, ct = head(), head(scale=1.1)
+    free, bounded = (
+        sitk.GetArrayFromImage(sitk.DisplacementFieldTransform(field).GetDisplacementField())
+        for field in (deformed_to(fixed, ct), deformed_to(fixed, ct, max_mm=2.0))
+    )
+    lengths = np.linalg.norm(free, axis=-1)
+    assert lengths.max() > 2.0
+    assert np.linalg.norm(bounded, axis=-1) == pytest.approx(np.minimum(lengths, 2.0))
+
+
 def test_a_deformation_is_the_same_in_every_run():
     fixed, ct = head(), head(scale=1.04)
     once, again = (deformed_to(fixed, ct).TransformPoint((60.0, 60.0, 60.0)) for _ in range(2))

@@ -160,7 +160,7 @@ def test_a_rounds_pseudo_pairs_are_made_once_and_never_taken_for_anothers(tmp_pa
     assert pairs.write_deformed(later, 1, first, sct_of) == names and len(asked) == 4
     assert pairs.write_deformed(later, 1, first, sct_of) == names and len(asked) == 4
     assert pairs.write_deformed(later, 2, first, sct_of) == names and len(asked) == 8
-    (later / "pseudo_pairs.json").unlink()  # as where a training was killed while they were made
+    (later / "made_slices.json").unlink()  # as where a training was killed while they were made
     assert pairs.write_deformed(later, 2, first, sct_of) == names and len(asked) == 12
 
 

@@ -20,7 +20,8 @@ from synthct.preprocessing.slice_stack import OUTSIDE
 from synthct.training import pseudo_pairs as pseudo_pairs_module
 from synthct.training import run as run_module
 from synthct.training.checkpoint import load_checkpoint
-from synthct.training.unet_unpaired import LATER_ROUNDS, UNetUnpaired
+from synthct.training.unet import LATER_ROUNDS
+from synthct.training.unet_unpaired import UNetUnpaired
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 ROUND_2_MADE = "Deforming CTs"  # the display that shows it
@@ -124,7 +125,7 @@ def test_stopped_between_rounds_the_next_is_made_by_the_weights_of_then(run, los
     folder = tmp_path / "stopped"
     checkpoint = load_checkpoint(folder / "checkpoint_latest.pth")
     assert (checkpoint["epoch"], checkpoint["step"], len(rows(folder))) == (1, 4, 1)
-    assert not (folder / "pseudo_pairs" / "1" / "pseudo_pairs.json").exists()
+    assert not (folder / "pseudo_pairs" / "1" / "made_slices.json").exists()
     assert len(list((folder / "pseudo_pairs" / "1").glob("*.npz"))) > 0
     if lost:
         shutil.rmtree(folder / "pseudo_pairs")  # all are made again
@@ -171,6 +172,6 @@ def test_the_sct_lies_on_its_stack_in_whatever_plane_slices_are_seen():
         trainer = make_trainer("unet_unpaired", configuration)
         for network in trainer.networks.values():
             network.forward = lambda mr: (mr > 0.5).float()  # what is bright in the MR
-        scts.append(trainer._sct_hu(stack))
+        scts.append(trainer.stack_sct_hu(stack))
         assert scts[-1].shape == inside.shape
     assert np.array_equal(scts[0][:, 2:-2][inside[:, 2:-2]], scts[1][:, 2:-2][inside[:, 2:-2]])
