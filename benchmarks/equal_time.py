@@ -130,12 +130,14 @@ def train_and_score(
     *,
     mirror: bool = False,
     steps_of_each: Sequence[int] | None = None,
+    steps_alone: bool = False,
     score: Score = errors,
 ) -> pd.DataFrame:
     """Train for so many processor seconds a configuration; a row of figures for each held-out patient.
 
     Args:
         steps_of_each: of each configuration, instead of the seconds: as many as another training had.
+        steps_alone: the seconds are those of training steps; making slices for them comes on top.
         score: the figures of an sCT (slices, rows, cols) and the held-out patient's stack.
     """
     stacks = task.held_out_stacks()
@@ -144,7 +146,7 @@ def train_and_score(
     for name, n_wanted in zip(method.configurations, steps_of_each or [None] * len(method.configurations), strict=True):
         configuration = task.configurations[name]
         settings = method.settings(task.settings_of(method.trainer, configuration))
-        trained, n_steps = _train(method.trainer, configuration, settings, task, seconds, seed, n_wanted)
+        trained, n_steps = _train(method.trainer, configuration, settings, task, seconds, seed, n_wanted, steps_alone)
         steps.append(n_steps)
         network_input = NetworkInput(configuration.input, trained.coding(settings))
         networks = {one: trained.networks[one].eval() for one in trained.to_predict}
@@ -165,6 +167,7 @@ def _train(
     seconds: float,
     seed: int,
     steps_wanted: int | None,
+    steps_alone: bool,
 ) -> tuple[Trainer, int]:
     method = TRAINERS.load(trainer_name)
     training = method.training_plan(replace(configuration.training, seed=seed), settings)
@@ -211,10 +214,13 @@ def _train(
         before = time.process_time()
         trainer = run(STEPS_TO_TIME, first)
         a_step = (time.process_time() - before) / STEPS_TO_TIME
-        # Later rounds' slices are made once to be timed, which hardly depends on the weights, and made anew on the way.
-        n_later = len(trainer.rounds(training.epochs)) - 1
-        taken += sum(of_round(trainer, 1 + i)[1] for i in range(n_later))
-        first, _ = of_round(start(), 0)
+        if steps_alone:
+            taken = 0.0
+        else:
+            # Later rounds' slices are made once to be timed, which hardly depends on the weights, and anew on the way.
+            n_later = len(trainer.rounds(training.epochs)) - 1
+            taken += sum(of_round(trainer, 1 + i)[1] for i in range(n_later))
+            first, _ = of_round(start(), 0)
         return trained(max(training.epochs, int((seconds - taken) / a_step)), first)
 
 

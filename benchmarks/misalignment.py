@@ -9,8 +9,9 @@ against the true CT, which lies exactly where the MR is, and against the misalig
 Unpaired methods are trained on aligned CTs and at the worst level of each curve alone (``--unpaired_levels``).
 
 FOLDER gets the slices, ``results.csv`` (a row a patient, method, level and seed; what is there is not measured again),
-``misalignment.md`` and ``misalignment.png``. Seconds are those of the processor; they settle the steps of a method at
-its first training, and every other training has as many steps.
+``misalignment.md`` and ``misalignment.png``. Seconds are those of the processor in training steps, on top of which
+pseudo-pairs are made and CTs moved; they settle the steps of a method at its first training, and every other training
+has as many steps.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from synthct.preprocessing.case import AIR_HU
 from synthct.preprocessing.slice_stack import OUTSIDE, SliceStack
 
 CONFIGURATION = "2d_lowres"
-METHODS = ("pix2pix", "unet", "cyclegan", "unet_unpaired")
+METHODS = ("pix2pix", "unet", "unet:rounds=2", "cyclegan", "unet_unpaired")
 LEVELS = (
     "aligned",
     *(f"rigid-random-{mm}" for mm in (1, 2, 4, 6)),
@@ -118,7 +119,9 @@ class Study:
             task = self.task(level, fold)
             steps = steps_before(results, name)
             score = partial(score_both, misaligned=task.folder)
-            measure = partial(train_and_score, method, task, self.seconds, seed, steps_of_each=steps, score=score)
+            measure = partial(
+                train_and_score, method, task, self.seconds, seed, steps_of_each=steps, steps_alone=True, score=score
+            )
             results = results_with(self.results_path, name, fold, seed, measure, level=level.name)
         return results
 
@@ -181,7 +184,7 @@ def parsed() -> Study:
     parser.add_argument("--patients", type=int, default=24)
     parser.add_argument("--levels", nargs="+", default=LEVELS, help="or 'all'; the aligned level is always there")
     parser.add_argument("--unpaired_levels", nargs="+", help="aligned and the worst of each curve unless stated")
-    parser.add_argument("--methods", nargs="+", default=[name for name in METHODS if name in TRAINERS.names()])
+    parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--folds", type=int, default=2, help="into which the patients are split; all are held out once")
     parser.add_argument("--seconds", type=float, default=45.0, help="of the processor, a training (default: 45)")
