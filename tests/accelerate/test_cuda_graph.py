@@ -102,12 +102,9 @@ def test_a_step_that_cannot_be_recorded_goes_on_eagerly_and_says_so(failure, rec
     assert ("operation not permitted" if failure == "not recordable" else "losses differ by 9") in caplog.text
 
 
-def test_a_cpu_and_several_processes_step_eagerly_and_it_is_said(monkeypatch, caplog):
+def test_a_cpu_and_several_processes_step_eagerly(monkeypatch):
     trainer = make_trainer("cyclegan")
     assert recorded_step(trainer) == trainer.training_step
-    assert caplog.text.count("not recorded as a CUDA graph") == 1
     monkeypatch.setattr(trainer, "device", torch.device("cuda"))
     assert isinstance(recorded_step(trainer), RecordedStep)
-    assert caplog.text.count("not recorded as a CUDA graph") == 1
     assert recorded_step(trainer, n_processes=2) == trainer.training_step
-    assert caplog.text.count("not recorded as a CUDA graph") == 2

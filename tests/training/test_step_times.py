@@ -34,12 +34,6 @@ def test_steps_are_timed_on_the_real_slices_and_nothing_is_kept(loaders, measure
     assert not (tmp_path / "fold_0").exists()
 
 
-@pytest.mark.parametrize("cuda_graph", [False, True])
-def test_a_cuda_graph_is_tried_only_where_it_is_asked_for(cuda_graph, measured, caplog):
-    measured(1, cuda_graph=cuda_graph)
-    assert ("not recorded as a CUDA graph" in caplog.text) == cuda_graph
-
-
 def test_no_steps_are_no_measurement(measured):
     with pytest.raises(TrainingError, match="at least 1, not 0"):
         measured(0)
