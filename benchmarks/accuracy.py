@@ -25,6 +25,7 @@ from benchmarks.equal_time import (
     CONSTANT,
     Method,
     Task,
+    calibration_table,
     constant_median,
     of_slices,
     results_with,
@@ -74,6 +75,7 @@ def main() -> None:
             measure = partial(train_and_score, method, task, arguments.seconds, seed, mirror=arguments.mirror)
             results = results_with(arguments.results, name, fold, seed, measure)
     print(table(results, [CONSTANT, *names]))
+    print(calibration_table(results, list(names)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Methods trained for the same processor seconds on the same cached slices, and scored on held-out patients.
 
-A method is written ``TRAINER[@CONFIGURATION[+CONFIGURATION...]][:key=value,...]``: several configurations of other
-planes are trained for the seconds each and combined voxel by voxel; keys are settings of the trainer, in JSON.
+A method is written ``TRAINER[@CONFIGURATION[*MEMBERS][+CONFIGURATION...]][:key=value,...]``. Several configurations of
+other planes are trained for the seconds each and combined voxel by voxel, and so are members, trainings of the same
+configuration with other seeds, as the folds of a model are. Keys are settings of the trainer, in JSON.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from synthct.training.loader import SliceDataset, to_device
 from synthct.training.trainer import CachedSlices, Trainer
 
 STEPS_TO_TIME = 12
+SEEDS_APART = 1000  # of the members of an ensemble
 WINDOW_HU = (-600.0, 1400.0)
 BONE_HU = 250.0
 CPU = torch.device("cpu")
@@ -49,6 +52,7 @@ class Method:
     name: str
     trainer: str
     configurations: tuple[str, ...]
+    members: tuple[int, ...]  # of each configuration
     changes: dict[str, Any]
 
     @staticmethod
@@ -58,7 +62,9 @@ class Method:
         trainer, _, configurations = what.partition("@")
         pairs = (change.partition("=") for change in re.split(r",(?=\w+=)", changes) if change)
         plain = {key: json.loads(value) for key, _, value in pairs}
-        return Method(name, trainer, tuple((configurations or default_configuration).split("+")), plain)
+        parts = [part.partition("*") for part in (configurations or default_configuration).split("+")]
+        members = tuple(int(number or 1) for _, _, number in parts)
+        return Method(name, trainer, tuple(part for part, _, _ in parts), members, plain)
 
     def settings(self, planned: Any) -> Any:
         """The planned settings with the changes."""
@@ -143,20 +149,51 @@ def train_and_score(
     stacks = task.held_out_stacks()
     outputs: dict[str, list] = {patient: [] for patient in stacks}
     steps = []
-    for name, n_wanted in zip(method.configurations, steps_of_each or [None] * len(method.configurations), strict=True):
+    wanted = steps_of_each or [None] * len(method.configurations)
+    for name, n_members, n_wanted in zip(method.configurations, method.members, wanted, strict=True):
         configuration = task.configurations[name]
         settings = method.settings(task.settings_of(method.trainer, configuration))
-        trained, n_steps = _train(method.trainer, configuration, settings, task, seconds, seed, n_wanted, steps_alone)
+        members = [
+            _train(
+                method.trainer, configuration, settings, task, seconds, seed + SEEDS_APART * i, n_wanted, steps_alone
+            )
+            for i in range(n_members)
+        ]
+        trained, n_steps = members[0]
         steps.append(n_steps)
         network_input = NetworkInput(configuration.input, trained.coding(settings))
-        networks = {one: trained.networks[one].eval() for one in trained.to_predict}
+        networks = [{one: member.networks[one].eval() for one in trained.to_predict} for member, _ in members]
         for patient, stack in stacks.items():
             options = SynthesisOptions(mirror=mirror)
-            outputs[patient].append(synthesize_stack(stack, type(trained), network_input, [networks], CPU, options))
-    rows = [
-        {"patient": patient, **score(over_planes(outputs[patient]).sct_hu, stack)} for patient, stack in stacks.items()
-    ]
+            outputs[patient].append(synthesize_stack(stack, type(trained), network_input, networks, CPU, options))
+    rows = []
+    for patient, stack in stacks.items():
+        output = over_planes(outputs[patient])
+        calibration = {} if output.spread_hu is None else calibration_of(output.sct_hu, output.spread_hu, stack)
+        rows.append({"patient": patient, **score(output.sct_hu, stack), **calibration})
     return pd.DataFrame(rows).assign(steps="+".join(map(str, steps)))
+
+
+def calibration_of(sct_hu: np.ndarray, spread_hu: np.ndarray, stack: SliceStack) -> dict[str, float]:
+    """What the SD over members and planes says of the error, in the head where the CT is known.
+
+    Args:
+        sct_hu, spread_hu: (slices, rows, cols).
+        stack: of the same grid, with the reference CT.
+
+    Returns:
+        Share of the voxels whose error is at most two SD; rank correlation of SD and absolute error; the mean absolute
+        error of the tenth of the voxels with the largest SD, and of the half with the smallest (HU).
+    """
+    inside = (stack.ct != OUTSIDE) & (stack.mr[0] != OUTSIDE)
+    error = np.abs(np.clip(sct_hu[inside], *HU_LIMITS) - stack.ct[inside].astype(np.float32))
+    spread = spread_hu[inside]
+    return {
+        "within_2_sd": float((error <= 2 * spread).mean()),
+        "sd_rank_correlation": float(stats.spearmanr(spread[::10], error[::10]).statistic),
+        "mae_at_largest_sd_hu": float(error[spread >= np.quantile(spread, 0.9)].mean()),
+        "mae_at_smallest_sd_hu": float(error[spread <= np.quantile(spread, 0.5)].mean()),
+    }
 
 
 def _train(
@@ -286,3 +323,22 @@ def table(results: pd.DataFrame, methods: Sequence[str]) -> str:
             f" | {patients.bone_dice.mean():.2f} | {compared} |"
         )
     return "\n".join(lines)
+
+
+def calibration_table(results: pd.DataFrame, methods: Sequence[str]) -> str:
+    """A row a method that combines several sCTs: means over patients of :func:`calibration_of`; empty without any."""
+    if "within_2_sd" not in results:
+        return ""
+    lines = [
+        "| method | error within 2 SD | rank correlation of SD and error | MAE of the tenth with the largest SD, HU | "
+        "of the half with the smallest |",
+        "|---|---|---|---|---|",
+    ]
+    for method in methods:
+        rows = results[results.method == method].dropna(subset="within_2_sd")
+        if not rows.empty:
+            lines.append(
+                f"| {method} | {rows.within_2_sd.mean():.0%} | {rows.sd_rank_correlation.mean():.2f}"
+                f" | {rows.mae_at_largest_sd_hu.mean():.0f} | {rows.mae_at_smallest_sd_hu.mean():.0f} |"
+            )
+    return "\n".join(lines) if len(lines) > 2 else ""
