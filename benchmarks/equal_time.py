@@ -153,12 +153,8 @@ def train_and_score(
     for name, n_members, n_wanted in zip(method.configurations, method.members, wanted, strict=True):
         configuration = task.configurations[name]
         settings = method.settings(task.settings_of(method.trainer, configuration))
-        members = [
-            _train(
-                method.trainer, configuration, settings, task, seconds, seed + SEEDS_APART * i, n_wanted, steps_alone
-            )
-            for i in range(n_members)
-        ]
+        train = partial(_train, method.trainer, configuration, settings, task, seconds)
+        members = [train(seed + SEEDS_APART * i, n_wanted, steps_alone) for i in range(n_members)]
         trained, n_steps = members[0]
         steps.append(n_steps)
         network_input = NetworkInput(configuration.input, trained.coding(settings))
