@@ -23,9 +23,11 @@ quickstart: export synthct_results := $(CURDIR)/synthct_results
 quickstart: install
 	test -f $(EXAMPLE)/dataset.json || $(BIN)/synthct_make_example --train 12 --test 2 --voxel_scale 1.5
 	$(BIN)/synthct_plan_and_preprocess -d 1 -c $(CONFIGURATION)
-	$(BIN)/synthct_train 1 cyclegan -c $(CONFIGURATION)
-	$(BIN)/synthct_train 1 pix2pix -c $(CONFIGURATION)
-	$(BIN)/synthct_predict -i $(EXAMPLE)/imagesTs -o predictions -d 1 -tr cyclegan
+	$(BIN)/synthct_train 1 unet -c $(CONFIGURATION) --iterations 80
+	$(BIN)/synthct_train 1 pix2pix -c $(CONFIGURATION) --iterations 160
+	$(BIN)/synthct_train 1 unet_unpaired -c $(CONFIGURATION) --iterations 80
+	$(BIN)/synthct_train 1 cyclegan -c $(CONFIGURATION) --iterations 140
+	$(BIN)/synthct_predict -i $(EXAMPLE)/imagesTs -o predictions -d 1 -tr unet
 	$(BIN)/synthct_evaluate -d 1
 
 test: install-test
