@@ -3,6 +3,8 @@
 python -m benchmarks.prediction                                   random weights; every ninth slice of 183 on a CPU
 python -m benchmarks.prediction --slices 183                      a whole volume (minutes a round on a CPU)
 python -m benchmarks.prediction --model MODEL_FOLDER --mr MR      a trained model on a real MR: its error counts
+python -m benchmarks.prediction --trainer unet                    processor seconds of a trainer's networks beside
+                                                                  the generator's, both the product's
 
 The error is the product's mean absolute difference to the textbook in float32, in HU; with a trained model inside the
 head. With a model, reading the MR, preprocessing, synthesis and writing are timed too, file to file. Both ways run as
@@ -43,8 +45,12 @@ def main() -> None:
     parser.add_argument("--model", type=Path, metavar="MODEL_FOLDER")
     parser.add_argument("--mr", type=Path, metavar="FILE")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--trainer", help="its networks, untrained, instead of the textbook")
     arguments = parser.parse_args()
     use_large_pages()
+    if arguments.trainer:
+        print(beside_generator(arguments))
+        return
     options = (arguments.configuration, arguments.slices, arguments.model, arguments.mr, arguments.precision)
     predictor, stack = _work(*options)
     textbook, product = (prepare(way, *options) for way in WAYS)
@@ -59,6 +65,29 @@ def main() -> None:
     if arguments.model:
         seconds = _file_to_file(predictor, arguments.mr, arguments.rounds)
         print(f"\nfile to file, {arguments.mr.name}: {seconds:.2f} s")
+
+
+def beside_generator(arguments: argparse.Namespace) -> str:
+    """Processor seconds of a trainer's synthesis and of pix2pix's, medians of interleaved rounds."""
+    device, _ = select_device()
+    predictors = [
+        _untrained(arguments.configuration, device, arguments.precision, trainer)
+        for trainer in ("pix2pix", arguments.trainer)
+    ]
+    stack = _some(predictors[0][1], arguments.slices or len(predictors[0][1].regions) // 9)
+    seconds: list[list[float]] = [[], []]
+    for _ in range(1 + arguments.rounds):  # the first warms up
+        for taken, (predictor, _) in zip(seconds, predictors):
+            before = time.process_time()
+            predictor.synthesize(stack)
+            taken.append(time.process_time() - before)
+    generator, networks = (statistics.median(taken[1:]) for taken in seconds)
+    rows, cols = stack.regions.shape[1:]
+    precisions = " and ".join(str(predictor.precision) for predictor, _ in predictors)
+    return (
+        f"{len(stack.regions)} slices of {rows} x {cols}, {precisions}: generator {generator:.2f} s of the processor, "
+        f"{arguments.trainer} {networks:.2f} s ({networks / generator:.2f})"
+    )
 
 
 def prepare(way: str, *options: object) -> Callable[[], np.ndarray]:
@@ -97,14 +126,16 @@ def _work(
     return predictor, _some(stack, n_slices or (len(stack.regions) // (1 if device.type == "cuda" else 9)))
 
 
-def _untrained(configuration_name: str, device: torch.device, precision: str) -> tuple[object, SliceStack]:
+def _untrained(
+    configuration_name: str, device: torch.device, precision: str, trainer: str = "pix2pix"
+) -> tuple[object, SliceStack]:
     from synthct.inference import Predictor
     from synthct.inference.read_model import Model, predicting_networks
 
     full = reference_configuration(1)
     configurations = {"2d": full, "2d_lowres": low_resolution(full)[0]}
     plan = Plan(FORMAT_VERSION, "benchmark", "Dataset000_Benchmark", "default", ("T1",), ".nii.gz", 4, configurations)
-    model = Model(plan, configuration_name, "pix2pix", [])
+    model = Model(plan, configuration_name, trainer, [])
     torch.manual_seed(0)
     networks = predicting_networks(model.method, model.configuration, model.settings)
     states = {name: network.state_dict() for name, network in networks.items()}

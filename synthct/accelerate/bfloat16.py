@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from synthct.networks.generator import ResnetGenerator
+from synthct.networks.unet import UNet
 
 
 def synthesis_forward(network: nn.Module, precision: str) -> Callable[[Tensor], Tensor]:
@@ -36,9 +37,9 @@ def synthesis_forward(network: nn.Module, precision: str) -> Callable[[Tensor], 
 def bfloat16_is_measured(network: nn.Module) -> bool:
     """Whether the error of a network's sCT in bfloat16 is known to be below 1 HU on average.
 
-    True for a ResnetGenerator (documentation/benchmarks.md, Prediction); a subclass may have other layers.
+    True for a ResnetGenerator and a UNet (documentation/benchmarks.md, Prediction); a subclass may have other layers.
     """
-    return type(network) is ResnetGenerator
+    return type(network) in (ResnetGenerator, UNet)
 
 
 def _inner_layers_in_bfloat16(network: ResnetGenerator, image: Tensor) -> Tensor:

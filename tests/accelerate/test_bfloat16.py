@@ -9,6 +9,7 @@ from torch import nn
 from synthct.accelerate.bfloat16 import bfloat16_is_measured, synthesis_forward
 from synthct.networks import ResnetGenerator
 from synthct.networks.generator import initialise
+from synthct.networks.unet import UNet
 from synthct.training.precision import forward_passes
 
 CPU = torch.device("cpu")
@@ -62,7 +63,7 @@ def test_another_precision_is_refused():
         synthesis_forward(a_network(), "float16")
 
 
-def test_the_error_is_measured_of_the_generator_only():
-    assert bfloat16_is_measured(a_network())
+def test_the_error_is_measured_of_the_generator_and_the_unet_only():
+    assert bfloat16_is_measured(a_network()) and bfloat16_is_measured(UNet(1, 1, (4, 8)))
     assert not bfloat16_is_measured(a_network(OtherNetwork))
     assert not bfloat16_is_measured(nn.Conv2d(1, 1, 3))
