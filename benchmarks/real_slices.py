@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+import warnings
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -25,14 +26,17 @@ from typing import Any
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import numpy as np
+import pandas as pd
 import SimpleITK as sitk
 import torch
 
 from benchmarks.equal_time import (
+    AVERAGE_HEAD,
     CONSTANT,
     Method,
     Task,
     constant_median,
+    errors,
     of_slices,
     results_with,
     table,
@@ -105,6 +109,17 @@ def settings_for(trainer: str, configuration: Configuration) -> Any:
     return replace(settings, coding=replace(settings.coding, mr_windows=(MrWindow("percentile", 0.5, 99.5),)))
 
 
+def average_head(task: Task) -> pd.DataFrame:
+    """The pixel-wise median CT of the training patients' heads, which have their vertex and middle on one another."""
+    cts = np.stack([np.where(stack.ct == OUTSIDE, np.nan, stack.ct) for stack in task.training_stacks().values()])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # pixels that no head reaches
+        median = np.nanmedian(cts, axis=0)
+    median = np.where(np.isnan(median), np.nanmedian(cts), median).astype(np.float32)
+    rows = [{"patient": patient, **errors(median, stack)} for patient, stack in task.held_out_stacks().items()]
+    return pd.DataFrame(rows).assign(steps="")
+
+
 def main() -> None:
     """Print a row a method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -133,10 +148,11 @@ def main() -> None:
             split = Split(tuple(one for one in patients if one not in held_out), tuple(held_out))
             task = Task(folder, configurations, settings_for, split, arguments.disjoint)
             results = results_with(arguments.results, CONSTANT, fold, 0, partial(constant_median, task))
+            results = results_with(arguments.results, AVERAGE_HEAD, fold, 0, partial(average_head, task))
             for name, text in methods.items():
                 measure = partial(train_and_score, Method.of(text, SLICES), task, arguments.seconds, seed)
                 results = results_with(arguments.results, name, fold, seed, measure)
-    print(table(results, [CONSTANT, *methods]))
+    print(table(results, [CONSTANT, AVERAGE_HEAD, *methods]))
 
 
 if __name__ == "__main__":
