@@ -22,6 +22,7 @@ import pandas as pd
 import torch
 from scipy import stats
 
+from synthct.accelerate.cuda_graph import recorded_step
 from synthct.files import written_whole
 from synthct.imaging.coding import HU_LIMITS
 from synthct.inference.synthesis import SynthesisOptions, over_planes, synthesize_stack
@@ -92,6 +93,7 @@ class Task:
     split: Split
     disjoint: bool = False
     held_out_folder: Path | None = None
+    device: torch.device = CPU
 
     def training_stacks(self) -> dict[str, SliceStack]:
         """Of the training patients, read."""
@@ -162,7 +164,9 @@ def train_and_score(
         networks = [{one: member.networks[one].eval() for one in trained.to_predict} for member, _ in members]
         for patient, stack in stacks.items():
             options = SynthesisOptions(mirror=mirror)
-            outputs[patient].append(synthesize_stack(stack, type(trained), network_input, networks, CPU, options))
+            outputs[patient].append(
+                synthesize_stack(stack, type(trained), network_input, networks, task.device, options)
+            )
     rows = []
     for patient, stack in stacks.items():
         output = over_planes(outputs[patient])
@@ -212,7 +216,7 @@ def _train(
 
     def start() -> Trainer:
         torch.manual_seed(seed)
-        return method(planned, settings, "cpu", seed=seed)
+        return method(planned, settings, task.device, seed=seed)
 
     with tempfile.TemporaryDirectory() as own:
 
@@ -229,12 +233,13 @@ def _train(
         def run(steps: int, dataset: SliceDataset, later_rounds: Sequence[int] = ()) -> Trainer:
             """Train for so many steps; before each of those of ``later_rounds`` a round begins."""
             trainer, iterations = start(), max(1, steps // training.epochs)
+            training_step = recorded_step(trainer)
             for step in range(steps):
                 if step in later_rounds:
                     dataset, _ = of_round(trainer, 1 + later_rounds.index(step))
                 epoch = min(step // iterations, training.epochs - 1)
                 trainer.set_learning_rate(settings.learning_rate * trainer.learning_rate_factor(epoch, step, steps))
-                trainer.training_step(trainer.augment(to_device(dataset.batch(step), CPU)))
+                training_step(trainer.augment(to_device(dataset.batch(step), task.device)))
             return trainer
 
         def trained(steps: int, dataset: SliceDataset) -> tuple[Trainer, int]:

@@ -126,6 +126,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--methods", nargs="+", default=of_slices(), metavar="METHOD")
     parser.add_argument("--seconds", type=float, default=120.0, help="of the processor, for each (default: 120)")
+    parser.add_argument("--steps", type=int, help="for each, instead of seconds; such as on a GPU")
+    parser.add_argument("-device", default="cpu")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--folds", type=int, nargs="+", default=[1], choices=range(N_FOLDS))
     parser.add_argument("--pixel", type=int, default=2, help="mm (default: 2)")
@@ -136,7 +138,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     names = sorted(path.name for path in (arguments.folder / "mr").iterdir())
     configurations = {SLICES: configuration_for(arguments.pixel)}
-    methods = {f"{name}{' disjoint' * arguments.disjoint} {arguments.seconds:g} s": name for name in arguments.methods}
+    length = f"{arguments.seconds:g} s" if arguments.steps is None else f"{arguments.steps} steps"
+    methods = {f"{name}{' disjoint' * arguments.disjoint} {length}": name for name in arguments.methods}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for name in names:
@@ -146,11 +149,14 @@ def main() -> None:
         for fold, seed in product(arguments.folds, arguments.seeds):
             held_out = patients[fold::N_FOLDS]
             split = Split(tuple(one for one in patients if one not in held_out), tuple(held_out))
-            task = Task(folder, configurations, settings_for, split, arguments.disjoint)
+            device = torch.device(arguments.device)
+            task = Task(folder, configurations, settings_for, split, arguments.disjoint, device=device)
             results = results_with(arguments.results, CONSTANT, fold, 0, partial(constant_median, task))
             results = results_with(arguments.results, AVERAGE_HEAD, fold, 0, partial(average_head, task))
             for name, text in methods.items():
-                measure = partial(train_and_score, Method.of(text, SLICES), task, arguments.seconds, seed)
+                method = Method.of(text, SLICES)
+                steps = None if arguments.steps is None else [arguments.steps] * len(method.configurations)
+                measure = partial(train_and_score, method, task, arguments.seconds, seed, steps_of_each=steps)
                 results = results_with(arguments.results, name, fold, seed, measure)
     print(table(results, [CONSTANT, AVERAGE_HEAD, *methods]))
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from synthct.accelerate.channels_last import convolved_in_multiples
+
 # Forward and backward of 7 x 7 on 192 x 192 pixels, 2 cores: 64 -> 1 in 40 ms, plain 120; 64 -> 8 in 101, plain 125.
 MAX_OUT_CHANNELS = 8
 MIN_KERNEL = 5  # pixels along an axis
@@ -36,7 +38,11 @@ class FewChannelsOut(nn.Conv2d):
             return self._convolve(image.to(self.weight.dtype))
 
     def _convolve(self, image: Tensor) -> Tensor:
-        if image.device.type != "cpu" or image.dim() != 4:
+        if image.dim() != 4:
+            return super().forward(image)
+        if image.device.type == "cuda":
+            return convolved_in_multiples(self, image, self.bias)
+        if image.device.type != "cpu":
             return super().forward(image)
         out_channels, in_channels, n, _ = self.weight.shape
         filter_rows = self.weight.transpose(1, 2).reshape(out_channels * n, in_channels, 1, n)

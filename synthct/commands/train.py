@@ -73,10 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--loaders",
         type=int,
-        default=1,
         choices=range(0, 33),
         metavar="N",
-        help="background processes that load slices; 0 loads in the foreground (default: %(default)s)",
+        help="background processes that load slices; 0 loads in the foreground (default: 1; for a GPU up to 8, as "
+        "there are cores)",
     )
     return console.run(parser, _run, argv)
 
@@ -93,6 +93,7 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
     from synthct.model_folder import FoldFolder
     from synthct.training.device import select_device
     from synthct.training.distributed import Ranks
+    from synthct.training.loader import loaders_for
     from synthct.training.step_times import measure_steps
     from synthct.training.train_fold import fold_to_train, train_fold
     from synthct.training.what_to_train import TrainingOptions, fold_folder
@@ -119,7 +120,7 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
         checkpoint_minutes=arguments.checkpoint_minutes,
         device=device,
         ranks=ranks,
-        loaders=arguments.loaders,
+        loaders=loaders_for(device, ranks) if arguments.loaders is None else arguments.loaders,
         cuda_graph=not arguments.no_cuda_graph,
     )
     progress = console.progress_bar if ranks.leads else quiet

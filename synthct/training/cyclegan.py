@@ -83,8 +83,8 @@ class CycleGAN(Trainer):
         with frozen(self.dis_ct, self.dis_mr):
             with self.autocast():
                 # Forward cycle: MR -> sCT -> MR. Backward cycle: CT -> sMR -> CT (Fig. 3).
-                sct, smr = self.syn_ct(mr), self.syn_mr(ct)
-                mr_again, ct_again = self.syn_mr(sct), self.syn_ct(smr)
+                sct, smr = self.at_once(lambda: self.syn_ct(mr), lambda: self.syn_mr(ct))
+                ct_again, mr_again = self.at_once(lambda: self.syn_ct(smr), lambda: self.syn_mr(sct))
 
                 losses["syn_ct"] = synthesis_loss(self.dis_ct(sct))  # eq. 1, SynCT's side
                 losses["syn_mr"] = synthesis_loss(self.dis_mr(smr))  # eq. 2, SynMR's side
@@ -100,8 +100,12 @@ class CycleGAN(Trainer):
 
         # Then the discriminators, on real images and on synthetic ones from the history. They learn at half the pace.
         with self.autocast():
-            losses["dis_ct"] = 0.5 * discriminator_loss(self.dis_ct, ct, self.pool_ct.exchange(sct.float()))  # eq. 1
-            losses["dis_mr"] = 0.5 * discriminator_loss(self.dis_mr, mr, self.pool_mr.exchange(smr.float()))  # eq. 2
+            sct, smr = self.pool_ct.exchange(sct.float()), self.pool_mr.exchange(smr.float())
+            dis_ct, dis_mr = self.at_once(
+                lambda: discriminator_loss(self.dis_ct, ct, sct),  # eq. 1
+                lambda: discriminator_loss(self.dis_mr, mr, smr),  # eq. 2
+            )
+            losses |= {"dis_ct": 0.5 * dis_ct, "dis_mr": 0.5 * dis_mr}
         self.update(self.discrimination, losses["dis_ct"] + losses["dis_mr"])
 
         return {name: loss.detach() for name, loss in losses.items()}

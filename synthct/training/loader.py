@@ -19,7 +19,7 @@ from batchgenerators.transforms.crop_and_pad_transforms import RandomCropTransfo
 from torch.utils.data import DataLoader, Dataset
 
 from synthct.errors import TrainingError
-from synthct.parallel import Progress, quiet
+from synthct.parallel import Progress, available_cores, quiet
 from synthct.planning.plan import TrainingPlan
 from synthct.preprocessing.network_input import NetworkInput
 from synthct.training.distributed import ALONE, Ranks
@@ -28,6 +28,7 @@ from synthct.training.slices import MEMORY_BUDGET, SlicesToDraw, TrainingSlices
 from synthct.worker_processes import end_with_parent
 
 Batch = dict[str, Any]
+MAX_LOADERS = 8  # by default; a GPU takes some batches in less than 4 ms, of which a process makes one in 10
 BATCHES_AHEAD = 4  # that each background process makes before they are asked for
 SECONDS_TO_END = 1.0  # for a process that is about to end
 IMAGES = ("mr", "ct", "known", "head")  # of a batch
@@ -152,6 +153,13 @@ def to_device(batch: Batch, device: torch.device) -> dict[str, torch.Tensor]:
     if device.type == "cuda":  # else the copy would wait for the work that is queued
         images = {name: image.pin_memory() for name, image in images.items()}
     return {name: image.to(device, non_blocking=True) for name, image in images.items()}
+
+
+def loaders_for(device: torch.device, ranks: Ranks = ALONE) -> int:
+    """How many background processes load slices by default: one beside a CPU's own work, more for a GPU."""
+    if device.type != "cuda":
+        return 1
+    return max(1, min(MAX_LOADERS, available_cores() // ranks.world_size - 1))
 
 
 @contextmanager

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from synthct.accelerate.channels_last import with_channels_last
 from synthct.accelerate.convolutions import with_fast_convolutions
+from synthct.accelerate.streams import at_once
 from synthct.imaging.coding import Coding
 from synthct.parallel import Progress
 from synthct.planning.fingerprint import Fingerprint
@@ -187,7 +189,7 @@ class Trainer(ABC):
             self.networks = self.build_networks(configuration, settings)
         for name, network in self.networks.items():
             self.initialise(network)
-            self.networks[name] = with_fast_convolutions(network.to(self.device))
+            self.networks[name] = self.accelerated(network.to(self.device))
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
         self.pools: dict[str, ImagePool] = {}
         self.averages: dict[str, WeightAverage] = {}
@@ -332,6 +334,16 @@ class Trainer(ABC):
         """The running statistics of batch norms, averaged over the processes that train together; once a step."""
         buffers = [buffer for network in self.networks.values() for buffer in network.buffers()]
         average_tensors([buffer for buffer in buffers if buffer.is_floating_point()], self.ranks)
+
+    def accelerated(self, network: nn.Module) -> nn.Module:
+        """A network that is on the device, with the layers that compute the same faster there."""
+        network = with_fast_convolutions(network)
+        single_images = self.dimensions == 2 and self.configuration.training.batch_size == 1
+        return with_channels_last(network) if self.device.type == "cuda" and single_images else network
+
+    def at_once(self, first: Callable[[], Tensor], second: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
+        """Both results, side by side where the device can; see :func:`synthct.accelerate.streams.at_once`."""
+        return at_once(first, second, self.device)
 
     def autocast(self) -> AbstractContextManager:
         """Forward passes in the precision in force."""

@@ -127,7 +127,7 @@ def test_gradients_at_batch_1_are_those_of_float64(convolutions):
         gradients.append([x.grad, *(p.grad for p in one.parameters())])
     scale = max(g.abs().max() for g in gradients[1])
     for single, double in zip(*gradients, strict=True):
-        torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=float(1e-5 * scale))
+        torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=float(2e-5 * scale))
 
 
 def test_flat_slices_give_finite_outputs_and_gradients():

@@ -17,7 +17,7 @@ from synthct.imaging.coding import GreyLevels
 from synthct.planning.plan import InputPlan
 from synthct.preprocessing.network_input import NetworkInput
 from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, OUTSIDE
-from synthct.training.loader import SliceDataset, batches, pad_and_crop, to_device
+from synthct.training.loader import SliceDataset, batches, loaders_for, pad_and_crop, to_device
 from synthct.training.sampling import PairedOrder, UnpairedOrder
 from synthct.training.slices import SlicesToDraw, TrainingSlices
 
@@ -292,3 +292,11 @@ def test_batches_need_no_shared_memory(make_dataset):
         assert not [path for path in mapped if "/torch_" in path]
     assert len(held) == 3
     assert not {name for name in set(os.listdir("/dev/shm")) - before if name.startswith("torch_")}
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "expected"), [("cpu", 16, 1), ("cuda", 16, 8), ("cuda", 4, 3), ("cuda", 1, 1)]
+)
+def test_a_gpu_gets_more_loaders_than_a_cpu(device, cores, expected, monkeypatch):
+    monkeypatch.setattr("synthct.training.loader.available_cores", lambda: cores)
+    assert loaders_for(torch.device(device)) == expected
