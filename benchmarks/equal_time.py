@@ -226,9 +226,8 @@ def _train(
             folder, names = trainer.training_slices(cached, Path(own), number, quiet)
             taken = time.process_time() - before
             disjoint = task.disjoint and not method.paired
-            return SliceDataset.of(
-                folder, names, network_input, training, paired=method.paired, disjoint=disjoint
-            ), taken
+            drawn_as = {"paired": method.paired, "disjoint": disjoint, "position_matched": trainer.position_matched}
+            return SliceDataset.of(folder, names, network_input, training, **drawn_as), taken
 
         def run(steps: int, dataset: SliceDataset, later_rounds: Sequence[int] = ()) -> Trainer:
             """Train for so many steps; before each of those of ``later_rounds`` a round begins."""
@@ -239,6 +238,7 @@ def _train(
                     dataset, _ = of_round(trainer, 1 + later_rounds.index(step))
                 epoch = min(step // iterations, training.epochs - 1)
                 trainer.set_learning_rate(settings.learning_rate * trainer.learning_rate_factor(epoch, step, steps))
+                trainer.before_step(step, steps)
                 training_step(trainer.augment(to_device(dataset.batch(step), task.device)))
             return trainer
 

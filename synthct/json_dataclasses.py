@@ -14,10 +14,25 @@ Record = TypeVar("Record")
 _MOST_SHOWN = 80  # characters of a value in a message
 
 
+def added_later(default: Any) -> Any:
+    """A field that files of before do not have; the default means what they mean, and is not written either.
+
+    So plans, checkpoints and models of before stay what they were, to the bit.
+    """
+    return dataclasses.field(default=default, metadata={"added_later": True})
+
+
 def to_plain(value: Any) -> Any:
-    """Turn a dataclass (nested, with tuples and dicts) into dicts, lists and scalars that JSON can hold."""
+    """Turn a dataclass (nested, with tuples and dicts) into dicts, lists and scalars that JSON can hold.
+
+    Fields :func:`added_later` are left out where they have the default.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {
+            field.name: to_plain(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if "added_later" not in field.metadata or getattr(value, field.name) != field.default
+        }
     if isinstance(value, dict):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -41,7 +56,7 @@ def from_plain(
         plain: dicts, lists and scalars.
         where: the file, for the message.
         key: the dotted path to ``plain`` inside the file.
-        complete: whether fields with a default must be there, too.
+        complete: whether fields with a default must be there, too, but for those :func:`added_later`.
 
     Raises:
         error: naming the file and the key that is unknown, missing or of a wrong type.
@@ -95,8 +110,8 @@ def from_plain(
         for name in plain:
             if name not in fields:
                 raise fail(f"the key '{prefix}{shown_key(name)}' is unknown; known keys are {', '.join(fields)}")
-        for name, (_, optional) in fields.items():
-            if name not in plain and (complete or not optional):
+        for name, (_, optional, later) in fields.items():
+            if name not in plain and not later and (complete or not optional):
                 raise fail(f"the key '{prefix}{name}' is missing")
         values = {name: convert(fields[name][0], item, f"{prefix}{name}") for name, item in plain.items()}
         try:
@@ -136,11 +151,15 @@ def shown_key(key: str) -> str:
 
 
 @functools.cache
-def _fields(kind: type) -> dict[str, tuple[Any, bool]]:
-    """Each field's type, and whether it may be left out; resolving the types takes longer than reading a record."""
+def _fields(kind: type) -> dict[str, tuple[Any, bool, bool]]:
+    """Each field's type, whether it has a default, and whether it was added later; resolving types takes long."""
     hints = get_type_hints(kind)
     missing = dataclasses.MISSING
     return {
-        field.name: (hints[field.name], field.default is not missing or field.default_factory is not missing)
+        field.name: (
+            hints[field.name],
+            field.default is not missing or field.default_factory is not missing,
+            "added_later" in field.metadata,
+        )
         for field in dataclasses.fields(kind)
     }

@@ -90,6 +90,7 @@ TRAINERS = PluginRegistry(
         "pix2pix": "synthct.training.pix2pix:Pix2Pix",
         "unet": "synthct.training.unet:UNetRegression",
         "unet_unpaired": "synthct.training.unet_unpaired:UNetUnpaired",
+        "cyclegan_nce": "synthct.training.cyclegan_nce:CycleGANNce",
         "han2017": "synthct.training.han2017:Han2017",
         "nie2017": "synthct.training.nie2017:Nie2017",
         "dualgan": "synthct.training.dualgan:DualGAN",

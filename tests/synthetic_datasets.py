@@ -146,7 +146,7 @@ def make_network_tiny(path: Path, configuration: str = "2d_lowres") -> None:
     """Edit the networks of a configuration of a ``plans.json``."""
     plan = json.loads(path.read_text(encoding="utf-8"))
     methods = plan["configurations"][configuration].setdefault("methods", {})
-    for name in ("cyclegan", "pix2pix"):
+    for name in ("cyclegan", "cyclegan_nce", "pix2pix"):
         methods[name] = methods.get(name, {}) | {"base_channels": 2, "n_blocks": 1, "discriminator_base_channels": 2}
     methods["unet"] = methods.get("unet", {}) | {"widths": [2, 4]}
     methods["han2017"] = methods.get("han2017", {}) | {"base_channels": 2}

@@ -82,18 +82,23 @@ class SliceDataset(Dataset):
         *,
         paired: bool,
         disjoint: bool = False,
+        position_matched: bool = False,
         ranks: Ranks = ALONE,
         budget: int = MEMORY_BUDGET,
         progress: Progress = quiet,
     ) -> SliceDataset:
-        """Of cached stacks ``NAME.npz`` in a folder; arguments and errors as of :class:`TrainingSlices`."""
+        """Of cached stacks ``NAME.npz`` in a folder; arguments and errors as of :class:`TrainingSlices`.
+
+        Args:
+            position_matched: as of :class:`UnpairedOrder`.
+        """
         wanted = SlicesToDraw(paired, training.min_head_fraction, disjoint, training.seed)
         slices = TrainingSlices(folder, names, network_input.plan, wanted, budget=budget, progress=progress)
         drawn_by = {"batch_size": training.batch_size, "rank": ranks.rank, "world_size": ranks.world_size}
         if paired:
             order = PairedOrder(slices.mr, training.seed, **drawn_by)
         else:
-            order = UnpairedOrder(slices.mr, slices.ct, training.seed, **drawn_by)
+            order = UnpairedOrder(slices.mr, slices.ct, training.seed, position_matched=position_matched, **drawn_by)
         return SliceDataset(slices, order, network_input, training)
 
     def __getitem__(self, step: int) -> dict[str, Any]:

@@ -163,6 +163,7 @@ class TrainingRun:
             self.training,
             paired=paired,
             disjoint=disjoint and not paired,
+            position_matched=self.trainer.position_matched,
             ranks=self.ranks,
             budget=options.memory_budget // max(1, options.loaders),
             progress=progress,
@@ -182,6 +183,7 @@ class TrainingRun:
         factor = self.trainer.learning_rate_factor(self.epoch, self.step, steps)
         self.learning_rate = self.trainer.settings.learning_rate * factor
         self.trainer.set_learning_rate(self.learning_rate)
+        self.trainer.before_step(self.step, steps)
         try:
             losses = self.perform_step(self.trainer.augment(to_device(batch, self.device)))
         except torch.OutOfMemoryError:

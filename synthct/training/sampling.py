@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 Key = tuple[str, int]  # (patient, slice)
+POSITION_SD = 0.03  # of a head's width, about 5 mm: how far apart the two slices of a step are
 SLICES_A_PATIENT = 2**32  # more than any patient has
-MR, CT, HALVES = 0, 1, 2  # which numbers of the seed's sequence: one independent generator each
+MR, CT, HALVES, POSITIONS = 0, 1, 2, 3  # which numbers of the seed's sequence: one independent generator each
 
 
 class SliceKeys(Sequence[Key]):
@@ -31,6 +32,16 @@ class SliceKeys(Sequence[Key]):
         place = {patient: i for i, patient in enumerate(patients)}
         of_patient = np.array([place[patient] for patient in self.patients], np.int64)
         return of_patient[self._patient] * SLICES_A_PATIENT + self._slice
+
+    def positions(self) -> np.ndarray:
+        """Where each slice lies between the first and the last one of its patient, 0 to 1; (keys,)."""
+        positions = np.zeros(len(self))
+        for patient in range(len(self.patients)):
+            own = self._patient == patient
+            numbers = self._slice[own]
+            if len(numbers) > 1:
+                positions[own] = (numbers - numbers.min()) / (numbers.max() - numbers.min())
+        return positions
 
 
 def permutation(seed: int, turn: int, domain: int, length: int) -> np.ndarray:
@@ -69,6 +80,9 @@ class UnpairedOrder(SliceOrder):
 
     Each domain runs through permutations of its own; the smaller one begins anew more often. Where a step would by
     accident show the same slice of the same patient in both, it changes its slice with another step of the passage.
+
+    With ``position_matched`` both slices of a step lie at similar places between the first and the last slice of their
+    heads (as MaskGAN draws them, Phan et al. 2023), in other pairs in each passage; each slice is drawn as often.
     """
 
     def __init__(
@@ -77,12 +91,14 @@ class UnpairedOrder(SliceOrder):
         ct: SliceKeys,
         seed: int,
         *,
+        position_matched: bool = False,
         batch_size: int = 1,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         super().__init__(max(len(mr), len(ct)), batch_size, rank, world_size)
         self.mr, self.ct, self.seed = mr, ct, seed
+        self._positions = (mr.positions(), ct.positions()) if position_matched else None
         patients = list(dict.fromkeys([*mr.patients, *ct.patients]))
         self._mr_number, self._ct_number = mr.numbers(patients), ct.numbers(patients)
         self._passage: tuple[int, np.ndarray, np.ndarray] | None = None
@@ -102,12 +118,37 @@ class UnpairedOrder(SliceOrder):
             length = max(len(self.mr), len(self.ct))
             mr = stream(self.seed, MR, len(self.mr), turn * length, (turn + 1) * length)
             ct = stream(self.seed, CT, len(self.ct), turn * length, (turn + 1) * length)
+            if self._positions is not None:
+                ct = matched(mr, self._positions[MR], ct, self._positions[CT], [self.seed, turn, POSITIONS])
             if len(self.mr) >= len(self.ct):
                 part_pairs(mr, self._mr_number, ct, self._ct_number)
             else:
                 part_pairs(ct, self._ct_number, mr, self._mr_number)
             self._passage = turn, mr, ct
         return self._passage[1:]
+
+
+def matched(
+    mr: np.ndarray, mr_positions: np.ndarray, ct: np.ndarray, ct_positions: np.ndarray, seed: Sequence[int]
+) -> np.ndarray:
+    """The CT slices of a passage in another order, beside the MR slices at similar places.
+
+    Args:
+        mr, ct: index drawn at each step.
+        mr_positions, ct_positions: of each index, 0 to 1.
+        seed: of the differences between the places of a step's slices.
+
+    Returns:
+        ``ct`` in another order.
+    """
+    random = np.random.default_rng(seed)
+    ranks = [
+        np.argsort(positions[drawn] + POSITION_SD * random.standard_normal(len(drawn)))
+        for drawn, positions in ((mr, mr_positions), (ct, ct_positions))
+    ]
+    reordered = np.empty_like(ct)
+    reordered[ranks[0]] = ct[ranks[1]]
+    return reordered
 
 
 def part_pairs(moved: np.ndarray, moved_number: np.ndarray, fixed: np.ndarray, fixed_number: np.ndarray) -> None:

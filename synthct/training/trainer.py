@@ -66,6 +66,7 @@ class Trainer(ABC):
         networks: of a training, by name; with them sCTs are made. optimisers, pools: likewise.
         averages: of those networks that are averages of weights which learn, by the network's name.
         generators: of random numbers that the method draws, on the CPU, by name.
+        rates: learning rates of optimisers, relative to the settings' one, by name; 1 where there is none.
         precision, precision_reason: of the forward passes, ``float32`` or ``bfloat16``, and why.
     """
 
@@ -194,7 +195,13 @@ class Trainer(ABC):
         self.pools: dict[str, ImagePool] = {}
         self.averages: dict[str, WeightAverage] = {}
         self.generators: dict[str, torch.Generator] = {}
+        self.rates: dict[str, float] = {}
         self.prepare_training()
+
+    @property
+    def position_matched(self) -> bool:
+        """Whether MR and CT slices of a step come from similar places in the head, without being paired."""
+        return False
 
     @abstractmethod
     def prepare_training(self) -> None:
@@ -360,14 +367,22 @@ class Trainer(ABC):
         """
         return learning_rate_factor(epoch, self.configuration.training)
 
+    def before_step(self, step: int, steps: int) -> None:  # noqa: B027  most methods do the same in every step
+        """Set what depends on how far the training is, in place: a recorded step goes on reading the same tensors.
+
+        Args:
+            step, steps: as of :meth:`learning_rate_factor`.
+        """
+
     def set_learning_rate(self, learning_rate: float) -> None:
-        """The same rate for every optimiser."""
-        for optimiser in self.optimisers.values():
+        """The rate of every optimiser, times its own in :attr:`rates`."""
+        for name, optimiser in self.optimisers.items():
+            rate = learning_rate * self.rates.get(name, 1.0)
             for group in optimiser.param_groups:
                 if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(learning_rate)  # in place: a recorded step goes on reading it
+                    group["lr"].fill_(rate)  # in place: a recorded step goes on reading it
                 else:
-                    group["lr"] = learning_rate
+                    group["lr"] = rate
 
     def sct_of(self, mr: Tensor) -> Tensor:
         """sCT of MR slices as the networks are now: shapes as of :meth:`synthesize`, float32, no gradient."""

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from synthct.imaging.coding import Standardised
-from synthct.json_dataclasses import check_ranges
+from synthct.json_dataclasses import added_later, check_ranges
 from synthct.networks.unet import UNet
 from synthct.parallel import Progress
 from synthct.planning.fingerprint import Fingerprint
@@ -46,7 +46,7 @@ class UNetSettings:
     augment_intensity: float = 0.0  # probability of each change of the MR's intensities
     augment_geometry: float = 0.0  # probability of a rotation and scale of MR and CT
     left_right_flip: float = 0.0  # probability of a mirrored head; sagittal slices change places with neighbours
-    rounds: int = 1  # after each but the last the training CTs are moved onto the sCTs of the network so far
+    rounds: int = added_later(1)  # after each but the last the training CTs are moved onto the sCTs so far
 
     def __post_init__(self) -> None:
         check_ranges(

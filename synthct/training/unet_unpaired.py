@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from synthct.json_dataclasses import check_ranges
+from synthct.json_dataclasses import added_later, check_ranges
 from synthct.parallel import Progress
 from synthct.training.pseudo_pairs import PseudoPairs
 from synthct.training.rounds import RoundFolders
@@ -25,7 +25,7 @@ class UNetUnpairedSettings(UNetSettings):
 
     cts_per_mr: int = 8  # other patients' CTs that an MR is shown, those that fit best
     own_cts: bool = False  # a patient with an aligned CT of his own is shown that one
-    rounds: int = 2  # after each but the last the CTs are deformed to the sCTs of the network so far
+    rounds: int = added_later(2)  # after each but the last the CTs are deformed to the sCTs of the network so far
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -43,8 +43,9 @@ def test_full_size_discriminator_has_the_papers_parameters_and_output():
     assert network.to("meta")(torch.empty(1, 1, 256, 256, device="meta")).shape == (1, 1, 30, 30)
 
 
-def test_an_output_sees_exactly_70_by_70_pixels():
-    network = PatchDiscriminator(1, base_channels=4)
+@pytest.mark.parametrize(("strided_layers", "pixels"), [(3, 70), (2, 34), (1, 16)])
+def test_an_output_sees_exactly_70_by_70_pixels_or_fewer(strided_layers, pixels):
+    network = PatchDiscriminator(1, 4, strided_layers)
     for parent in list(network.modules()):
         if isinstance(parent, nn.Sequential):  # instance norm would let every output see the whole image
             for name, child in parent.named_children():
@@ -55,9 +56,9 @@ def test_an_output_sees_exactly_70_by_70_pixels():
     image = torch.ones(1, 1, 256, 256, requires_grad=True)
     network(image)[0, 0, 15, 15].backward()
     rows, cols = (image.grad[0, 0] != 0).nonzero(as_tuple=True)
-    assert rows.max() - rows.min() + 1 == 70
-    assert cols.max() - cols.min() + 1 == 70
-    assert len(rows) == 70 * 70
+    assert rows.max() - rows.min() + 1 == pixels
+    assert cols.max() - cols.min() + 1 == pixels
+    assert len(rows) == pixels**2
 
 
 def test_discriminator_says_which_sizes_it_takes():

@@ -10,6 +10,7 @@ from synthetic_datasets import small_configuration, small_plan
 
 from synthct.errors import ModelError, PlanError, TrainingError
 from synthct.imaging.coding import GreyLevels, MrWindow
+from synthct.json_dataclasses import to_plain
 from synthct.planning.configurations import reference_configuration
 from synthct.planning.method_settings import check_settings, coding_of, settings_of
 from synthct.planning.plan import Configuration, Plan
@@ -61,6 +62,10 @@ WRONG: list[tuple[str, str, Any]] = [
     ("cyclegan", "coding.mr_windows.0.high", -1),
     ("cyclegan", "coding.mr_windows.0.high", 101),
     ("cyclegan", "coding.mr_windows.0.high", ...),
+    ("cyclegan", "discriminator_layers", 4),
+    ("cyclegan", "discriminator_learning_rate", 0),
+    ("cyclegan", "early_share", 1.5),
+    ("cyclegan", "position_matched", 1),
     ("pix2pix", "lambda_l1", -1),
     ("pix2pix", "lambda_l1", ...),
     ("pix2pix", "lambda_cycle", 10.0),
@@ -81,6 +86,15 @@ def test_an_unknown_missing_or_wrong_setting_is_named_with_file_configuration_an
         name = next(part for part in reversed(path.split(".")) if not part.isdigit())
         # A window that cannot be is known by its values.
         assert name in message or "mr_windows[0]" in message
+
+
+def test_a_setting_added_later_is_written_only_where_it_is_not_the_default():
+    before = to_plain(settings_of("cyclegan", small_configuration(), PLACE))
+    assert "position_matched" not in before
+    configuration = changed("cyclegan", "position_matched", True)
+    settings = settings_of("cyclegan", configuration, PLACE)
+    assert settings.position_matched
+    assert to_plain(settings) == before | {"position_matched": True}
 
 
 def test_the_other_method_is_not_affected():

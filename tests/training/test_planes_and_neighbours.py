@@ -26,6 +26,7 @@ FIRST_CHANNELS = {  # of each network's input, where a slice comes with two neig
     "unet": {"syn_ct": 5},
     "han2017": {"syn_ct": 5},
     "nie2017": {"syn_ct": 5, "dis_ct": 1},
+    "cyclegan_nce": {"syn_ct": 5, "syn_mr": 1, "dis_ct": 1, "dis_mr": 5, "places_mr": 4, "places_ct": 4},
     "dualgan": {"syn_ct": 5, "syn_mr": 1, "dis_ct": 1, "dis_mr": 5},
 }
 

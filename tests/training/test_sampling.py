@@ -69,6 +69,22 @@ def test_mr_and_ct_are_independent_in_patient_and_position():
     assert abs(np.corrcoef(positions.T)[0, 1]) < 0.05
 
 
+def test_position_matched_slices_lie_at_similar_places_in_other_pairs_each_epoch():
+    mr, ct = SliceKeys({"A": range(5, 45), "B": range(60)}), SliceKeys({"C": range(20, 100), "D": range(50)})
+    order = UnpairedOrder(mr, ct, seed=1, position_matched=True)
+    epochs = [draws(order, range(epoch * 130, epoch * 130 + 130)) for epoch in range(3)]
+    of_mr, of_ct = (dict(zip(keys_of, keys_of.positions())) for keys_of in (mr, ct))
+    for drawn in epochs:
+        assert Counter(c for _, c in drawn) == Counter(ct)
+        assert np.mean([abs(of_mr[m] - of_ct[c]) for m, c in drawn]) < 0.06
+    assert len({*epochs[0], *epochs[1], *epochs[2]}) > 300
+    assert draws(UnpairedOrder(mr, ct, seed=1, position_matched=True), range(130, 260)) == epochs[1]
+
+
+def test_positions_lie_between_a_patients_first_and_last_slice():
+    assert SliceKeys({"A": [3, 5, 7], "B": [4]}).positions().tolist() == [0, 0.5, 1, 0]
+
+
 @pytest.mark.parametrize(("mr_patients", "ct_patients"), [(2, 2), (3, 1), (1, 3), (1, 1)])
 def test_no_step_shows_the_same_slice_in_both_domains(mr_patients, ct_patients):
     # few slices, so that without exchanges nearly every epoch would have such a step

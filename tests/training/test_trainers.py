@@ -22,6 +22,7 @@ every_trainer = pytest.mark.parametrize("name", list(TRAINERS.ours))
 # Losses that say how far a method is; "l1" where none are named.
 FALLING = {
     "cyclegan": ("cycle_mr", "cycle_ct"),
+    "cyclegan_nce": ("cycle_mr", "cycle_ct"),
     "nie2017": ("voxel", "gradient"),
     "dualgan": ("reconstruction_mr", "reconstruction_ct"),
 }
