@@ -11,7 +11,7 @@ from synthct.dataset.patient_names import match_names
 from synthct.dataset.raw import CaseFiles, RawDataset
 
 logger = logging.getLogger("synthct")
-NEED = "The evaluation and all trainers but cyclegan and dualgan need pairs."
+NEED = "The evaluation and paired trainers such as unet need pairs; unet_unpaired and cyclegan do not."
 _SHOWN = 3  # names in a warning
 
 

@@ -208,7 +208,7 @@ def hints_of_dataset(fingerprint: Fingerprint) -> tuple[str, ...]:
         hints.append(no_pair_left(len(failed)))
     elif n_pairs == 0:
         hints.append(
-            "No patient has both an MR and a CT: cyclegan and dualgan train on them; other methods and evaluation need "
+            "No patient has both an MR and a CT: unet_unpaired and cyclegan train on them; paired methods and evaluation need "
             "pairs."
         )
     for scan, volumes in (
