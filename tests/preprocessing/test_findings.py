@@ -150,7 +150,7 @@ def test_coarse_scans_among_fine_ones_are_named():
 def test_a_dataset_without_pairs_says_what_that_means():
     cases = {"M": case_facts(volume_facts()), "C": case_facts(None, volume_facts())}
     (hint,) = hints_of_dataset(fingerprint(cases))
-    assert "other methods and evaluation need pairs" in hint
+    assert "paired methods and evaluation need pairs" in hint
 
 
 def test_long_lists_of_names_are_shortened():
