@@ -16,17 +16,20 @@ Table = dict[str, Any]
 
 
 def with_differences(plan: Table) -> Table:
-    """The same plan, each configuration after the first as what in it differs from the first.
+    """The same plan, each configuration as what in it differs from the first with the same cache, else the first.
 
-    One that lacks a key of the first is written in full, for a difference cannot take a key away.
+    So a change of ``2d_lowres`` by hand is followed by ``2.5d_lowres``. One that lacks a key of that is written in
+    full, for a difference cannot take a key away.
     """
-    names = list(plan["configurations"])
-    first = plan["configurations"][names[0]]
-    written = {names[0]: first}
-    for name in names[1:]:
-        whole = plan["configurations"][name]
-        difference = _difference(first, whole)
-        written[name] = whole if difference is None else {INHERITS: names[0], **difference}
+    configurations = plan["configurations"]
+    names = list(configurations)
+    written = {}
+    for name, whole in configurations.items():
+        slices = whole.get("preprocessing")
+        same_cache = next(other for other in names if configurations[other].get("preprocessing") == slices)
+        parent = names[0] if same_cache == name else same_cache
+        difference = None if parent == name else _difference(configurations[parent], whole)
+        written[name] = whole if difference is None else {INHERITS: parent, **difference}
     return plan | {"configurations": written}
 
 

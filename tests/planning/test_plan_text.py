@@ -45,6 +45,10 @@ def test_a_written_plan_says_of_the_other_configurations_only_what_differs(plann
     plan.save(tmp_path / "plans.json")
     content = json.loads((tmp_path / "plans.json").read_text())["configurations"]
     assert content["2.5d"] == {INHERITS: "2d", "input": {"neighbours": 2}}
+    assert content["2.5d_lowres"] == {
+        INHERITS: "2d_lowres",
+        "input": {"neighbours": 2},
+    }  # follows a change of 2d_lowres
     assert content["2d_axial"].keys() <= {INHERITS, "input", "training", "methods"}
     planned = {name: configuration.methods for name, configuration in plan.configurations.items()}
     for method, settings in content["2d_axial"].get("methods", {}).items():  # a method may plan by the crop

@@ -53,7 +53,5 @@ def widen(plan: dict) -> None:
 
 
 def coarsen(plan: dict) -> None:
-    """Another grid for every configuration of low resolution, so that none uses the slices of the old one."""
-    for name, configuration in plan["configurations"].items():
-        if "lowres" in name:
-            configuration["preprocessing"]["spacing_mm"] = [9, 8, 8]
+    """Another grid for 2d_lowres, which the configurations that inherit from it follow."""
+    plan["configurations"]["2d_lowres"]["preprocessing"]["spacing_mm"] = [9, 8, 8]
