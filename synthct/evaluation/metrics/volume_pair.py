@@ -20,14 +20,14 @@ class VolumePair:
     Attributes:
         sct: synthetic CT in HU, any real type.
         ct: reference CT in HU.
-        mask: bool, the voxels that are compared.
+        mask: the voxels that are compared; bool, or integers 0 and 1, which become bool.
         grid: spacing and direction of the voxels, which need be neither cubes nor along the body's axes.
         slice_axis: array axis that the network's slices follow each other along.
-        sct_head: bool, the head found in the sCT, where both images are known; None where it was not looked for.
-        ct_head: bool, the head found in the reference CT, likewise.
+        sct_head: the head found in the sCT, where both images are known; None where it was not looked for.
+        ct_head: the head found in the reference CT, likewise.
 
     Raises:
-        ValueError: the shapes differ, or the mask is not bool or holds no voxel.
+        ValueError: the shapes differ, or a mask holds other values than 0 and 1, or the first one no voxel.
     """
 
     sct: np.ndarray
@@ -44,8 +44,8 @@ class VolumePair:
         for name, array in given.items():
             if array is not None and array.shape != self.grid.array_shape:
                 raise ValueError(f"the {name} has the shape {array.shape}, and its grid {self.grid.array_shape}")
-        if self.mask.dtype != bool:
-            raise ValueError(f"the mask must be of type bool, not {self.mask.dtype}")
+        for name in ("mask", "sct_head", "ct_head"):
+            object.__setattr__(self, name, _as_bool(name, getattr(self, name)))
         if not self.mask.any():
             raise ValueError("the mask is empty: there is no voxel to compare")
 
@@ -67,6 +67,15 @@ class VolumePair:
         if compute not in self._shared:
             self._shared[compute] = compute(self)
         return self._shared[compute]
+
+
+def _as_bool(name: str, mask: np.ndarray | None) -> np.ndarray | None:
+    if mask is None or mask.dtype == bool:
+        return mask
+    values = np.unique(mask)
+    if not np.isin(values, (0, 1)).all():
+        raise ValueError(f"{name} must hold 0 and 1, not {', '.join(f'{value:g}' for value in values[:5])}")
+    return mask.astype(bool)
 
 
 def _difference(pair: VolumePair) -> np.ndarray:
