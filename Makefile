@@ -3,6 +3,7 @@
 # make test-long    the test suite and its long variants: many kills, many random examples
 # make fuzz         random files into every reader, FUZZ_SECONDS (60) each; stops at the first that a reader cannot bear
 # make lint         what the style check says
+# make site         the documents and the API as pages in site/, without a network
 # make benchmark    the product beside textbook variants of the same work
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ quickstart: export synthct_raw := $(CURDIR)/synthct_raw
 quickstart: export synthct_preprocessed := $(CURDIR)/synthct_preprocessed
 quickstart: export synthct_results := $(CURDIR)/synthct_results
 
-.PHONY: quickstart test test-long fuzz lint benchmark install install-test install-fuzz clean-example
+.PHONY: quickstart test test-long fuzz lint site benchmark install install-test install-fuzz clean-example
 
 quickstart: install
 	test -f $(EXAMPLE)/dataset.json || $(BIN)/synthct_make_example --train 12 --test 2 --voxel_scale 1.5
@@ -42,6 +43,9 @@ fuzz: install-fuzz
 lint: install-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+site: install-test
+	$(BIN)/mkdocs build --strict --quiet
 
 install: $(VENV)/installed
 

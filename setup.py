@@ -8,6 +8,8 @@ from setuptools import find_packages, setup
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+?)"', (here / "synthct" / "__init__.py").read_text(encoding="utf-8"))[1]
 cluster = ["distributed>=2024.1"]
+docs = ["mkdocs>=1.6", "mkdocstrings-python>=1.12"]
+notebook = ["nbclient>=0.10", "ipykernel>=6.29"]
 commands = ("plan_and_preprocess", "train", "predict", "evaluate", "make_example", "export_model", "install_model")
 modules = {command: command for command in commands} | {"import": "import_data"}  # import is a keyword
 
@@ -55,7 +57,17 @@ setup(
     ],
     extras_require={
         "cluster": cluster,
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6", "setuptools>=64", *cluster],
+        "docs": docs,
+        "test": [
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "hypothesis>=6.100",
+            "ruff>=0.6",
+            "setuptools>=64",
+            *cluster,
+            *docs,
+            *notebook,
+        ],
         "fuzz": ["atheris>=2.3"],
     },
     entry_points={
