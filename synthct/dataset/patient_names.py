@@ -66,8 +66,8 @@ def patient_of(name: str, way: int = 1) -> str:
         return "_".join(f"{key}-{value}" for key, _, value in entities if key in kept)
     parts = _SEPARATORS.split(bare)
     words, before = parts[::2], ["", *parts[1::2]]
-    kept = [(separator, word) for separator, word in zip(before, words) if word.lower() not in MODALITY_WORDS]
-    text = "".join(separator + word for separator, word in kept).strip("_-. ")
+    spoken = [(separator, word) for separator, word in zip(before, words) if word.lower() not in MODALITY_WORDS]
+    text = "".join(separator + word for separator, word in spoken).strip("_-. ")
     return text or bare
 
 
@@ -88,7 +88,10 @@ def match_names(mr: Mapping[File, str], ct: Mapping[File, str]) -> Matched[File]
     left = {"mr": dict(mr), "ct": dict(ct)}
     matched: Matched[File] = Matched()
     numbered = _numbered([*mr.values(), *ct.values()])
-    taken = {"mr": set(), "ct": set()}  # keys of what is matched, by which a second file of a patient is found
+    taken: dict[str, set[str]] = {
+        "mr": set(),
+        "ct": set(),
+    }  # keys of what is matched, by which a second file of a patient is found
     for way in range(-1, WAYS):
         keys = {kind: _by_key(names, way) for kind, names in left.items()}
         for key in [key for key in keys["mr"] if key in keys["ct"]]:
@@ -151,7 +154,7 @@ def _by_key(names: Mapping[File, str], way: int) -> dict[str, list[File]]:
 
 def _numbered(names: list[str]) -> set[str]:
     """Names ending in _0000 that begin a numbering of patients: there is another number after the same text."""
-    stems = {match[1]: set() for name in names if (match := re.fullmatch(r"(.+)_(\d{4})", name))}
+    stems: dict[str, set[str]] = {match[1]: set() for name in names if (match := re.fullmatch(r"(.+)_(\d{4})", name))}
     for name in names:
         if match := re.fullmatch(r"(.+)_(\d{4})", name):
             stems[match[1]].add(match[2])

@@ -1,6 +1,6 @@
 """A head is painted, not voted: bodies are laid over each other with soft edges, so that no edge is a staircase."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from synthct.phantom.fields import Axes, Volume, smooth_noise
 from synthct.phantom.tissue_properties import AIR, Contrast, Tissue
+from synthct.tuples import triple_of
 
 Point = tuple[float, float, float]
 
@@ -62,7 +63,7 @@ class Tube:
 
     def distance(self, x: NDArray, y: NDArray, z: NDArray) -> NDArray:
         """Signed distance in mm to the nearest tapered segment."""
-        best = None
+        best: NDArray | None = None
         for a, b, ra, rb in zip(self.points[:-1], self.points[1:], self.radii[:-1], self.radii[1:], strict=True):
             d = [float(q - p) for p, q in zip(a, b, strict=True)]
             length2 = sum(v * v for v in d) + 1e-9
@@ -70,6 +71,7 @@ class Tube:
             gap = (x - a[0] - t * d[0]) ** 2 + (y - a[1] - t * d[1]) ** 2 + (z - a[2] - t * d[2]) ** 2
             distance = np.sqrt(gap) - (ra + t * (rb - ra))
             best = distance if best is None else np.minimum(best, distance)
+        assert best is not None  # a chain has two points at least
         return best
 
 
@@ -106,13 +108,13 @@ class Canvas:
         """Edge of the cubic voxel."""
         return float(self.axes[0][1] - self.axes[0][0])
 
-    def box(self, lower: NDArray, upper: NDArray, margin_mm: float = 0.0) -> tuple[slice, slice, slice]:
+    def box(self, lower: Iterable[float], upper: Iterable[float], margin_mm: float = 0.0) -> tuple[slice, slice, slice]:
         """Slices (z, y, x) that hold the box between two corners (x, y, z)."""
         slices = []
         for axis, low, high in zip(self.axes, lower, upper, strict=True):
             start, stop = np.searchsorted(axis, (low - margin_mm, high + margin_mm))
             slices.append(slice(max(int(start) - 1, 0), min(int(stop) + 1, len(axis))))
-        return tuple(slices[::-1])
+        return triple_of(slices[::-1])
 
     def coordinates(self, box: tuple[slice, slice, slice]) -> tuple[NDArray, NDArray, NDArray]:
         """Broadcastable x, y, z of a box."""

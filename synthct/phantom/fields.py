@@ -3,10 +3,14 @@
 Every volume here is an array (z, y, x) with x to the patient's left, y posterior, z superior (LPS), in mm.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import fft, interpolate, ndimage, spatial
 from skimage import measure
+
+from synthct.tuples import triple_of
 
 Volume = NDArray[np.float32]
 Axes = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
@@ -45,7 +49,7 @@ def smooth_noise(rng: np.random.Generator, axes: Axes, scale_mm: float) -> Volum
     """
     knots = [np.arange(a[0] - 2 * scale_mm, a[-1] + 3 * scale_mm, scale_mm, dtype=np.float32) for a in axes]
     values = rng.standard_normal([len(k) for k in knots[::-1]]).astype(np.float32)
-    return 1.4 * resample_volume(values, tuple(knots), axes)
+    return 1.4 * resample_volume(values, triple_of(knots), axes)
 
 
 def sheet_distance(rng: np.random.Generator, extent_mm: float, spacing_mm: float, wavelength_mm: float) -> Volume:
@@ -76,7 +80,7 @@ def outline_distance(points: NDArray, y: NDArray, z: NDArray) -> Volume:
     return np.where(inside, -distance, distance).reshape(len(z), len(y)).astype(np.float32)
 
 
-def loft(outlines: dict[float, NDArray], half_width_mm: float, axes: Axes) -> Volume:
+def loft(outlines: Mapping[float, ArrayLike], half_width_mm: float, axes: Axes) -> Volume:
     """Signed distance of a left-right symmetric body drawn as sagittal outlines at several \\|x\\| (mm).
 
     Between the outlines the distances are interpolated in sqrt(1 - (x / half width)^2), in which an ellipsoid is
@@ -125,7 +129,7 @@ def smooth_minimum(a: NDArray, b: NDArray, radius_mm: float) -> NDArray:
     return np.minimum(a, b) - h * h * radius_mm * 0.25
 
 
-def smooth_step(value: NDArray, low: float, high: float) -> NDArray:
+def smooth_step(value: NDArray, low: float, high: float | NDArray) -> NDArray:
     """0 below ``low``, 1 above ``high``, smooth between; ``low`` > ``high`` falls instead of rising."""
     t = np.clip((value - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)

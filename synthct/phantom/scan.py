@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from synthct.phantom.canvas import Canvas
-from synthct.phantom.fields import smooth_noise, smooth_step
+from synthct.phantom.fields import Axes, smooth_noise, smooth_step
 from synthct.phantom.parameters import PatientParameters
+from synthct.tuples import triple_of
 
 CANVAS_SPACING_MM = 0.95
 CANVAS_LOWER = np.array((-94.0, -128.0, -188.0))
@@ -61,10 +62,10 @@ def grid_bounds(image: sitk.Image, margin_mm: float = 8.0) -> tuple[NDArray, NDA
     return np.min(corners, axis=0) - margin_mm, np.max(corners, axis=0) + margin_mm
 
 
-def canvas_axes(scale: float) -> tuple[NDArray, NDArray, NDArray]:
+def canvas_axes(scale: float) -> Axes:
     """Axes of the painting, fine enough for both scanners."""
     step = CANVAS_SPACING_MM * scale
-    return tuple(
+    return triple_of(
         np.arange(low, high + step, step, dtype=np.float32)
         for low, high in zip(CANVAS_LOWER, CANVAS_UPPER, strict=True)
     )

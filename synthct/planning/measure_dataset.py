@@ -15,6 +15,7 @@ from synthct.imaging.geometry import bounding_box, oblique_degrees, orientation_
 from synthct.imaging.head_mask import volume_litres
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 from synthct.planning.fingerprint import FORMAT_VERSION, HEAD_PERCENTILES, CaseFacts, Fingerprint, VolumeFacts
+from synthct.tuples import triple_of
 
 
 def measure_dataset(
@@ -109,4 +110,4 @@ def _head_size_mm(head_mask: sitk.Image) -> tuple[float, float, float]:
 
 
 def _rounded(values: Sequence[float], digits: int) -> tuple[float, float, float]:
-    return tuple(round(float(value), digits) for value in values)
+    return triple_of(round(float(value), digits) for value in values)

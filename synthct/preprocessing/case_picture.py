@@ -1,6 +1,7 @@
 """A small picture of a case: its MR and CT in three planes through the head, with the outlines of their head masks.
 
 All pictures have one scale and one size a row, so that heads can be compared from case to case. A plane is sampled
+from typing import Any
 from the images directly: a picture takes a fraction of a second whatever the size of the images.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -21,6 +23,7 @@ from synthct.dataset.images import CaseImages, HeadMasks
 from synthct.files import bytes_written_whole
 from synthct.imaging.geometry import Grid, extent_along, reorient, resample
 from synthct.imaging.intensity import to_grey_levels
+from synthct.tuples import triple_of
 
 PIXEL_MM = 1.5
 # 225 x 285 x 285 mm hold a head with its ears. With its gap a panel is a multiple of JPEG's blocks of 8 pixels, so that
@@ -127,7 +130,7 @@ def _plane(
     """A grid of one slice around ``centre`` (mm along ``axes``)."""
     corner = axes @ centre - sum((n - 1) / 2 * pixel_mm * step for n, step in zip(size, (right, down)))
     direction = np.stack([right, down, np.cross(right, down)], axis=1)
-    return Grid((*size, 1), (pixel_mm,) * 3, tuple(map(float, corner)), tuple(map(float, direction.ravel())))
+    return Grid((*size, 1), (pixel_mm,) * 3, triple_of(map(float, corner)), tuple(map(float, direction.ravel())))
 
 
 def _cuts(
@@ -188,7 +191,7 @@ def _write(rows: Sequence[tuple[str, Sequence[np.ndarray]]], pixel_mm: float, pa
     FigureCanvasAgg(figure)
     around = [withStroke(linewidth=2, foreground="black")]
 
-    def say(text: str, x: float, y: float, size_px: float = 12, **style: object) -> None:
+    def say(text: str, x: float, y: float, size_px: float = 12, **style: Any) -> None:
         style = {"color": "white", "fontsize": size_px * 72 / _DPI, "path_effects": around} | style
         figure.text(x / width, 1 - y / height, text, **style)
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from synthct.errors import TrainingError
 from synthct.evenly import evenly_spread
+from synthct.imaging.planes import Plane
 from synthct.parallel import Progress, quiet
 from synthct.planning.plan import PreprocessingPlan, voxel_mm
 from synthct.preprocessing.cache import cached_path, key_of
@@ -35,7 +36,7 @@ VERSION = 2  # raise it when the same slices give other pseudo-pairs
 MAX_CTS = 24  # patients whose CTs are registered: more take memory and time, and add little
 TO_CT = "to_ct"  # in the info of a stack: the affine transform from the MR's slices to the CT's, its parameters
 MR_PERCENTS = (0.5, 99.5)  # inside the head; intensities beyond are compared as these
-UPRIGHT = "sagittal"  # slices in which rows run to the feet and cols to the back
+UPRIGHT: Plane = "sagittal"  # slices in which rows run to the feet and cols to the back
 
 log = logging.getLogger("synthct")
 

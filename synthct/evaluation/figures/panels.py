@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -95,7 +96,7 @@ def draw_panels(
     def axes_at(left: float, low: float, width: float, tall: float) -> Axes:
         return figure.add_axes((left / WIDTH_MM, low / height, width / WIDTH_MM, tall / height))
 
-    def write(text: str, left: float, low: float, room: float, **style: object) -> None:
+    def write(text: str, left: float, low: float, room: float, **style: Any) -> None:
         written = figure.text(left / WIDTH_MM, low / height, text, **style)
         _shrink_to(written, room * MM * DPI, canvas)
 
@@ -161,7 +162,7 @@ def _mark_scale_and_sides(axes: Axes, rows_mm: float, cols_mm: float, sides: tup
         solid_capstyle="butt",
         path_effects=[withStroke(linewidth=2.6, foreground="black")],
     )
-    label = {"color": "white", "fontsize": 6.5, "path_effects": around}
+    label: dict[str, Any] = {"color": "white", "fontsize": 6.5, "path_effects": around}
     axes.text(x + _SCALE_BAR_MM / 2, y - 0.02 * cols_mm, f"{_SCALE_BAR_MM:.0f} mm", ha="center", va="bottom", **label)
     axes.text(0.03 * cols_mm, 0.03 * cols_mm, sides[0], ha="left", va="top", **label)
     axes.text(0.97 * cols_mm, 0.03 * cols_mm, sides[1], ha="right", va="top", **label)

@@ -7,6 +7,7 @@ import numpy as np
 from synthct.evaluation.metrics import Protocol, measure, metrics_of
 from synthct.evaluation.metrics.volume_pair import VolumePair
 from synthct.imaging.geometry import Grid
+from synthct.tuples import triple_of
 
 
 def measure_arrays(
@@ -37,6 +38,6 @@ def measure_arrays(
         DatasetError: there is no such protocol.
     """
     z, y, x = np.shape(ct_hu)
-    grid = Grid((x, y, z), tuple(map(float, reversed(spacing_mm))), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    grid = Grid((x, y, z), triple_of(map(float, reversed(spacing_mm))), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
     pair = VolumePair(np.asarray(sct_hu), np.asarray(ct_hu), mask, grid, 2, sct_head, ct_head)
     return measure(pair, metrics_of(protocol))

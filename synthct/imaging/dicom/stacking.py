@@ -15,6 +15,7 @@ from synthct.imaging.dicom.series import DicomSeries
 from synthct.imaging.dicom.volumes import SAME_POSITION_MM
 from synthct.imaging.geometry import Grid
 from synthct.imaging.image_header import MOST_VOXELS, PLAUSIBLE_SPACING_MM
+from synthct.tuples import triple_of
 
 TOLERANCE_MM = 0.05  # slices this near to a regular, straight grid are taken to lie on it: headers are rounded
 EVEN = 1.1  # gaps up to this times the median are even
@@ -76,7 +77,7 @@ def stack_slices(series: DicomSeries) -> Stacking:
     grid = Grid(
         (int(columns), int(rows), len(below)),
         (float(spacing_rows_cols[1]), float(spacing_rows_cols[0]), float(step)),
-        tuple(map(float, origin)),
+        triple_of(map(float, origin)),
         tuple(map(float, axes.ravel())),
     )
     return Stacking(grid, below, weight, (low - sideways) / spacing_rows_cols)

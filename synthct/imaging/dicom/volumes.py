@@ -11,6 +11,7 @@ from synthct.imaging.dicom.copies import SAME_PLACE_MM, without_copies
 from synthct.imaging.dicom.headers import TRAITS, ImageHeader
 from synthct.imaging.dicom.persons import contradictions
 from synthct.imaging.dicom.series import DicomSeries
+from synthct.tuples import pair_of
 
 logger = logging.getLogger(__name__)
 SAME_POSITION_MM = SAME_PLACE_MM  # images closer than this along the normal lie at one position
@@ -132,7 +133,7 @@ def _volume(key: tuple[str, ...], part: list[ImageHeader], number: int, split: s
         image_type=first.image_type,
         rows=int(rows),
         columns=int(columns),
-        pixel_spacing_mm=tuple(spacing),
+        pixel_spacing_mm=pair_of(spacing),
         orientation=first.orientation,
         slices=tuple(image.slice for image in part),
         stored_range=(min(lows), max(highs)),
