@@ -8,6 +8,7 @@ from setuptools import find_packages, setup
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+?)"', (here / "synthct" / "__init__.py").read_text(encoding="utf-8"))[1]
 cluster = ["distributed>=2024.1"]
+tensorboard = ["tensorboard>=2.17"]
 commands = ("plan_and_preprocess", "train", "predict", "evaluate", "make_example", "export_model", "install_model")
 modules = {command: command for command in commands} | {"import": "import_data"}  # import is a keyword
 
@@ -38,7 +39,16 @@ setup(
     ],
     extras_require={
         "cluster": cluster,
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6", "setuptools>=64", *cluster],
+        "tensorboard": tensorboard,
+        "test": [
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "hypothesis>=6.100",
+            "ruff>=0.6",
+            "setuptools>=64",
+            *cluster,
+            *tensorboard,
+        ],
         "fuzz": ["atheris>=2.3"],
     },
     entry_points={
