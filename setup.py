@@ -9,6 +9,7 @@ here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+?)"', (here / "synthct" / "__init__.py").read_text(encoding="utf-8"))[1]
 cluster = ["distributed>=2024.1"]
 tensorboard = ["tensorboard>=2.17"]
+onnx = ["onnx>=1.16", "onnxruntime>=1.18"]
 commands = ("plan_and_preprocess", "train", "predict", "evaluate", "make_example", "export_model", "install_model")
 modules = {command: command for command in commands} | {"import": "import_data"}  # import is a keyword
 
@@ -40,6 +41,7 @@ setup(
     extras_require={
         "cluster": cluster,
         "tensorboard": tensorboard,
+        "onnx": onnx,
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.5",
@@ -48,6 +50,7 @@ setup(
             "setuptools>=64",
             *cluster,
             *tensorboard,
+            *onnx,
         ],
         "fuzz": ["atheris>=2.3"],
     },
