@@ -49,6 +49,7 @@ setup(
             "ruff>=0.6",
             "setuptools>=64",
             *cluster,
+            "pynetdicom>=2.1",
             *tensorboard,
             *onnx,
         ],
