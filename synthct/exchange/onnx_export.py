@@ -126,9 +126,9 @@ def export_onnx(
         ModelError: the extra is not installed, the model is damaged or of a kind that cannot be exported, the file
             would not give torch's HU to within 0.1 HU, or it is there already.
     """
-    onnx, _ = _packages()
     path = Path(output)
     _check_output(path, overwrite)
+    onnx, _ = _packages()
     model = read_model(Path(model_folder), folds, checkpoint)
     network = _network(model, model_folder)
     metadata = _metadata(model)
