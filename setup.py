@@ -10,6 +10,8 @@ version = re.search(r'__version__ = "(.+?)"', (here / "synthct" / "__init__.py")
 cluster = ["distributed>=2024.1"]
 docs = ["mkdocs>=1.6", "mkdocstrings-python>=1.12"]
 notebook = ["nbclient>=0.10", "ipykernel>=6.29"]
+tensorboard = ["tensorboard>=2.17"]
+onnx = ["onnx>=1.16", "onnxruntime>=1.18"]
 commands = ("plan_and_preprocess", "train", "predict", "evaluate", "make_example", "export_model", "install_model")
 modules = {command: command for command in commands} | {"import": "import_data"}  # import is a keyword
 
@@ -58,6 +60,8 @@ setup(
     extras_require={
         "cluster": cluster,
         "docs": docs,
+        "tensorboard": tensorboard,
+        "onnx": onnx,
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.5",
@@ -67,6 +71,9 @@ setup(
             *cluster,
             *docs,
             *notebook,
+            "pynetdicom>=2.1",
+            *tensorboard,
+            *onnx,
         ],
         "fuzz": ["atheris>=2.3"],
     },

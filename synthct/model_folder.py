@@ -59,6 +59,11 @@ class FoldFolder:
         return self.path / "progress.png"
 
     @property
+    def tensorboard(self) -> Path:
+        """The same for TensorBoard, where that was asked for."""
+        return self.path / "tensorboard"
+
+    @property
     def validation(self) -> Path:
         """The synthetic CTs of the held-out patients."""
         return self.path / "validation"

@@ -1,4 +1,4 @@
-"""What other packages can add by name: trainers, metrics and configurations, each in an entry-point group of its own.
+"""What other packages can add by name: trainers, metrics, configurations, loggers; an entry-point group for each.
 
 Ours are listed here by the place of their code, which is imported only when the name is asked for: so every stage can
 ask for a trainer without importing the stage that trains.
@@ -97,6 +97,14 @@ TRAINERS = PluginRegistry(
         "unet3d": "synthct.training.unet3d:UNet3dRegression",
     },
     base="synthct.training.trainer:Trainer",
+    error=TrainingError,
+)
+
+TRAINING_LOGGERS = PluginRegistry(
+    kind="training logger",
+    group="synthct.training_loggers",
+    ours={"tensorboard": "synthct.training.tensorboard_log:TensorBoardLog"},
+    base="synthct.training.logger:TrainingLogger",
     error=TrainingError,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from identities import PERSON, identifying_mrs, write_dicom_patient, write_into_nifti
@@ -36,7 +37,8 @@ def main() -> None:
         write_into_nifti(image)
     run(plan_and_preprocess, "-d", "3", "-c", "2d_lowres", "-np", workers, "--register", "auto" if thorough else "off")
     model = ("-d", "3", "-c", "2d_lowres", "-device", "cpu")
-    run(train, "3", "pix2pix", "-c", "2d_lowres", "--epochs", "1", "--iterations", "2", "-device", "cpu")
+    short = ("--epochs", "1", "--iterations", "2", "-device", "cpu")
+    run(train, "3", "pix2pix", "-c", "2d_lowres", *short, *["--tensorboard"] * (find_spec("tensorboard") is not None))
     run(predict, *model, "-tr", "pix2pix", "--test_set")
     for ending in ("niigz", "mha", "nrrd"):
         run(predict, *model, "-i", str(mrs / PERSON / ending), "-o", f"scts_{ending}")

@@ -21,15 +21,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         "(safetensors), plan, fingerprint, dataset.json, metrics and a model card. No image goes with it, and nothing "
         "that could be executed. Without -d, -tr, -c or -m the model that was trained last is taken.",
         "synthct_export_model\nsynthct_export_model -d 1 -tr cyclegan -c 2d -o brain_cyclegan.zip\n"
-        "synthct_export_model -m synthct_results/Dataset001_Brain/pix2pix__plans__2d -f 0 1 --anonymous",
+        "synthct_export_model -m synthct_results/Dataset001_Brain/pix2pix__plans__2d -f 0 1 --anonymous\n"
+        "synthct_export_model -d 1 -tr unet --onnx brain_unet.onnx",
     )
     console.add_model_choice(parser)
-    parser.add_argument(
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument(
         "-o",
         dest="output",
         type=Path,
         metavar="FILE.zip",
         help="default: DATASET__TRAINER__CONFIGURATION__HASH.zip in the current folder",
+    )
+    target.add_argument(
+        "--onnx",
+        type=Path,
+        metavar="FILE.onnx",
+        help="in place of the zip file write the predicting networks for ONNX runtimes, from MR slices to HU; without "
+        "preprocessing, and without case ids; needs synthct[onnx]",
     )
     parser.add_argument(
         "--anonymous",
@@ -47,6 +56,9 @@ def _run(arguments: argparse.Namespace) -> None:
     from synthct.exchange.export import ExportOptions, export_model
 
     print(f"Exporting {folder}")
+    if arguments.onnx is not None:
+        _export_onnx(folder, arguments)
+        return
     exported = export_model(
         folder,
         arguments.output,
@@ -69,6 +81,26 @@ def _run(arguments: argparse.Namespace) -> None:
     )
     print(textwrap.fill(closing, WIDTH))
     print(f"Next, on the other machine: synthct_install_model {exported.path.name}")
+
+
+def _export_onnx(folder: Path, arguments: argparse.Namespace) -> None:
+    from synthct.counted import counted
+    from synthct.exchange.onnx_export import export_onnx
+
+    written = export_onnx(
+        folder,
+        arguments.onnx,
+        arguments.folds,
+        checkpoint=arguments.checkpoint,
+        overwrite=arguments.overwrite,
+    )
+    closing = (
+        f"{counted(written.folds, 'fold')} combined, for slices of any size; HU differ from torch's by at most "
+        f"{written.difference_hu:.2g}. The file's metadata say what slices it takes; it neither preprocesses nor "
+        "judges a prediction, and is not for clinical use."
+    )
+    print(f"Wrote {written.path} ({written.path.stat().st_size / 1e6:.1f} MB)")
+    print(textwrap.fill(closing, WIDTH))
 
 
 if __name__ == "__main__":

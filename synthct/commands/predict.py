@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "DICOM MRs in any nesting. "
         "Without -d, -tr, -c or -m the model that was trained last is used.",
         "synthct_predict -i mrs -o cts\nsynthct_predict -i dicom -o dicom_cts --mr_series MPRAGE --kvp 120\n"
+        "synthct_predict -i dicom -o dicom_cts --body_contour\n"
         "synthct_predict -i mrs -o cts -d 1 -tr cyclegan -c 2d -f 0 1\n"
         "synthct_predict -i mrs -o cts --quality best\n"
         "synthct_predict -i mrs -o cts --scheduler tcp://node1:8786\n"
@@ -118,6 +119,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--series_description", metavar="TEXT", help="DICOM out (default: Synthetic CT, not for clinical use)"
     )
+    parser.add_argument(
+        "--body_contour",
+        action="store_true",
+        help="DICOM out: write the outline of the head beside the slices, as an RT Structure Set with the ROI BODY "
+        "of the type EXTERNAL",
+    )
     console.add_skip_bad(parser)
     console.add_scheduler(parser)
     return console.run(parser, _run, argv)
@@ -138,6 +145,7 @@ def _run(arguments: argparse.Namespace) -> Mapping[str, str]:
         arguments.mr_series,
         arguments.patients_by or "id",
         arguments.continue_prediction,
+        arguments.body_contour,
     )
     # The workers of a cluster choose the device each for itself; here the model is then only checked.
     alone = arguments.scheduler is None
@@ -201,6 +209,7 @@ def _check_what_to_predict(arguments: argparse.Namespace) -> None:
         "--patients_by": arguments.patients_by,
         "--scheduler": arguments.scheduler,
         "--continue_prediction": arguments.continue_prediction,
+        "--body_contour": arguments.body_contour,
         "--quality best": arguments.quality == "best",
     }
     if given := [name for name, value in options.items() if value]:

@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "synthct_train",
         "Train a model on one fold of a preprocessed dataset, then synthesise the CTs of the patients it held out.",
         "synthct_train 1\nsynthct_train 1 cyclegan\nsynthct_train 1 unet 2 -c 2d_lowres --epochs 20 --iterations 300\n"
+        "synthct_train 1 unet --tensorboard\n"
         "torchrun --nproc_per_node=2 -m synthct.commands.train 1 cyclegan",
     )
     parser.add_argument("dataset", help="dataset number or name")
@@ -78,6 +79,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="background processes that load slices; 0 loads in the foreground (default: 1; for a GPU up to 8, as "
         "there are cores)",
     )
+    parser.add_argument(
+        "--tensorboard",
+        dest="loggers",
+        action="append_const",
+        const="tensorboard",
+        help="write the curves for TensorBoard too, into tensorboard/ of the fold's folder; needs synthct[tensorboard]",
+    )
+    parser.add_argument(
+        "--logger",
+        dest="loggers",
+        action="append",
+        metavar="NAME",
+        help="a training logger of another package follows the training; may be given several times",
+    )
     return console.run(parser, _run, argv)
 
 
@@ -94,12 +109,15 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
     from synthct.training.device import select_device
     from synthct.training.distributed import Ranks
     from synthct.training.loader import loaders_for
+    from synthct.training.logger import additional_loggers
     from synthct.training.step_times import measure_steps
     from synthct.training.train_fold import fold_to_train, train_fold
     from synthct.training.what_to_train import TrainingOptions, fold_folder
 
     if arguments.trainer:
         TRAINERS.load(arguments.trainer)  # a wrong name is reported before anything else is done
+    loggers = tuple(arguments.loggers or ())
+    additional_loggers(loggers)  # likewise
     preprocessed = find_dataset_folder(root_folder("synthct_preprocessed"), arguments.dataset, "synthct_preprocessed")
     ranks = Ranks.from_environment()  # the first process prints for all, and locks for all
     trainer = arguments.trainer or _recommended_trainer(preprocessed / "plans.json", ranks)
@@ -122,6 +140,7 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
         ranks=ranks,
         loaders=loaders_for(device, ranks) if arguments.loaders is None else arguments.loaders,
         cuda_graph=not arguments.no_cuda_graph,
+        loggers=loggers,
     )
     progress = console.progress_bar if ranks.leads else quiet
     together = f", in {ranks.world_size} processes" if ranks.world_size > 1 else ""

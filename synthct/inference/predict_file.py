@@ -137,7 +137,7 @@ def predict_file(
     report = qa_path(path)
     if settings.write:
         report.unlink(missing_ok=True)  # of an earlier sCT
-    writer.write(prediction.sct, case, path, predictor.model_hash)
+    writer.write(prediction, case, path, predictor.model_hash)
     if settings.write:
         ending = path.name[len(image_name(path)) :] if image_name(path) else ".nii.gz"
         for wanted, image, what in (

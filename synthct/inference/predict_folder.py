@@ -49,6 +49,7 @@ class FolderOptions:
         ct_settings: of DICOM series, the defaults by default.
         mr_series: which series of DICOM MRs to take.
         patients_by: how patients of DICOM MRs are told apart: ``id``, or ``folder`` directly below the given one.
+        body_contour: write the outline of the head beside a CT series, as an RT Structure Set.
         go_on: leave MRs alone whose sCT an earlier prediction of the same model has finished.
     """
 
@@ -57,6 +58,7 @@ class FolderOptions:
     mr_series: Sequence[str] = ()
     patients_by: PatientsBy = "id"
     go_on: bool = False
+    body_contour: bool = False
 
 
 AS_THE_MRS = FolderOptions()
@@ -181,11 +183,13 @@ def predict_folder(
     if output_format == DICOM or (output_format is None and from_dicom):
         from synthct.imaging.dicom.ct_series import CtSeriesSettings  # loads pydicom
 
-        writer = CtSeriesWriter(ct_settings or CtSeriesSettings())
+        writer = CtSeriesWriter(ct_settings or CtSeriesSettings(), options.body_contour)
         written = {patient: output / patient for patient in cases}
     else:
         if ct_settings is not None:
             raise ImageError("Tube voltage, manufacturer and description are for DICOM; add --output_format dicom.")
+        if options.body_contour:
+            raise ImageError("A body contour lies on a DICOM series; add --output_format dicom.")
         endings = {patient: f".{output_format}" if output_format else _ending(case) for patient, case in cases.items()}
         written = {patient: output / f"{patient}{ending}" for patient, ending in endings.items()}
     if output.exists() and not output.is_dir():

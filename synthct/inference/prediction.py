@@ -32,9 +32,11 @@ class Prediction:
         cycle_error: float32, |reconstructed MR - MR| in percent of the MR window, mean over channels; None where not
             every slice went back to MR.
         qa: the measurements and the verdict; None where they were not asked for.
+        head: uint8, 1 inside the head mask, outside which the sCT is -1000 HU.
     """
 
     sct: sitk.Image
     uncertainty: sitk.Image | None
     cycle_error: sitk.Image | None
     qa: QaReport | None
+    head: sitk.Image | None = None

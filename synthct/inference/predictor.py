@@ -241,6 +241,7 @@ class Predictor:
             uncertainty=None if output.spread_hu is None else map_from_slices(output.spread_hu, *place),
             cycle_error=None if cycle_error is None else map_from_slices(np.nan_to_num(cycle_error), *place),
             qa=qa,
+            head=place[1],
         )
 
     def _assess(self, images: CaseImages, found: sitk.Image, stack: SliceStack, output: NetworkOutput) -> QaReport:

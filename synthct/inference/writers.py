@@ -13,6 +13,7 @@ from synthct.dataset.raw import CaseFiles
 from synthct.imaging.axial import axial_grid
 from synthct.imaging.geometry import Grid
 from synthct.imaging.io import write_image
+from synthct.inference.prediction import Prediction
 
 if TYPE_CHECKING:  # pydicom is loaded where DICOM is read or written, and not for a training
     from synthct.imaging.dicom.ct_series import CtSeriesSettings
@@ -30,7 +31,7 @@ class Writer(Protocol):
     def grid(self, mr: sitk.Image) -> Grid | None:
         """The grid on which the sCT is wanted; None for the MR's own."""
 
-    def write(self, sct: sitk.Image, case: CaseFiles | DicomMr, path: Path, model_hash: str) -> None:
+    def write(self, prediction: Prediction, case: CaseFiles | DicomMr, path: Path, model_hash: str) -> None:
         """Write the sCT of a case, whole or not at all."""
 
 
@@ -42,26 +43,31 @@ class ImageFileWriter:
         """The MR's own."""
         return None
 
-    def write(self, sct: sitk.Image, case: CaseFiles | DicomMr, path: Path, model_hash: str) -> None:
+    def write(self, prediction: Prediction, case: CaseFiles | DicomMr, path: Path, model_hash: str) -> None:
         """Write the file; where MR and sCT are files of one format, the sCT says where it lies as the MR does.
 
         Raises:
             DiskError: it cannot be written.
         """
-        write_image(sct, path, like=mr_file(case))
+        write_image(prediction.sct, path, like=mr_file(case))
 
 
 @dataclass(frozen=True)
 class CtSeriesWriter:
-    """A folder with a DICOM CT series, in the patient and study of a DICOM MR or in new ones."""
+    """A folder with a DICOM CT series, in the patient and study of a DICOM MR or in new ones.
+
+    Attributes:
+        body_contour: write the outline of the head beside it, as an RT Structure Set.
+    """
 
     settings: CtSeriesSettings
+    body_contour: bool = False
 
     def grid(self, mr: sitk.Image) -> Grid | None:
         """Axial, over the MR's field of view: the network's slices are sampled on it directly."""
         return axial_grid(Grid.of(mr))
 
-    def write(self, sct: sitk.Image, case: CaseFiles | DicomMr, path: Path, model_hash: str) -> None:
+    def write(self, prediction: Prediction, case: CaseFiles | DicomMr, path: Path, model_hash: str) -> None:
         """Write the series.
 
         Raises:
@@ -72,4 +78,5 @@ class CtSeriesWriter:
 
         derivation = f"Synthetic CT computed from MR by synthct {__version__}, model {model_hash}"
         source = case.patient if isinstance(case, CaseFiles) else case.files
-        write_ct_series(sct, path, source, self.settings, derivation=derivation)
+        body = prediction.head if self.body_contour else None
+        write_ct_series(prediction.sct, path, source, self.settings, derivation=derivation, body=body)

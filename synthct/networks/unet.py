@@ -37,7 +37,7 @@ class UNet(nn.Module):
         """
         rows, cols = image.shape[-2:]
         multiple = 2 ** len(self.up)
-        if rows % multiple or cols % multiple:
+        if rows % multiple or cols % multiple or torch.onnx.is_in_onnx_export():  # which is for all sizes
             image = pad(image, (0, -cols % multiple, 0, -rows % multiple), mode="replicate")
         features = image
         skipped: list[Tensor] = []

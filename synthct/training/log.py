@@ -7,9 +7,10 @@ import io
 from pathlib import Path
 
 from synthct.files import write_text
+from synthct.training.logger import LoggedTraining, Row, TrainingLogger, loss_names
 
 
-class TrainingLog:
+class TrainingLog(TrainingLogger):
     """Rows of the log. The file is rewritten whole each epoch, so that no crash leaves half a row.
 
     Columns: ``epoch`` (finished ones, from 1), ``step``, ``learning_rate``, ``seconds``, ``ms_per_step``, the mean of
@@ -20,6 +21,10 @@ class TrainingLog:
         self.path = Path(path)
         self.rows: list[dict[str, str]] = []
 
+    def start(self, training: LoggedTraining) -> None:
+        """Go on after the rows of the epochs that are finished."""
+        self.read(training.epoch)
+
     def read(self, until_epoch: int) -> None:
         """Take over the rows of the first ``until_epoch`` epochs of a file that is there."""
         if self.path.is_file():
@@ -27,7 +32,7 @@ class TrainingLog:
                 rows = list(csv.DictReader(file))
             self.rows = [row for row in rows if (row.get("epoch") or "").isdigit() and int(row["epoch"]) <= until_epoch]
 
-    def add(self, row: dict[str, float | None]) -> None:
+    def epoch(self, row: Row) -> None:
         """Append a row and write the file."""
         self.rows.append({name: _text(value) for name, value in row.items()})
         table = io.StringIO()
@@ -43,8 +48,7 @@ class TrainingLog:
 
     def losses(self) -> list[str]:
         """Names of the losses."""
-        fixed = ("epoch", "step", "learning_rate", "seconds", "ms_per_step", "val_mae_hu")
-        return [name for name in (self.rows[-1] if self.rows else {}) if name not in fixed]
+        return loss_names(self.rows[-1] if self.rows else {})
 
 
 def _text(value: float | None) -> str:

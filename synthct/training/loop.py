@@ -32,10 +32,10 @@ def train(
 ) -> Path:
     """Train one fold.
 
-    Writes ``training_log.csv``, ``progress.png``, ``checkpoint_latest.pth`` and, at the end, ``checkpoint_final.pth``
-    and ``split.json`` into the fold's folder. A new training starts over in a folder that holds an earlier one;
-    the earlier ``checkpoint_final.pth`` is replaced only when the new one is complete. The model folder around it is
-    the matter of :func:`synthct.training.train_fold.train_fold`.
+    Writes ``training_log.csv``, ``progress.png``, what other loggers write, ``checkpoint_latest.pth`` and, at the end,
+    ``checkpoint_final.pth`` and ``split.json`` into the fold's folder. A new training starts over in a folder that
+    holds an earlier one; the earlier ``checkpoint_final.pth`` is replaced only when the new one is complete. The model
+    folder around it is the matter of :func:`synthct.training.train_fold.train_fold`.
 
     Args:
         what: to train.

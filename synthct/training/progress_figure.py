@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 from synthct.files import bytes_written_whole
 from synthct.training.log import TrainingLog
-from synthct.training.trainer import Trainer
-from synthct.training.validation import Validation
+from synthct.training.logger import SECONDS_BETWEEN_IMAGES, LoggedTraining, Row, TrainingLogger
+from synthct.training.validation import ExampleImages
 
 SHOWN_HU = (-600.0, 1400.0)  # the window of Wolterink et al. 2017, whatever the method
 NO_PAIRS = "not measured: no held-out patient\nhas an MR and a CT that are aligned"
@@ -16,18 +17,32 @@ NO_PAIRS = "not measured: no held-out patient\nhas an MR and a CT that are align
 log = logging.getLogger("synthct")
 
 
-class ProgressFigure:
-    """Draws losses, learning rate, validation MAE, and MR | sCT | CT of one slice.
+class ProgressFigure(TrainingLogger):
+    """Draws losses, learning rate, validation MAE, and MR | sCT | CT of one slice; now and then, and at the end.
 
     matplotlib is no requirement of training: where it is missing, one line of the log says so.
     """
 
-    def __init__(self, path: Path, title: str) -> None:
-        self.path, self.title = Path(path), title
+    def __init__(self, path: Path, rows: TrainingLog) -> None:
+        """``rows`` is what the curves are drawn of; it is told of every epoch before this figure."""
+        self.path, self.rows = Path(path), rows
         self.available = True
+        self.drawn_at = -SECONDS_BETWEEN_IMAGES
 
-    def draw(self, rows: TrainingLog, trainer: Trainer, validation: Validation) -> None:
+    def start(self, training: LoggedTraining) -> None:
+        self.training = training
+
+    def epoch(self, row: Row) -> None:
+        if row["epoch"] < self.training.epochs and time.monotonic() - self.drawn_at > SECONDS_BETWEEN_IMAGES:
+            self.draw()
+            self.drawn_at = time.monotonic()
+
+    def finish(self) -> None:
+        self.draw()
+
+    def draw(self) -> None:
         """Write the figure; without matplotlib do nothing."""
+        rows = self.rows
         if not self.available or not rows.rows:
             return
         try:
@@ -37,10 +52,10 @@ class ProgressFigure:
             log.info("matplotlib is not installed, so %s is not drawn.", self.path.name)
             return
         figure = Figure(figsize=(12, 9), layout="constrained")  # no pyplot: it keeps global state and needs a display
-        figure.suptitle(f"{self.title}, epoch {rows.rows[-1]['epoch']}")
+        figure.suptitle(f"{self.training.title}, epoch {rows.rows[-1]['epoch']}")
         curves, images = figure.subfigures(2, 1, height_ratios=(1, 1))
-        self._draw_curves(curves.subplots(1, 3), rows, bool(validation.slices))
-        self._draw_images(images.subplots(1, 3), trainer, validation)
+        self._draw_curves(curves.subplots(1, 3), rows, self.training.has_pairs)
+        self._draw_images(images.subplots(1, 3), self.training.example())
         with bytes_written_whole(self.path) as file:
             figure.savefig(file, dpi=80)
 
@@ -62,21 +77,18 @@ class ProgressFigure:
             axis.xaxis.get_major_locator().set_params(integer=True)
 
     @staticmethod
-    def _draw_images(axes, trainer: Trainer, validation: Validation) -> None:
-        one = validation.example
+    def _draw_images(axes, example: ExampleImages | None) -> None:
         for axis in axes:
             axis.set_axis_off()
-        if one is None:
+        if example is None:
             return
         low, high = SHOWN_HU
-        axes[0].imshow(validation.input.middle(one.mr)[0], cmap="gray")
-        axes[0].set_title(f"MR of {one.patient}")
-        sct_hu = validation.sct_hu(trainer, one)
-        middle = len(sct_hu) // 2
-        axes[1].imshow(sct_hu[middle], cmap="gray", vmin=low, vmax=high)
+        axes[0].imshow(example.mr, cmap="gray")
+        axes[0].set_title(f"MR of {example.patient}")
+        axes[1].imshow(example.sct_hu, cmap="gray", vmin=low, vmax=high)
         axes[1].set_title(f"sCT, {low:g} to {high:g} HU")
-        if one.ct_hu is not None:
-            axes[2].imshow(one.ct_hu[middle], cmap="gray", vmin=low, vmax=high)
+        if example.ct_hu is not None:
+            axes[2].imshow(example.ct_hu, cmap="gray", vmin=low, vmax=high)
             axes[2].set_title("CT")
         else:
             axes[2].text(0.5, 0.5, "no CT that is\naligned with this MR", ha="center", va="center")

@@ -26,6 +26,7 @@ from synthct.training.checkpoint import save_checkpoint
 from synthct.training.distributed import agreed, gathered, mean_over_ranks
 from synthct.training.loader import KEYS, Batch, SliceDataset, to_device
 from synthct.training.log import TrainingLog
+from synthct.training.logger import LoggedTraining, additional_loggers
 from synthct.training.progress_figure import ProgressFigure
 from synthct.training.resume import check_resumable, find_checkpoint, holds_model, plain_split, training_of
 from synthct.training.sampling import Key
@@ -35,7 +36,6 @@ from synthct.training.validation import Validation
 from synthct.training.what_to_train import FoldToTrain, TrainingOptions
 
 STEPS_BETWEEN_CHECKS = 50  # looking at the losses waits for the device
-SECONDS_BETWEEN_FIGURES = 30.0
 
 Keys = dict[str, list[Key]]  # of a batch: which slices its MR and CT images are
 
@@ -89,9 +89,10 @@ class TrainingRun:
         if options.cuda_graph:
             self.perform_step = recorded_step(self.trainer, options.ranks.world_size)
         self.input = NetworkInput(configuration.input, method.coding(settings), method.slab(settings))
-        self.log = TrainingLog(self.fold.log)
-        self.figure = ProgressFigure(self.fold.progress, self.title)
-        self.figure_at = -SECONDS_BETWEEN_FIGURES
+        rows = TrainingLog(self.fold.log)
+        self.loggers = [rows, ProgressFigure(self.fold.progress, rows), *additional_loggers(options.loggers)]
+        if not self.ranks.leads:
+            self.loggers = []
 
         self.epoch = self.step = self.step_in_epoch = 0
         self.iterations = training.iterations_per_epoch or 0  # 0: as many as the first round's slices give
@@ -143,6 +144,8 @@ class TrainingRun:
             describe()
         if self.ranks.leads:
             remove_leftovers(self.fold.path)
+        for logger in self.loggers:
+            logger.start(self._logged())
         if resumed:
             log.info("continuing after epoch %d, step %d", self.epoch, self.step)
             if changed and not self.done:
@@ -213,32 +216,29 @@ class TrainingRun:
             self._tell(means, seconds)
         self.step_in_epoch, self.loss_sums, self.seconds = 0, {}, 0.0
         self.save(CHECKPOINT_LATEST)
-        if self.ranks.leads and (
-            time.monotonic() - self.figure_at > SECONDS_BETWEEN_FIGURES or self.epoch == self.training.epochs
-        ):
-            self.figure.draw(self.log, self.trainer, self.validation)
-            self.figure_at = time.monotonic()
 
     def _tell(self, means: dict[str, float], seconds: float) -> None:
-        """The epoch's row of the log, and its line on the terminal."""
+        """The epoch's row for the loggers, and its line on the terminal."""
         mae_hu = self.validation.mae_hu(self.trainer)
-        self.log.add(
-            {
-                "epoch": self.epoch,
-                "step": self.step,
-                "learning_rate": self.learning_rate,
-                "seconds": round(seconds, 1),
-                "ms_per_step": round(1000 * seconds / max(1, self.step_in_epoch), 1),
-                **means,
-                "val_mae_hu": mae_hu,
-            }
-        )
+        row = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "learning_rate": self.learning_rate,
+            "seconds": round(seconds, 1),
+            "ms_per_step": round(1000 * seconds / max(1, self.step_in_epoch), 1),
+            **means,
+            "val_mae_hu": mae_hu,
+        }
+        for logger in self.loggers:
+            logger.epoch(row)
         losses = ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
         log.info("epoch %d/%d: %s%s", self.epoch, self.training.epochs, losses,
                  "" if mae_hu is None else f", held-out MAE {mae_hu:.1f} HU")  # fmt: skip
 
     def on_train_end(self) -> Path:
         """Only now does the fold belong to this training: until here split.json is that of the earlier final model."""
+        for logger in self.loggers:
+            logger.finish()
         path = self.save(CHECKPOINT_FINAL)
         if self.ranks.leads:
             write_json(self.split, self.fold.split)
@@ -269,9 +269,20 @@ class TrainingRun:
         if not agreed([self.ranks.leads and not (written or earlier)], self.ranks)[0]:
             return final
         log.info("The training had not written its final model; it is written now.")
-        if self.ranks.leads:
-            self.figure.draw(self.log, self.trainer, self.validation)
         return self.on_train_end()
+
+    def _logged(self) -> LoggedTraining:
+        facts = {name: value for name, value in self.identity.items() if name not in ("plan", "split")}
+        return LoggedTraining(
+            self.title,
+            self.fold.path,
+            facts,
+            epoch=self.epoch,
+            step=self.step - self.step_in_epoch,
+            epochs=self.training.epochs,
+            has_pairs=bool(self.validation.slices),
+            example=lambda: self.validation.images(self.trainer),
+        )
 
     # -- state -------------------------------------------------------------------------------------------------------
 
@@ -322,7 +333,6 @@ class TrainingRun:
         torch.set_rng_state(checkpoint["rng"]["torch"])
         if self.device.type == "cuda" and "cuda" in checkpoint["rng"]:
             torch.cuda.set_rng_state(checkpoint["rng"]["cuda"], self.device)
-        self.log.read(self.epoch)
         self.saved_step = self.step
         self.checkpoint = None  # its tensors need not stay in memory
 

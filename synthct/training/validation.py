@@ -29,6 +29,16 @@ class ExampleSlice:
 
 
 @dataclass(frozen=True)
+class ExampleImages:
+    """MR, sCT and CT of one slice, to look at; float32 (rows, cols)."""
+
+    patient: str
+    mr: np.ndarray  # first channel, network input
+    sct_hu: np.ndarray
+    ct_hu: np.ndarray | None  # as the method is shown it; None without a CT that is aligned with the MR
+
+
+@dataclass(frozen=True)
 class Validation:
     """Slices of held-out patients that have both, evenly spread; and one example, of any patient with an MR."""
 
@@ -76,6 +86,16 @@ class Validation:
             total += float(error[one.inside].sum(dtype=np.float64))
             voxels += int(one.inside.sum())
         return total / voxels if voxels else None
+
+    def images(self, trainer: Trainer) -> ExampleImages | None:
+        """The example as the networks are now; None without one."""
+        one = self.example
+        if one is None:
+            return None
+        sct_hu = self.sct_hu(trainer, one)
+        middle = len(sct_hu) // 2
+        ct_hu = None if one.ct_hu is None else one.ct_hu[middle]
+        return ExampleImages(one.patient, self.input.middle(one.mr)[0], sct_hu[middle], ct_hu)
 
     def sct_hu(self, trainer: Trainer, one: ExampleSlice) -> np.ndarray:
         """Its sCT, HU (slab, rows, cols)."""

@@ -78,6 +78,8 @@ class TrainingOptions:
         loaders: background processes that load slices; 0 loads in this process.
         memory_budget: bytes of slices held in memory.
         cuda_graph: record the step as a CUDA graph where one GPU trains.
+        loggers: names of those that follow the training beside ``training_log.csv`` and ``progress.png``, such as
+            ``tensorboard``.
     """
 
     epochs: int | None = None
@@ -89,6 +91,7 @@ class TrainingOptions:
     loaders: int = 1
     memory_budget: int = MEMORY_BUDGET
     cuda_graph: bool = True
+    loggers: tuple[str, ...] = ()
 
 
 def with_settings_of(trainer: str, plan: Plan, configuration: str, fingerprint: Fingerprint | None) -> Plan:

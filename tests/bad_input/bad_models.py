@@ -21,6 +21,7 @@ EXPORTING = "export_model -o model.zip"
 INSTALLING = "install_model model.zip --overwrite"
 
 MODELS = [
+    Bad("an ONNX file of another name", nothing, "export_model --onnx model.bin", "model.bin", "name an ONNX file"),
     Bad(
         "no model to export",
         removed(under("synthct_results", "Dataset001_Heads")),

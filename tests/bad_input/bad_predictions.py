@@ -105,6 +105,7 @@ PREDICTIONS = [
     Bad("a CT in place of an MR", copied(CT, "mrs", "B_0000.nii.gz"), PREDICTING, "B_0000.nii.gz", "exchange"),
     *bad_images(NEW_MR, "mrs/A_0000.nii.gz", PREDICTING, "a new MR"),
     Bad("DICOM series of image files", nothing, PREDICTING + " --mr_series MPRAGE", "--mr_series", "leave it out"),
+    Bad("a body contour of image files", nothing, PREDICTING + " --body_contour", "contour", "--output_format dicom"),
     Bad("DICOM settings of image files", nothing, PREDICTING + " --kvp 120", "DICOM", "--output_format dicom"),
     Bad("uncertainty of one fold", nothing, PREDICTING + " --save_uncertainty", "--save_uncertainty", "leave"),
     Bad("a test set where there is none", nothing, "predict -d 1 --test_set -device cpu", "imagesTs", "put"),

@@ -25,6 +25,7 @@ from spoil import (
 
 TRAININGS = [
     Bad("an unknown trainer", nothing, "train 1 cyclegna", "'cyclegna'", "there are cyclegan, pix2pix"),
+    Bad("an unknown logger", nothing, TRAINING + " --logger tensorbord", "'tensorbord'", "there are tensorboard"),
     Bad("a configuration that is not planned", nothing, "train 1 cyclegan -c 4d", "'4d'", "it has 2d, 2d_lowres"),
     Bad("a method of slices for patches", nothing, "train 1 cyclegan -c 3d", "configurations.3d", "take unet3d"),
     Bad("a method of patches for slices", nothing, "train 1 unet3d -c 2d_lowres", "configurations.2d", "such as 3d"),

@@ -11,6 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from skimage.draw import polygon2mask
 from synthetic_dicom import BIRTH_DATE, NAME, PATIENT_ID, write_mr
 from synthetic_heads import dice, head_mr, head_truth, make_grid, points_mm
 from tiny_models import write_model
@@ -111,6 +112,22 @@ def test_options_are_written(mrs, model, capsys):
     assert (header.KVP, header.Manufacturer, header.SeriesDescription) == (140, "Acme", "sCT of a test")
 
 
+def test_a_body_contour_encloses_the_head_of_the_sct(mrs, model):
+    assert run(model, "-i", mrs / f"{NAME}2", "--body_contour") == 0
+    (folder,) = Path("cts").glob("SCT_*")
+    (series,) = find_series(folder)
+    rt, hu = pydicom.dcmread(folder / "body_contour.dcm"), sitk.GetArrayFromImage(read_series(series))
+    uids = [pydicom.dcmread(path).SOPInstanceUID for path in sorted(folder.glob("sCT_*"))]
+    grid, found = Grid.of(read_series(series)), np.zeros(hu.shape, bool)
+    for contour in rt.ROIContourSequence[0].ContourSequence:
+        index = uids.index(contour.ContourImageSequence[0].ReferencedSOPInstanceUID)
+        points = np.array(contour.ContourData, float).reshape(-1, 3)
+        columns, rows = ((points - grid.origin_mm) / grid.spacing_mm_xyz)[:, :2].T
+        found[index] ^= polygon2mask(hu.shape[1:], np.stack([rows, columns], axis=1))
+    head = hu > -1000
+    assert head.any() and 2 * (found & head).sum() / (found.sum() + head.sum()) > 0.98
+
+
 def test_the_command_offers_the_formats_that_there_are():
     assert predict.FORMATS == OUTPUT_FORMATS
 
@@ -160,6 +177,7 @@ def test_a_series_is_chosen_by_its_description(mrs, model, refused, capsys):
         (["--patients_by", "folder"], "holds image files, and --patients_by tells DICOM patients apart"),
         (["--mr_series", "T1"], "holds image files, and --mr_series chooses among DICOM series"),
         (["--kvp", "140"], "are for DICOM; add --output_format dicom"),
+        (["--body_contour"], "add --output_format dicom"),
         (["--output_format", "dicom", "--manufacturer", "a\\b"], "without a backslash"),
     ],
 )

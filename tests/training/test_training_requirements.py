@@ -78,7 +78,7 @@ for module in {modules!r}:
     importlib.import_module(module)
     print(*(f"{{module}} imports {{name}}" for name in {unwanted!r} if name in sys.modules), sep="", end="")
 """
-UNWANTED = ("SimpleITK", "acvl_utils", "matplotlib", "pandas", "pydicom", "scipy", "skimage", "cc3d")
+UNWANTED = ("SimpleITK", "acvl_utils", "matplotlib", "pandas", "pydicom", "scipy", "skimage", "cc3d", "tensorboard")
 LEAN_MODULES = [
     "synthct.networks",
     "synthct.training.losses",
@@ -87,6 +87,7 @@ LEAN_MODULES = [
     "synthct.training.pix2pix",
     "synthct.training.loader",
     "synthct.training.run",
+    "synthct.training.tensorboard_log",
     "synthct.training.loop",
     "synthct.training.step_times",
     "synthct.training.train_fold",

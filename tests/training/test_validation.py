@@ -3,7 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_training import N_SLICES, ONLY_CT, ONLY_MR, PAIRED, make_configuration, make_settings, make_stack
+from tiny_training import (
+    N_SLICES,
+    ONLY_CT,
+    ONLY_MR,
+    PAIRED,
+    logged_training,
+    make_configuration,
+    make_settings,
+    make_stack,
+)
 
 from synthct.imaging.coding import GreyLevels
 from synthct.planning.plan import InputPlan
@@ -85,8 +94,10 @@ def test_example_is_held_out_where_it_can_be(preprocessed_folder, held_out, trai
     assert validation.example.patient == patient
     assert (validation.mae_hu(constant) is None) == (held_out != ["PAIR_4"])
     rows = TrainingLog(tmp_path / "log.csv")
-    rows.add({"epoch": 1, "step": 2, "learning_rate": 1e-4, "l1": 0.5, "val_mae_hu": None})
-    ProgressFigure(tmp_path / "progress.png", "title").draw(rows, constant, validation)
+    rows.epoch({"epoch": 1, "step": 2, "learning_rate": 1e-4, "l1": 0.5, "val_mae_hu": None})
+    figure = ProgressFigure(tmp_path / "progress.png", rows)
+    figure.start(logged_training(tmp_path, example=lambda: validation.images(constant)))
+    figure.finish()
     assert (tmp_path / "progress.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -96,22 +107,23 @@ def test_the_figure_says_where_no_held_out_patient_is_a_pair(preprocessed_folder
 
     validation = Validation.read(preprocessed_folder / "tiny", held_out, [ONLY_MR], INPUT)
     rows = TrainingLog(tmp_path / "log.csv")
-    rows.add({"epoch": 1, "step": 2, "learning_rate": 1e-4, "l1": 0.5, "val_mae_hu": None})
+    rows.epoch({"epoch": 1, "step": 2, "learning_rate": 1e-4, "l1": 0.5, "val_mae_hu": None})
     axes = Figure().subplots(1, 3)
     ProgressFigure._draw_curves(axes, rows, bool(validation.slices))
     assert bool(axes[1].texts) == told
 
 
-def test_missing_matplotlib_is_said_once_and_is_not_fatal(tmp_path, constant, monkeypatch, caplog):
+def test_missing_matplotlib_is_said_once_and_is_not_fatal(tmp_path, monkeypatch, caplog):
     import sys
 
     caplog.set_level("INFO", "synthct")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     rows = TrainingLog(tmp_path / "log.csv")
-    rows.add({"epoch": 1, "l1": 0.5})
-    figure = ProgressFigure(tmp_path / "progress.png", "title")
+    rows.epoch({"epoch": 1, "l1": 0.5})
+    figure = ProgressFigure(tmp_path / "progress.png", rows)
+    figure.start(logged_training(tmp_path))
     for _ in range(3):
-        figure.draw(rows, constant, Validation([], None, INPUT))
+        figure.finish()
     assert caplog.text.count("matplotlib is not installed") == 1
     assert not (tmp_path / "progress.png").exists()
 
@@ -119,11 +131,11 @@ def test_missing_matplotlib_is_said_once_and_is_not_fatal(tmp_path, constant, mo
 def test_log_keeps_only_the_rows_of_finished_epochs(tmp_path):
     written = TrainingLog(tmp_path / "log.csv")
     for epoch in (1, 2, 3):
-        written.add({"epoch": epoch, "l1": 0.123456789 / epoch, "val_mae_hu": None})
+        written.epoch({"epoch": epoch, "l1": 0.123456789 / epoch, "val_mae_hu": None})
     again = TrainingLog(tmp_path / "log.csv")
-    again.read(2)
+    again.start(logged_training(tmp_path, epoch=2))
     assert again.rows == written.rows[:2]
-    again.add({"epoch": 3, "l1": 1.0, "val_mae_hu": 70.25})
+    again.epoch({"epoch": 3, "l1": 1.0, "val_mae_hu": 70.25})
     assert (tmp_path / "log.csv").read_text().splitlines()[-1] == "3,1,70.25"
     assert again.losses() == ["l1"]
     assert np.isnan(again.column("val_mae_hu")[:2]).all()

@@ -15,6 +15,7 @@ from synthct.json_dataclasses import to_plain
 from synthct.planning.plan import FORMAT_VERSION, Configuration, InputPlan, Plan, PreprocessingPlan, TrainingPlan
 from synthct.plugins import TRAINERS
 from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, OUTSIDE, SliceStack
+from synthct.training.logger import LoggedTraining
 from synthct.training.what_to_train import FoldToTrain
 
 SIZE = 32  # pixels of a slice
@@ -143,6 +144,12 @@ def what_to_train(
 ) -> FoldToTrain:
     """The configuration ``tiny`` of a plan."""
     return FoldToTrain(trainer, plan, "tiny", split, slices_folder / "tiny", fold_folder, **changes)
+
+
+def logged_training(folder: Path, **changes) -> LoggedTraining:
+    """What a logger is told at the start of a training of two epochs, without an example."""
+    values = {"epoch": 0, "step": 0, "epochs": 2, "has_pairs": True, "example": lambda: None}
+    return LoggedTraining("title", folder, {"trainer": "unet"}, **(values | changes))
 
 
 def interrupted_at(step: int):

@@ -21,6 +21,7 @@ from synthct import __version__
 from synthct.errors import DiskError, ImageError, os_error_sentence
 from synthct.files import folder_written_whole
 from synthct.imaging.axial import ALONG_BODY, on_axial_grid
+from synthct.imaging.dicom.body_contour import ReferencedSeries, structure_set
 from synthct.imaging.dicom.identity import Identity, identity_of_mr, new_identity, new_uid
 from synthct.imaging.geometry import Grid
 
@@ -29,7 +30,8 @@ AIR_HU = -1000  # outside the MR's field of view
 SOFT_TISSUE_WINDOW = (40, 400)  # centre and width (HU) that viewers open it with
 IMPLEMENTATION_UID = "2.25.251105822171494302172782463475727874452"  # of this writer, whatever its version
 _logger = logging.getLogger(__name__)
-_FILE = re.compile(r"sCT_\d{4,}\.dcm")
+BODY_FILE = "body_contour.dcm"
+_FILE = re.compile(rf"sCT_\d{{4,}}\.dcm|{re.escape(BODY_FILE)}")
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def write_ct_series(
     settings: CtSeriesSettings | None = None,
     *,
     derivation: str = "",
+    body: sitk.Image | None = None,
 ) -> list[Path]:
     """Write an sCT as a CT series, the whole folder or nothing.
 
@@ -83,9 +86,11 @@ def write_ct_series(
         source: all files of the MR series; or the case id, for an MR that is not DICOM.
         settings: what is the user's to choose.
         derivation: how the sCT was made, for DerivationDescription; at most 1024 characters count.
+        body: uint8 on the sCT's grid, 1 inside the head; its outline is written as an RT Structure Set,
+            ``body_contour.dcm`` in the folder. None: there is none.
 
     Returns:
-        The files, from the lowest slice upwards.
+        The files of the series, from the lowest slice upwards.
 
     Raises:
         ImageError: the MR's headers cannot be read, or the folder holds other files.
@@ -107,9 +112,18 @@ def write_ct_series(
     names = [f"sCT_{number:04d}.dcm" for number in range(1, len(stored) + 1)]
     try:
         with folder_written_whole(folder) as temporary:
+            slices = []
             for index, (name, plane) in enumerate(zip(names, stored)):
                 _add_slice(series, Grid.of(axial), index, plane)
                 pydicom.dcmwrite(temporary / name, series, enforce_file_format=True)
+                slices.append(series.SOPInstanceUID)
+            if body is not None:
+                inside = sitk.GetArrayFromImage(on_axial_grid(body, outside=0)) > 0
+                of = ReferencedSeries(series.SeriesInstanceUID, settings.series_number, slices, settings.manufacturer)
+                contours = structure_set(inside, Grid.of(axial), of, identity, now)
+                contours.file_meta.ImplementationClassUID = IMPLEMENTATION_UID
+                contours.file_meta.ImplementationVersionName = series.file_meta.ImplementationVersionName
+                pydicom.dcmwrite(temporary / BODY_FILE, contours, enforce_file_format=True)
     except OSError as fault:
         raise DiskError(os_error_sentence(fault)) from None
     return [folder / name for name in names]
