@@ -13,9 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.misaligned_phantoms import ALIGNED, Level
+from synthct.evaluation.comparison import Comparison
 from synthct.evaluation.figures.charts import draw_chart, marks
 from synthct.evaluation.metrics import metrics_in
-from synthct.evaluation.statistics import Comparison, holm, paired_tests
+from synthct.evaluation.statistics import holm, paired_tests
 
 FLOOR = "misaligned CT"  # the method's name of its rows
 SHIFT = ("shift_slices_mm", "shift_rows_mm", "shift_cols_mm")

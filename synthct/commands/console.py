@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 from synthct import __version__
+from synthct.commands.argument_types import positive_integer
 from synthct.commands.foreign_flags import accept_foreign_flags
 from synthct.commands.threads import bound_spinning
 from synthct.errors import SynthctError, os_error_sentence
@@ -139,24 +140,6 @@ def use_large_pages() -> None:
     lose more by clearing them.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-
-
-def positive_integer(text: str) -> int:
-    """An argument that must be 1 or more."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
-    return int(text)
-
-
-def positive_number(text: str) -> float:
-    """An argument that must be above 0."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not number > 0:  # NaN is not either
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number above 0")
-    return number
 
 
 def run(

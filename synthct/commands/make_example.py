@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from synthct.commands import console
+from synthct.commands.argument_types import positive_integer
 from synthct.commands.new_dataset import new_dataset
 from synthct.counted import counted
 
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("-d", dest="dataset", default="1", metavar="ID", help="number (1), or Dataset002_NAME")
     parser.add_argument("--name", help=f"name after the number ({NAME})")
-    parser.add_argument("--train", type=console.positive_integer, default=8, metavar="N", help="training patients (8)")
+    parser.add_argument("--train", type=positive_integer, default=8, metavar="N", help="training patients (8)")
     parser.add_argument("--test", type=int, default=2, metavar="N", help="test patients (2)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other patients (0)")
     parser.add_argument(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from synthct import locks
 from synthct.commands import console
+from synthct.commands.argument_types import positive_number
 from synthct.commands.threads import add_threads, use_threads
 from synthct.counted import counted
 from synthct.model_folder import ModelFolder
@@ -114,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="leave MRs alone whose sCT the same model has written into -o before (with --qa off no report "
         "names the model, and every sCT that is there counts)",
     )
-    parser.add_argument("--kvp", type=console.positive_number, help="DICOM out: tube voltage, kV (default: 120)")
+    parser.add_argument("--kvp", type=positive_number, help="DICOM out: tube voltage, kV (default: 120)")
     parser.add_argument("--manufacturer", metavar="TEXT", help="DICOM out: of the scanner (default: synthct)")
     parser.add_argument(
         "--series_description", metavar="TEXT", help="DICOM out (default: Synthetic CT, not for clinical use)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from synthct.commands.argument_types import positive_integer
 from synthct.errors import SynthctError
 
 SPIN_COUNT = "10000"  # turns of a waiting thread's loop, see documentation/benchmarks.md
@@ -23,8 +24,6 @@ def bound_spinning() -> None:
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """The ``--threads`` option."""
-    from synthct.commands.console import positive_integer
-
     parser.add_argument(
         "--threads",
         type=positive_integer,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from synthct import locks
 from synthct.commands import console
+from synthct.commands.argument_types import positive_integer, positive_number
 from synthct.commands.threads import add_threads, use_threads
 from synthct.counted import counted
 from synthct.parallel import quiet
@@ -44,13 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--continue", dest="resume", action="store_true", help="go on from the latest checkpoint, exactly"
     )
-    parser.add_argument("--epochs", type=console.positive_integer, metavar="N", help="in place of the plan's number")
+    parser.add_argument("--epochs", type=positive_integer, metavar="N", help="in place of the plan's number")
     parser.add_argument(
-        "--iterations", type=console.positive_integer, metavar="N", help="per epoch, in place of the plan's number"
+        "--iterations", type=positive_integer, metavar="N", help="per epoch, in place of the plan's number"
     )
     parser.add_argument(
         "--checkpoint_minutes",
-        type=console.positive_number,
+        type=positive_number,
         default=10.0,
         metavar="MINUTES",
         help="longest time without a checkpoint; there is one every epoch too (default: %(default)g)",
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     instead.add_argument("--val", action="store_true", help="no training: only predict the held-out patients again")
     instead.add_argument(
         "--benchmark_steps",
-        type=console.positive_integer,
+        type=positive_integer,
         metavar="N",
         help="no training: time N steps on the dataset's slices, say what a step takes, and keep nothing",
     )

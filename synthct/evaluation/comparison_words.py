@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+from synthct.evaluation.comparison import Comparison
 from synthct.evaluation.metrics import Metric
-
-if TYPE_CHECKING:
-    from synthct.evaluation.statistics import Comparison
 
 SIGNIFICANCE = 0.05  # the seed's
 FEW_PATIENTS = 6  # the seed's number; with fewer, Wilcoxon's p cannot fall below SIGNIFICANCE

@@ -14,6 +14,7 @@ from synthct.dataset.registration_record import REGISTRATIONS
 from synthct.errors import DatasetError, ModelError
 from synthct.evaluation import baseline
 from synthct.evaluation.compared import Candidate, Reference
+from synthct.evaluation.comparison import Comparison
 from synthct.evaluation.csv_tables import terminal_table, write_tables
 from synthct.evaluation.figures import draw
 from synthct.evaluation.images_by_patient import images_by_patient, mrs_of, some
@@ -24,7 +25,7 @@ from synthct.evaluation.report.collect import report_evaluation
 from synthct.evaluation.report.provenance import commands_of_models
 from synthct.evaluation.score import Row
 from synthct.evaluation.scored_set import ScoredSet, mixed_masks, score_models, score_set
-from synthct.evaluation.statistics import Comparison, Summary
+from synthct.evaluation.statistics import Summary
 from synthct.evaluation.trained_models import TrainedModel, find_models
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner, left_out_sentences
 from synthct.planning.plan import Plan

@@ -9,9 +9,10 @@ from pathlib import Path
 from synthct.dataset.raw import CaseFiles
 from synthct.evaluation import baseline
 from synthct.evaluation.compared import Candidate, Reference
+from synthct.evaluation.comparison import Comparison
 from synthct.evaluation.metrics import Protocol
 from synthct.evaluation.score import PatientScore, PatientSet, Row, score_patient
-from synthct.evaluation.statistics import Comparison, Summary, compare_models, summarise
+from synthct.evaluation.statistics import Summary, compare_models, summarise
 from synthct.evaluation.trained_models import TrainedModel
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 from synthct.planning.plan import Plan

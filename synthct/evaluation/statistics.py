@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
+from synthct.evaluation.comparison import Comparison
 from synthct.evaluation.comparison_words import sentence
 from synthct.evaluation.intervals import bootstrap_interval, student_interval
 from synthct.evaluation.metrics import Metric, metrics_in
@@ -45,31 +46,6 @@ class Summary:
     def labelled(self) -> Summary:
         """The same, and its name says where it is of the test set."""
         return replace(self, model=f"{self.model}, test set") if self.set == "test" else self
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Paired tests of one metric between two models, on the ``n`` patients that both were scored on.
-
-    ``mean_difference`` is model_a - model_b in the metric's unit, ``interval`` its 95 % interval (Student's). ``t`` and
-    ``p`` (two-sided) are of the paired t-test, ``wilcoxon_p`` of Wilcoxon's signed-rank test, ``holm_p`` is ``p``
-    corrected for all pairs of models compared by this metric; NaN where they cannot be computed. ``sentence`` says all
-    of it in plain words. ``main``: one of the seed's two metrics, which the terminal shows; the others are exploratory.
-    """
-
-    metric: str
-    model_a: str
-    model_b: str
-    n: int
-    mean_difference: float
-    t: float
-    p: float
-    sentence: str
-    interval: tuple[float, float] = (math.nan, math.nan)
-    wilcoxon_p: float = math.nan
-    holm_p: float = math.nan
-    main: bool = True
-    set: PatientSet = "cross_validation"
 
 
 def summarise(model: str, rows: Sequence[Row], patients: PatientSet = "cross_validation") -> Summary:

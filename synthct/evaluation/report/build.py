@@ -10,13 +10,14 @@ from html import escape
 from pathlib import Path
 
 from synthct.evaluation import baseline
+from synthct.evaluation.comparison import Comparison
 from synthct.evaluation.report import html_tables, provenance
 from synthct.evaluation.report.pictures import figures_section
 from synthct.evaluation.report.qa_status import WORDS, Verdict
 from synthct.evaluation.report.viewer_data import Volumes, within
 from synthct.evaluation.report.viewer_section import viewer_section
 from synthct.evaluation.score import Row
-from synthct.evaluation.statistics import Comparison, Summary
+from synthct.evaluation.statistics import Summary
 from synthct.evaluation.trained_models import TrainedModel
 from synthct.files import write_text
 from synthct.html_report import elements, page_parts

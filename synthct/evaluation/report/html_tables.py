@@ -6,10 +6,11 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
+from synthct.evaluation.comparison import Comparison
 from synthct.evaluation.metrics import Metric, metrics_in
 from synthct.evaluation.report.qa_status import Verdict
 from synthct.evaluation.score import Row
-from synthct.evaluation.statistics import Comparison, Summary
+from synthct.evaluation.statistics import Summary
 from synthct.html_report.elements import bullet_list, definition_list, folded, html_list, table
 
 SHOWN_COLUMNS = (

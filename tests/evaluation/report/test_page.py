@@ -9,10 +9,10 @@ from made_up import make_model
 from made_up_report import content, figure_files, row
 
 from synthct.evaluation.compared import Candidate
+from synthct.evaluation.comparison import Comparison
 from synthct.evaluation.report import REPORT_NAME, pictures, write_report
 from synthct.evaluation.report.provenance import commands_of_models
 from synthct.evaluation.report.qa_status import Verdict, read_verdicts
-from synthct.evaluation.statistics import Comparison
 from synthct.evaluation.trained_models import find_models
 from synthct.files import write_json
 
