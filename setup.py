@@ -19,7 +19,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["synthct", "synthct.*"]),
-    package_data={"": ["*.html", "*.css", "*.js"]},
+    package_data={"": ["*.html", "*.css", "*.js", "*.md"]},
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.6",

@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "trainer",
         nargs="?",
         help="unet, pix2pix, han2017 or nie2017 (paired), unet_unpaired, cyclegan, cyclegan_nce or dualgan (no pairs "
-        "needed), unet3d (paired, with -c 3d on a GPU), or one of another package (default: what plans.json recommends)",
+        "needed), unet3d (paired, with -c 3d on a GPU), or one of another package "
+        "(default: what plans.json recommends)",
     )
     parser.add_argument("fold", nargs="?", default="0", help="0, 1, ... or all (default: %(default)s)")
     parser.add_argument("-c", dest="configuration", default="2d", metavar="NAME", help="default: %(default)s")

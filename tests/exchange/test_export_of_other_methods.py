@@ -15,7 +15,7 @@ from tiny_models import write_checkpoint
 
 from synthct.errors import ModelError
 from synthct.exchange import check_model_file, export_model, install_model
-from synthct.exchange.model_card import ModelCard
+from synthct.exchange.card import ModelCard
 from synthct.inference import Predictor
 from synthct.inference.read_model import read_model
 
