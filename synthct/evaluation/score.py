@@ -11,11 +11,13 @@ import numpy as np
 import SimpleITK as sitk
 
 from synthct.evaluation.average_head import AverageHead
-from synthct.evaluation.compared import AIR_HU, Candidate, MaskKind, Reference, as_bool, read_compared
+from synthct.evaluation.compared import Candidate, MaskKind, Reference, as_bool, read_compared
 from synthct.evaluation.metrics import Protocol, VolumePair, measure, metrics_of
 from synthct.evaluation.sagittal import SagittalSlice, cut_sagittal
 from synthct.evaluation.voxel_histogram import VoxelHistogram
-from synthct.imaging.geometry import PLANE_ORIENTATION, Grid, orientation_code
+from synthct.imaging.coding import AIR_HU
+from synthct.imaging.geometry import Grid, orientation_code
+from synthct.imaging.planes import PLANE_AXES, body_axes
 
 PatientSet = Literal["cross_validation", "test", "folders"]
 
@@ -115,8 +117,7 @@ def score_patient(
 
 def _slice_axis(image: sitk.Image, plane: str) -> int:
     """The axis of the image's array along which slices in this plane follow each other."""
-    across = {"R": "RL", "S": "SI", "P": "AP"}[PLANE_ORIENTATION[plane][2]]
-    return 2 - next(axis for axis, side in enumerate(orientation_code(image)) if side in across)
+    return 2 - body_axes(orientation_code(image)).index(PLANE_AXES[plane][0])
 
 
 def _in_words(grid: Grid) -> str:

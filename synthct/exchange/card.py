@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from string import Template
 
 import torch
 
 from synthct import __version__
+from synthct.evaluation.compared import masks_in_words
 from synthct.exchange.file_format import Manifest
-from synthct.exchange.results import Figure, Rows, figures
+from synthct.exchange.results import Figure, Results, Rows, figures
 from synthct.exchange.texts import ModelTexts
 from synthct.html_report.page_parts import packaged_text
 from synthct.inference.read_model import Model, predicting_networks
@@ -28,11 +29,6 @@ INTENDED_USE = (
 TISSUE_COLUMNS = ("me_hu", "mae_air_hu", "mae_soft_hu", "mae_bone_hu", "dice_bone_250", "wepl_median_mm")
 SHOWN_COLUMNS = ("mae_hu", "psnr_db", "mae_hu_windowed", "psnr_db_windowed", *TISSUE_COLUMNS)
 FEW_PATIENTS = 20  # Wolterink et al. 2017 had 24
-_MASKS = {
-    "ct_and_mr": "the head determined in both CT and MR",
-    "given": "head masks given with the dataset",
-    "ct": "the head determined in the CT",
-}
 
 
 @dataclass(frozen=True)
@@ -141,12 +137,9 @@ def make_card(
     """
     plan, seen = texts.plan, model.configuration.input
     cases = texts.fingerprint.cases.values()
-    held_out, test, baselines = (
-        (texts.results.held_out, texts.results.test, texts.results.baselines) if texts.results else ((), (), ())
-    )
-    mrs = [
-        _scans(name, (case.mr[i] for case in cases if len(case.mr) > i)) for i, name in enumerate(plan.channel_names)
-    ]
+    results = texts.results or Results(manifest.model_hash, (), (), (), ())
+    channels = enumerate(plan.channel_names)
+    mrs = [_scans(name, [case.mr[i] for case in cases if len(case.mr) > i]) for i, name in channels]
     with torch.device("meta"):
         networks = predicting_networks(model.method, model.configuration, model.settings)
     card = ModelCard(
@@ -160,7 +153,7 @@ def make_card(
         configuration=manifest.configuration,
         paired=model.method.needs_pairs,
         disjoint=manifest.disjoint,
-        folds=tuple(_fold(texts, fold, held_out) for fold in manifest.folds),
+        folds=tuple(_fold(texts, fold, results.held_out) for fold in manifest.folds),
         model_hash=manifest.model_hash,
         anonymous=manifest.anonymous,
         patients=len(cases),
@@ -168,7 +161,7 @@ def make_card(
         with_ct=sum(case.ct is not None for case in cases),
         pairs=sum(case.paired for case in cases),
         mr=tuple(scans for scans in mrs if scans is not None),
-        ct=_scans("CT", (case.ct for case in cases if case.ct is not None)),
+        ct=_scans("CT", [case.ct for case in cases if case.ct is not None]),
         planner=plan.planner,
         register=plan.register,
         slice_plane=seen.plane,
@@ -179,15 +172,15 @@ def make_card(
         parameters={name: sum(one.numel() for one in network.parameters()) for name, network in networks.items()},
         has_cycle=has_cycle,
         has_qa_reference=texts.reference is not None,
-        evaluation=_evaluation(held_out, test, why_no_results),
-        figures=figures(held_out, SHOWN_COLUMNS),
-        test_figures=figures(test, SHOWN_COLUMNS),
-        baselines={row["model"]: mae for row in baselines if isinstance(mae := row.get("mae_hu_mean"), float)},
+        evaluation=_evaluation(results, why_no_results),
+        figures=figures(results.held_out, SHOWN_COLUMNS),
+        test_figures=figures(results.test, SHOWN_COLUMNS),
+        baselines={row["model"]: mae for row in results.baselines if isinstance(mae := row.get("mae_hu_mean"), float)},
         intended_use=INTENDED_USE,
         limits=(),
         dimensions=model.method.dimensions,
     )
-    return replace(card, limits=_limits(card, scored=len(held_out) + len(test)))
+    return replace(card, limits=_limits(card, scored=len(results.held_out) + len(results.test)))
 
 
 def _description(texts: ModelTexts) -> dict[str, str]:
@@ -195,8 +188,7 @@ def _description(texts: ModelTexts) -> dict[str, str]:
     return {key: text for key, text in said.items() if isinstance(text, str) and 0 < len(text) <= 500}
 
 
-def _scans(name: str, volumes: Iterable[VolumeFacts]) -> ScanCard | None:
-    facts = list(volumes)
+def _scans(name: str, facts: Sequence[VolumeFacts]) -> ScanCard | None:
     if not facts:
         return None
     return ScanCard(
@@ -220,25 +212,24 @@ def _spread(values: Sequence[float], digits: int = 3) -> Spread:
 
 def _fold(texts: ModelTexts, fold: str, held_out: Rows) -> FoldCard:
     training, split = texts.trainings[fold], texts.splits[fold]
-    return FoldCard(
-        fold,
-        len(split.train),
-        len(split.val),
+    own = figures([row for row in held_out if row["fold"] == fold], ("mae_hu", "psnr_db"))
+    how = (
         training.epoch,
         training.step,
         training.training.batch_size,
         training.synthct_version,
         training.torch_version,
-        figures([row for row in held_out if row["fold"] == fold], ("mae_hu", "psnr_db")),
     )
+    return FoldCard(fold, len(split.train), len(split.val), *how, own)
 
 
-def _evaluation(held_out: Rows, test: Rows, why_no_results: str) -> str:
+def _evaluation(results: Results, why_no_results: str) -> str:
+    held_out, test = len(results.held_out), len(results.test)
     if not held_out and not test:
         return f"There are no results: {why_no_results}."
-    inside = " or ".join(sorted({_MASKS.get(str(row.get("mask")), "a head mask") for row in (*held_out, *test)}))
-    parts = [f"{len(held_out)} patients, each predicted by the fold that held the patient out"] if held_out else []
-    parts += [f"{len(test)} patients of the test set, predicted by all folds together"] if test else []
+    inside = masks_in_words(str(row.get("mask")) for row in (*results.held_out, *results.test))
+    parts = [f"{held_out} patients, each predicted by the fold that held the patient out"] if held_out else []
+    parts += [f"{test} patients of the test set, predicted by all folds together"] if test else []
     return f"{'; '.join(parts)}. Compared inside {inside}, HU not clipped unless a metric says so."
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
-from synthct.imaging.coding import HU_LIMITS
+from synthct.imaging.coding import AIR_HU, HU_LIMITS
 from synthct.imaging.geometry import Grid, resample
-
-OUTSIDE_HEAD_HU = -1000
 
 
 def volume_from_slices(hu: np.ndarray, grid: Grid, head_mask: sitk.Image) -> sitk.Image:
@@ -22,7 +20,7 @@ def volume_from_slices(hu: np.ndarray, grid: Grid, head_mask: sitk.Image) -> sit
     Returns:
         int16 HU with exactly the geometry of ``head_mask``; clipped to the range of int16.
     """
-    placed = np.clip(np.rint(_in_head(hu, grid, head_mask, OUTSIDE_HEAD_HU)), *HU_LIMITS)
+    placed = np.clip(np.rint(_in_head(hu, grid, head_mask, AIR_HU)), *HU_LIMITS)
     return _with_geometry(placed.astype(np.int16), head_mask)
 
 
