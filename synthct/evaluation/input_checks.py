@@ -6,7 +6,6 @@ and their units or place are wrong; where that cannot be told from a poor one, i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +14,11 @@ import SimpleITK as sitk
 
 from synthct.errors import DatasetError
 from synthct.evaluation.hu_scale import AIR_BELOW_HU, measure_scale
+from synthct.files import sha256_of
 from synthct.imaging.coding import AIR_HU
 from synthct.imaging.ct_units import ct_unit_problems
 from synthct.imaging.geometry import Grid, known_region, orientation_code, resample
+from synthct.imaging.head_mask_ct import TISSUE_HU
 from synthct.imaging.planes import body_axes
 
 MIN_SCORED_PERCENT = 95.0
@@ -25,7 +26,6 @@ CLOSE = 0.8  # correlation from which an sCT is taken to show what its reference
 CLEARLY_CLOSER = 0.1  # of correlations, by which another place or direction explains the sCT better
 NETWORK_RANGE = 1.05  # an image within [-1.05, 1.05] is not in HU, however poor
 FAR_MM = 10.0  # between the centres of the tissue in two images of one patient
-TISSUE_HU = -350.0
 MAX_AIR_ERROR_HU = 150.0  # of an sCT in the reference's air
 CUT_OFF_HU = -300.0  # windows of CT begin below
 MIN_OVERLAP = 0.6  # Dice of the tissue where a header without a place is believed
@@ -103,7 +103,7 @@ def one_file_twice(paths: Sequence[Path]) -> list[str]:
     first: dict[str, Path] = {}
     warnings = []
     for path in paths:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = sha256_of(path)
         if digest in first:
             warnings.append(f"{path} and {first[digest]} are one image under two names; check which patient it is of.")
         first.setdefault(digest, path)

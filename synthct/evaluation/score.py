@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +40,16 @@ class Row:
     grid: str = ""
     scored_head_percent: float = math.nan
     notes: str = ""
+
+    @property
+    def in_words(self) -> str:
+        """The patient's numbers, such as ``MAE 73.7 HU, PSNR 32.3 dB``."""
+        return f"MAE {self.metrics['mae_hu']:.1f} HU, PSNR {self.metrics['psnr_db']:.1f} dB"
+
+
+def mae_by_patient(rows: Iterable[Row]) -> dict[str, float]:
+    """MAE, HU, of each patient."""
+    return {row.patient: row.metrics["mae_hu"] for row in rows}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from synthct import __version__
 from synthct.errors import ModelError
@@ -70,6 +71,10 @@ class ModelArchive:
         if len(data) != record.bytes or hashlib.sha256(data).hexdigest() != record.sha256:
             raise ModelError(f"{self.where(member)} is not what the manifest lists (SHA-256 or size differ); {REMEDY}.")
         return data
+
+    def read_json(self, member: str) -> Any:
+        """What a member of JSON holds, of :meth:`read`; None of a member that is not there."""
+        return parse_json(self.read(member), self.where(member), ModelError, REMEDY) if member in self else None
 
     def _read(self, member: str) -> bytes:
         """A member's bytes; zipfile stops at the size that the list of members states, and compares the CRC."""

@@ -13,9 +13,9 @@ from synthct.errors import ModelError
 from synthct.exchange.archive import REMEDY, ModelArchive, open_archive
 from synthct.exchange.card import ModelCard
 from synthct.exchange.file_format import CARD, OPTIONAL, PLANS, REQUIRED, WEIGHTS, Manifest, of_fold
-from synthct.exchange.texts import ModelTexts, texts_from_plain
+from synthct.exchange.texts import ModelTexts, read_texts
 from synthct.exchange.weights import Networks, expected_weights, from_safetensors, max_bytes
-from synthct.files import folder_written_whole, parse_json, write_json
+from synthct.files import folder_written_whole, write_json
 from synthct.inference.predictor import Predictor
 from synthct.inference.read_model import Model, installed_method, predicting_networks
 from synthct.json_dataclasses import from_plain, to_plain
@@ -89,16 +89,8 @@ def install_model(
 
 def _read(archive: ModelArchive, progress: Progress) -> ModelFile:
     manifest = archive.manifest
-    data = {name: archive.read(name) for name in (*REQUIRED, *OPTIONAL) if name in archive}
-
-    def read(name: str) -> Any:
-        """The JSON of a member; None of an optional one that is not there."""
-        if name in OPTIONAL and name not in archive:
-            return None
-        return parse_json(data.get(name) or archive.read(name), archive.where(name), ModelError, REMEDY)
-
-    texts = texts_from_plain(read, manifest.folds, archive.where)
-    card = from_plain(ModelCard, read(CARD), archive.where(CARD), error=ModelError)
+    texts = read_texts(archive)
+    card = from_plain(ModelCard, archive.read_json(CARD), archive.where(CARD), error=ModelError)
     configuration = texts.plan.configurations.get(manifest.configuration)
     if configuration is None or texts.plan.dataset_name != manifest.dataset_name:
         raise ModelError(f"{archive.where(PLANS)} is not of the model that the manifest names; {REMEDY}.")
@@ -109,8 +101,8 @@ def _read(archive: ModelArchive, progress: Progress) -> ModelFile:
     networks = {}
     for fold in progress(manifest.folds, desc="Checking"):
         name = of_fold(fold, WEIGHTS)
-        data_of_fold = archive.read(name, max_bytes(expected))
-        weights = from_safetensors(data_of_fold, expected, archive.where(name), REMEDY)
+        data = archive.read(name, max_bytes(expected))
+        weights = from_safetensors(data, expected, archive.where(name), REMEDY)
         networks[fold] = {one: weights.get(one, {}) for one in method.to_predict}  # some have no weights
     predictor = Predictor(replace(model, networks=list(networks.values())), "cpu", "float32")
     if not manifest.model_hash == card.model_hash == predictor.model_hash:
@@ -118,7 +110,8 @@ def _read(archive: ModelArchive, progress: Progress) -> ModelFile:
             f"{archive.path}: weights and plan have the hash {predictor.model_hash} and not {manifest.model_hash}, as "
             f"the manifest tells, or the model card is of another model; {REMEDY}."
         )
-    return ModelFile(manifest, card, texts, networks, data)
+    kept = {name: archive.read(name) for name in (*REQUIRED, *OPTIONAL) if name in archive}
+    return ModelFile(manifest, card, texts, networks, kept)
 
 
 def _check_target(target: Path, overwrite: bool) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from synthct.errors import ModelError
+from synthct.exchange.archive import ModelArchive
 from synthct.exchange.file_format import DATASET, FINGERPRINT, METRICS, PLANS, REFERENCE, SPLIT, TRAINING, of_fold
 from synthct.exchange.results import Results
 from synthct.json_dataclasses import from_plain, is_name, to_plain
@@ -115,30 +116,26 @@ class ModelTexts:
         return renamed
 
 
-def texts_from_plain(read: Callable[[str], Any], folds: tuple[str, ...], where: Callable[[str], str]) -> ModelTexts:
-    """Build the texts of what JSON held, every key checked.
-
-    Args:
-        read: the parsed JSON of a member; None of an optional one that is not there.
-        folds: of the model.
-        where: a member's name in messages.
+def read_texts(archive: ModelArchive) -> ModelTexts:
+    """The texts of a model file, every key checked.
 
     Raises:
         ModelError: naming the member and the key.
     """
 
     def built(kind: Any, name: str) -> Any:
-        return from_plain(kind, read(name), where(name), error=ModelError)
+        return from_plain(kind, archive.read_json(name), archive.where(name), error=ModelError)
 
+    folds = archive.manifest.folds
     return ModelTexts(
-        Plan.from_plain(read(PLANS), where(PLANS), ModelError),
-        read(DATASET),
+        Plan.from_plain(archive.read_json(PLANS), archive.where(PLANS), ModelError),
+        archive.read_json(DATASET),
         built(Fingerprint, FINGERPRINT),
         built(Reference | None, REFERENCE),
         built(Results | None, METRICS),
         {fold: built(Split, of_fold(fold, SPLIT)) for fold in folds},
         {fold: built(FoldTraining, of_fold(fold, TRAINING)) for fold in folds},
-    ).checked(where(""))
+    ).checked(str(archive.path))
 
 
 def _renamed(by_patient: Mapping[str, Any], new: Mapping[str, str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from synthct.imaging.planes import PLANE_ORIENTATION, body_axes
 
 _INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "bspline": sitk.sitkBSpline}
 MIN_BSPLINE_VOXELS = 4  # along each axis; a cubic spline spans as many
-CRANIUM_MM = 85.0  # from the vertex to the brow
+CRANIUM_MM = 85.0  # from the vertex to the brow: no nose, no neck
 Interpolation = Literal["linear", "nearest", "bspline"]
 
 
@@ -83,6 +83,13 @@ def oblique_degrees(image: sitk.Image) -> float:
     """Largest angle between an axis and the body axis that it is nearest to."""
     nearest = np.abs(np.reshape(image.GetDirection(), (3, 3))).max(axis=0)
     return float(np.degrees(np.arccos(np.clip(nearest, -1, 1))).max())
+
+
+def image_like(reference: sitk.Image, array: np.ndarray) -> sitk.Image:
+    """An image of an array (z, y, x) on the grid of another, whose geometry is copied to the last bit."""
+    image = sitk.GetImageFromArray(array)
+    image.CopyInformation(reference)
+    return image
 
 
 def reorient(image: sitk.Image, orientation: str) -> sitk.Image:
