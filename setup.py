@@ -40,7 +40,7 @@ setup(
         "Typing :: Typed",
     ],
     packages=find_packages(include=["synthct", "synthct.*"]),
-    package_data={"": ["*.html", "*.css", "*.js"]},
+    package_data={"": ["*.html", "*.css", "*.js", "*.md"]},
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.6",

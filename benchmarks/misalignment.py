@@ -37,12 +37,12 @@ from benchmarks.misaligned_phantoms import ALIGNED, RESIDUAL, Level, make_slices
 from benchmarks.misalignment_report import FLOOR, SHIFT, draw, text_of
 from synthct.errors import SynthctError
 from synthct.files import write_json, write_text
+from synthct.imaging.coding import AIR_HU
 from synthct.planning.configurations import low_resolution, reference_configuration
 from synthct.planning.plan import Configuration
 from synthct.planning.splits import Split
 from synthct.plugins import TRAINERS
 from synthct.preprocessing.cache import cached_path
-from synthct.preprocessing.case import AIR_HU
 from synthct.preprocessing.slice_stack import OUTSIDE, SliceStack
 
 CONFIGURATION = "2d_lowres"

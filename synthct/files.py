@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import hashlib
 import io
 import json
 import math
@@ -148,17 +149,36 @@ def read_json(path: Path, error: type[SynthctError] = SynthctError, *, missing: 
     try:
         if Path(path).stat().st_size > _MOST_JSON_BYTES:
             raise error(f"{path} is larger than any such file gets; restore the file.")
-        value = json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=_table)
-        _check_json(value)
-        return value
+        return parse_json(Path(path).read_bytes(), str(path), error)
     except FileNotFoundError:
         raise error(f"{path} is missing; {missing}.") from None
     except OSError as fault:
         raise error(f"{path} cannot be read ({fault.strerror}); mend or restore the file.") from None
+
+
+def parse_json(data: bytes, where: str, error: type[SynthctError], remedy: str = "mend or restore the file") -> Any:
+    """JSON in UTF-8, strictly: no key twice, no NaN, nothing nested deeper than 50 levels.
+
+    Raises:
+        error: ``where``, what is wrong, ``remedy``.
+    """
+    try:
+        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_table)
+        _check_json(value)
+        return value
     except RecursionError:
-        raise error(f"{path} is not valid JSON (nested too deeply); mend or restore the file.") from None
+        raise error(f"{where} is not valid JSON (nested too deeply); {remedy}.") from None
     except ValueError as fault:  # of the syntax, the encoding, or a number of thousands of digits
-        raise error(f"{path} is not valid JSON ({str(fault).splitlines()[0]}); mend or restore the file.") from None
+        raise error(f"{where} is not valid JSON ({str(fault).splitlines()[0]}); {remedy}.") from None
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

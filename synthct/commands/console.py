@@ -28,6 +28,11 @@ from synthct.paths import root_folder
 OK, BUG, BAD_INPUT, LEFT_OUT, INTERRUPTED = 0, 1, 2, 3, 130
 
 
+def print_wrapped(text: str, *, indent: str = "  ", break_on_hyphens: bool = True) -> None:
+    """A paragraph on the terminal, in lines of 100 characters at most, all but the first indented."""
+    print(textwrap.fill(text, 100, subsequent_indent=indent, break_on_hyphens=break_on_hyphens))
+
+
 def make_parser(command: str, summary: str, example: str) -> argparse.ArgumentParser:
     """A parser with the options that every command has, and an example under its help."""
     parser = argparse.ArgumentParser(

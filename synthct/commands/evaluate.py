@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,6 @@ if TYPE_CHECKING:  # imported where it is used, so that --help answers at once
 
 log = logging.getLogger("synthct")
 PROTOCOLS = ("all", "seed", "synthrad2023", "synthrad2025")  # as in synthct.evaluation.metrics, which loads slowly
-WIDTH = 100
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -157,9 +155,9 @@ def _show(evaluation: Evaluation) -> None:
     print()
     for comparison in (*evaluation.comparisons, *evaluation.test_comparisons):
         if comparison.main:
-            print(textwrap.fill(comparison.sentence, WIDTH, subsequent_indent="  "))
+            console.print_wrapped(comparison.sentence)
     names = ", ".join(path.name for path in evaluation.tables if path.suffix == ".csv")
-    print(textwrap.fill(f"Tables: {names}", WIDTH, subsequent_indent="  ", break_on_hyphens=False))
+    console.print_wrapped(f"Tables: {names}", break_on_hyphens=False)
     print(f"Figures: {counted(len(evaluation.figures), 'PNG file')}")
     print(f"All of it is in {evaluation.folder}")
     print(f"Report, opens in a browser: {evaluation.report}")

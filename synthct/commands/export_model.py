@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from synthct.commands import console
-
-WIDTH = 100
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,7 +64,7 @@ def _run(arguments: argparse.Namespace) -> None:
         progress=console.progress_bar,
     )
     for point in main_points(exported.card):
-        print(textwrap.fill(point, WIDTH, subsequent_indent="  "))
+        console.print_wrapped(point)
     print(f"Wrote {exported.path} ({exported.path.stat().st_size / 1e6:.1f} MB), SHA-256 {exported.sha256}")
     ids = (
         "Case ids were replaced. The"
@@ -79,7 +76,7 @@ def _run(arguments: argparse.Namespace) -> None:
         "section of its model_card.md before you hand it on. Tell the SHA-256 by another way than the file's: it alone "
         "shows that the file is yours."
     )
-    print(textwrap.fill(closing, WIDTH))
+    console.print_wrapped(closing, indent="")
     print(f"Next, on the other machine: synthct_install_model {exported.path.name}")
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from synthct.commands import console
 from synthct.commands.new_dataset import new_dataset, new_dataset_name
-from synthct.counted import counted
+from synthct.counted import counted, first_of
 from synthct.paths import root_folder
 
 if TYPE_CHECKING:
@@ -139,8 +139,7 @@ def _show_mask_notes(notes: Mapping[str, str]) -> None:
     """How masks of more than two values were read, a line for each way."""
     for note in dict.fromkeys(notes.values()):
         patients = [patient for patient, of in notes.items() if of == note]
-        more = f" (and {len(patients) - 3} more)" if len(patients) > 3 else ""
-        print(f"{', '.join(patients[:3])}{more}: the mask {note}")
+        print(f"{first_of(patients, 3)}: the mask {note}")
 
 
 def _show(listing: Listing) -> None:
@@ -163,12 +162,12 @@ def _show(listing: Listing) -> None:
 
 def _say_pairs(cases: Sequence[ImportCase], layout: str) -> None:
     """How many pairs there are; with a warning where there are MRs and CTs and none."""
-    from synthct.dataset.pairs import NEED, count_pairs, lacks_pairs, shown_names
+    from synthct.dataset.pairs import NEED, count_pairs, lacks_pairs
 
     print(count_pairs(cases))
     if not lacks_pairs(cases):
         return
-    mrs, cts = (shown_names(case.patient for case in cases if getattr(case, kind)) for kind in ("mr", "ct"))
+    mrs, cts = (first_of(sorted(case.patient for case in cases if getattr(case, kind)), 3) for kind in ("mr", "ct"))
     remedy = {
         "pairs": "rename the files so that MR and CT of a patient have one name, or give --patient_pattern",
         "dicom": "if MR and CT of a patient have different PatientIDs and lie in one folder directly below -i, give "

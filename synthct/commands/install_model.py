@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from synthct.commands import console
 from synthct.paths import root_folder
-
-WIDTH = 100
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +49,7 @@ def _run(arguments: argparse.Namespace) -> None:
             progress=console.progress_bar,
         )
     for point in (*main_points(model.card), *limits(model.card)):
-        print(textwrap.fill(point, WIDTH, subsequent_indent="  "))
+        console.print_wrapped(point)
     if folder is None:
         print(f"{arguments.file} is whole and can be installed; nothing was written.")
         print(f"Next: synthct_install_model {arguments.file}")

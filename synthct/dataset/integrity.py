@@ -149,12 +149,8 @@ def _problems_of_any(image: sitk.Image, name: str) -> list[str]:
 
 def _overlap(one: sitk.Image, other: sitk.Image) -> bool:
     """Whether the boxes around both images in space share any volume."""
-    boxes = []
-    for grid in (Grid.of(one), Grid.of(other)):
-        last = np.subtract(grid.size_xyz, 1)
-        corners = np.array([grid.point(last * pick) for pick in np.ndindex(2, 2, 2)])
-        boxes.append((corners.min(axis=0), corners.max(axis=0)))
-    return bool((np.maximum(boxes[0][0], boxes[1][0]) < np.minimum(boxes[0][1], boxes[1][1])).all())
+    a, b = Grid.of(one).corners, Grid.of(other).corners
+    return bool((np.maximum(a.min(axis=0), b.min(axis=0)) < np.minimum(a.max(axis=0), b.max(axis=0))).all())
 
 
 def _grid_text(image: sitk.Image) -> str:

@@ -6,13 +6,12 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from synthct.counted import counted
+from synthct.counted import counted, first_of
 from synthct.dataset.patient_names import match_names
 from synthct.dataset.raw import CaseFiles, RawDataset
 
 logger = logging.getLogger("synthct")
 NEED = "The evaluation and paired trainers such as unet need pairs; unet_unpaired and cyclegan do not."
-_SHOWN = 3  # names in a warning
 
 
 def count_pairs(cases: Iterable[Any]) -> str:
@@ -63,13 +62,7 @@ def _warning(part: str, cases: Sequence[CaseFiles], ending: str) -> str:
         return f"{none}{more}, {such}: {rename}."
     if lacks_pairs(cases):
         return (
-            f"No patient has both an MR and a CT: the names in {images} ({shown_names(mrs)}) are not those in "
-            f"{targets} ({shown_names(cts)}). If they are of the same patients, {rename}. {NEED}"
+            f"No patient has both an MR and a CT: the names in {images} ({first_of(sorted(mrs), 3)}) are not those in "
+            f"{targets} ({first_of(sorted(cts), 3)}). If they are of the same patients, {rename}. {NEED}"
         )
     return ""
-
-
-def shown_names(names: Iterable[str]) -> str:
-    """The first of some names, and that there are more."""
-    names = sorted(names)
-    return ", ".join(names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN)

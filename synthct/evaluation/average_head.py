@@ -10,11 +10,11 @@ import numpy as np
 import SimpleITK as sitk
 
 from synthct.evenly import evenly_spread
+from synthct.imaging.coding import AIR_HU
 from synthct.imaging.geometry import Grid, resample, slice_grid
 from synthct.imaging.planes import PLANE_ORIENTATION
 from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.cache import cached_path
-from synthct.preprocessing.case import AIR_HU
 from synthct.preprocessing.slice_stack import OUTSIDE, SliceStack
 
 MAX_PATIENTS = 24  # more change the median little and take memory

@@ -10,7 +10,7 @@ from statistics import fmean, median
 from synthct.errors import PlanError
 from synthct.evaluation.average_head import AverageHead, average_head
 from synthct.evaluation.compared import Candidate
-from synthct.evaluation.score import PatientSet, Row
+from synthct.evaluation.score import PatientSet, Row, mae_by_patient
 from synthct.evaluation.trained_models import TrainedModel
 from synthct.planning.fingerprint import Fingerprint, VolumeFacts
 from synthct.planning.plan import Plan
@@ -110,10 +110,10 @@ def useless_models(
     """
     sentences = []
     for label in labels:
-        own = _mae(rows.get(label, ()))
+        own = mae_by_patient(rows.get(label, ()))
         not_beaten: list[tuple[float, float, list[float]]] = []
         for of_baseline in CONSTANTS:
-            constant = _mae(rows.get(of_baseline, ()))
+            constant = mae_by_patient(rows.get(of_baseline, ()))
             common = own.keys() & constant.keys()
             if not common:
                 continue
@@ -128,7 +128,7 @@ def useless_models(
                 f"(MAE {constant_mae:.1f} HU): it has learnt nothing useful yet."
             )
             continue
-        average = _mae(rows.get(AVERAGE_HEAD, ()))
+        average = mae_by_patient(rows.get(AVERAGE_HEAD, ()))
         common = own.keys() & average.keys()
         if not common:
             continue
@@ -157,10 +157,6 @@ def _average_head(model: TrainedModel, trained_on: Sequence[str], preprocessed: 
 def _cts(fingerprint: Fingerprint, patients: Iterable[str]) -> list[VolumeFacts]:
     cts = [fingerprint.cases[patient].ct for patient in patients if patient in fingerprint.cases]
     return [ct for ct in cts if ct is not None and ct.head_volume_l > 0]
-
-
-def _mae(rows: Sequence[Row]) -> dict[str, float]:
-    return {row.patient: row.metrics["mae_hu"] for row in rows}
 
 
 def _range(values_hu: Sequence[float]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from synthct.dataset.registration_record import Registration
 from synthct.errors import DatasetError
 from synthct.evaluation.average_head import AverageHead
 from synthct.evaluation.input_checks import check_reference, check_sct, coverage_warning
+from synthct.imaging.coding import AIR_HU
 from synthct.imaging.field_of_view import CT_TISSUE_HU, scanned_on, scanned_region, with_padding_as
 from synthct.imaging.geometry import Grid, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
@@ -23,9 +24,18 @@ from synthct.imaging.io import read_image
 from synthct.imaging.mask_file import read_head_mask
 
 MaskKind = Literal["ct_and_mr", "given", "ct"]
+_MASKS_IN_WORDS = {
+    "ct_and_mr": "the head determined in both CT and MR",
+    "ct": "the head determined in the reference CT",
+    "given": "the given head mask",
+}
 # Where the CT is known, the heads of one patient in CT and MR share most of the smaller one, if they are registered.
 MIN_HEAD_OVERLAP = 0.85
-AIR_HU = -1000.0  # stands where the CT is unknown, and is never counted there
+
+
+def masks_in_words(kinds: Iterable[str]) -> str:
+    """Inside what patients were compared, for a sentence; ``kinds`` are :data:`MaskKind`, or of a file."""
+    return " or ".join(_MASKS_IN_WORDS.get(kind, "a head mask") for kind in sorted(set(kinds)))
 
 
 @dataclass(frozen=True)

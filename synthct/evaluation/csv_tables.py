@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from synthct.evaluation.compared import MaskKind
+from synthct.evaluation.compared import MaskKind, masks_in_words
 from synthct.evaluation.metrics import Metric, metrics_in
 from synthct.evaluation.score import Row
 from synthct.evaluation.scored_set import ScoredSet
@@ -35,11 +35,6 @@ COMPARISON_COLUMNS = (
     "grid",
 )
 _GRID = "each patient's sCT (that of the patient's MR); the reference CT is interpolated linearly"
-_MASKS_IN_WORDS = {
-    "ct_and_mr": "the head determined in both CT and MR",
-    "ct": "the head determined in the reference CT",
-    "given": "the given head mask",
-}
 
 
 def write_tables(sets: Sequence[ScoredSet], folder: Path) -> tuple[Path, ...]:
@@ -125,7 +120,7 @@ def write_comparison(sets: Sequence[ScoredSet], folder: Path) -> tuple[Path, Pat
 
 def write_columns(metrics: Sequence[Metric], masks: Collection[MaskKind], folder: Path) -> tuple[Path, Path]:
     """``columns.csv`` and its JSON twin: what each metric's column means, a row a column."""
-    mask = " or ".join(_MASKS_IN_WORDS[kind] for kind in sorted(masks))
+    mask = masks_in_words(masks)
     better = {True: "lower", False: "higher", None: "nearer 0"}
     records = [
         {
@@ -207,8 +202,8 @@ def terminal_table(scored: ScoredSet, *, width: int = 100, max_patients: int = 4
                     lines.append(f"... {len(patients) - max_patients} more patients in the CSV files")
                 lines.append("-" * (len(left[0]) + sum(3 + len(column[0]) for column in block)))
             lines.append("   ".join(cells).rstrip())
-    masks = {row.mask for of_model in rows.values() for row in of_model}
-    lines += ["", f"Compared inside {' or '.join(_MASKS_IN_WORDS[mask] for mask in sorted(masks))}; HU not clipped."]
+    masks = masks_in_words(row.mask for of_model in rows.values() for row in of_model)
+    lines += ["", f"Compared inside {masks}; HU not clipped."]
     shares = [row.scored_head_percent for of_model in rows.values() for row in of_model]
     if shares := [share for share in shares if not math.isnan(share)]:
         low, high = f"{min(shares):.0f}", f"{max(shares):.0f}"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from synthct.counted import first_of
 from synthct.dataset.raw import RawDataset
 from synthct.dataset.register_dataset import with_registrations
 from synthct.dataset.registration_record import REGISTRATIONS
@@ -17,7 +18,7 @@ from synthct.evaluation.compared import Candidate, Reference
 from synthct.evaluation.comparison import Comparison
 from synthct.evaluation.csv_tables import terminal_table, write_tables
 from synthct.evaluation.figures import draw
-from synthct.evaluation.images_by_patient import images_by_patient, mrs_of, some
+from synthct.evaluation.images_by_patient import images_by_patient, mrs_of
 from synthct.evaluation.input_checks import one_file_twice
 from synthct.evaluation.metrics import Protocol, unusable_metrics
 from synthct.evaluation.metrics.metric import WINDOW_HU
@@ -192,12 +193,13 @@ def evaluate_folders(
     given = images_by_patient(Path(masks)) if masks is not None else None
     matched = sorted(scts.keys() & cts.keys())
     if not matched:
+        own, wanted = (first_of(images, 3) or "no images" for images in (scts, cts))
         raise DatasetError(
-            f"No image in {predictions} ({some(scts)}) has the name of one in {references} ({some(cts)}); "
+            f"No image in {predictions} ({own}) has the name of one in {references} ({wanted}); "
             f"an sCT and its reference need one name, such as PATIENT.nii.gz; endings may differ."
         )
     if given is not None and (without := [patient for patient in matched if patient not in given]):
-        raise DatasetError(f"{masks} holds no mask of {some(without)}; add it, or evaluate without given masks.")
+        raise DatasetError(f"{masks} holds no mask of {first_of(without, 3)}; add it, or evaluate without given masks.")
     mr_of = mrs_of(matched, Path(mrs)) if mrs is not None else {}
     unmatched = [
         f"{path} is left out: {other} holds no image of that name."

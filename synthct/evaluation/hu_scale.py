@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-AIR_HU = -900.0  # of the reference, below it is air
+AIR_BELOW_HU = -900.0  # of the reference, below it is air
 SOFT_TISSUE_HU = (0.0, 80.0)
 TISSUE_HU = (-200.0, 1500.0)  # fat to bone, without metal
 MIN_VOXELS = 30
@@ -60,7 +60,7 @@ def measure_scale(values: np.ndarray, reference_hu: np.ndarray) -> HuScale | Non
         values: of the sCT, 1-D.
         reference_hu: of the same voxels.
     """
-    is_air = reference_hu < AIR_HU
+    is_air = reference_hu < AIR_BELOW_HU
     is_soft = (reference_hu >= SOFT_TISSUE_HU[0]) & (reference_hu <= SOFT_TISSUE_HU[1])
     if min(is_air.sum(), is_soft.sum()) < MIN_VOXELS:
         return None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from synthct.counted import first_of
 from synthct.errors import DatasetError
 from synthct.imaging.io import FILE_ENDINGS, image_name
 
@@ -37,16 +38,8 @@ def mrs_of(patients: Sequence[str], folder: Path) -> dict[str, Path]:
     images = images_by_patient(folder)
     found = {p: [images[name] for name in (p, f"{p}_0000") if name in images] for p in patients}
     if without := [patient for patient, mrs in found.items() if not mrs]:
-        raise DatasetError(f"{folder} holds no MR of {some(without)}; add it, or evaluate without MRs.")
+        raise DatasetError(f"{folder} holds no MR of {first_of(without, 3)}; add it, or evaluate without MRs.")
     if double := [(patient, mrs) for patient, mrs in found.items() if len(mrs) > 1]:
         patient, mrs = double[0]
         raise DatasetError(f"{mrs[0]} and {mrs[1]} are both of patient {patient}; remove one of them.")
     return {patient: mrs[0] for patient, mrs in found.items()}
-
-
-def some(names: Sequence[str] | Mapping[str, Path]) -> str:
-    """The first few names, for a message."""
-    listed = list(names)
-    if not listed:
-        return "no images"
-    return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")

@@ -6,7 +6,6 @@ and their units or place are wrong; where that cannot be told from a poor one, i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,16 +13,19 @@ import numpy as np
 import SimpleITK as sitk
 
 from synthct.errors import DatasetError
-from synthct.evaluation.hu_scale import AIR_HU, measure_scale
+from synthct.evaluation.hu_scale import AIR_BELOW_HU, measure_scale
+from synthct.files import sha256_of
+from synthct.imaging.coding import AIR_HU
 from synthct.imaging.ct_units import ct_unit_problems
-from synthct.imaging.geometry import Grid, known_region, resample
+from synthct.imaging.geometry import Grid, known_region, orientation_code, resample
+from synthct.imaging.head_mask_ct import TISSUE_HU
+from synthct.imaging.planes import body_axes
 
 MIN_SCORED_PERCENT = 95.0
 CLOSE = 0.8  # correlation from which an sCT is taken to show what its reference shows
 CLEARLY_CLOSER = 0.1  # of correlations, by which another place or direction explains the sCT better
 NETWORK_RANGE = 1.05  # an image within [-1.05, 1.05] is not in HU, however poor
 FAR_MM = 10.0  # between the centres of the tissue in two images of one patient
-TISSUE_HU = -350.0
 MAX_AIR_ERROR_HU = 150.0  # of an sCT in the reference's air
 CUT_OFF_HU = -300.0  # windows of CT begin below
 MIN_OVERLAP = 0.6  # Dice of the tissue where a header without a place is believed
@@ -64,7 +66,7 @@ def check_sct(sct: sitk.Image, path: Path, ct: sitk.Image, ct_path: Path) -> lis
             "convert them to HU with the window that the network was trained with."
         )
     _check_place(sct, path, ct, ct_path)
-    on_sct = sitk.GetArrayFromImage(resample(ct, Grid.of(sct), outside=-1000.0))
+    on_sct = sitk.GetArrayFromImage(resample(ct, Grid.of(sct), outside=AIR_HU))
     known = sitk.GetArrayFromImage(known_region(ct, Grid.of(sct))) > 0
     if not known.any():
         return []  # they lie apart, which the scoring refuses
@@ -74,7 +76,7 @@ def check_sct(sct: sitk.Image, path: Path, ct: sitk.Image, ct_path: Path) -> lis
     warnings = _unit_warnings(ct_unit_problems(sct, str(path)), both, path, ct_path)
     if both.is_air_right:
         _check_header(sct, values, on_sct, ct, path)
-    for axis, name in _body_axes(sct):
+    for axis, name in _axes_to_flip(sct):
         flipped = _correlation(np.flip(values, axis)[known], on_sct[known])
         if flipped >= CLOSE and flipped - both.likeness >= CLEARLY_CLOSER:
             raise DatasetError(
@@ -101,7 +103,7 @@ def one_file_twice(paths: Sequence[Path]) -> list[str]:
     first: dict[str, Path] = {}
     warnings = []
     for path in paths:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = sha256_of(path)
         if digest in first:
             warnings.append(f"{path} and {first[digest]} are one image under two names; check which patient it is of.")
         first.setdefault(digest, path)
@@ -114,8 +116,8 @@ class _Known:
     def __init__(self, values: np.ndarray, reference_hu: np.ndarray) -> None:
         self.values, self.reference_hu = values, reference_hu
         self.likeness = _correlation(values, reference_hu)
-        air = values[reference_hu < AIR_HU]
-        self.air_hu = float(np.median(air)) if air.size else -1000.0
+        air = values[reference_hu < AIR_BELOW_HU]
+        self.air_hu = float(np.median(air)) if air.size else AIR_HU
         self.is_air_right = abs(self.air_hu + 1000) <= MAX_AIR_ERROR_HU
 
 
@@ -159,7 +161,7 @@ def _check_place(sct: sitk.Image, path: Path, ct: sitk.Image, ct_path: Path) -> 
     if sct.GetSize() != ct.GetSize() or Grid.of(sct).matches(Grid.of(ct), tolerance_mm=1.0):
         return
     values, reference = (sitk.GetArrayViewFromImage(one) for one in (sct, ct))
-    in_place = _correlation(values, sitk.GetArrayFromImage(resample(ct, Grid.of(sct), outside=-1000.0)))
+    in_place = _correlation(values, sitk.GetArrayFromImage(resample(ct, Grid.of(sct), outside=AIR_HU)))
     by_voxel = _correlation(values, reference)
     if by_voxel >= CLOSE and by_voxel - in_place >= CLEARLY_CLOSER:
         wrong = [
@@ -202,11 +204,10 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(np.clip(one, *np.percentile(one, (0.1, 99.5))), other)[0, 1])
 
 
-def _body_axes(image: sitk.Image) -> list[tuple[int, str]]:
+def _axes_to_flip(image: sitk.Image) -> list[tuple[int, str]]:
     """Array axes along which a flip can be seen; heads are alike on the left and the right."""
-    nearest = np.abs(np.reshape(image.GetDirection(), (3, 3))).argmax(axis=0)
-    names = {1: "front to back", 2: "upside down"}
-    return [(2 - axis, names[int(body)]) for axis, body in enumerate(nearest) if int(body) in names]
+    along = body_axes(orientation_code(image))
+    return [(2 - along.index(1), "front to back"), (2 - along.index(2), "upside down")]
 
 
 def _distance_warning(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,11 +11,13 @@ import numpy as np
 import SimpleITK as sitk
 
 from synthct.evaluation.average_head import AverageHead
-from synthct.evaluation.compared import AIR_HU, Candidate, MaskKind, Reference, as_bool, read_compared
+from synthct.evaluation.compared import Candidate, MaskKind, Reference, as_bool, read_compared
 from synthct.evaluation.metrics import Protocol, VolumePair, measure, metrics_of
 from synthct.evaluation.sagittal import SagittalSlice, cut_sagittal
 from synthct.evaluation.voxel_histogram import VoxelHistogram
-from synthct.imaging.geometry import PLANE_ORIENTATION, Grid, orientation_code
+from synthct.imaging.coding import AIR_HU
+from synthct.imaging.geometry import Grid, orientation_code
+from synthct.imaging.planes import PLANE_AXES, body_axes
 
 PatientSet = Literal["cross_validation", "test", "folders"]
 
@@ -38,6 +40,16 @@ class Row:
     grid: str = ""
     scored_head_percent: float = math.nan
     notes: str = ""
+
+    @property
+    def in_words(self) -> str:
+        """The patient's numbers, such as ``MAE 73.7 HU, PSNR 32.3 dB``."""
+        return f"MAE {self.metrics['mae_hu']:.1f} HU, PSNR {self.metrics['psnr_db']:.1f} dB"
+
+
+def mae_by_patient(rows: Iterable[Row]) -> dict[str, float]:
+    """MAE, HU, of each patient."""
+    return {row.patient: row.metrics["mae_hu"] for row in rows}
 
 
 @dataclass(frozen=True)
@@ -115,8 +127,7 @@ def score_patient(
 
 def _slice_axis(image: sitk.Image, plane: str) -> int:
     """The axis of the image's array along which slices in this plane follow each other."""
-    across = {"R": "RL", "S": "SI", "P": "AP"}[PLANE_ORIENTATION[plane][2]]
-    return 2 - next(axis for axis, side in enumerate(orientation_code(image)) if side in across)
+    return 2 - body_axes(orientation_code(image)).index(PLANE_AXES[plane][0])
 
 
 def _in_words(grid: Grid) -> str:

@@ -5,25 +5,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from synthct.json_dataclasses import shown
+from synthct.model_folder import ModelFolder
+
 FORMAT_VERSION = 2  # 1 had the plan's earlier format, and another hash of the model
+MIB = 1 << 20
+MAX_BYTES = 3 << 30  # of a whole file; below 4 GiB, so that no zip64 is needed
 
 MANIFEST = "manifest.json"
 PLANS, DATASET, FINGERPRINT = "plans.json", "dataset.json", "dataset_fingerprint.json"
-REFERENCE, METRICS = "qa_reference.json", "metrics.json"  # may be missing
 CARD, CARD_TEXT = "model_card.json", "model_card.md"
-REQUIRED = (PLANS, DATASET, FINGERPRINT, CARD, CARD_TEXT)
-OPTIONAL = (REFERENCE, METRICS)
-WEIGHTS, SPLIT, TRAINING = "weights.safetensors", "split.json", "training.json"  # in every fold's folder
-OF_A_FOLD = (WEIGHTS, SPLIT, TRAINING)
+REFERENCE, METRICS = "qa_reference.json", "metrics.json"
+WEIGHTS, SPLIT, TRAINING = "weights.safetensors", "split.json", "training.json"
 
-MIB = 1 << 20
-MOST_MEMBERS = 400
-MOST_BYTES = 3 << 30  # of a whole file; below 4 GiB, so that no zip64 is needed
-_LIMITS = {MANIFEST: MIB, CARD: MIB, CARD_TEXT: MIB, SPLIT: 4 * MIB, TRAINING: MIB, WEIGHTS: 1024 * MIB}
-_TEXT_LIMIT = 64 * MIB  # a fingerprint takes some 2 kB a patient
-_MEMBER = re.compile(
-    rf"(?:fold_(all|0|[1-9]\d?)/)?({'|'.join(map(re.escape, (MANIFEST, *REQUIRED, *OPTIONAL, *OF_A_FOLD)))})"
-)
+# bytes that a member may have; a fingerprint takes some 2 kB a patient
+REQUIRED = {PLANS: 64 * MIB, DATASET: 64 * MIB, FINGERPRINT: 64 * MIB, CARD: MIB, CARD_TEXT: MIB}
+OPTIONAL = {REFERENCE: 64 * MIB, METRICS: 64 * MIB}
+OF_A_FOLD = {WEIGHTS: 1024 * MIB, SPLIT: 4 * MIB, TRAINING: MIB}  # in every fold's folder
 
 
 @dataclass(frozen=True)
@@ -38,25 +36,48 @@ class FileRecord:
 class Manifest:
     """``manifest.json``: which model it is, and every other member.
 
-    Attributes:
-        trainer_package: that has the trainer, such as ``my-method 0.1``.
-        disjoint: whether MR and CT of its training were of different patients.
-        folds: such as ``("0", "1", "all")``.
-        model_hash: of all folds together, as ``synthct_predict`` tells it.
-        anonymous: whether the patients' ids were replaced by numbers.
+    Raises:
+        ValueError: a name could not be a folder's on every system, or what stands in messages is malformed.
     """
 
     format_version: int
     synthct_version: str
     dataset_name: str
     trainer: str
-    trainer_package: str
+    trainer_package: str  # that has the trainer, such as ``my-method 0.1``
     configuration: str
-    disjoint: bool
-    folds: tuple[str, ...]
-    model_hash: str
-    anonymous: bool
+    disjoint: bool  # whether MR and CT of its training were of different patients
+    folds: tuple[str, ...]  # such as ``("0", "1", "all")``
+    model_hash: str  # of all folds together, as ``synthct_predict`` reports it
+    anonymous: bool  # whether the patients' ids were replaced by numbers
     files: dict[str, FileRecord]
+
+    def __post_init__(self) -> None:
+        for name in (self.dataset_name, self.trainer, self.configuration):
+            if not _is_folder_name(name):
+                raise ValueError(f"{shown(name)} cannot be a folder's name on every system")
+        if not re.fullmatch(r"Dataset\d{3}_.+", self.dataset_name):
+            raise ValueError(f"dataset_name is {shown(self.dataset_name)}, which is not the name of a dataset's folder")
+        if not re.fullmatch(r"([A-Za-z0-9][\w.-]{0,99} [\w.+!-]{1,50})?", self.trainer_package, re.ASCII):
+            raise ValueError(
+                f"trainer_package is {shown(self.trainer_package)}, which is not a package and its version"
+            )
+        if not re.fullmatch(r"[0-9a-f]{12}", self.model_hash):
+            raise ValueError(f"model_hash is {shown(self.model_hash)}, which is not the hash of a model")
+        known = [fold for fold in self.folds if max_bytes(of_fold(fold, SPLIT)) is not None]
+        if not known or len(set(known)) != len(self.folds):
+            raise ValueError(f"folds are {shown(list(self.folds))} and must be 0 to 99 or all, each once")
+
+    @property
+    def folder_name(self) -> str:
+        """The model folder's, such as ``cyclegan__plans__2d``."""
+        return ModelFolder.name_of(self.trainer, self.configuration, disjoint=self.disjoint)
+
+    @property
+    def default_file_name(self) -> str:
+        """Such as ``Dataset001_Brain__cyclegan__2d__0123456789ab.zip``."""
+        trainer = self.trainer + "_disjoint" * self.disjoint
+        return f"{self.dataset_name}__{trainer}__{self.configuration}__{self.model_hash}.zip"
 
 
 def of_fold(fold: str, name: str) -> str:
@@ -64,26 +85,16 @@ def of_fold(fold: str, name: str) -> str:
     return f"fold_{fold}/{name}"
 
 
-def is_known(member: str) -> bool:
-    """Whether this version of the format has such a member, in that place."""
-    match = _MEMBER.fullmatch(member)
-    return match is not None and (match[1] is not None) == (match[2] in OF_A_FOLD)
+def max_bytes(member: str) -> int | None:
+    """The greatest size of a member; None of a name that this version of the format does not have in that place."""
+    if fold := re.fullmatch(r"fold_(?:all|0|[1-9][0-9]?)/(.+)", member):
+        return OF_A_FOLD.get(fold[1])
+    return ({MANIFEST: MIB} | REQUIRED | OPTIONAL).get(member)
 
 
-def most_bytes(member: str) -> int:
-    """Above what size a member is refused unread."""
-    return _LIMITS.get(member.rpartition("/")[2], _TEXT_LIMIT)
-
-
-def is_package(text: str) -> bool:
-    """Whether a text is a package with its version, such as ``my-method 0.1``, or empty: it stands in messages."""
-    return re.fullmatch(r"([A-Za-z0-9][\w.-]{0,99} [\w.+!-]{1,50})?", text, re.ASCII) is not None
-
-
-def is_safe_name(name: str, longest: int = 100) -> bool:
-    """Whether a text may be the name of a file or folder on every system, and be printed on a terminal."""
+def _is_folder_name(name: str) -> bool:
     return (
-        0 < len(name) <= longest
+        0 < len(name) <= 100
         and name.isprintable()
         and not set(name) & set('/\\:*?"<>|')
         and name[0] not in ". -"

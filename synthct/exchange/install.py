@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from synthct import locks
 from synthct.errors import ModelError
-from synthct.exchange import file_format
 from synthct.exchange.archive import REMEDY, ModelArchive, open_archive
-from synthct.exchange.checked_json import read_checked_json
-from synthct.exchange.file_format import Manifest, of_fold
-from synthct.exchange.model_card import FORMAT_VERSION, ModelCard
-from synthct.exchange.model_texts import ModelTexts, texts_from_plain
+from synthct.exchange.card import ModelCard
+from synthct.exchange.file_format import CARD, OPTIONAL, PLANS, REQUIRED, WEIGHTS, Manifest, of_fold
+from synthct.exchange.texts import ModelTexts, read_texts
 from synthct.exchange.weights import Networks, expected_weights, from_safetensors, max_bytes
 from synthct.files import folder_written_whole, write_json
 from synthct.inference.predictor import Predictor
@@ -24,15 +22,6 @@ from synthct.json_dataclasses import from_plain, to_plain
 from synthct.model_folder import ModelFolder
 from synthct.parallel import Progress, quiet
 from synthct.training.checkpoint import save_checkpoint
-
-KEPT = (
-    file_format.PLANS,
-    file_format.DATASET,
-    file_format.FINGERPRINT,
-    file_format.CARD,
-    file_format.CARD_TEXT,
-    *file_format.OPTIONAL,
-)
 
 
 @dataclass(frozen=True)
@@ -52,7 +41,7 @@ def check_model_file(path: Path, *, progress: Progress = quiet) -> ModelFile:
     Raises:
         ModelError: in one sentence, naming the file and the member, what is wrong.
     """
-    with _told_plainly(), open_archive(path) as archive:
+    with open_archive(path) as archive:
         return _read(archive, progress)
 
 
@@ -64,7 +53,7 @@ def install_model(
     overwrite: bool = False,
     progress: Progress = quiet,
 ) -> tuple[Path, ModelFile]:
-    """Make a model folder of a model file, whole or not at all.
+    """Make a model folder of a model file, atomically.
 
     Args:
         path: the zip file.
@@ -78,8 +67,10 @@ def install_model(
     Raises:
         ModelError: the file is refused, or the folder is there already.
     """
-    with _told_plainly(), open_archive(path) as archive:
-        target = Path(folder) if folder is not None else _place_of(archive.manifest, results)
+    with open_archive(path) as archive:
+        if folder is None:
+            folder = Path(results) / archive.manifest.dataset_name / archive.manifest.folder_name
+        target = Path(folder)
         _check_target(target, overwrite)
         model = _read(archive, progress)
     with ExitStack() as held:
@@ -91,42 +82,27 @@ def install_model(
         for fold, networks in model.networks.items():
             files = ModelFolder(making).fold(fold)
             files.path.mkdir()
-            split = to_plain(model.texts.splits[fold])
-            write_json(split, files.split)
+            write_json(to_plain(model.texts.splits[fold]), files.split)
             save_checkpoint(files.final, _checkpoint(model, fold, networks))
     return target, model
 
 
-@contextmanager
-def _told_plainly() -> Iterator[None]:
-    """Refusals quote the file; what it holds shall neither flood a terminal nor rewrite it."""
-    try:
-        yield
-    except ModelError as fault:
-        text = "".join(letter if letter.isprintable() else "?" for letter in str(fault))
-        short = text if len(text) <= 600 else f"{text[:300]} ... {text[-200:]}"
-        raise ModelError(short) from None
-
-
 def _read(archive: ModelArchive, progress: Progress) -> ModelFile:
     manifest = archive.manifest
-    data = {name: archive.read(name) for name in KEPT if name in archive}
-    texts = texts_from_plain(_reader(archive, data), manifest.folds, archive.where)
-    card = _read_card(archive, data[file_format.CARD])
+    texts = read_texts(archive)
+    card = from_plain(ModelCard, archive.read_json(CARD), archive.where(CARD), error=ModelError)
     configuration = texts.plan.configurations.get(manifest.configuration)
     if configuration is None or texts.plan.dataset_name != manifest.dataset_name:
-        raise ModelError(f"{archive.where(file_format.PLANS)} is not of the model that the manifest names; {REMEDY}.")
+        raise ModelError(f"{archive.where(PLANS)} is not of the model that the manifest names; {REMEDY}.")
     method = installed_method(manifest.trainer, manifest.trainer_package, archive.path)
-    model = Model(texts.plan, manifest.configuration, manifest.trainer, [], plan_path=archive.where(file_format.PLANS))
-    settings = model.settings  # checked before anything is built by them
-    expected = expected_weights(lambda: predicting_networks(method, configuration, settings))
+    model = Model(texts.plan, manifest.configuration, manifest.trainer, [], plan_path=archive.where(PLANS))
+    # the settings are checked before anything is built by them
+    expected = expected_weights(partial(predicting_networks, method, configuration, model.settings))
     networks = {}
     for fold in progress(manifest.folds, desc="Checking"):
-        name = of_fold(fold, file_format.WEIGHTS)
-        if archive.size(name) > max_bytes(expected):
-            size = f"{archive.size(name):,} bytes"
-            raise ModelError(f"{archive.where(name)} has {size}, more than the network of plans.json; {REMEDY}.")
-        weights = from_safetensors(archive.read(name), expected, archive.where(name), REMEDY)
+        name = of_fold(fold, WEIGHTS)
+        data = archive.read(name, max_bytes(expected))
+        weights = from_safetensors(data, expected, archive.where(name), REMEDY)
         networks[fold] = {one: weights.get(one, {}) for one in method.to_predict}  # some have no weights
     predictor = Predictor(replace(model, networks=list(networks.values())), "cpu", "float32")
     if not manifest.model_hash == card.model_hash == predictor.model_hash:
@@ -134,42 +110,17 @@ def _read(archive: ModelArchive, progress: Progress) -> ModelFile:
             f"{archive.path}: weights and plan have the hash {predictor.model_hash} and not {manifest.model_hash}, as "
             f"the manifest tells, or the model card is of another model; {REMEDY}."
         )
-    return ModelFile(manifest, card, texts, networks, data)
-
-
-def _reader(archive: ModelArchive, data: dict[str, bytes]) -> Callable[[str], Any]:
-    """What reads a member's JSON; None of one that is not there."""
-
-    def read(name: str) -> Any:
-        if name not in archive:
-            return None
-        return read_checked_json(data.get(name) or archive.read(name), archive.where(name), REMEDY)
-
-    return read
-
-
-def _read_card(archive: ModelArchive, data: bytes) -> ModelCard:
-    where = archive.where(file_format.CARD)
-    plain = read_checked_json(data, where, REMEDY)
-    if isinstance(plain, dict) and plain.get("format_version") != FORMAT_VERSION:
-        raise ModelError(f"{where} is of a format that this synthct does not read; update synthct.")
-    return from_plain(ModelCard, plain, where, error=ModelError)
-
-
-def _place_of(manifest: Manifest, results: Path | None) -> Path:
-    if results is None:
-        raise ValueError("either results or folder must be given")
-    name = ModelFolder.name_of(manifest.trainer, manifest.configuration, disjoint=manifest.disjoint)
-    return Path(results) / manifest.dataset_name / name
+    kept = {name: archive.read(name) for name in (*REQUIRED, *OPTIONAL) if name in archive}
+    return ModelFile(manifest, card, texts, networks, kept)
 
 
 def _check_target(target: Path, overwrite: bool) -> None:
     if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise ModelError(f"{target} is no folder; remove it, or name another with -o.")
+        raise ModelError(f"{target} is not a folder; remove it, or name another with -o.")
     if not target.exists() or not any(target.iterdir()):
         return
     if not ModelFolder(target).plans.is_file():  # never replaced
-        raise ModelError(f"{target} is there already and is no model folder; name another with -o.")
+        raise ModelError(f"{target} is there already and is not a model folder; name another with -o.")
     if not overwrite:
         trained = any(fold.latest.is_file() for fold in ModelFolder(target).folds())
         what = "a model that was trained here" if trained else "a model"

@@ -21,26 +21,18 @@ from synthct.json_dataclasses import from_plain
 from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
 from synthct.planning.splits import Split
 
-NOT_EVALUATED = "it was not evaluated (synthct_evaluate) before it was exported"
+Rows = tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True)
 class Results:
-    """Rows of the evaluation's tables, with their columns as in ``metrics_<model>.csv`` and ``summary.csv``.
+    """Rows of the evaluation's tables, with their columns as in ``metrics_<model>.csv`` and ``summary.csv``."""
 
-    Attributes:
-        model_hash: of the model, with these folds, that they were measured with.
-        held_out: a row a patient, predicted by the fold that held him out.
-        test: a row a patient of the test set.
-        baselines: a row each of CTs of one HU everywhere, on the patients held out.
-        columns: what each column is.
-    """
-
-    model_hash: str
-    held_out: tuple[dict[str, Any], ...]
-    test: tuple[dict[str, Any], ...]
-    baselines: tuple[dict[str, Any], ...]
-    columns: tuple[dict[str, Any], ...]
+    model_hash: str  # of the model, with these folds, that they were measured with
+    held_out: Rows  # a row a patient, predicted by the fold that held the patient out
+    test: Rows  # a row a patient of the test set
+    baselines: Rows  # a row each of CTs of one HU everywhere, on the patients held out
+    columns: Rows  # what each column is
 
     def __post_init__(self) -> None:
         for row in (*self.held_out, *self.test):
@@ -54,15 +46,13 @@ class Results:
 
     def renamed(self, new: Mapping[str, str]) -> Results:
         """The same with other case ids, in their order."""
-        rows = {
-            name: tuple(
-                sorted(
-                    (row | {"patient": new[row["patient"]]} for row in getattr(self, name)), key=lambda r: r["patient"]
-                )
+
+        def rows(old: Rows) -> Rows:
+            return tuple(
+                sorted((row | {"patient": new[row["patient"]]} for row in old), key=lambda row: row["patient"])
             )
-            for name in ("held_out", "test")
-        }
-        return replace(self, **rows)
+
+        return replace(self, held_out=rows(self.held_out), test=rows(self.test))
 
 
 @dataclass(frozen=True)
@@ -75,14 +65,16 @@ class Figure:
     interval: tuple[float, float] | None
 
 
-def figure(rows: Sequence[Mapping[str, Any]], column: str) -> Figure | None:
-    """A column over the rows that have it; None where none has."""
-    values = [float(row[column]) for row in rows if _is_number(row.get(column))]
-    if not values:
-        return None
-    sd = statistics.stdev(values) if len(values) > 1 else None
-    interval = bootstrap_interval(np.array(values))  # NaN of fewer than three
-    return Figure(len(values), statistics.fmean(values), sd, None if math.isnan(interval[0]) else interval)
+def figures(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, Figure]:
+    """By column, over the rows that have it; without the columns that none has."""
+    found = {}
+    for column in columns:
+        if values := [float(row[column]) for row in rows if _is_number(row.get(column))]:
+            sd = statistics.stdev(values) if len(values) > 1 else None
+            interval = bootstrap_interval(np.array(values))  # NaN of fewer than three
+            interval = None if math.isnan(interval[0]) else interval
+            found[column] = Figure(len(values), statistics.fmean(values), sd, interval)
+    return found
 
 
 def collect_results(
@@ -102,28 +94,32 @@ def collect_results(
     Raises:
         ModelError: a table is malformed.
     """
-    model_folder = Path(model_folder)
-    path = ModelFolder(model_folder).metrics
-    if path.is_file():
-        kept = from_plain(Results, read_json(path, ModelError), str(path), error=ModelError)
+    files, evaluation = ModelFolder(model_folder), model_folder.parent / "evaluation"
+    if files.metrics.is_file():
+        kept = from_plain(Results, read_json(files.metrics, ModelError), str(files.metrics), error=ModelError)
         if kept.model_hash == model_hash:
             return kept, ""
-    evaluation = model_folder.parent / "evaluation"
-    label = next((one.label for one in find_models(model_folder.parent) if one.folder == model_folder), None)
-    tables = {name: evaluation / f"{name}.json" for name in (f"metrics_{label}", f"metrics_{label}_test", "columns")}
-    if label is None or not any(path.is_file() for name, path in tables.items() if name != "columns"):
-        return None, NOT_EVALUATED
+    label = next((model.label for model in find_models(model_folder.parent) if model.folder == model_folder), None)
+    of_held_out, of_test = (evaluation / f"metrics_{label}{of}.json" for of in ("", "_test"))
+    of_columns = evaluation / "columns.json"
+    if label is None or not (of_held_out.is_file() or of_test.is_file()):
+        return None, "it was not evaluated (synthct_evaluate) before it was exported"
     if checkpoint != CHECKPOINT_FINAL:
         return None, f"the evaluation is of {CHECKPOINT_FINAL} and not of {checkpoint}"
-    trained = max(ModelFolder(model_folder).fold(fold).checkpoint(checkpoint).stat().st_mtime for fold in splits)
-    if any(path.is_file() and path.stat().st_mtime < trained for path in tables.values()):
+    trained = max(files.fold(fold).checkpoint(checkpoint).stat().st_mtime for fold in splits)
+    if any(path.is_file() and path.stat().st_mtime < trained for path in (of_held_out, of_test, of_columns)):
         return None, "the evaluation in synthct_results is older than a training; run synthct_evaluate and export again"
-    rows = [row | {"fold": str(row.get("fold"))} for row in _rows(tables[f"metrics_{label}"])]
+    rows = [row | {"fold": str(row.get("fold"))} for row in _rows(of_held_out)]
     held_out = tuple(row for row in rows if row["fold"] in splits and row["patient"] in splits[row["fold"]].val)
-    test = tuple(_rows(tables[f"metrics_{label}_test"])) if _tested_by(model_folder, splits) else ()
+    test = tuple(_rows(of_test)) if _tested_by(model_folder, splits) else ()
     if not held_out and not test:
         return None, "no patient was scored with the folds that are exported"
-    return Results(model_hash, held_out, test, _baselines(evaluation), tuple(_rows(tables["columns"]))), ""
+    baselines = tuple(
+        row
+        for row in _rows(evaluation / "summary.json", key="model")
+        if row["model"] in CONSTANTS and row.get("set", "cross_validation") == "cross_validation"
+    )
+    return Results(model_hash, held_out, test, baselines, tuple(_rows(of_columns, key="column"))), ""
 
 
 def _tested_by(model_folder: Path, folds: Mapping[str, Split]) -> bool:
@@ -132,25 +128,16 @@ def _tested_by(model_folder: Path, folds: Mapping[str, Split]) -> bool:
         record = TestSetRecord.load(model_folder)
     except ModelError:
         return False
-    return set(record.folds) == set(folds) and not record.changed_folds(model_folder)
+    return record.folds.keys() == folds.keys() and not record.changed_folds(model_folder)
 
 
-def _baselines(evaluation: Path) -> tuple[dict[str, Any], ...]:
-    return tuple(
-        row
-        for row in _rows(evaluation / "summary.json", key="model")
-        if row["model"] in CONSTANTS and row.get("set", "cross_validation") == "cross_validation"
-    )
-
-
-def _rows(path: Path, key: str | None = None) -> list[dict[str, Any]]:
+def _rows(path: Path, key: str = "patient") -> list[dict[str, Any]]:
     """A JSON table of the evaluation; empty where it is missing."""
     if not path.is_file():
         return []
-    key = key or ("column" if path.stem == "columns" else "patient")
     rows = read_json(path, ModelError)
     if not isinstance(rows, list) or not all(isinstance(row, dict) and isinstance(row.get(key), str) for row in rows):
-        raise ModelError(f"{path} is no table of an evaluation; run synthct_evaluate again.")
+        raise ModelError(f"{path} is not a table of an evaluation; run synthct_evaluate again.")
     return rows
 
 

@@ -28,9 +28,7 @@ def axial_grid(grid: Grid) -> Grid:
     axes, spacing = grid.axes, np.asarray(grid.spacing_mm_xyz)
     wanted = spacing[np.abs(axes).argmax(axis=1)]  # along the body's x, y, z
     wanted[:2] = wanted[:2].min()
-    last = np.subtract(grid.size_xyz, 1)
-    corners = np.array([grid.point(last * pick) for pick in np.ndindex(2, 2, 2)])
-    low, high = corners.min(axis=0), corners.max(axis=0)
+    low, high = grid.corners.min(axis=0), grid.corners.max(axis=0)
     steps = np.ceil((high - low - SAME_PLACE_MM) / wanted)
     if _is_oblique(grid):  # the same room on either side
         low = (low + high - steps * wanted) / 2

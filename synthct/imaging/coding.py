@@ -18,6 +18,7 @@ from synthct.json_dataclasses import check_ranges
 
 MAX_INTENSITY = 1e13  # scanner units; float32 has room for their squares
 HU_LIMITS = (-32768.0, 32767.0)  # of int16, in which HU are kept
+AIR_HU = -1000.0  # by the definition of HU; fills what is unknown in a CT, and an sCT outside the head
 PERCENTS = np.linspace(0, 100, 201)  # at which a head's intensities are remembered
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 from skimage.filters import threshold_otsu
 
-AIR_HU = (-1100.0, -900.0)  # air and a scanner's lowest value, -1024; padding that was never HU lies below
+AIR_RANGE_HU = (-1100.0, -900.0)  # air and a scanner's lowest value, -1024; padding that was never HU lies below
 LEAST_AIR_SHARE = 5e-4  # a CT of a head always shows some air around it
 SOFT_TISSUE_HU = (-60.0, 120.0)  # where its peak may lie: noise, contrast agent, the calibration of cone beams
 FAT_HU = (-150.0, -60.0)  # the greater peak in a neck with shoulders
@@ -57,7 +57,7 @@ class Peaks:
 def shows_air(image: sitk.Image) -> bool:
     """Whether enough voxels are air in HU; an MR has none."""
     values = sitk.GetArrayViewFromImage(image)
-    return float(((values >= AIR_HU[0]) & (values <= AIR_HU[1])).mean()) >= LEAST_AIR_SHARE
+    return float(((values >= AIR_RANGE_HU[0]) & (values <= AIR_RANGE_HU[1])).mean()) >= LEAST_AIR_SHARE
 
 
 def ct_unit_problems(ct: sitk.Image, name: str) -> list[str]:
@@ -78,7 +78,7 @@ def ct_unit_problems(ct: sitk.Image, name: str) -> list[str]:
         peaks = None
     applied = "export it with RescaleSlope and RescaleIntercept applied"
     found = f"its air lies near {peaks.air:.4g} and its soft tissue near {peaks.tissue:.4g}" if peaks else ""
-    if peaks and peaks.is_shift and not AIR_HU[0] <= peaks.air <= AIR_HU[1]:
+    if peaks and peaks.is_shift and not AIR_RANGE_HU[0] <= peaks.air <= AIR_RANGE_HU[1]:
         shift = _shift(values, peaks)
         action = f"{'subtract' if shift > 0 else 'add'} {'' if abs(shift) in COMMON_SHIFTS else 'about '}{abs(shift):g}"
         return [f"{name} is not in HU: {found}; {action} and check the RescaleIntercept, or {applied}."]
@@ -127,15 +127,15 @@ def _tissue_is_right(values: np.ndarray) -> bool:
 def _is_scaled_about_0(peaks: Peaks) -> bool:
     """Whether air far below -1000 is air of another slope, not padding around a CT in HU: soft tissue has moved too."""
     scaled = TYPICAL_TISSUE_HU * peaks.distance / (1000 + TYPICAL_TISSUE_HU)
-    return peaks.air < AIR_HU[0] and abs(peaks.tissue - scaled) < abs(peaks.tissue - TYPICAL_TISSUE_HU)
+    return peaks.air < AIR_RANGE_HU[0] and abs(peaks.tissue - scaled) < abs(peaks.tissue - TYPICAL_TISSUE_HU)
 
 
 def _is_noisy_air_below(values: np.ndarray, peaks: Peaks) -> bool:
     """Whether air far below -1000 is air of another slope: it has noise, as padding has not, and none is near -1000."""
     near = values[np.abs(values - peaks.air) <= AIR_NOISE]
-    in_hu = ((values >= AIR_HU[0]) & (values <= AIR_HU[1])).sum()
+    in_hu = ((values >= AIR_RANGE_HU[0]) & (values <= AIR_RANGE_HU[1])).sum()
     is_noisy = (near == peaks.air).sum() < 0.5 * near.size
-    return bool(peaks.air < AIR_HU[0] and is_noisy and in_hu < MAX_HU_AIR * near.size)
+    return bool(peaks.air < AIR_RANGE_HU[0] and is_noisy and in_hu < MAX_HU_AIR * near.size)
 
 
 def _peaks(values: np.ndarray, faces: np.ndarray) -> Peaks | None:

@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from synthct.imaging.geometry import Grid, resample
+from synthct.imaging.geometry import Grid, image_like, resample
 
 CT_TISSUE_HU = -400.0  # between air and skin
 MR_TISSUE_SHARE = 0.05  # of the way from an MR's dimmest voxels, in noise, to the brightest tissue
@@ -41,9 +41,7 @@ def scanned_region(image: sitk.Image, *, tissue: float | None = None) -> sitk.Im
         beside_padding = values[ndimage.binary_dilation(~seen) & seen]
         if (beside_padding >= tissue).mean() > 0.5:
             seen[:] = True
-    region = sitk.GetImageFromArray(seen.astype(np.uint8))
-    region.CopyInformation(image)
-    return region
+    return image_like(image, seen.astype(np.uint8))
 
 
 def scanned_on(region: sitk.Image, grid: Grid) -> np.ndarray:

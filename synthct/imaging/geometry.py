@@ -12,11 +12,11 @@ from typing import Any, Literal
 import numpy as np
 import SimpleITK as sitk
 
-from synthct.imaging.planes import PLANE_ORIENTATION
+from synthct.imaging.planes import PLANE_ORIENTATION, body_axes
 
 _INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "bspline": sitk.sitkBSpline}
 MIN_BSPLINE_VOXELS = 4  # along each axis; a cubic spline spans as many
-CRANIUM_MM = 85.0  # from the vertex to the brow
+CRANIUM_MM = 85.0  # from the vertex to the brow: no nose, no neck
 Interpolation = Literal["linear", "nearest", "bspline"]
 
 
@@ -53,6 +53,12 @@ class Grid:
         """Physical point (mm) of a continuous index."""
         return np.asarray(self.origin_mm) + self.axes @ (np.asarray(index_xyz, float) * self.spacing_mm_xyz)
 
+    @property
+    def corners(self) -> np.ndarray:
+        """Physical points (mm) of the centres of the eight outermost voxels; (8, 3)."""
+        last = np.subtract(self.size_xyz, 1)
+        return np.array([self.point(last * pick) for pick in np.ndindex(2, 2, 2)])
+
     def place(self, array: np.ndarray) -> sitk.Image:
         """An image with this geometry from an array of :attr:`array_shape`."""
         if array.shape != self.array_shape:
@@ -65,11 +71,7 @@ class Grid:
 
     def matches(self, other: Grid, tolerance_mm: float = 1e-2) -> bool:
         """Whether both have the same size and all corners within ``tolerance_mm``."""
-        if self.size_xyz != other.size_xyz:
-            return False
-        last = np.subtract(self.size_xyz, 1)
-        corners = [np.multiply(last, pick) for pick in np.ndindex(2, 2, 2)]
-        return all(np.abs(self.point(corner) - other.point(corner)).max() <= tolerance_mm for corner in corners)
+        return self.size_xyz == other.size_xyz and bool(np.abs(self.corners - other.corners).max() <= tolerance_mm)
 
 
 def orientation_code(image: sitk.Image) -> str:
@@ -81,6 +83,13 @@ def oblique_degrees(image: sitk.Image) -> float:
     """Largest angle between an axis and the body axis that it is nearest to."""
     nearest = np.abs(np.reshape(image.GetDirection(), (3, 3))).max(axis=0)
     return float(np.degrees(np.arccos(np.clip(nearest, -1, 1))).max())
+
+
+def image_like(reference: sitk.Image, array: np.ndarray) -> sitk.Image:
+    """An image of an array (z, y, x) on the grid of another, whose geometry is copied to the last bit."""
+    image = sitk.GetImageFromArray(array)
+    image.CopyInformation(reference)
+    return image
 
 
 def reorient(image: sitk.Image, orientation: str) -> sitk.Image:
@@ -214,7 +223,7 @@ def slice_grid(
     least = np.array([slice_size[1], slice_size[0], 1])
     # Voxels around the head (axis, before and after it), so that its border is interpolated between known slices.
     margin = np.array([(4, 4), (4, 4), (1, 1)])
-    along_body = next(axis for axis in range(3) if orientation[axis] in "SI")
+    along_body = body_axes(orientation).index(2)
     top = 0 if orientation[along_body] == "I" else 1
     if along_body < 2:  # from the least size, which a long neck does not change
         margin[along_body, top] = max(least[along_body] // 12, 4)

@@ -8,6 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from synthct.errors import ImageError
+from synthct.imaging.geometry import image_like
 from synthct.imaging.io import read_image
 
 PROBABILITY_RANGE = (-0.5, 1.5)  # splines overshoot a mask of 0 and 1 by up to 0.3
@@ -41,9 +42,7 @@ def head_mask_of(image: sitk.Image, name: str) -> tuple[sitk.Image, str | None]:
         ImageError: its values are neither a mask's, a label map's nor probabilities.
     """
     inside, note = _inside(sitk.GetArrayViewFromImage(image), name)
-    mask = sitk.GetImageFromArray(inside.astype(np.uint8))
-    mask.CopyInformation(image)
-    return mask, note
+    return image_like(image, inside.astype(np.uint8)), note
 
 
 def _inside(values: np.ndarray, name: str) -> tuple[np.ndarray, str | None]:

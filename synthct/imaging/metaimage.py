@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 
 from synthct.imaging.image_header import Declared, HeaderError, check_spacing, real_numbers, shown, whole_numbers
+from synthct.imaging.planes import body_axes
 
 _MOST_HEADER_BYTES = 2**16
 _MOST_LINE_BYTES = 1000  # MetaIO reads lines into buffers of a fixed size
@@ -98,11 +99,10 @@ def _named_after(matrix: tuple[float, ...], letters: str) -> bool:
     Programs name the axes of a very oblique volume by rules of their own; those are not compared.
     """
     along = []
-    for letter, axis in zip(letters, (matrix[:3], matrix[3:6], matrix[6:])):
+    for letter, body_axis, axis in zip(letters, body_axes(letters), (matrix[:3], matrix[3:6], matrix[6:])):
         length = max(math.hypot(*axis), 1e-9)
         if max(map(abs, axis)) / length < _ALONG:
             return True
-        body_axis = next(number for number, sides in enumerate(("LR", "PA", "SI")) if letter in sides)
         along.append(axis[body_axis] * (1 if letter in "LPS" else -1) / length)
     return all(value >= _ALONG for value in along) or all(value <= -_ALONG for value in along)
 

@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from synthct.imaging.geometry import bounding_box
+from synthct.imaging.geometry import bounding_box, image_like
 
 LEAST_FOR_GAUSSIAN = 4  # voxels along an axis
 WORKING_SPACING_MM = 2.0  # fine enough for the skin, coarse enough for a second a head
@@ -139,9 +139,7 @@ def thin_head_parts(tissue: sitk.Image, solid: sitk.Image) -> sitk.Image:
         hangs_on_head = shape.GetMinimum(label) <= gap_mm and shape.GetMaximum(label) <= reach_mm
         if extent_mm.max() <= spread_mm and hangs_on_head and not is_plate:
             head_parts.append(label)
-    parts = sitk.GetImageFromArray(np.isin(sitk.GetArrayViewFromImage(labels), head_parts).astype(np.uint8))
-    parts.CopyInformation(labels)
-    return parts
+    return image_like(labels, np.isin(sitk.GetArrayViewFromImage(labels), head_parts).astype(np.uint8))
 
 
 def filled(mask: sitk.Image, closing_mm: float) -> sitk.Image:
@@ -156,9 +154,7 @@ def filled(mask: sitk.Image, closing_mm: float) -> sitk.Image:
     every = np.ones(3, bool)
     for connected in (every, *(every & (np.arange(3) != axis) for axis in range(3))):
         array |= _cavities(array, connected)
-    filled = sitk.GetImageFromArray(array.astype(np.uint8))
-    filled.CopyInformation(mask)
-    return filled
+    return image_like(mask, array.astype(np.uint8))
 
 
 def _cavities(array: np.ndarray, connected: np.ndarray) -> np.ndarray:

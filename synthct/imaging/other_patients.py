@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 import SimpleITK as sitk
 
-from synthct.imaging.geometry import block_means
+from synthct.imaging.geometry import block_means, image_like
 from synthct.parallel import Progress, quiet
 
 UPPER_HEAD_MM = 88.0  # from the vertex: the cranium, whose extents no field of view cuts
@@ -55,7 +55,7 @@ class Head:
             values, mask, spacing_mm = values[0], mask[0], spacing_mm[1:]
         image = sitk.GetImageFromArray(np.where(mask, values, outside).astype(np.float32))
         image.SetSpacing([float(mm) for mm in reversed(spacing_mm)])
-        return Head(image, _like(image, mask.astype(np.uint8)))
+        return Head(image, image_like(image, mask.astype(np.uint8)))
 
     def at(self, spacing_mm: float) -> Head:
         """In voxels of about this size, means of blocks."""
@@ -258,11 +258,5 @@ def _median(cts: Sequence[Head], transforms: Sequence[sitk.Transform], grid: sit
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of voxels where there is no head
         hu = np.nanmedian(heads, axis=0)
-    median = _like(grid, np.where(mask, hu, CT_RANGE_HU[0]).astype(np.float32))
-    return Head(median, _like(grid, mask.astype(np.uint8)))
-
-
-def _like(grid: sitk.Image, array: np.ndarray) -> sitk.Image:
-    image = sitk.GetImageFromArray(array)
-    image.CopyInformation(grid)
-    return image
+    median = image_like(grid, np.where(mask, hu, CT_RANGE_HU[0]).astype(np.float32))
+    return Head(median, image_like(grid, mask.astype(np.uint8)))

@@ -11,11 +11,19 @@ Plane = Literal["sagittal", "axial", "coronal"]
 # Towards which body side the axes (cols, rows, slices) of a slice grid run. All three are right-handed.
 PLANE_ORIENTATION: dict[str, str] = {"sagittal": "PIR", "axial": "LPS", "coronal": "LIP"}
 BODY_AXES = ("LR", "AP", "SI")
-# The body axes that (slices, rows, cols) run along: positions in BODY_AXES.
-PLANE_AXES: dict[str, tuple[int, int, int]] = {
-    plane: tuple(next(i for i, axis in enumerate(BODY_AXES) if side in axis) for side in reversed(orientation))
-    for plane, orientation in PLANE_ORIENTATION.items()
-}
+
+
+def body_axes(orientation: str) -> tuple[int, ...]:
+    """The body axes that the axes of an orientation such as ``PIR`` run along: positions in ``BODY_AXES``.
+
+    Raises:
+        ValueError: a letter is not a side of the body.
+    """
+    return tuple("LRAPSI".index(side) // 2 for side in orientation)
+
+
+# The body axes that (slices, rows, cols) run along.
+PLANE_AXES = {plane: body_axes(orientation[::-1]) for plane, orientation in PLANE_ORIENTATION.items()}
 
 
 def left_right_axis(plane: str) -> int | None:

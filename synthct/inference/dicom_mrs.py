@@ -9,6 +9,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
+from synthct.counted import first_of
 from synthct.dataset.importers.cases import numbered
 from synthct.dataset.importers.dicom_tree import holds_dicom
 from synthct.errors import ImageError
@@ -131,9 +132,7 @@ def _chosen(candidates: Sequence[DicomSeries], wanted: Sequence[str], root: Path
         candidates = thin if len(thin) == 1 else candidates
     series = choose_series(candidates, wanted, root=root)
     if series is None:
-        shown = [f"{one.name} ({one.unfit})" for one in candidates]
-        rest = f", and {len(shown) - MOST_SHOWN} more" if len(shown) > MOST_SHOWN else ""
-        listed = ", ".join(shown[:MOST_SHOWN]) + rest
+        listed = first_of((f"{one.name} ({one.unfit})" for one in candidates), MOST_SHOWN)
         raise ImageError(f"no MR series is a volume of the head: {listed}; choose one with --mr_series, or remove it.")
     stack_slices(series)  # raises where slices are missing, before a network is run
     return series

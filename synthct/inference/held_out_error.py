@@ -9,12 +9,11 @@ import SimpleITK as sitk
 
 from synthct.dataset.images import found_heads, head_masks, read_case
 from synthct.dataset.raw import CaseFiles
+from synthct.imaging.coding import AIR_HU
 from synthct.imaging.field_of_view import scanned_on
 from synthct.imaging.geometry import Grid, resample, resample_mask
 from synthct.imaging.io import read_image
 from synthct.qa.usefulness import HeldOutError
-
-AIR_HU = -1000.0
 
 
 def held_out_error(case: CaseFiles, sct: Path, constant_hu: float) -> HeldOutError | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from synthct.dataset.raw import RawDataset
 from synthct.errors import DatasetError, ModelError
-from synthct.files import read_json, write_json
+from synthct.files import read_json, sha256_of, write_json
 from synthct.inference.predict_file import check_mrs, predict_file
 from synthct.inference.predictor import Predictor
 from synthct.json_dataclasses import from_plain, to_plain
@@ -97,10 +96,4 @@ def predict_test_set(
 
 def _content_key(path: Path) -> str:
     """Of a file's content, wherever it is copied to; empty where it is missing."""
-    if not path.is_file():
-        return ""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()[:16]
+    return sha256_of(path)[:16] if path.is_file() else ""

@@ -2,8 +2,6 @@
 
 import itertools
 
-import numpy as np
-
 from synthct.phantom.canvas import Canvas, Ellipsoid, Tube
 from synthct.phantom.parameters import PatientParameters
 from synthct.phantom.tissue_properties import (
@@ -105,9 +103,3 @@ def _paint_spine(canvas: Canvas) -> None:
     canal = [(0, 19, -66), (0, 17, -80), (0, 14.5, -98)] + [(0, y + 16.5, z) for y, z in BODIES]
     canvas.paint(CSF, Tube(canal, [10.5, 9.5, 8.5] + [7.4] * len(BODIES)))
     canvas.paint(SPINAL_CORD, Tube(canal, [6.6, 5.8, 5.4] + [4.6] * len(BODIES)))
-
-
-def vertebra_landmark(number: int) -> np.ndarray:
-    """Front of the body of cervical vertebra ``number`` (2 = axis) in the anatomy's frame, mm."""
-    y, z = BODIES[number - 2]
-    return np.array((0.0, y - 8.0, z))

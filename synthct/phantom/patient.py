@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from synthct.imaging.geometry import image_like
 from synthct.phantom import brain, face, immobilisation, metal, mouth, neck, scan, skull
 from synthct.phantom.anatomy_frame import LANDMARKS, AnatomyMap, rigid_transform, scanner_to_anatomy
 from synthct.phantom.canvas import Canvas
@@ -135,7 +136,7 @@ class PaintedPatient:
         values = scan.acquire_mr(
             signal, grid.GetSpacing(), self.parameters, bias_strength=options.bias_strength, noise=options.mr_noise
         )
-        return _image(values, grid), _image((outside < 0).astype(np.uint8), grid)
+        return image_like(grid, values), image_like(grid, (outside < 0).astype(np.uint8))
 
     def scan_ct(self, options: PhantomOptions = DEFAULTS) -> tuple[sitk.Image, sitk.Image]:
         """The CT and the true head on its grid, misaligned as the options say."""
@@ -159,7 +160,7 @@ class PaintedPatient:
             crowns = np.array([rigid.TransformPoint(point.tolist()) for point in in_mr])
             metal.add_fillings(hu, grid, crowns, self.parameters)
         values = scan.acquire_ct(hu, texture, grid.GetSpacing(), self.parameters, noise_hu=options.ct_noise_hu)
-        return _image(values, grid), _image((outside < 0).astype(np.uint8), grid)
+        return image_like(grid, values), image_like(grid, (outside < 0).astype(np.uint8))
 
 
 def rigid_offset(patient: PatientParameters, options: PhantomOptions) -> sitk.Euler3DTransform:
@@ -191,9 +192,3 @@ def make_phantom_patient(index: int, options: PhantomOptions = DEFAULTS, **chang
     points = painted.anatomy.to_physical(np.array(list(LANDMARKS.values())))
     landmarks = {name: tuple(float(v) for v in point) for name, point in zip(LANDMARKS, points, strict=True)}
     return PhantomPatient(mr, ct, mr_head_mask, ct_head_mask, landmarks, rigid_offset(painted.parameters, options))
-
-
-def _image(array: np.ndarray, grid: sitk.Image) -> sitk.Image:
-    image = sitk.GetImageFromArray(array)
-    image.CopyInformation(grid)
-    return image

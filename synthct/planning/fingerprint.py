@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from synthct.errors import PlanError
 from synthct.files import read_json, write_json
 from synthct.imaging.image_header import PLAUSIBLE_SPACING_MM
+from synthct.imaging.planes import body_axes
 from synthct.json_dataclasses import from_plain, is_name, shown, to_plain
 
 FORMAT_VERSION = 1
 HEAD_PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
 LARGEST_INTENSITY = 1e12  # scanner units
-_BODY_AXES = ("LR", "AP", "IS")
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,7 @@ class VolumeFacts:
         low, high = PLAUSIBLE_SPACING_MM
         if not all(low - 1e-4 <= spacing <= high for spacing in self.spacing_mm_xyz):  # they are rounded
             raise ValueError(f"spacing_mm_xyz must lie between {low} and {high} mm, not {list(self.spacing_mm_xyz)}")
-        sides = [next((axis for axis in _BODY_AXES if side in axis), side) for side in self.orientation]
-        if sorted(sides) != sorted(_BODY_AXES):
+        if not set(self.orientation) <= set("LRAPSI") or sorted(body_axes(self.orientation)) != [0, 1, 2]:
             raise ValueError(f"orientation must be three sides such as LPS, not {shown(self.orientation)}")
         wanted = [f"{percent:g}" for percent in HEAD_PERCENTILES]
         if missing := [percent for percent in wanted if percent not in self.head_percentiles]:
@@ -53,6 +53,19 @@ class VolumeFacts:
         for name, values in lengths.items():
             if not all(0 <= value <= 1e5 for value in values):
                 raise ValueError(f"{name} must not be negative nor above 100000, not {list(values)}")
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Along the body's axes: left-right, front-back, foot-head."""
+        return self._along_body(self.spacing_mm_xyz)
+
+    @property
+    def field_of_view_mm(self) -> tuple[float, float, float]:
+        """Along the body's axes: left-right, front-back, foot-head."""
+        return self._along_body([size * mm for size, mm in zip(self.size_xyz, self.spacing_mm_xyz)])
+
+    def _along_body(self, values_xyz: Sequence[float]) -> tuple[float, float, float]:
+        return tuple(value for _, value in sorted(zip(body_axes(self.orientation), values_xyz)))
 
 
 @dataclass(frozen=True)

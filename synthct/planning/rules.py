@@ -168,14 +168,7 @@ def _median_spacing(fingerprint: Fingerprint) -> tuple[float, float, float]:
     """Median spacing (left-right, front-back, foot-head) of the MRs, of the CTs where there is no MR."""
     volumes = [case.mr[0] for case in fingerprint.cases.values() if case.mr]
     volumes = volumes or [case.ct for case in fingerprint.cases.values() if case.ct is not None]
-    return tuple(float(value) for value in np.median([_spacing_by_body_axis(volume) for volume in volumes], axis=0))
-
-
-def _spacing_by_body_axis(volume: VolumeFacts) -> list[float]:
-    spacing = [0.0, 0.0, 0.0]
-    for side, value in zip(volume.orientation, volume.spacing_mm_xyz):
-        spacing[next(axis for axis, sides in enumerate(("LR", "AP", "IS")) if side in sides)] = value
-    return spacing
+    return tuple(float(value) for value in np.median([volume.spacing_mm for volume in volumes], axis=0))
 
 
 def _by_axis(values: tuple[float, float, float]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from synthct.counted import first_of
 from synthct.errors import PlanError
 from synthct.files import read_json, write_json
 from synthct.json_dataclasses import from_plain, shown_key, to_plain
@@ -52,22 +53,18 @@ def load_splits(path: Path, patients: Collection[str]) -> tuple[Split, ...]:
         raise PlanError(f"{path} holds no fold; delete it and run synthct_plan_and_preprocess again.")
     for number, split in enumerate(splits):
         times = Counter([*split.train, *split.val])
-        unknown = sorted(times.keys() - set(patients))
-        twice = sorted(patient for patient, n in times.items() if n > 1)
+        unknown = [shown_key(patient) for patient in sorted(times.keys() - set(patients))]
+        twice = [shown_key(patient) for patient, n in sorted(times.items()) if n > 1]
         if unknown:
             raise PlanError(
-                f"{path}: fold {number} names {_few(unknown)}, whom the dataset does not have; remove or correct that."
+                f"{path}: fold {number} names {first_of(unknown)}, whom the dataset does not have; remove or "
+                "correct that."
             )
         if twice:
-            raise PlanError(f"{path}: fold {number} lists {_few(twice)} more than once; remove all but one.")
+            raise PlanError(f"{path}: fold {number} lists {first_of(twice)} more than once; remove all but one.")
         if not split.train:
             raise PlanError(f'{path}: fold {number} has no training patient; add some to its "train".')
     return splits
-
-
-def _few(patients: list[str]) -> str:
-    """Names for a sentence; of many the first."""
-    return ", ".join([*map(shown_key, patients[:5]), *(["..."] if len(patients) > 5 else [])])
 
 
 def split_of_fold(splits: tuple[Split, ...], fold: str, patients: Collection[str]) -> Split:

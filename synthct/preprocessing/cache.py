@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synthct.counted import first_of
 from synthct.errors import PlanError
 from synthct.json_dataclasses import to_plain
 from synthct.planning.plan import PreprocessingPlan
@@ -58,7 +59,7 @@ def check_cached(folder: Path, patients: Iterable[str], configuration: str) -> N
     missing = [patient for patient in patients if not cached_path(folder, patient).is_file()]
     if missing:
         raise PlanError(
-            f"{folder} lacks the slices of {', '.join(missing[:5])}{' and others' * (len(missing) > 5)}; "
+            f"{folder} lacks the slices of {first_of(missing)}; "
             f"run synthct_plan_and_preprocess for the configuration {configuration}."
         )
 

@@ -10,14 +10,13 @@ import SimpleITK as sitk
 
 from synthct.dataset.images import CaseImages, HeadMasks, head_masks
 from synthct.errors import ImageError
-from synthct.imaging.coding import GreyLevels, MrStatistics
+from synthct.imaging.coding import AIR_HU, GreyLevels, MrStatistics
 from synthct.imaging.field_of_view import scanned_on, with_padding_as
 from synthct.imaging.geometry import Grid, resample, resample_mask, slice_grid
 from synthct.imaging.intensity import to_int16
 from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, MR_KNOWN, OUTSIDE, SliceStack, one_after_the_other
 
-AIR_HU = -1000.0
 MAX_INT16 = 32767
 MR_STEPS = 4096  # as many as an MR scanner's images usually have
 # Rounding to 16 bits keeps the grey levels of the reference method (Wolterink et al. 2017, section 4).

@@ -11,6 +11,7 @@ from statistics import median
 import numpy as np
 import SimpleITK as sitk
 
+from synthct.counted import first_of
 from synthct.dataset.images import CaseImages, HeadMasks
 from synthct.dataset.registration_record import Registration
 from synthct.files import write_json
@@ -240,15 +241,9 @@ def _coarse_hints(scan: str, volumes: dict[str, VolumeFacts]) -> list[str]:
     edges = [thickest[patient] for patient in coarse]
     span = f"{min(edges):.3g}" if min(edges) == max(edges) else f"{min(edges):.3g} to {max(edges):.3g}"
     return [
-        f"{scan} voxels are up to {span} mm long in {some_of(coarse)}, against {usual:.3g} mm in the median case: "
+        f"{scan} voxels are up to {span} mm long in {first_of(coarse)}, against {usual:.3g} mm in the median case: "
         "a model learns the blur of coarse scans too."
     ]
-
-
-def some_of(names: Sequence[str], most: int = 5) -> str:
-    """The first names of a list, such as ``P1, P2 and 7 more``."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 # -- on disk ---------------------------------------------------------------------------------------------------------

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
-from synthct.imaging.coding import HU_LIMITS
-from synthct.imaging.geometry import Grid, resample
-
-OUTSIDE_HEAD_HU = -1000
+from synthct.imaging.coding import AIR_HU, HU_LIMITS
+from synthct.imaging.geometry import Grid, image_like, resample
 
 
 def volume_from_slices(hu: np.ndarray, grid: Grid, head_mask: sitk.Image) -> sitk.Image:
@@ -22,8 +20,8 @@ def volume_from_slices(hu: np.ndarray, grid: Grid, head_mask: sitk.Image) -> sit
     Returns:
         int16 HU with exactly the geometry of ``head_mask``; clipped to the range of int16.
     """
-    placed = np.clip(np.rint(_in_head(hu, grid, head_mask, OUTSIDE_HEAD_HU)), *HU_LIMITS)
-    return _with_geometry(placed.astype(np.int16), head_mask)
+    placed = np.clip(np.rint(_in_head(hu, grid, head_mask, AIR_HU)), *HU_LIMITS)
+    return image_like(head_mask, placed.astype(np.int16))
 
 
 def map_from_slices(values: np.ndarray, grid: Grid, head_mask: sitk.Image) -> sitk.Image:
@@ -32,7 +30,7 @@ def map_from_slices(values: np.ndarray, grid: Grid, head_mask: sitk.Image) -> si
     It is interpolated once, as the sCT is.
     """
     tenths = np.rint(_in_head(values, grid, head_mask, 0.0) * 10) / 10  # a third of the size when compressed
-    return _with_geometry(tenths.astype(np.float32), head_mask)
+    return image_like(head_mask, tenths.astype(np.float32))
 
 
 def _in_head(values: np.ndarray, grid: Grid, head_mask: sitk.Image, outside: float) -> np.ndarray:
@@ -40,10 +38,3 @@ def _in_head(values: np.ndarray, grid: Grid, head_mask: sitk.Image, outside: flo
     volume = sitk.GetArrayFromImage(resample(placed, Grid.of(head_mask), outside=outside))
     volume[sitk.GetArrayViewFromImage(head_mask) == 0] = outside
     return volume
-
-
-def _with_geometry(array: np.ndarray, head_mask: sitk.Image) -> sitk.Image:
-    """Copied, not computed: a prediction must carry the MR's origin and direction to the last bit."""
-    result = sitk.GetImageFromArray(array)
-    result.CopyInformation(head_mask)
-    return result

@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from synthct.counted import counted, first_of
 from synthct.files import write_text
 from synthct.html_report import elements, page_parts
 from synthct.preprocessing.case_picture import picture_size
@@ -91,10 +92,8 @@ def _hints(cases: Sequence[Findings], hints: Sequence[str]) -> str:
     for kind, flag_of in sorted(of_kind.items(), key=lambda item: -len(item[1])):
         patients = list(flag_of)
         words = kind if len(patients) > 1 else flag_of[patients[0]]
-        links = ", ".join(f'<a href="#case-{quote(one)}">{escape(one)}</a>' for one in patients[:MOST_LINKS])
-        more = f" and {len(patients) - MOST_LINKS} more" if len(patients) > MOST_LINKS else ""
-        counted = f"{len(patients)} case{'s' * (len(patients) > 1)}"
-        lines.append(f"{counted} ({links}{more}): {escape(words)}")
+        links = first_of((f'<a href="#case-{quote(one)}">{escape(one)}</a>' for one in patients), MOST_LINKS)
+        lines.append(f"{counted(len(patients), 'case')} ({links}): {escape(words)}")
     return elements.html_list(lines) if lines else ""
 
 

@@ -14,7 +14,6 @@ from synthct.qa.check import Check
 from synthct.qa.mr_facts import ChannelFacts, MrFacts
 
 AXES = ("left_right", "front_back", "foot_head")
-BODY_AXIS = {"L": 0, "R": 0, "A": 1, "P": 1, "S": 2, "I": 2}
 TRAINING = "training patients"
 MEASURED = "patients of the training"
 
@@ -35,7 +34,8 @@ def fingerprint_checks(mr: MrFacts, windows: Sequence[MrWindow], fingerprint: Fi
     if not known:
         return []
     first = [channels[0] for channels in known]
-    spacings, fields = np.array([_along_body(one) for one in first]).swapaxes(0, 1)  # (patients, axes)
+    spacings = np.array([one.spacing_mm for one in first])  # (patients, axes)
+    fields = np.array([one.field_of_view_mm for one in first])
     checks = []
     for axis, name in enumerate(AXES):
         words = name.replace("_", " to ")
@@ -267,11 +267,3 @@ def distances_from_mean(
     total = table.sum(axis=0)
     theirs = [float(distance(one, (total - one) / (len(table) - 1))) for one in table]
     return float(distance(np.asarray(vector, float), total / len(table))), theirs
-
-
-def _along_body(facts: VolumeFacts) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Spacing and field of view along left-right, front-back, foot-head."""
-    spacing, field = [0.0] * 3, [0.0] * 3
-    for letter, size, step in zip(facts.orientation, facts.size_xyz, facts.spacing_mm_xyz):
-        spacing[BODY_AXIS[letter]], field[BODY_AXIS[letter]] = step, size * step
-    return tuple(spacing), tuple(field)

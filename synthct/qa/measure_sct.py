@@ -10,7 +10,7 @@ from synthct.imaging.planes import Plane
 from synthct.planning.plan import PreprocessingPlan
 from synthct.qa.mr_facts import QUANTILES, MrFacts
 
-AIR_HU, BONE_HU = -200.0, 250.0  # below: air; above: bone
+AIR_BELOW_HU, BONE_ABOVE_HU = -200.0, 250.0
 UPPER_MM = 160.0  # of the head, from the vertex downwards: how much neck there is does not count
 
 
@@ -18,9 +18,9 @@ UPPER_MM = 160.0  # of the head, from the vertex downwards: how much neck there 
 class HuFacts:
     """HU inside the upper head, clipped to the range of the model; of an sCT or of a CT."""
 
-    air: float  # share below AIR_HU
+    air: float  # share below AIR_BELOW_HU
     soft: float
-    bone: float  # share above BONE_HU
+    bone: float  # share above BONE_ABOVE_HU
     quantiles_hu: tuple[float, ...]  # at QUANTILES
 
 
@@ -59,7 +59,7 @@ def measure_hu(hu: np.ndarray, head: np.ndarray, plan: PreprocessingPlan, hu_ran
     counted = np.clip(hu[upper_part(head, plan.slice_plane, plan.network_spacing_mm)], *hu_range)
     if counted.size == 0:
         raise ValueError("the head mask is empty")
-    air, bone = float((counted < AIR_HU).mean()), float((counted > BONE_HU).mean())
+    air, bone = float((counted < AIR_BELOW_HU).mean()), float((counted > BONE_ABOVE_HU).mean())
     quantiles = tuple(round(float(value), 1) for value in np.quantile(counted, QUANTILES))
     return HuFacts(round(air, 4), round(1 - air - bone, 4), round(bone, 4), quantiles)
 
@@ -100,7 +100,7 @@ def measure_output(
         spread_hu: SD over the folds.
         cycle_error: percent of the MR's range; NaN in slices that did not go back to MR.
     """
-    bone = head & (hu > BONE_HU)
+    bone = head & (hu > BONE_ABOVE_HU)
     known = head if cycle_error is None else head & np.isfinite(cycle_error)
     return OutputFacts(
         hu=measure_hu(hu, head, plan, hu_range),

@@ -9,12 +9,19 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from synthct.imaging.geometry import block_means, bounding_box, oblique_degrees, orientation_code, reorient
+from synthct.imaging.geometry import (
+    CRANIUM_MM,
+    block_means,
+    bounding_box,
+    image_like,
+    oblique_degrees,
+    orientation_code,
+    reorient,
+)
 from synthct.imaging.head_mask import mask_flags, volume_litres
 from synthct.qa.silhouette import silhouette_of
 
 COARSE_MM = 3.0  # voxels in which all but noise and intensities is measured
-CRANIUM_MM = 85.0  # below the vertex: no nose, no neck
 DEEP_MM = 22.0  # below the skin: inside the skull of every head
 DEPTH_EDGES_MM = (0.0, 4.0, 8.0, 12.0, 17.0, 24.0, 36.0)  # scalp, skull, surface of the brain, white matter
 QUANTILES = (0.005, 0.025, *(step / 20 for step in range(1, 20)), 0.975, 0.995)
@@ -69,7 +76,7 @@ def measure_mr(mr: Sequence[sitk.Image], head_mask: sitk.Image, scanned: sitk.Im
     depth = _depth_mm(coarse_mask)
     seen = sitk.GetArrayFromImage(block_means(reorient(scanned, "LPS"), COARSE_MM)) > 0.99
     cranium = _cranium(coarse_mask)
-    low, end = bounding_box(_from_array(cranium, coarse_mask)).T
+    low, end = bounding_box(image_like(coarse_mask, cranium.astype(np.uint8))).T
     extent_mm = (end - low) * coarse_mask.GetSpacing()
     return MrFacts(
         orientation=orientation_code(mr[0]),
@@ -158,12 +165,6 @@ def _cranium(mask: sitk.Image) -> np.ndarray:
     top = int(bounding_box(mask)[2, 1])
     head[: max(0, top - round(CRANIUM_MM / mask.GetSpacing()[2]))] = False
     return head
-
-
-def _from_array(array: np.ndarray, like: sitk.Image) -> sitk.Image:
-    image = sitk.GetImageFromArray(array.astype(np.uint8))
-    image.CopyInformation(like)
-    return image
 
 
 def _short(value: float) -> float:

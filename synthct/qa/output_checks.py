@@ -9,7 +9,7 @@ import numpy as np
 from synthct.qa.acceptance_range import limits_of
 from synthct.qa.check import Check
 from synthct.qa.input_checks import distances_from_mean
-from synthct.qa.measure_sct import AIR_HU, BONE_HU, UPPER_MM, OutputFacts
+from synthct.qa.measure_sct import AIR_BELOW_HU, BONE_ABOVE_HU, UPPER_MM, OutputFacts
 from synthct.qa.qa_reference import PatientRecord
 
 HELD_OUT = "held-out patients"
@@ -32,7 +32,7 @@ def hu_checks(output: OutputFacts, records: Sequence[PatientRecord]) -> list[Che
     checks = [
         Check(
             "air_percent",
-            f"The sCT's share of air (below {AIR_HU:.0f} HU) {part}",
+            f"The sCT's share of air (below {AIR_BELOW_HU:.0f} HU) {part}",
             100 * hu.air,
             "%",
             limits_of([100 * one.air for one in known], floor=100 * FLOOR_AIR),
@@ -41,7 +41,7 @@ def hu_checks(output: OutputFacts, records: Sequence[PatientRecord]) -> list[Che
         ),
         Check(
             "bone_percent",
-            f"The sCT's share of bone (above {BONE_HU:.0f} HU) {part}",
+            f"The sCT's share of bone (above {BONE_ABOVE_HU:.0f} HU) {part}",
             100 * hu.bone,
             "%",
             limits_of([100 * one.bone for one in known], floor=100 * FLOOR_BONE),

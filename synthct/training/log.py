@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from pathlib import Path
 
 from synthct.files import write_text
@@ -25,8 +26,8 @@ class TrainingLog(TrainingLogger):
         """Go on after the rows of the epochs that are finished."""
         self.read(training.epoch)
 
-    def read(self, until_epoch: int) -> None:
-        """Take over the rows of the first ``until_epoch`` epochs of a file that is there."""
+    def read(self, until_epoch: float = math.inf) -> None:
+        """Take over the rows of the first ``until_epoch`` epochs, all by default, of a file that is there."""
         if self.path.is_file():
             with open(self.path, newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))

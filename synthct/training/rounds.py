@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from synthct.imaging.coding import AIR_HU
 from synthct.imaging.planes import turned
 from synthct.parallel import Progress
 from synthct.preprocessing.network_input import NetworkInput
@@ -19,8 +20,6 @@ from synthct.training.distributed import agreed
 from synthct.training.made_slices import names_of
 from synthct.training.trainer import CachedSlices, Trainer
 from synthct.training.validation import sct_slice_hu
-
-AIR_HU = -1000.0
 
 
 @dataclass(frozen=True)

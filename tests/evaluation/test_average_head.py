@@ -11,12 +11,13 @@ import SimpleITK as sitk
 
 from synthct.dataset.images import CaseImages, HeadMasks
 from synthct.evaluation.average_head import MAX_PATIENTS, average_head
+from synthct.imaging.coding import AIR_HU
 from synthct.imaging.geometry import Grid
 from synthct.imaging.planes import PLANE_AXES
 from synthct.planning.configurations import reference_configuration
 from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.cache import cached_path
-from synthct.preprocessing.case import AIR_HU, slices_of_case
+from synthct.preprocessing.case import slices_of_case
 
 LPS = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 GRID = Grid((40, 48, 44), (4.0, 4.0, 4.0), (-80.0, -90.0, -70.0), LPS)

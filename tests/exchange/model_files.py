@@ -31,13 +31,6 @@ class Payload:
         return open, ("executed", "w")
 
 
-def check_refused(path: Path, words: str, here: Path, refused: Callable[..., str]) -> None:
-    """That installing a file tells these words, and that nothing was written or executed."""
-    told = refused("install_model", path)
-    assert words in told and path.name in told, told
-    assert {file.name for file in here.rglob("*")} == {"synthct_results", path.name}
-
-
 def write_trained_model(
     results: Path,
     *,
@@ -120,22 +113,3 @@ def pack(path: Path, members: Mapping[str, bytes], infos: Mapping[str, Mapping[s
 def changed_json(members: Mapping[str, bytes], member: str, **changes: Any) -> dict[str, bytes]:
     """The members with other values in one of them, and a manifest to match."""
     return with_manifest({**members, member: json.dumps(json.loads(members[member]) | changes).encode()})
-
-
-def changed_network(members: Mapping[str, bytes], **changes: int) -> dict[str, bytes]:
-    """The members with another network of the CycleGAN in the plan."""
-    plan = json.loads(members["plans.json"])
-    plan["configurations"]["small"]["methods"]["cyclegan"] |= changes
-    return with_manifest({**members, "plans.json": json.dumps(plan).encode()})
-
-
-def safetensors(header: Any, numbers: bytes = b"", length: int | None = None) -> bytes:
-    """A safetensors file with any header."""
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return (len(text) if length is None else length).to_bytes(8, "little") + text + numbers
-
-
-def header_of(data: bytes) -> tuple[dict[str, Any], bytes]:
-    """Header and numbers of a safetensors file."""
-    length = int.from_bytes(data[:8], "little")
-    return json.loads(data[8 : 8 + length]), data[8 + length :]

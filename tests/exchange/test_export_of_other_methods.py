@@ -15,21 +15,9 @@ from tiny_models import write_checkpoint
 
 from synthct.errors import ModelError
 from synthct.exchange import check_model_file, export_model, install_model
-from synthct.exchange.model_card import ModelCard
+from synthct.exchange.card import ModelCard
 from synthct.inference import Predictor
 from synthct.inference.read_model import read_model
-
-
-class Paired(Odd):
-    """The same for paired slices."""
-
-    paired = True
-
-
-class Unpaired(Odd):
-    """The same for unpaired slices."""
-
-    paired = False
 
 
 @pytest.fixture
@@ -52,6 +40,16 @@ def card_of(model: Path, path: Path) -> tuple[ModelCard, str]:
     return exported.card, read_members(path)["model_card.md"].decode()
 
 
+def train_again(model: Path, change=lambda networks: None, **how) -> Path:
+    """Other checkpoints of both folds; the first."""
+    training = json.loads((model / "plans.json").read_text())["configurations"]["small"]["training"]
+    for fold in (1, 0):
+        networks = odd_networks(odd_plan(), fold)
+        change(networks)
+        path = write_checkpoint(model / f"fold_{fold}", networks, trainer="odd", training=training, **how)
+    return path
+
+
 def test_a_method_of_one_s_own_is_installed_elsewhere_and_predicts_equal_hu(model, tmp_path):
     exported = export_model(model, tmp_path / "model.zip")
     folder, _ = install_model(exported.path, tmp_path / "ours")
@@ -63,8 +61,9 @@ def test_a_method_of_one_s_own_is_installed_elsewhere_and_predicts_equal_hu(mode
     assert hashes == {exported.card.model_hash}
 
 
-def test_weights_of_every_type_travel_bit_by_bit(model, tmp_path):
-    folder, _ = install_model(export_model(model, tmp_path / "model.zip").path, tmp_path / "ours")
+def test_weights_of_every_type_travel_bit_by_bit_but_those_of_the_training_alone(model, tmp_path):
+    path = export_model(model, tmp_path / "model.zip").path
+    folder, _ = install_model(path, tmp_path / "ours")
     seen = set()
     for theirs, ours in zip(read_model(model).networks, read_model(folder).networks):
         assert ours.keys() == theirs.keys() == {"coarse", "fine", "sharpened"}  # of which one has no weights
@@ -74,11 +73,7 @@ def test_weights_of_every_type_travel_bit_by_bit(model, tmp_path):
                 assert ours[name][key].dtype == weight.dtype and torch.equal(ours[name][key], weight)
                 seen.add(weight.dtype)
     assert seen == {torch.float64, torch.float32, torch.bfloat16, torch.int64, torch.bool}
-
-
-def test_a_network_of_the_training_alone_does_not_travel(model, tmp_path):
-    members = read_members(export_model(model, tmp_path / "model.zip").path)
-    assert b"critic" not in b"".join(members.values())
+    assert b"critic" not in b"".join(read_members(path).values())
 
 
 @pytest.mark.parametrize(
@@ -101,13 +96,10 @@ def test_a_wrong_type_is_refused_in_a_checkpoint_and_in_a_file(model, tmp_path, 
     with pytest.raises(ModelError) as fault:
         check_model_file(path)
     assert name in str(fault.value) and f"coarse.{key}" in str(fault.value)
-    networks = odd_networks(odd_plan())
-    networks["coarse"][key] = networks["coarse"][key].to(dtype)
-    training = json.loads((model / "plans.json").read_text())["configurations"]["small"]["training"]
-    checkpoint = write_checkpoint(model / "fold_0", networks, trainer="odd", training=training)
+    checkpoint = train_again(model, lambda of: of["coarse"].update({key: of["coarse"][key].to(dtype)}))
     with pytest.raises(ModelError) as fault:
         export_model(model, tmp_path / "other.zip")
-    assert str(checkpoint) in str(fault.value)
+    assert str(checkpoint) in str(fault.value) and f"coarse.{key}" in str(fault.value)
 
 
 def test_a_type_that_a_file_cannot_hold_is_refused_at_the_export(model, tmp_path, monkeypatch):
@@ -119,10 +111,7 @@ def test_a_type_that_a_file_cannot_hold_is_refused_at_the_export(model, tmp_path
             return Odd.build_networks(configuration, settings) | {"critic": torch.nn.Linear(1, 1, dtype=torch.cfloat)}
 
     plug_in(monkeypatch, odd=Complex)
-    training = json.loads((model / "plans.json").read_text())["configurations"]["small"]["training"]
-    for fold in (0, 1):
-        networks = odd_networks(odd_plan(), fold)
-        write_checkpoint(model / f"fold_{fold}", networks, trainer="odd", training=training)
+    train_again(model)
     with pytest.raises(ModelError, match="critic.weight"):
         export_model(model, tmp_path / "model.zip")
     assert not (tmp_path / "model.zip").exists()
@@ -159,11 +148,7 @@ def test_what_is_not_a_package_is_refused_and_not_exported(model, tmp_path, pack
     with pytest.raises(ModelError) as fault:
         check_model_file(path)
     assert "trainer_package" in str(fault.value) and str(path) in str(fault.value)
-    training = json.loads((model / "plans.json").read_text())["configurations"]["small"]["training"]
-    for fold in (0, 1):
-        networks = odd_networks(odd_plan(), fold)
-        how = {"trainer": "odd", "trainer_package": package, "training": training}
-        write_checkpoint(model / f"fold_{fold}", networks, **how)
+    train_again(model, trainer_package=package)
     with pytest.raises(ModelError):
         export_model(model, tmp_path / "other.zip")
 
@@ -171,13 +156,13 @@ def test_what_is_not_a_package_is_refused_and_not_exported(model, tmp_path, pack
 # -- what the card says ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [Paired, Unpaired])
-def test_the_card_says_whether_slices_were_paired(model, tmp_path, monkeypatch, kind):
-    plug_in(monkeypatch, odd=kind)
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_card_says_whether_slices_were_paired(model, tmp_path, monkeypatch, paired):
+    plug_in(monkeypatch, odd=type("Kind", (Odd,), {"paired": paired}))
     card, text = card_of(model, tmp_path / "model.zip")
-    assert card.paired == kind.paired
-    assert ("(paired slices)" in text, "(unpaired slices)" in text) == (kind.paired, not kind.paired)
-    assert any("unpaired slices" in limit for limit in card.limits) != kind.paired
+    assert card.paired == paired
+    assert ("(paired slices)" in text, "(unpaired slices)" in text) == (paired, not paired)
+    assert any("unpaired slices" in limit for limit in card.limits) != paired
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_patients_whose_slices_are_missing_are_named_with_the_configuration(tmp_
     with pytest.raises(PlanError, match="P2, P3") as fault:
         check_cached(tmp_path, ["P1", "P2", "P3"], "2.5d")
     assert str(tmp_path) in str(fault.value) and "2.5d" in str(fault.value)
-    with pytest.raises(PlanError, match="P4 and others"):
+    with pytest.raises(PlanError, match="P4 and 1 more"):
         check_cached(tmp_path, ["P0", "P2", "P3", "PX", "P4", "P5"], "2d")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import SimpleITK as sitk
 from synthetic_datasets import case_facts, fingerprint, paired_fingerprint, volume_facts
@@ -20,7 +19,6 @@ from synthct.preprocessing.findings import (
     hints_of_dataset,
     load_findings,
     save_findings,
-    some_of,
 )
 
 GRID, CT_GRID = make_grid(), make_grid(orientation="RAS", tilt_deg=(0, 0, 5))
@@ -151,11 +149,6 @@ def test_a_dataset_without_pairs_says_what_that_means():
     cases = {"M": case_facts(volume_facts()), "C": case_facts(None, volume_facts())}
     (hint,) = hints_of_dataset(fingerprint(cases))
     assert "paired methods and evaluation need pairs" in hint
-
-
-def test_long_lists_of_names_are_shortened():
-    assert some_of([f"P{i}" for i in np.arange(9)], 2) == "P0, P1 and 7 more"
-    assert some_of(["P0", "P1"], 2) == "P0, P1"
 
 
 def test_found_heads_are_judged_and_not_a_given_mask():

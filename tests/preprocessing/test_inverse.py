@@ -12,11 +12,11 @@ from synthetic_datasets import small_configuration
 from synthetic_heads import head_mr, head_truth, make_grid, points_mm, same_geometry, smooth_hu
 
 from synthct.dataset.images import CaseImages
-from synthct.imaging.coding import GreyLevels
+from synthct.imaging.coding import AIR_HU, GreyLevels
 from synthct.imaging.geometry import Grid, resample
 from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.case import slices_of_case
-from synthct.preprocessing.inverse import OUTSIDE_HEAD_HU, volume_from_slices
+from synthct.preprocessing.inverse import volume_from_slices
 from synthct.preprocessing.slice_stack import OUTSIDE, SliceStack
 
 FAR = (812.3, -1200.7, 433.1)  # mm
@@ -110,7 +110,7 @@ def test_every_voxel_of_the_head_gets_hu_and_none_outside(name):
     volume = volume_from_slices(np.full(slice_grid.array_shape, 300.0), slice_grid, images.given_mask)
     values, head = sitk.GetArrayFromImage(volume), sitk.GetArrayFromImage(images.given_mask) > 0
     assert (values[head] == 300).all()
-    assert (values[~head] == OUTSIDE_HEAD_HU).all()
+    assert (values[~head] == AIR_HU).all()
 
 
 def test_minus_one_to_one_is_the_ct_window_and_is_not_rounded():

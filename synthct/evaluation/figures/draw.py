@@ -17,7 +17,7 @@ from synthct.evaluation.figures.figure6 import draw_figure6
 from synthct.evaluation.figures.joint_histogram import draw_joint_histogram
 from synthct.evaluation.figures.training_curves import draw_training
 from synthct.evaluation.sagittal import SagittalSlice
-from synthct.evaluation.score import PatientScore, Row
+from synthct.evaluation.score import PatientScore, Row, mae_by_patient
 from synthct.evaluation.trained_models import TrainedModel
 from synthct.evaluation.voxel_histogram import VoxelHistogram
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner, Progress, quiet
@@ -75,7 +75,7 @@ def draw_scores(
     jobs = {}
     for label, of_model in rows.items():
         row_of = {row.patient: row for row in of_model}
-        for patient in best_median_worst(_mae(of_model)):
+        for patient in best_median_worst(mae_by_patient(of_model)):
             jobs[f"{label} {patient}"] = (slices[patient], label, row_of[patient], window_hu, folder)
     return tuple(runner.strict().run(draw_figure4, jobs, describe="Figure 4").values())
 
@@ -116,7 +116,7 @@ def draw_cycles(
     drawn = []
     # Paired training needs no way back from CT to MR, so its models have none.
     able = [model for model in models if _paired(model.trainer) is not True]
-    jobs = [(model, patient) for model in able for patient in best_median_worst(_mae(rows[model.label]))]
+    jobs = [(model, patient) for model in able for patient in best_median_worst(mae_by_patient(rows[model.label]))]
     if not jobs:
         return ()  # an empty progress bar would tell nothing
     without_cycle = set()
@@ -145,7 +145,3 @@ def _paired(trainer: str) -> bool | None:
         return TRAINERS.load(trainer).needs_pairs
     except TrainingError:
         return None
-
-
-def _mae(rows: Sequence[Row]) -> dict[str, float]:
-    return {row.patient: row.metrics["mae_hu"] for row in rows}

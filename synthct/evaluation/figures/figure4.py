@@ -20,11 +20,6 @@ def mr_panel(shown: SagittalSlice) -> Panel:
     return Panel("MR", shown.mr, Scale(low, high, "MR intensity (scanner units)"))
 
 
-def describe(row: Row) -> str:
-    """The patient's numbers, such as ``MAE 73.7 HU, PSNR 32.3 dB``."""
-    return f"MAE {row.metrics['mae_hu']:.1f} HU, PSNR {row.metrics['psnr_db']:.1f} dB"
-
-
 def draw_figure4(shown: SagittalSlice, label: str, row: Row, window_hu: tuple[float, float], folder: Path) -> Path:
     """Write ``figure4_<label>_<patient>.png``; without an MR its panel is left out.
 
@@ -42,7 +37,7 @@ def draw_figure4(shown: SagittalSlice, label: str, row: Row, window_hu: tuple[fl
     return draw_panels(
         panels,
         folder / f"figure4_{label}_{shown.patient}.png",
-        title=f"{shown.patient}, {label}{held_out}: {describe(row)}",
+        title=f"{shown.patient}, {label}{held_out}: {row.in_words}",
         spacing_mm=shown.spacing_mm,
         note=note_of(shown),
     )

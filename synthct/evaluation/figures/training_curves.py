@@ -14,8 +14,6 @@ from synthct.evaluation.trained_models import TrainedModel
 from synthct.model_folder import ModelFolder
 from synthct.training.log import TrainingLog
 
-_ALL_EPOCHS = 10**9
-
 
 def read_logs(model_folder: ModelFolder) -> dict[str, TrainingLog]:
     """The training log of every fold that has rows, by the fold's name."""
@@ -23,7 +21,7 @@ def read_logs(model_folder: ModelFolder) -> dict[str, TrainingLog]:
     folds = [fold for fold in model_folder.folds() if fold.number is not None or fold.name == "all"]
     for fold in sorted(folds, key=lambda fold: (len(fold.name), fold.name)):
         log = TrainingLog(fold.log)
-        log.read(_ALL_EPOCHS)
+        log.read()
         if log.rows:
             logs[f"fold {fold.name}"] = log
     return logs

@@ -6,6 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from synthct.evaluation.metrics.volume_pair import VolumePair
+from synthct.imaging.coding import AIR_HU
 from synthct.imaging.geometry import Grid, extent_along, resample
 
 # HU -> density relative to water; piecewise linear, constant beyond its ends. The default table of matRad
@@ -23,7 +24,6 @@ DENSITY_TABLE = (
 N_DIRECTIONS = 36  # every 10 degrees of the axial plane
 STEP_MM = 2.0  # along rays, and between rays of one plane
 PLANES_MM = 4.0
-AIR_HU = -1000.0
 
 
 def density(hu: np.ndarray) -> np.ndarray:

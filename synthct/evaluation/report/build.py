@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 
 from synthct.evaluation import baseline
+from synthct.evaluation.compared import masks_in_words
 from synthct.evaluation.comparison import Comparison
 from synthct.evaluation.report import html_tables, provenance
 from synthct.evaluation.report.pictures import figures_section
@@ -107,13 +108,7 @@ def _patients(content: ReportContent, shown: Sequence[Volumes]) -> str:
 
 def _lead(content: ReportContent, date: datetime.date) -> str:
     n = len({row.patient for of_model in content.rows.values() for row in of_model})
-    masks = {row.mask for of_model in content.rows.values() for row in of_model}
-    words = {
-        "ct_and_mr": "the head found in both CT and MR",
-        "ct": "the head found in the reference CT",
-        "given": "the given head mask",
-    }
-    inside = " or ".join(words[mask] for mask in sorted(masks))
+    inside = masks_in_words(row.mask for of_model in content.rows.values() for row in of_model)
     parts = [
         f"<p><strong>{n} patient{'s' * (n != 1)}, {len(content.rows)} model{'s' * (len(content.rows) != 1)}"
         f"</strong>: {escape(', '.join(content.rows))}. Compared inside {inside}, where the CT is known, on the grid "

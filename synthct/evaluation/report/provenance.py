@@ -17,7 +17,6 @@ from synthct.planning.plan import Plan
 from synthct.training.log import TrainingLog
 
 _PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "scikit-image", "matplotlib")
-_ALL_EPOCHS = 10**9
 
 
 def versions() -> dict[str, str]:
@@ -107,7 +106,7 @@ def _trained_folds(model: TrainedModel) -> list[int]:
 
 def _log(model: TrainedModel, fold: int) -> TrainingLog:
     log = TrainingLog(model.files.fold(fold).log)
-    log.read(_ALL_EPOCHS)
+    log.read()
     return log
 
 

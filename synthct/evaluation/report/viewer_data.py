@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from synthct.evaluation.compared import AIR_HU, Candidate, Compared, Reference, read_compared
+from synthct.evaluation.compared import Candidate, Compared, Reference, read_compared
 from synthct.evaluation.score import Row
-from synthct.imaging.geometry import Grid, resample
+from synthct.imaging.axial import ALONG_BODY
+from synthct.imaging.coding import AIR_HU
+from synthct.imaging.geometry import Grid, extent_along, resample
 
 SPACING_MM = 2.0
 STEP_HU = 4  # HU are rounded to this: below a CT's noise, and a third smaller in the page
@@ -124,14 +126,11 @@ def embed(patient: str, compared: Compared) -> Volumes:
 
 def _viewer_grid(mask: sitk.Image) -> Grid:
     """Along the body axes, whatever the image's are, around the mask."""
-    grid = Grid.of(mask)
-    occupied = np.argwhere(sitk.GetArrayViewFromImage(mask) > 0)[:, ::-1]
-    ends = np.array([occupied.min(axis=0) - 0.5, occupied.max(axis=0) + 0.5])
-    corners = np.array([grid.point([ends[i, 0], ends[j, 1], ends[k, 2]]) for i, j, k in np.ndindex(2, 2, 2)])
-    low, high = corners.min(axis=0) - _MARGIN_MM, corners.max(axis=0) + _MARGIN_MM
+    low, high = extent_along(mask, np.eye(3))
+    low, high = low - _MARGIN_MM, high + _MARGIN_MM
     size = np.maximum(np.ceil((high - low) / SPACING_MM), 1).astype(int)
     origin = (low + high) / 2 - (size - 1) / 2 * SPACING_MM
-    return Grid(tuple(map(int, size)), (SPACING_MM,) * 3, tuple(map(float, origin)), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    return Grid(tuple(map(int, size)), (SPACING_MM,) * 3, tuple(map(float, origin)), ALONG_BODY)
 
 
 def _sample(image: sitk.Image, grid: Grid, **how: object) -> np.ndarray:

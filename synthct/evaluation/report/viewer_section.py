@@ -42,7 +42,7 @@ def viewer_section(
     row_of = {(label, row.patient): row for label, of_model in rows.items() for row in of_model}
     patients = []
     for one in shown:
-        models = [{"label": label, "scores": _scores(row_of[label, one.patient])} for label in one.scts]
+        models = [{"label": label, "scores": row_of[label, one.patient].in_words} for label in one.scts]
         patients.append(
             {
                 "patient": one.patient,
@@ -85,10 +85,6 @@ def _which(shown: int, patients: int) -> str:
         f"{who}, resampled to {SPACING_MM:g} mm along the body axes and rounded to {STEP_HU} HU. The numbers in the "
         "tables are of the full images."
     )
-
-
-def _scores(row: Row) -> str:
-    return f"MAE {row.metrics['mae_hu']:.1f} HU, PSNR {row.metrics['psnr_db']:.1f} dB"
 
 
 def _lookup_table(name: str) -> str:

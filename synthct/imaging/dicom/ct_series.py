@@ -21,12 +21,12 @@ from synthct import __version__
 from synthct.errors import DiskError, ImageError, os_error_sentence
 from synthct.files import folder_written_whole
 from synthct.imaging.axial import ALONG_BODY, on_axial_grid
+from synthct.imaging.coding import AIR_HU
 from synthct.imaging.dicom.body_contour import ReferencedSeries, structure_set
 from synthct.imaging.dicom.identity import Identity, identity_of_mr, new_identity, new_uid
 from synthct.imaging.geometry import Grid
 
 HU_RANGE = (-1024, 3071)
-AIR_HU = -1000  # outside the MR's field of view
 SOFT_TISSUE_WINDOW = (40, 400)  # centre and width (HU) that viewers open it with
 IMPLEMENTATION_UID = "2.25.251105822171494302172782463475727874452"  # of this writer, whatever its version
 _logger = logging.getLogger(__name__)

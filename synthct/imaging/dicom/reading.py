@@ -16,7 +16,7 @@ from synthct.imaging.dicom.decoding import decode
 from synthct.imaging.dicom.series import DicomSeries, DicomSlice
 from synthct.imaging.dicom.stacking import Stacking, stack_slices
 
-AIR_HU = -1024.0  # what a CT holds outside its field of view; lower values are padding and no HU
+LOWEST_HU = -1024.0  # what a CT holds outside its field of view; lower values are padding and no HU
 INT16 = np.iinfo(np.int16)
 _SITK_TYPES = {np.int16: sitk.sitkInt16, np.float32: sitk.sitkFloat32}
 
@@ -38,7 +38,7 @@ def read_series(series: DicomSeries) -> sitk.Image:
     """
     stacking = stack_slices(series)
     is_ct = series.modality == "CT"
-    outside = AIR_HU if is_ct else 0.0
+    outside = LOWEST_HU if is_ct else 0.0
     pixel_type = _pixel_type(series)
     volume = sitk.Image(stacking.grid.size_xyz, _SITK_TYPES[pixel_type])  # filled in place: no second volume
     volume.SetSpacing(stacking.grid.spacing_mm_xyz)
@@ -49,7 +49,7 @@ def read_series(series: DicomSeries) -> sitk.Image:
         decoder = _Decoder(series)
         for index, plane in enumerate(_planes(decoder, stacking, outside)):
             if is_ct:
-                plane = np.clip(plane, AIR_HU, INT16.max)
+                plane = np.clip(plane, LOWEST_HU, INT16.max)
             if pixel_type is np.int16 and plane.dtype.kind == "f":
                 plane = np.rint(plane)
             volume[:, :, index] = sitk.GetImageFromArray(plane.astype(pixel_type))
@@ -67,8 +67,8 @@ def _planes(decoder: _Decoder, stacking: Stacking, outside: float) -> Iterator[n
     def placed(index: int) -> np.ndarray:
         if index not in held:
             values, (rows, columns) = decoder.slice(index).astype(np.float32), stacking.shift_px[index]
-            if outside == AIR_HU:
-                values = np.maximum(values, AIR_HU)  # padding must not be mixed with tissue
+            if outside == LOWEST_HU:
+                values = np.maximum(values, LOWEST_HU)  # padding must not be mixed with tissue
             held[index] = ndimage.affine_transform(
                 values,
                 (1.0, 1.0),

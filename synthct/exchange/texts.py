@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from synthct.errors import ModelError
-from synthct.exchange import file_format
-from synthct.exchange.file_format import FINGERPRINT, PLANS, REFERENCE, SPLIT, TRAINING, of_fold
+from synthct.exchange.archive import ModelArchive
+from synthct.exchange.file_format import DATASET, FINGERPRINT, METRICS, PLANS, REFERENCE, SPLIT, TRAINING, of_fold
 from synthct.exchange.results import Results
-from synthct.json_dataclasses import from_plain, to_plain
+from synthct.json_dataclasses import from_plain, is_name, to_plain
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import Plan, TrainingPlan
 from synthct.planning.splits import Split
@@ -23,19 +23,14 @@ KEPT_OF_DATASET = ("channel_names", "file_ending")  # what synthct reads; the re
 
 @dataclass(frozen=True)
 class FoldTraining:
-    """How a fold was trained: ``fold_N/training.json``.
-
-    Attributes:
-        precision: that was chosen for the device; None where the checkpoint does not tell.
-        training: with what was asked for in place of the plan's numbers.
-    """
+    """How a fold was trained: ``fold_N/training.json``."""
 
     epoch: int
     step: int
     synthct_version: str
     torch_version: str
-    precision: str | None
-    training: TrainingPlan
+    precision: str | None  # that was chosen for the device; None where the checkpoint does not say
+    training: TrainingPlan  # with what was asked for in place of the plan's numbers
 
 
 @dataclass(frozen=True)
@@ -52,42 +47,61 @@ class ModelTexts:
 
     @property
     def patients(self) -> set[str]:
-        """Every case id that stands anywhere."""
+        """Every case id that occurs anywhere."""
         of_splits = {patient for split in self.splits.values() for patient in (*split.train, *split.val)}
-        of_reference = set(self.reference.patients) if self.reference else set()
+        of_reference = self.reference.patients.keys() if self.reference else set()
         return {*self.fingerprint.cases, *of_reference, *of_splits, *(self.results.patients if self.results else ())}
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether case ids are those of :meth:`anonymous`, as of a model that came without its own."""
+        return all(re.fullmatch(r"CASE_[0-9]+", patient) for patient in self.patients)
 
     def members(self) -> dict[str, Any]:
         """What JSON can hold, by the member's name."""
         texts = {
             PLANS: self.plan.to_plain(),
-            file_format.DATASET: self.dataset,
+            DATASET: self.dataset,
             FINGERPRINT: to_plain(self.fingerprint),
+            REFERENCE: to_plain(self.reference),
+            METRICS: to_plain(self.results),
         }
-        if self.reference is not None:
-            texts[REFERENCE] = to_plain(self.reference)
-        if self.results is not None:
-            texts[file_format.METRICS] = to_plain(self.results)
         texts |= {of_fold(fold, SPLIT): to_plain(split) for fold, split in self.splits.items()}
-        return texts | {of_fold(fold, TRAINING): to_plain(one) for fold, one in self.trainings.items()}
+        texts |= {of_fold(fold, TRAINING): to_plain(training) for fold, training in self.trainings.items()}
+        return {name: text for name, text in texts.items() if text is not None}
+
+    def checked(self, where: str) -> ModelTexts:
+        """The same; so that neither a path nor a terminal's control characters get in by a file.
+
+        Raises:
+            ModelError: ``where``, and the case id that could not name a file, or what dataset.json lacks.
+        """
+        for patient in sorted(self.patients):
+            if not is_name(patient) or patient[0] == ".":
+                raise ModelError(
+                    f"{where}: the case id {patient[:80]!r} cannot name a file; rename it and export again."
+                )
+        channels = self.dataset.get("channel_names") if isinstance(self.dataset, dict) else None
+        if not isinstance(channels, dict) or not all(isinstance(name, str) for name in channels.values()):
+            raise ModelError(f'{where}: {DATASET} has no table "channel_names"; restore it and export again.')
+        return self
 
     def anonymous(self) -> ModelTexts:
         """The same with CASE_001, ... in place of the case ids, in random order, and only what is read of the dataset.
 
         Raises:
-            ModelError: a case id stands in a text all the same.
+            ModelError: a case id occurs in a text all the same.
         """
         order = sorted(self.patients)
         secrets.SystemRandom().shuffle(order)
         width = max(3, len(str(len(order))))
         new = {patient: f"CASE_{number:0{width}d}" for number, patient in enumerate(order, 1)}
+        # files_key is a hash of file names, which can be guessed
+        cases = {patient: replace(case, files_key="") for patient, case in self.fingerprint.cases.items()}
         renamed = replace(
             self,
             dataset={key: self.dataset[key] for key in KEPT_OF_DATASET if key in self.dataset},
-            fingerprint=replace(
-                self.fingerprint,  # whose files_key is a hash of file names, which can be guessed
-                cases={one: replace(case, files_key="") for one, case in _renamed(self.fingerprint.cases, new).items()},
-            ),
+            fingerprint=replace(self.fingerprint, cases=_renamed(cases, new)),
             reference=self.reference and replace(self.reference, patients=_renamed(self.reference.patients, new)),
             results=self.results and self.results.renamed(new),
             splits={
@@ -102,50 +116,26 @@ class ModelTexts:
         return renamed
 
 
-def texts_from_plain(read: Callable[[str], Any], folds: tuple[str, ...], where: Callable[[str], str]) -> ModelTexts:
-    """Build the texts of what JSON held, every key checked.
-
-    Args:
-        read: the parsed JSON of a member; None of an optional one that is not there.
-        folds: of the model.
-        where: a member's name in messages.
+def read_texts(archive: ModelArchive) -> ModelTexts:
+    """The texts of a model file, every key checked.
 
     Raises:
         ModelError: naming the member and the key.
     """
 
-    def one(kind: Any, name: str) -> Any:
-        return from_plain(kind, read(name), where(name), error=ModelError)
+    def built(kind: Any, name: str) -> Any:
+        return from_plain(kind, archive.read_json(name), archive.where(name), error=ModelError)
 
-    optional = {
-        name: None if read(name) is None else one(kind, name)
-        for name, kind in ((REFERENCE, Reference), (file_format.METRICS, Results))
-    }
-    texts = ModelTexts(
-        Plan.from_plain(read(PLANS), where(PLANS), ModelError),
-        _checked_dataset(read(file_format.DATASET), where(file_format.DATASET)),
-        one(Fingerprint, FINGERPRINT),
-        optional[REFERENCE],
-        optional[file_format.METRICS],
-        {fold: one(Split, of_fold(fold, SPLIT)) for fold in folds},
-        {fold: one(FoldTraining, of_fold(fold, TRAINING)) for fold in folds},
-    )
-    for patient in sorted(texts.patients):
-        if not is_case_id(patient):
-            raise ModelError(f"{where('')}: {patient[:80]!r} is no case id that could name a file; export it again.")
-    return texts
-
-
-def is_case_id(patient: str) -> bool:
-    """Whether a case id may name a file; so that neither a path nor a terminal's control characters get in by it."""
-    return 0 < len(patient) <= 200 and patient.isprintable() and not set(patient) & set("/\\") and patient[0] != "."
-
-
-def _checked_dataset(plain: Any, where: str) -> dict[str, Any]:
-    channels = plain.get("channel_names") if isinstance(plain, dict) else None
-    if not isinstance(channels, dict) or not all(isinstance(name, str) for name in channels.values()):
-        raise ModelError(f'{where}: "channel_names" must be a table of names; export the model again.')
-    return plain
+    folds = archive.manifest.folds
+    return ModelTexts(
+        Plan.from_plain(archive.read_json(PLANS), archive.where(PLANS), ModelError),
+        archive.read_json(DATASET),
+        built(Fingerprint, FINGERPRINT),
+        built(Reference | None, REFERENCE),
+        built(Results | None, METRICS),
+        {fold: built(Split, of_fold(fold, SPLIT)) for fold in folds},
+        {fold: built(FoldTraining, of_fold(fold, TRAINING)) for fold in folds},
+    ).checked(str(archive.path))
 
 
 def _renamed(by_patient: Mapping[str, Any], new: Mapping[str, str]) -> dict[str, Any]:
