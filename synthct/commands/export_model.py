@@ -97,7 +97,7 @@ def _export_onnx(folder: Path, arguments: argparse.Namespace) -> None:
         "judges a prediction, and is not for clinical use."
     )
     print(f"Wrote {written.path} ({written.path.stat().st_size / 1e6:.1f} MB)")
-    print(textwrap.fill(closing, WIDTH))
+    console.print_wrapped(closing, indent="")
 
 
 if __name__ == "__main__":
