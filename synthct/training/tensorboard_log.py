@@ -52,10 +52,9 @@ class TensorBoardLog(TrainingLogger):
         path = folder / f"events.out.tfevents.{int(time.time()):010d}.{len(earlier):04d}"
         self.file = self._record_writer(open(path, "xb"))
         self._write(file_version="brain.Event:2")
-        if training.epoch:
-            log = self._events.SessionLog
-            self._write(step=training.step + 1, session_log=log(status=log.START))
-        else:
+        log = self._events.SessionLog  # some readers drop nothing at the first start that they see: so each run has one
+        self._write(step=training.step + 1, session_log=log(status=log.START))
+        if training.epoch == 0:
             facts = json.dumps(training.facts, indent=2, ensure_ascii=False)
             self._write(summary=self._summary.text("training", f"{training.title}\n\n```\n{facts}\n```"))
         self.file.flush()
