@@ -1,6 +1,6 @@
 """All metrics of one patient: time and memory, and the two slow ones beside a plain way.
 
-    python -m benchmarks.metrics                    the seed's own voxels, 183 x 288 x 288
+    python -m benchmarks.metrics                    the paper's own voxels, 183 x 288 x 288
     python -m benchmarks.metrics --voxel_scale 2
 
 Textbook: SSIM as scikit-image computes it over the whole volume; WEPL by turning the densities of both CTs and the mask

@@ -129,7 +129,7 @@ class Study:
         """Training CTs of a level; held-out patients with the true CT."""
         patients = patient_names(self.n_patients)
         held_out = patients[fold :: self.n_folds]
-        split = Split(tuple(one for one in patients if one not in held_out), tuple(held_out))
+        split = Split(tuple(patient for patient in patients if patient not in held_out), tuple(held_out))
         configurations = {CONFIGURATION: self.configuration}
         aligned = self.slices / ALIGNED.name
         return Task(self.slices / level.name, configurations, settings_for, split, held_out_folder=aligned)

@@ -126,7 +126,7 @@ def _pairs(results: pd.DataFrame, paired: Mapping[str, bool]) -> list[tuple[str,
     """Each paired method with each unpaired one, both with results at the aligned level."""
     there = set(results[results.level == ALIGNED.name].method)
     names = [name for name in paired if name in there]
-    return [(one, other) for one in names if paired[one] for other in names if not paired[other]]
+    return [(name, other) for name in names if paired[name] for other in names if not paired[other]]
 
 
 def common_shift_mm(results: pd.DataFrame, method: str, level: Level) -> float:
@@ -222,7 +222,7 @@ def draw(results: pd.DataFrame, levels: Sequence[Level], paired: Mapping[str, bo
                     _curve(axes, results, method, points, column, looks[method], is_paired=paired[method])
                 if column == TRUTH:
                     floor = along(by_patient(results, FLOOR, column), points).mean()
-                    axes.plot([one.mm for one in points], floor, color="0.5", linestyle=":", label=FLOOR)
+                    axes.plot([point.mm for point in points], floor, color="0.5", linestyle=":", label=FLOOR)
                     axes.set_title(curve)
                 else:
                     axes.set_xlabel("largest shift, mm" if points[-1].kind == "local" else "shift, mm")
@@ -249,8 +249,8 @@ def draw(results: pd.DataFrame, levels: Sequence[Level], paired: Mapping[str, bo
 def _curve(axes: Axes, results: pd.DataFrame, method: str, points: Sequence[Level], column: str, look, *, is_paired):
     values = by_patient(results, method, column)
     line = along(values, points)
-    axes.plot([one.mm for one in points], line.mean(), color=look.colour, linestyle=look.line, label=method)
-    known = [one for one in points if one.name in values]
+    axes.plot([point.mm for point in points], line.mean(), color=look.colour, linestyle=look.line, label=method)
+    known = [point for point in points if point.name in values]
     measured = values[[one.name for one in known]]
     axes.errorbar(
         [one.mm for one in known],

@@ -46,7 +46,7 @@ SPOILT: dict[str, Callable[[PhantomPatient, int], sitk.Image]] = {
     "flipped left to right": lambda one, seed: flipped(one.mr, 0),
     "flipped front to back": lambda one, seed: flipped(one.mr, 1),
     "flipped head to foot": lambda one, seed: flipped(one.mr, 2),
-    "axes front-back and foot-head exchanged": lambda one, seed: axes_exchanged(one.mr),
+    "axes AP and SI exchanged": lambda one, seed: axes_exchanged(one.mr),
     "noise of 15 %": lambda one, seed: noisy(one.mr, 0.15, seed),
     "noise of 5 %": lambda one, seed: noisy(one.mr, 0.05, seed),
     "ghosts of 4 mm motion": lambda one, seed: ghosts(one.mr, 4.0),
@@ -63,7 +63,7 @@ SPOILT: dict[str, Callable[[PhantomPatient, int], sitk.Image]] = {
 GOOD = "good"
 
 
-Seen = tuple[str, str, list[str]]  # kind of MR, verdict, names of the checks that are no pass
+Seen = tuple[str, str, list[str]]  # kind of MR, status, names of the checks that are not pass
 
 
 def predict_patient(index: int, model: Path, spoilt: bool, good: bool, options: dict[str, float]) -> list[Seen]:
@@ -75,16 +75,16 @@ def predict_patient(index: int, model: Path, spoilt: bool, good: bool, options: 
             mrs[kind] = lambda contrast=contrast: make_phantom_patient(index, contrast=contrast, **options).mr
         for kind, spoil in SPOILT.items():
             mrs[kind] = lambda spoil=spoil: spoil(patient, index)
-    return [(kind, *_verdict(predictor, make())) for kind, make in mrs.items()]
+    return [(kind, *_status(predictor, make())) for kind, make in mrs.items()]
 
 
-def _verdict(predictor: Predictor, mr: sitk.Image) -> tuple[str, list[str]]:
+def _status(predictor: Predictor, mr: sitk.Image) -> tuple[str, list[str]]:
     try:
         qa = predictor.predict_with_qa(mr).qa
     except SynthctError:
         return "fail", ["refused"]
-    told = [one.name for one in qa.judgement.checks if one.verdict != "pass"]
-    return qa.verdict, told + ["head mask"] * any("Look at the image and" in reason for reason in qa.reasons)
+    told = [check.name for check in qa.judgement.checks if check.status != "pass"]
+    return qa.status, told + ["head mask"] * any("Look at the image and" in reason for reason in qa.reasons)
 
 
 @lru_cache(maxsize=1)
@@ -96,11 +96,11 @@ def table(seen: list[Seen]) -> list[str]:
     """In Markdown, a row a kind of MR."""
     rows = ["| MR | n | pass | check | fail | told by |", "|---|---|---|---|---|---|"]
     for kind in dict.fromkeys(kind for kind, _, _ in seen):
-        verdicts = Counter(verdict for one, verdict, _ in seen if one == kind)
+        statuses = Counter(status for one, status, _ in seen if one == kind)
         told = Counter(name for one, _, names in seen if one == kind for name in names)
-        counts = " | ".join(str(verdicts[one]) for one in ("pass", "check", "fail"))
+        counts = " | ".join(str(statuses[one]) for one in ("pass", "check", "fail"))
         most = ", ".join(f"{name} {n}" for name, n in told.most_common(4))
-        rows.append(f"| {kind} | {verdicts.total()} | {counts} | {most} |")
+        rows.append(f"| {kind} | {statuses.total()} | {counts} | {most} |")
     return rows
 
 

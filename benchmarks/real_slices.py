@@ -148,7 +148,7 @@ def main() -> None:
         patients = [name.split(".")[0] for name in names]
         for fold, seed in product(arguments.folds, arguments.seeds):
             held_out = patients[fold::N_FOLDS]
-            split = Split(tuple(one for one in patients if one not in held_out), tuple(held_out))
+            split = Split(tuple(patient for patient in patients if patient not in held_out), tuple(held_out))
             device = torch.device(arguments.device)
             task = Task(folder, configurations, settings_for, split, arguments.disjoint, device=device)
             results = results_with(arguments.results, CONSTANT, fold, 0, partial(constant_median, task))

@@ -1,6 +1,6 @@
 """CT to MR registration of head phantoms whose true transform is known: target registration error, and time.
 
-    python -m benchmarks.registration                 60 pairs at the seed's voxels, 12 a condition
+    python -m benchmarks.registration                 60 pairs at the paper's voxels, 12 a condition
     python -m benchmarks.registration --pairs 10 --voxel_scale 2
     python -m benchmarks.registration --keep pairs    makes the pairs, 15 s each, once for several runs
 
@@ -31,7 +31,7 @@ from synthct.phantom import make_phantom_patient
 
 SEED = 7
 N_POINTS = 10  # the first of the phantom's landmarks; the others move with jaw and neck
-CONDITIONS = ("as in the seed", "MR of 4 mm axial slices", "MR with strong bias", "CT of part of the head", "noisy MR")
+CONDITIONS = ("as in the paper", "MR of 4 mm axial slices", "MR with strong bias", "CT of part of the head", "noisy MR")
 THICK_GRID = Grid((188, 208, 60), (1.25, 1.25, 4.0), (-118.0, -135.0, -150.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
 
 
@@ -49,7 +49,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Pair:
-    """What is registered, and what it is held against: points of the MR (mm), and the true transform to the CT."""
+    """What is registered, and what it is compared with: points of the MR (mm), and the true transform to the CT."""
 
     mr: sitk.Image
     ct: sitk.Image
@@ -107,11 +107,11 @@ def register_one(index: int, voxel_scale: float, folder: Path | None) -> Outcome
     heads = HeadPair(pair.mr, head_mask_from_mr(pair.mr), pair.ct, head_mask_from_ct(pair.ct))
     start = time.perf_counter()
     found = register_ct_to_mr(heads)
-    objections = alignment_of(heads, found).objections()
+    problems_found = alignment_of(heads, found).problems_found()
     seconds = time.perf_counter() - start
     before, after = (_errors_mm(transform, pair) for transform in (sitk.Transform(), found))
     condition = CONDITIONS[index % len(CONDITIONS)]
-    return Outcome(condition, np.median(before), np.median(after), after.max(), bool(objections), seconds)
+    return Outcome(condition, np.median(before), np.median(after), after.max(), bool(problems_found), seconds)
 
 
 def _errors_mm(found: sitk.Transform, pair: Pair) -> np.ndarray:

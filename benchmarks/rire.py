@@ -44,7 +44,7 @@ def measure(ct: sitk.Image, mr: sitk.Image, standard: EightPoints) -> dict[str, 
     return {
         "median, mm": float(np.median(errors)),
         "largest, mm": max(errors),
-        "flagged": "; ".join(alignment_of(pair, found).objections()) or "no",
+        "flagged": "; ".join(alignment_of(pair, found).problems_found()) or "no",
     }
 
 

@@ -5,11 +5,11 @@ import SimpleITK as sitk
 
 from synthct.imaging.geometry import Grid, orientation_code, reorient
 
-LETTERS = ("LR", "AP", "SI")  # the ends of the body axes: 0 left-right, 1 front-back, 2 foot-head
+LETTERS = ("LR", "AP", "SI")  # the ends of the body axes: 0 LR, 1 AP, 2 SI
 
 
 def _axis(mr: sitk.Image, body_axis: int) -> int:
-    """The array axis (z, y, x) that runs along a body axis: 0 left-right, 1 front-back, 2 foot-head."""
+    """The array axis (z, y, x) that runs along a body axis: 0 LR, 1 AP, 2 SI."""
     return 2 - next(i for i, letter in enumerate(orientation_code(mr)) if letter in LETTERS[body_axis])
 
 
@@ -23,7 +23,7 @@ def flipped(mr: sitk.Image, body_axis: int) -> sitk.Image:
 
 
 def axes_exchanged(mr: sitk.Image) -> sitk.Image:
-    """The axes front-back and foot-head stand in each other's place."""
+    """The axes AP and SI stand in each other's place."""
     grid = Grid.of(mr)
     i, j = 2 - _axis(mr, 1), 2 - _axis(mr, 2)
     axes = grid.axes.copy()
@@ -42,7 +42,7 @@ def noisy(mr: sitk.Image, share: float, seed: int) -> sitk.Image:
 
 
 def ghosts(mr: sitk.Image, amplitude_mm: float, period_lines: float = 7.3) -> sitk.Image:
-    """The head nods along front-back, periodically over the lines of k-space along the same axis."""
+    """The head nods along AP, periodically over the lines of k-space along the same axis."""
     axis = _axis(mr, 1)
     values = np.moveaxis(sitk.GetArrayFromImage(mr).astype(np.float32), axis, -1)
     n, spacing = values.shape[-1], mr.GetSpacing()[2 - axis]

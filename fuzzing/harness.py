@@ -20,7 +20,7 @@ import atheris
 from synthct.errors import SynthctError
 
 ADDRESS_SPACE = 6 * 2**30  # bytes; the libraries alone take two
-MOST_MEMORY_MB = 1500  # resident
+MAX_MEMORY_MB = 1500  # resident
 SLOWEST_SECONDS = 10
 LONGEST_INPUT = 2**16  # bytes
 ARTIFACTS = Path(__file__).parent / "artifacts"
@@ -81,8 +81,8 @@ def fuzz(
 
     def one(data: bytes) -> None:
         test_one(data, folder)
-        if _peak_mb() > before_mb + MOST_MEMORY_MB:
-            raise MemoryError(f"took more than {MOST_MEMORY_MB} MB for an input of {len(data)} bytes")
+        if _peak_mb() > before_mb + MAX_MEMORY_MB:
+            raise MemoryError(f"took more than {MAX_MEMORY_MB} MB for an input of {len(data)} bytes")
 
     print(f"{name}: {len(seeds)} seeds", flush=True)
     options = [

@@ -18,7 +18,7 @@ with atheris.instrument_imports(include=["synthct", "json"]):
     from synthct.planning.plan import Plan
     from synthct.planning.planner import make_plan
     from synthct.planning.splits import load_splits, make_splits
-    from synthct.qa.qa_report import read_verdict
+    from synthct.qa.qa_report import read_status
 
 from fuzzing.harness import fuzz, refused
 
@@ -33,14 +33,14 @@ def seeds() -> dict[str, bytes]:
     """A valid file of each kind, after a byte that says which kind it is."""
     facts = fingerprint({"P1": case_facts(volume_facts(), volume_facts()), "P2": case_facts(ct=volume_facts())})
     transform = {"matrix": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0], "offset_mm": [1.0, 2.0, 3.0]}
-    registration = {**transform, "status": "registered", "alignment": None, "objections": ["o"]}
+    registration = {**transform, "status": "registered", "alignment": None, "problems_found": ["o"]}
     contents = (
         {"channel_names": {"0": "T1", "1": "T2"}, "file_ending": ".nii.gz"},
         to_plain(small_plan(2)),
         to_plain(facts),
         [{"train": ["A", "B"], "val": ["C"]}],
         {"format_version": 1, "mode": "auto", "files_key": "k", "registration": registration},
-        {"verdict": "check", "reasons": ["a"]},
+        {"status": "check", "reasons": ["a"]},
     )
     return {f"{number}": bytes([number]) + json.dumps(content).encode() for number, content in enumerate(contents)}
 
@@ -73,7 +73,7 @@ def test_one(data: bytes, folder: Path) -> None:
         registration = RegistrationRecord.load(path).registration
         assert registration.moves_as(registration.mr_to_ct())
     elif kind == "qa.json":
-        refused(lambda: read_verdict(path), str(path))
+        refused(lambda: read_status(path), str(path))
 
 
 def mutate(data: bytes, longest: int, seed: int) -> bytes:

@@ -24,7 +24,7 @@ def call_named(function: Callable[..., Any], case: str, values: tuple[Any, ...])
     """``function(*values)``.
 
     Raises:
-        SynthctError: what the user can mend.
+        SynthctError: what the user can fix.
         RuntimeError: any other failure, naming the case.
     """
     try:

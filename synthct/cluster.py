@@ -51,7 +51,7 @@ def cluster_executor(address: str, *, reads: Sequence[Path] = (), writes: Sequen
     client = Client(address, timeout=CONNECT_S, set_as_default=False)
     log = logging.getLogger("distributed.client")
     level = log.level
-    log.setLevel(logging.CRITICAL)  # a lost connection is told by an error, not by a traceback beside it
+    log.setLevel(logging.CRITICAL)  # a lost connection is recognised by an error, not by a traceback beside it
     try:
         try:
             client.wait_for_workers(1, timeout=WORKERS_S)

@@ -1,4 +1,4 @@
-"""The one family of errors that a user can mend. The message says what is wrong, in which file, and how to mend it."""
+"""The one family of errors that a user can fix. The message says what is wrong, in which file, and how to fix it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 
 
 class SynthctError(Exception):
-    """Base of every error that a user can mend; commands print it as one sentence and exit with status 2."""
+    """Base of every error that a user can fix; commands print it as one sentence and exit with status 2."""
 
 
 class FolderError(SynthctError):
@@ -51,7 +51,7 @@ _REMEDIES = {
 
 
 def os_error_sentence(fault: OSError) -> str:
-    """What the system refused, for which file, and how to mend it."""
+    """What the system refused, for which file, and how to fix it."""
     # Of a file that is moved into its place, the place is what the user knows.
     path = fault.filename2 or fault.filename or "A file"
     remedy = _REMEDIES.get(fault.errno or 0)

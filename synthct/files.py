@@ -131,7 +131,7 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def write_text(text: str, path: Path) -> None:
-    """Write UTF-8 text, whole or not at all; a file that holds it already is left alone."""
+    """Write UTF-8 text, atomically; a file that holds it already is left alone."""
     path = Path(path)
     if path.is_file() and path.read_bytes() == text.encode("utf-8"):
         return
@@ -140,7 +140,7 @@ def write_text(text: str, path: Path) -> None:
 
 
 def write_json(value: Any, path: Path) -> None:
-    """Write ``value`` as readable JSON, whole or not at all. Lists of numbers stay on one line."""
+    """Write ``value`` as readable JSON, atomically. Lists of numbers stay on one line."""
     write_text(_readable_json(value) + "\n", path)
 
 
@@ -153,10 +153,10 @@ def read_json(path: Path, error: type[SynthctError] = SynthctError, *, missing: 
     except FileNotFoundError:
         raise error(f"{path} is missing; {missing}.") from None
     except OSError as fault:
-        raise error(f"{path} cannot be read ({fault.strerror}); mend or restore the file.") from None
+        raise error(f"{path} cannot be read ({fault.strerror}); fix or restore the file.") from None
 
 
-def parse_json(data: bytes, where: str, error: type[SynthctError], remedy: str = "mend or restore the file") -> Any:
+def parse_json(data: bytes, where: str, error: type[SynthctError], remedy: str = "fix or restore the file") -> Any:
     """JSON in UTF-8, strictly: no key twice, no NaN, nothing nested deeper than 50 levels.
 
     Raises:

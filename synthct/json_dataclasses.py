@@ -130,7 +130,7 @@ def check_ranges(record: Any, **limits: tuple[float, float]) -> None:
     for name, (low, high) in limits.items():
         value = getattr(record, name)
         values = value if isinstance(value, tuple) else (value,)
-        if not all(one is None or low <= one <= high for one in values):
+        if not all(value is None or low <= value <= high for value in values):
             raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {shown(to_plain(value))}")
 
 

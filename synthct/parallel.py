@@ -65,7 +65,7 @@ class CaseRunner:
     ) -> dict[str, Result]:
         """Call ``function(*arguments[case])`` for every case.
 
-        A worker process of ours that is ended from outside, most likely for lack of memory, does not stop the others:
+        A worker process of ours that is killed, most likely for lack of memory, does not stop the others:
         what it and its neighbours worked on is done again at the end, a case at a time in one process. A case that ends
         its worker then, too, is bad; where bad cases raise, it does so when all others are done.
 
@@ -99,12 +99,12 @@ class CaseRunner:
                     results[outcome.case] = outcome.result
         if lost and not self.skips_bad:
             raise SynthctError(
-                f"{', '.join(lost)}: the worker process was ended from outside both times that it took up this case, "
+                f"{', '.join(lost)}: the worker process was killed both times that it took up this case, "
                 "the second time alone, most likely for lack of memory; end other programs or use a machine with more "
                 f"memory, and run the command again. The other {len(results)} cases went well."
             )
         for case in lost:
-            sentence = "its worker process was ended from outside twice, most likely for lack of memory."
+            sentence = "its worker process was killed twice, most likely for lack of memory."
             self.reject(case, SynthctError(sentence))
         return {case: results[case] for case in arguments if case in results}
 
@@ -224,7 +224,7 @@ def _loss(fault: BaseException, futures: Mapping[Future[Any], str]) -> SynthctEr
     lost = [case for future, case in done.items() if _is_of_dask(future.exception(), "KilledWorker")]
     return SynthctError(
         f"{', '.join(lost)}: every worker that took up {'this case' if len(lost) == 1 else 'these cases together'} was "
-        "ended from outside, most likely for lack of memory; start workers with more memory or fewer threads."
+        "killed, most likely for lack of memory; start workers with more memory or fewer threads."
     )
 
 

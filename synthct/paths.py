@@ -21,7 +21,7 @@ def root_folder(name: RootName, environ: Mapping[str, str] | None = None, curren
         current: the current directory; this process's by default.
 
     Raises:
-        FolderError: the variable is unset and there is no such folder here, or it names something that is no folder.
+        FolderError: the variable is unset and there is no such folder here, or it names something that is not a folder.
     """
     value = (os.environ if environ is None else environ).get(name)
     folder = Path(value) if value else (Path.cwd() if current is None else current) / name

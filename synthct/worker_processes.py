@@ -1,4 +1,4 @@
-"""Worker processes of our own: started, ended with their parent, and replaced where one is ended from outside."""
+"""Worker processes of our own: started, ended with their parent, and replaced where one is killed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from synthct.errors import SynthctError
 
 log = logging.getLogger("synthct")
 
-MOST_POOLS_WITHOUT_A_RESULT = 3  # that lost a worker: then it is not a case that ends them
+MAX_POOLS_WITHOUT_A_RESULT = 3  # that lost a worker: then it is not a case that ends them
 UNGUARDED = 79  # exit status of a worker that, while it starts, comes to where workers are started
 STOP_SECONDS = 2.0  # for workers to remove what they have half written, before they are killed
 
@@ -33,7 +33,7 @@ def in_pools(
 ) -> Iterator[Outcome]:
     """Outcomes of ``function(*arguments[case])`` from pools of processes, as they come.
 
-    When a worker is ended from outside, its pool is lost, and another one, of fewer workers, goes on. The cases that
+    When a worker is killed, its pool is lost, and another one, of fewer workers, goes on. The cases that
     were in work then are done again at the end, one at a time; the one that ends its worker again is ``lost``.
 
     Args:
@@ -52,9 +52,9 @@ def in_pools(
     waiting, suspects = deque(arguments), deque[str]()
     alone, done, pools = False, 0, 0
     while waiting or suspects:
-        if pools >= MOST_POOLS_WITHOUT_A_RESULT and not done:
+        if pools >= MAX_POOLS_WITHOUT_A_RESULT and not done:
             raise SynthctError(
-                "Worker processes were ended from outside again and again before a case was done, most likely for "
+                "Worker processes were killed again and again before a case was done, most likely for "
                 "lack of memory; use fewer workers (-np), or end other programs. Not finished: "
                 f"{', '.join([*waiting, *suspects])}."
             )
@@ -69,7 +69,7 @@ def in_pools(
                 yield outcome
         if again := list(suspects)[before:]:
             log.warning(
-                "A worker process was ended from outside, most likely for lack of memory; done again at the end, one "
+                "A worker process was killed, most likely for lack of memory; done again at the end, one "
                 f"at a time: {', '.join(again)}."
             )
         pools, workers = pools + 1, max(1, workers // 2)

@@ -34,7 +34,7 @@ IDENTITIES = (
 
 
 def write_dicom_patient(folder: Path, number: int) -> None:
-    """MR and CT of a patient, in a folder of his name."""
+    """MR and CT of a patient, in a folder of the patient's name."""
     head = {"size": 0.95 + 0.02 * number}
     scans = {
         "MR": head_mr(make_grid((34, 42, 42), (6.0, 6.0, 6.0)), scale=3, **head),

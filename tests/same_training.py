@@ -41,7 +41,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 def assert_same_result(one: Path, other: Path) -> None:
-    """The final models and their logs are the same; how often they were stopped and when is no matter."""
+    """The final models and their logs are the same; how often they were stopped and when does not matter."""
     first, second = load_checkpoint(one / "checkpoint_final.pth"), load_checkpoint(other / "checkpoint_final.pth")
     for part in (
         "networks",

@@ -70,12 +70,12 @@ def keep_registration(
     mode: RegisterMode = "auto",
     status: str = "registered",
     shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
-    objections: tuple[str, ...] = (),
+    problems_found: tuple[str, ...] = (),
 ) -> None:
     """Keep a registration of these files in ``folder``, as if it had been found."""
     folder.mkdir(parents=True, exist_ok=True)
-    alignment = Alignment(shift_mm=1.0, rotation_deg=2.0, overlap=0.9, head_dice=0.97, bone_darkness=0.9)
-    registration = Registration.of(sitk.TranslationTransform(3, shift_mm), status, alignment, objections)
+    alignment = Alignment(shift_mm=1.0, rotation_deg=2.0, overlap=0.9, head_dice=0.97, bone_darker_probability=0.9)
+    registration = Registration.of(sitk.TranslationTransform(3, shift_mm), status, alignment, problems_found)
     record = RegistrationRecord(FORMAT_VERSION, mode, case.files_key(), registration)
     record.save(folder / f"{case.patient}.json")
 
@@ -111,7 +111,7 @@ def small_plan(mr_channels: int = 1, *, name: str = "small", **changes) -> Plan:
 
 
 def volume_facts(**changes) -> VolumeFacts:
-    """A head MR at the seed's resolution."""
+    """A head MR at the paper's resolution."""
     values = {
         "size_xyz": (183, 288, 288),
         "spacing_mm_xyz": (1.0, 0.87, 0.87),

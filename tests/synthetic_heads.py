@@ -24,7 +24,7 @@ def make_grid(
 ) -> Grid:
     """A grid around ``centre_mm`` whose axes run as ``orientation`` says, then tilted about x, y and z.
 
-    Size and spacing are those of the left-right, front-back and foot-head axes, wherever the orientation puts them.
+    Size and spacing are those of the LR, AP and SI axes, wherever the orientation puts them.
     """
     axes = np.reshape(sitk.DICOMOrientImageFilter.GetDirectionCosinesFromOrientation(orientation), (3, 3))
     body_axis = [int(np.abs(column).argmax()) for column in axes.T]

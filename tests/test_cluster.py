@@ -89,8 +89,8 @@ def test_an_error_that_the_user_can_fix_comes_as_it_is(scheduler, tmp_path):
 
 @pytest.mark.parametrize("kind", [kind for kind in vars(errors).values() if isinstance(kind, type)])
 def test_errors_travel(kind):
-    copy = pickle.loads(pickle.dumps(kind("A is wrong; mend it.")))
-    assert type(copy) is kind and str(copy) == "A is wrong; mend it."
+    copy = pickle.loads(pickle.dumps(kind("A is wrong; fix it.")))
+    assert type(copy) is kind and str(copy) == "A is wrong; fix it."
 
 
 def test_after_a_failure_waiting_work_is_given_up_and_the_cluster_goes_on(scheduler, tmp_path):

@@ -1,4 +1,4 @@
-"""A file is written whole or not at all; JSON is readable, and told in one sentence where it is not JSON."""
+"""A file is written atomically; JSON is readable, and told in one sentence where it is not JSON."""
 
 from __future__ import annotations
 

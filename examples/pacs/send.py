@@ -14,7 +14,7 @@ import pydicom
 from pynetdicom import AE
 
 from synthct.errors import SynthctError
-from synthct.qa.qa_report import qa_path, read_verdict
+from synthct.qa.qa_report import qa_path, read_status
 
 STATUSES = ("pass", "check", "fail", "none")
 
@@ -30,7 +30,7 @@ def qa_status(series: Path) -> str:
         SynthctError: the report beside it is damaged.
     """
     report = qa_path(series)
-    return read_verdict(report)[0] if report.exists() else "none"
+    return read_status(report)[0] if report.exists() else "none"
 
 
 def series_to_send(scts: Path, statuses: Collection[str] = ("pass", "check")) -> dict[Path, str]:
@@ -53,7 +53,7 @@ def send(files: Sequence[Path], host: str, port: int, *, aet: str = "SYNTHCT", p
     """
     ae = AE(ae_title=aet)
     headers = [pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"]) for path in files]
-    for kind, syntax in {(one.SOPClassUID, one.file_meta.TransferSyntaxUID) for one in headers}:
+    for kind, syntax in {(header.SOPClassUID, header.file_meta.TransferSyntaxUID) for header in headers}:
         ae.add_requested_context(kind, syntax)
     association = ae.associate(host, port, ae_title=peer_aet)
     if not association.is_established:

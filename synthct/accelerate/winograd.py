@@ -83,7 +83,7 @@ class WinogradConv2d(nn.Conv2d):
     def forward(self, image: Tensor) -> Tensor:
         """(batch, in_channels, rows + 2, cols + 2) -> (batch, out_channels, rows, cols)."""
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else image.dtype
-        if not self.pays(image, dtype):
+        if not self.is_faster(image, dtype):
             return super().forward(image)
         rows, cols = (pixels - 2 for pixels in image.shape[2:])
         tile = tiling(dtype).outputs
@@ -98,7 +98,7 @@ class WinogradConv2d(nn.Conv2d):
                 )
         return output[:, :, :rows, :cols]
 
-    def pays(self, image: Tensor, dtype: torch.dtype) -> bool:
+    def is_faster(self, image: Tensor, dtype: torch.dtype) -> bool:
         """Whether Winograd's way is open to a computation in that precision, and the shorter one."""
         return (
             image.device.type == "cpu"

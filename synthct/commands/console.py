@@ -154,7 +154,7 @@ def run(
 ) -> int:
     """Parse, act, and turn errors into exit statuses.
 
-    2 and one sentence for what the user can mend, 3 where ``action`` returns patients whom it left out (and why), 130
+    2 and one sentence for what the user can fix, 3 where ``action`` returns patients whom it left out (and why), 130
     for Ctrl-C and SIGTERM, 1 and two lines for a bug; ``--debug`` shows the traceback of an error.
     """
     bound_spinning()

@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         choices=PROTOCOLS,
         default="all",
         help="the metrics: seed (MAE and PSNR, also windowed), synthrad2023 (with SSIM) or synthrad2025 (MS-SSIM), "
-        "each beside the seed's, or all, which adds tissues, Dice, bias, histogram, slice jumps and WEPL "
+        "each beside the paper's, or all, which adds tissues, Dice, bias, histogram, slice jumps and WEPL "
         "(default: %(default)s)",
     )
     console.add_skip_bad(parser)

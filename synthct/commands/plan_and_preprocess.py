@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "-p",
         "--planner",
         choices=["default", "wolterink2017"],
-        help="default: the seed's values where the data allow them; wolterink2017: the seed's values whatever the data "
-        "(without -p: as the plan that is there, else default)",
+        help="default: the values of Wolterink et al. 2017 where the data allow them; wolterink2017: those whatever "
+        "the data (without -p: as the plan that is there, else default)",
     )
     parser.add_argument(
         "--register",

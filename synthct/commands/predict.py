@@ -236,10 +236,10 @@ def _predict_test_set(
 
 def _summarise(written: Sequence[Path]) -> None:
     """How many sCTs passed, and which did not."""
-    from synthct.qa.qa_report import qa_path, read_verdict
+    from synthct.qa.qa_report import qa_path, read_status
 
-    verdicts = [read_verdict(qa_path(path))[0] for path in written]
-    counts = ", ".join(f"{verdicts.count(one)} {one}" for one in ("pass", "check", "fail"))
+    statuses = [read_status(qa_path(path))[0] for path in written]
+    counts = ", ".join(f"{statuses.count(one)} {one}" for one in ("pass", "check", "fail"))
     print(f"Quality assurance: {counts}; reasons and measurements are in {qa_path(written[0]).parent}")
 
 

@@ -123,15 +123,15 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
     ranks = Ranks.from_environment()  # the first process prints for all, and locks for all
     trainer = arguments.trainer or _recommended_trainer(preprocessed / "plans.json", ranks)
     slices_held = held.enter_context(ExitStack())
-    if ranks.leads and not arguments.val:
+    if ranks.is_main_process and not arguments.val:
         slices_held.enter_context(locks.reading(preprocessed, arguments.command))
     results = root_folder("synthct_results") / preprocessed.name
     what = (trainer, arguments.configuration, arguments.fold)
     fold = FoldFolder(fold_folder(results, *what, disjoint=arguments.disjoint))
     device, reason = select_device(arguments.device, ranks.local_rank)
-    if not ranks.leads:
+    if not ranks.is_main_process:
         logging.getLogger("synthct").setLevel(logging.ERROR)
-    say = print if ranks.leads else (lambda *_: None)
+    say = print if ranks.is_main_process else (lambda *_: None)
     options = TrainingOptions(
         epochs=arguments.epochs,
         iterations=arguments.iterations,
@@ -143,7 +143,7 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
         cuda_graph=not arguments.no_cuda_graph,
         loggers=loggers,
     )
-    progress = console.progress_bar if ranks.leads else quiet
+    progress = console.progress_bar if ranks.is_main_process else quiet
     together = f", in {ranks.world_size} processes" if ranks.world_size > 1 else ""
     where = f"{fold.path.parent.name}, fold {arguments.fold}, on {device} ({reason}){together}"
     if not arguments.val:  # what is wrong is reported before a folder is locked
@@ -152,12 +152,12 @@ def _train(arguments: argparse.Namespace, held: ExitStack) -> None:
         say(f"Timing {counted(arguments.benchmark_steps, 'step')} of {where}")
         say(measure_steps(to_train, arguments.benchmark_steps, options, progress=progress))
         return
-    if ranks.leads:
+    if ranks.is_main_process:
         held.enter_context(locks.writing(fold.path, arguments.command))
     if not arguments.val:
         say(f"Training {where}")
         train_fold(preprocessed, results, *what, disjoint=arguments.disjoint, options=options, progress=progress)
-    if not ranks.leads:
+    if not ranks.is_main_process:
         return
     if not arguments.val:
         slices_held.close()
@@ -179,7 +179,7 @@ def _recommended_trainer(plans: Path, ranks: Ranks) -> str:
         raise PlanError(
             f"{plans} recommends no trainer, as plans of earlier versions do; name one ({', '.join(TRAINERS.names())})."
         )
-    if ranks.leads:
+    if ranks.is_main_process:
         reason = plan.reasons.get("recommended_trainer")
         why = f": {reason.rule} ({reason.measured})" if reason else ""
         print(f"Trainer {plan.recommended_trainer}, as plans.json recommends{why}")

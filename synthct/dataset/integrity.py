@@ -50,7 +50,9 @@ def check_dataset(
     cases = {name: (case, may_lie_apart) for name, case in to_check.items()}
     checking = replace(runner, bad={}) if runner.skips_bad else runner  # a patient of both sets is two cases here
     found = checking.run(check_case, cases, describe="Checking")
-    problems += [Problem(to_check[name].patient, one) for name, sentences in found.items() for one in sentences]
+    problems += [
+        Problem(to_check[name].patient, sentence) for name, sentences in found.items() for sentence in sentences
+    ]
     problems += [Problem(to_check[name].patient, sentence) for name, sentence in checking.left_out.items()]
     if runner.skips_bad:
         for patient, sentence in problems:
@@ -81,7 +83,7 @@ def check_case(case: CaseFiles, may_lie_apart: bool = False) -> list[str]:
             problems += ct_problems or ct_unit_problems(ct, str(case.ct))
     if not may_lie_apart and first is not None and ct is not None and not _overlap(first, ct):
         problems.append(
-            f"{case.ct} does not overlap {case.mr[0].name} in space; register the CT to the MR (--register) or mend "
+            f"{case.ct} does not overlap {case.mr[0].name} in space; register the CT to the MR (--register) or fix "
             "its origin."
         )
     mask = _read(case.mask, problems, _mask_of) if case.mask else None
@@ -104,7 +106,7 @@ def check_mr(channels: Sequence[sitk.Image], names: Sequence[str]) -> None:
         names: what each is called in the message.
 
     Raises:
-        ImageError: the first problem, and how to mend it.
+        ImageError: the first problem, and how to fix it.
     """
     problems = _problems_of_channels(names, channels)
     problems += [_exchanged_sentence(name) for name, image in zip(names, channels) if shows_air(image)]

@@ -32,7 +32,7 @@ class CaseFiles:
     mr: tuple[Path, ...]  # a file a channel, in channel order; empty without an MR
     ct: Path | None
     mask: Path | None  # optional head mask given by the user
-    registration: Registration | None = None  # of the CT to the MR; None takes them as they lie
+    registration: Registration | None = None  # of the CT to the MR; None takes them unregistered
 
     @property
     def aligned(self) -> bool:
@@ -168,7 +168,7 @@ def _list_cases(folder: Path, part: str, n_channels: int, ending: str, problems:
     numbered = numbered_patients([stem for _, stem in images], n_channels, ct)
     for text, names in numbered.items():
         sentence = f"{folder / f'images{part}'}: {numbered_sentence(text, names, ending)}"
-        problems.append(Problem(None, sentence))  # leaving patients out is no remedy
+        problems.append(Problem(None, sentence))  # leaving patients out does not help
     for path, stem in images:
         if any(stem in names for names in numbered.values()):
             mr[stem] = dict.fromkeys(range(n_channels), path)  # a patient, of whom nothing else is said

@@ -45,7 +45,7 @@ def register_dataset(
     Args:
         raw: the dataset; the patients of its test set are registered, too.
         folder: where the registrations are kept.
-        mode: ``off`` takes MR and CT as they lie; ``auto`` leaves those alone that lie on each other already.
+        mode: ``off`` takes MR and CT unregistered; ``auto`` leaves those alone that lie on each other already.
         runner: how the patients are worked through; bad are those who cannot be registered at all.
 
     Returns:
@@ -79,7 +79,7 @@ def with_registrations(raw: RawDataset, folder: Path, mode: RegisterMode) -> Raw
 def register_case(case: CaseFiles, folder: Path, mode: RegisterMode) -> None:
     """Register one patient and keep ``PATIENT.tfm`` and ``PATIENT.json`` in ``folder``.
 
-    Where the user has put a transform of his own there, it is taken, and judged all the same.
+    Where the user has put a transform of their own there, it is taken, and judged all the same.
     """
     images = read_case(replace(case, registration=None))
     apart = replace(images, aligned=False)
@@ -93,16 +93,16 @@ def register_case(case: CaseFiles, folder: Path, mode: RegisterMode) -> None:
     path = folder / f"{case.patient}.json"
     transform, status = _given(path) or _found(pair, mode)
     alignment = alignment_of(pair, transform)
-    objections = alignment.objections()
-    if objections and status != "given":
+    problems_found = alignment.problems_found()
+    if problems_found and status != "given":
         status = "failed"
-    registration = Registration.of(transform, status, alignment, objections)
+    registration = Registration.of(transform, status, alignment, problems_found)
     RegistrationRecord(FORMAT_VERSION, mode, case.files_key(), registration).save(path)
 
 
 def _found(pair: HeadPair, mode: RegisterMode) -> tuple[sitk.Transform, Status]:
     as_scanned = sitk.Euler3DTransform()
-    if mode == "auto" and not alignment_of(pair, as_scanned).objections():
+    if mode == "auto" and not alignment_of(pair, as_scanned).problems_found():
         nearby = refine_registration(pair, as_scanned)
         if largest_motion_mm(nearby, pair.mr_mask) <= ALIGNED_MM:
             return as_scanned, "aligned"

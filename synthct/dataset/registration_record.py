@@ -1,4 +1,4 @@
-"""How a patient's CT lies on his MR, as it is kept: ``registrations/PATIENT.tfm`` and its verdict ``PATIENT.json``."""
+"""How a patient's CT lies on the MR, kept as ``registrations/PATIENT.tfm`` and its judgement ``PATIENT.json``."""
 
 from __future__ import annotations
 
@@ -31,26 +31,29 @@ class Registration:
     Attributes:
         matrix: row-major rotation.
         offset_mm: (x, y, z).
-        status: a patient whose registration failed has both scans, but they are no pair.
+        status: a patient whose registration failed has both scans, but they are not a pair.
         alignment: how the CT lies on the MR under the transform.
-        objections: what speaks against it, a clause each.
+        problems_found: what speaks against it, a clause each.
     """
 
     matrix: tuple[float, float, float, float, float, float, float, float, float]
     offset_mm: tuple[float, float, float]
     status: Status
     alignment: Alignment | None = None
-    objections: tuple[str, ...] = ()
+    problems_found: tuple[str, ...] = ()
 
     @staticmethod
     def of(
-        transform: sitk.Transform, status: Status, alignment: Alignment | None = None, objections: tuple[str, ...] = ()
+        transform: sitk.Transform,
+        status: Status,
+        alignment: Alignment | None = None,
+        problems_found: tuple[str, ...] = (),
     ) -> Registration:
         """The record of a rigid transform of SimpleITK, of any class."""
         offset = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
         columns = [np.subtract(transform.TransformPoint(axis.tolist()), offset) for axis in np.eye(3)]
         return Registration(
-            tuple(np.transpose(columns).ravel().tolist()), tuple(offset.tolist()), status, alignment, objections
+            tuple(np.transpose(columns).ravel().tolist()), tuple(offset.tolist()), status, alignment, problems_found
         )
 
     def mr_to_ct(self) -> sitk.Transform:
@@ -125,7 +128,9 @@ def load_transform(path: Path) -> sitk.Transform:
     try:
         transform = sitk.ReadTransform(itk_path(path))
     except RuntimeError:
-        raise DatasetError(f"{path} is no transform that ITK reads; mend it, or remove it to register anew.") from None
+        raise DatasetError(
+            f"{path} is not a transform that ITK reads; fix it, or remove it to register anew."
+        ) from None
     found = Registration.of(transform, "given")
     if not _is_rotation(found.matrix) or not found.moves_as(transform):
         raise DatasetError(f"{path} is not rigid; give rotation and shift only, from points of the MR to the CT's.")

@@ -124,7 +124,7 @@ def read_compared(reference: Reference, candidates: Mapping[str, Candidate], *, 
     ct_known = _known(ct_scanned, grid)
     if not sitk.GetArrayViewFromImage(ct_known).any():
         raise DatasetError(
-            f"{reference.ct} and {files[first]} lie apart in space: no voxel of the sCT is inside the reference CT. "
+            f"{reference.ct} and {files[first]} do not overlap: no voxel of the sCT is inside the reference CT. "
             "Register the reference to the MR, or check that the two files are of one patient."
         )
     mr_head = None if mr is None else head_mask_from_mr(mr)
@@ -232,7 +232,7 @@ def _share_of_smaller(one: sitk.Image, other: sitk.Image) -> float:
 def _empty_mask_message(reference: Reference, sct: Path, kind: MaskKind) -> str:
     if kind == "given":
         return (
-            f"{reference.mask} marks no voxel that lies inside both {sct} and {reference.ct}; mend or remove the mask."
+            f"{reference.mask} marks no voxel that lies inside both {sct} and {reference.ct}; fix or remove the mask."
         )
     sources = f"{reference.ct}" if kind == "ct" else f"both {reference.ct} and {reference.mr}"
     return (

@@ -15,7 +15,7 @@ class Comparison:
     ``mean_difference`` is model_a - model_b in the metric's unit, ``interval`` its 95 % interval (Student's). ``t`` and
     ``p`` (two-sided) are of the paired t-test, ``wilcoxon_p`` of Wilcoxon's signed-rank test, ``holm_p`` is ``p``
     corrected for all pairs of models compared by this metric; NaN where they cannot be computed. ``sentence`` says all
-    of it in plain words. ``main``: one of the seed's two metrics, which the terminal shows; the others are exploratory.
+    of it in plain words. ``main``: one of the paper's two metrics, which the terminal shows; others are exploratory.
     """
 
     metric: str

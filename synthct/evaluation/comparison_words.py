@@ -7,8 +7,8 @@ import math
 from synthct.evaluation.comparison import Comparison
 from synthct.evaluation.metrics import Metric
 
-SIGNIFICANCE = 0.05  # the seed's
-FEW_PATIENTS = 6  # the seed's number; with fewer, Wilcoxon's p cannot fall below SIGNIFICANCE
+SIGNIFICANCE = 0.05  # the paper's
+FEW_PATIENTS = 6  # the paper's number; with fewer, Wilcoxon's p cannot fall below SIGNIFICANCE
 
 
 def sentence(metric: Metric, comparison: Comparison, n_pairs: int = 1) -> str:
@@ -39,13 +39,13 @@ def sentence(metric: Metric, comparison: Comparison, n_pairs: int = 1) -> str:
     low, high = comparison.interval
     interval = f"95% interval {_number(low, metric, unit=False)} to {_number(high, metric)}"
     decisive = comparison.holm_p if n_pairs > 1 else comparison.p
-    verdict = "significant" if decisive < SIGNIFICANCE else "not significant"
+    status = "significant" if decisive < SIGNIFICANCE else "not significant"
     tests = f"paired t-test, {_p(comparison.p)}"
     if n_pairs > 1:
         tests += f", {_p(comparison.holm_p)} after Holm's correction for {n_pairs} pairs of models"
     if not math.isnan(comparison.wilcoxon_p):
         tests += f"; Wilcoxon, {_p(comparison.wilcoxon_p)}"
-    text = f"{finding} ({interval}); {verdict} at the {SIGNIFICANCE:.0%} level ({tests})."
+    text = f"{finding} ({interval}); {status} at the {SIGNIFICANCE:.0%} level ({tests})."
     if n < FEW_PATIENTS:
         text += f" With only {n} patients little can be concluded: Wilcoxon's p cannot fall below {_least_p(n)}."
     return text

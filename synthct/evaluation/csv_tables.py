@@ -172,7 +172,7 @@ def _for_json(value: Any) -> Any:
 
 
 def terminal_table(scored: ScoredSet, *, width: int = 100, max_patients: int = 40) -> str:
-    """The seed's Table 1 as text: a row a patient, a column a model with MAE / PSNR, last the mean and SD.
+    """The paper's Table 1 as text: a row a patient, a column a model with MAE / PSNR, last the mean and SD.
 
     Args:
         scored: patients and models, in the order of the columns.
@@ -184,13 +184,13 @@ def terminal_table(scored: ScoredSet, *, width: int = 100, max_patients: int = 4
     """
     rows = scored.rows
     summary_of = {summary.model: summary for summary in scored.summaries}
-    patients = sorted({row.patient for of_model in rows.values() for row in of_model})
+    patients = sorted({row.patient for model_rows in rows.values() for row in model_rows})
     left = ["", "", *patients[:max_patients], "mean ± SD", "patients"]
     columns = []
-    for model, of_model in rows.items():
-        score = {row.patient: row for row in of_model}
+    for model, model_rows in rows.items():
+        score = {row.patient: row for row in model_rows}
         cells = [f"{_pair(score[patient].metrics)}" if patient in score else "-" for patient in patients[:max_patients]]
-        columns.append([model, "MAE HU / PSNR dB", *cells, _mean_and_sd(summary_of[model]), str(len(of_model))])
+        columns.append([model, "MAE HU / PSNR dB", *cells, _mean_and_sd(summary_of[model]), str(len(model_rows))])
 
     left = _padded(left, max_width=24)
     lines = []
@@ -202,9 +202,9 @@ def terminal_table(scored: ScoredSet, *, width: int = 100, max_patients: int = 4
                     lines.append(f"... {len(patients) - max_patients} more patients in the CSV files")
                 lines.append("-" * (len(left[0]) + sum(3 + len(column[0]) for column in block)))
             lines.append("   ".join(cells).rstrip())
-    masks = masks_in_words(row.mask for of_model in rows.values() for row in of_model)
+    masks = masks_in_words(row.mask for model_rows in rows.values() for row in model_rows)
     lines += ["", f"Compared inside {masks}; HU not clipped."]
-    shares = [row.scored_head_percent for of_model in rows.values() for row in of_model]
+    shares = [row.scored_head_percent for model_rows in rows.values() for row in model_rows]
     if shares := [share for share in shares if not math.isnan(share)]:
         low, high = f"{min(shares):.0f}", f"{max(shares):.0f}"
         lines.append(f"Scored: {low if low == high else f'{low} to {high}'} % of the head in the reference CT.")

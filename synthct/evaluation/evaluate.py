@@ -90,7 +90,7 @@ def evaluate_dataset(
         results_folder: ``synthct_results/<Dataset>``.
         preprocessed_folder: ``synthct_preprocessed/<Dataset>``, where the registrations are, which models that were
             trained on registered pairs need, and the slices, without which there is no average head.
-        protocol: which metrics; the seed's are always among them.
+        protocol: which metrics; the paper's are always among them.
         runner: how the patients are worked through; bad are those who cannot be scored.
 
     Raises:
@@ -181,7 +181,7 @@ def evaluate_folders(
         mrs: a folder of the MRs that the sCTs were made from, ``PATIENT`` or ``PATIENT_0000`` (the first channel);
             every scored patient needs one.
         masks: a folder of head masks; every scored patient needs one.
-        protocol: which metrics; the seed's are always among them.
+        protocol: which metrics; the paper's are always among them.
         runner: how the patients are worked through; bad are those who cannot be scored.
 
     Raises:

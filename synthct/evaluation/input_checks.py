@@ -1,7 +1,7 @@
 """Checks of two folders that a user has scored: CTs in HU, in one place, of one patient, over the whole head.
 
 A synthetic CT that is merely poor must be scored. So it is refused only where its voxels follow the reference closely
-and their units or place are wrong; where that cannot be told from a poor one, it is scored with a warning.
+and their units or place are wrong; where that cannot be distinguished from a poor one, it is scored with a warning.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def check_sct(sct: sitk.Image, path: Path, ct: sitk.Image, ct_path: Path) -> lis
     on_sct = sitk.GetArrayFromImage(resample(ct, Grid.of(sct), outside=AIR_HU))
     known = sitk.GetArrayFromImage(known_region(ct, Grid.of(sct))) > 0
     if not known.any():
-        return []  # they lie apart, which the scoring refuses
+        return []  # they do not overlap, which the scoring refuses
     if known.mean() > 0.999 and np.array_equal(np.round(on_sct), np.round(values)):
         return [f"{path} equals its reference {ct_path}; check that the reference was not copied in place of the sCT."]
     both = _Known(values[known], on_sct[known])

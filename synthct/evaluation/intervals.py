@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 from scipy import stats
 
-LEAST_PATIENTS = 3  # of fewer an interval says nothing
+MIN_PATIENTS = 3  # of fewer an interval says nothing
 CONFIDENCE = 0.95
 _RESAMPLES, _SEED = 9999, 0
 _NONE = (math.nan, math.nan)
@@ -26,7 +26,7 @@ def bootstrap_interval(values: np.ndarray) -> tuple[float, float]:
     Returns:
         (low, high); NaN for fewer than 3 values or one that is not finite, the value itself where all are equal.
     """
-    if len(values) < LEAST_PATIENTS or not np.isfinite(values).all():
+    if len(values) < MIN_PATIENTS or not np.isfinite(values).all():
         return _NONE
     if _are_equal(values):
         return float(values[0]), float(values[0])

@@ -1,4 +1,4 @@
-"""Score one patient: his sCTs against his reference CT, inside the head, where the CT is known."""
+"""Score one patient: the sCTs against the reference CT, inside the head, where the CT is known."""
 
 from __future__ import annotations
 

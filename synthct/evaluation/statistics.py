@@ -75,7 +75,7 @@ def compare_models(
         patients: which they are.
     """
     comparisons: list[Comparison] = []
-    columns = [row.metrics for of_model in rows.values() for row in of_model[:1]]
+    columns = [row.metrics for model_rows in rows.values() for row in model_rows[:1]]
     for metric in metrics_in(columns[0]) if columns else ():
         scores = {model: {row.patient: row.metrics[metric.column] for row in rows[model]} for model in rows}
         found = []

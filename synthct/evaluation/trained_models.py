@@ -20,7 +20,7 @@ log = logging.getLogger("synthct")
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The sCT of a patient, predicted by the fold that held him out, and the patients that this fold trained on.
+    """The sCT of a patient by the fold that held the patient out, and the patients that this fold trained on.
 
     ``fold`` is None for a patient of the test set, whom all folds held out; ``trained_on`` is then of all of them.
     """
@@ -85,7 +85,7 @@ def find_models(results_folder: Path) -> tuple[TrainedModel, ...]:
 
 
 def _held_out(model_folder: ModelFolder) -> dict[str, HeldOut]:
-    """Predictions by patient, each patient once: from the first fold whose split holds him out."""
+    """Predictions by patient, each patient once: from the first fold whose split holds the patient out."""
     folds = {
         fold.number: fold for fold in model_folder.folds() if fold.number is not None
     }  # "all" holds out no patient

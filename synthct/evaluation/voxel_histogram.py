@@ -1,6 +1,6 @@
 """sCT against CT over all voxels of a head, in little memory: what the joint histogram and Bland-Altman figures need.
 
-A patient's volumes stay in the process that scores him; only these counts travel, and they can be added up.
+A patient's volumes stay in the process that scores the patient; only these counts travel, and they can be added up.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from synthct.planning.plan import voxel_mm
 from synthct.qa.usefulness import HARDLY_BETTER
 
 FORMAT_VERSION = 2
-AXES = ("left-right", "front-back", "foot-head")
+AXES = ("LR", "AP", "SI")
 INTENDED_USE = (
     "Research on synthetic CT from head MR. Not a medical device; not for clinical use: neither diagnosis nor dose "
     "calculation nor positioning of patients."

@@ -57,7 +57,7 @@ def install_model(
 
     Args:
         path: the zip file.
-        results: the folder ``synthct_results``; the model's place in it is told by its manifest.
+        results: the folder ``synthct_results``; the model's place in it is recognised by its manifest.
         folder: the model folder itself, in place of ``results``.
         overwrite: whether a model folder that is there may be replaced.
 

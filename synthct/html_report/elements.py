@@ -26,7 +26,7 @@ def bullet_list(sentences: Iterable[str]) -> str:
 
 def warning_list(sentences: Iterable[str], label: str) -> str:
     """Sentences that must not be overlooked; empty without any. ``label`` says to screen readers what they are."""
-    items = [escape(one) for one in sentences]
+    items = [escape(sentence) for sentence in sentences]
     return html_list(items, f' class="warnings" aria-label="{escape(label)}"') if items else ""
 
 

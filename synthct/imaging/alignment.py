@@ -16,9 +16,9 @@ BONE_HU = (250.0, 2500.0)  # metal lies above
 DENSE_SHARE = 0.25  # of the bone: cortical bone, which gives no signal; marrow and diploe are bright
 SOFT_HU = (20.0, 80.0)  # brain and muscle, without fat and CSF
 LARGEST_ROTATION_DEG = 30.0
-LEAST_OVERLAP = 0.3
-LEAST_HEAD_DICE = 0.90
-LEAST_BONE_DARKNESS = 0.75
+MIN_OVERLAP = 0.3
+MIN_HEAD_DICE = 0.90
+MIN_BONE_DARKER = 0.75
 
 
 @dataclass(frozen=True)
@@ -30,29 +30,29 @@ class Alignment:
         rotation_deg: by how much it turns it.
         overlap: share of the MR's head that the CT's field of view holds.
         head_dice: Dice of the two heads where both fields of view are.
-        bone_darkness: probability that, within the head, a voxel of dense bone in the CT is darker in the MR than one
-            of soft tissue (area under the ROC curve; 0.5: no difference). It falls within millimetres.
+        bone_darker_probability: probability that, within the head, a voxel of dense bone in the CT is darker in the
+            MR than one of soft tissue (area under the ROC curve; 0.5: no difference). It falls within millimetres.
     """
 
     shift_mm: float
     rotation_deg: float
     overlap: float
     head_dice: float
-    bone_darkness: float
+    bone_darker_probability: float
 
-    def objections(self) -> tuple[str, ...]:
+    def problems_found(self) -> tuple[str, ...]:
         """What speaks against the alignment, a clause each; empty where nothing does."""
         found = []
         if self.rotation_deg > LARGEST_ROTATION_DEG:
             found.append(f"the CT is turned by {self.rotation_deg:.0f} degrees")
-        if self.overlap < LEAST_OVERLAP:
+        if self.overlap < MIN_OVERLAP:
             found.append(f"the CT covers only {self.overlap:.0%} of the MR's head")
-        if self.head_dice < LEAST_HEAD_DICE:
-            found.append(f"the heads agree only to a Dice of {self.head_dice:.2f} (at least {LEAST_HEAD_DICE:.2f})")
-        if self.bone_darkness < LEAST_BONE_DARKNESS:
+        if self.head_dice < MIN_HEAD_DICE:
+            found.append(f"the heads agree only to a Dice of {self.head_dice:.2f} (at least {MIN_HEAD_DICE:.2f})")
+        if self.bone_darker_probability < MIN_BONE_DARKER:
             found.append(
                 f"where the CT has bone the MR is darker than in soft tissue with a probability of only "
-                f"{self.bone_darkness:.2f} (at least {LEAST_BONE_DARKNESS:.2f})"
+                f"{self.bone_darker_probability:.2f} (at least {MIN_BONE_DARKER:.2f})"
             )
         return tuple(found)
 
@@ -82,7 +82,7 @@ def alignment_of(pair: HeadPair, mr_to_ct: sitk.Transform | None = None) -> Alig
         rotation_deg=_rotation_deg(mr_to_ct),
         overlap=float((mr_head & known).sum() / max(1, mr_head.sum())),
         head_dice=float(2 * both.sum() / max(1, (mr_head & known).sum() + (ct_head & known).sum())),
-        bone_darkness=_probability_below(signal[dense], signal[both & (ct > SOFT_HU[0]) & (ct < SOFT_HU[1])]),
+        bone_darker_probability=_probability_below(signal[dense], signal[both & (ct > SOFT_HU[0]) & (ct < SOFT_HU[1])]),
     )
 
 

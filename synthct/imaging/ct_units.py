@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from skimage.filters import threshold_otsu
 
 AIR_RANGE_HU = (-1100.0, -900.0)  # air and a scanner's lowest value, -1024; padding that was never HU lies below
-LEAST_AIR_SHARE = 5e-4  # a CT of a head always shows some air around it
+MIN_AIR_SHARE = 5e-4  # a CT of a head always shows some air around it
 SOFT_TISSUE_HU = (-60.0, 120.0)  # where its peak may lie: noise, contrast agent, the calibration of cone beams
 FAT_HU = (-150.0, -60.0)  # the greater peak in a neck with shoulders
 DENSER_THAN_FOAM_HU = -700.0  # lungs and head holders lie below
@@ -23,16 +23,16 @@ TYPICAL_TISSUE_HU = 38.0  # of brain and muscle
 PURE_SHIFT_HU = (950.0, 1110.0)  # from air to soft tissue, where the slope is right
 COMMON_SHIFTS = (1000.0, 1024.0)
 SHIFT_ROUNDING = 6.0  # HU by which air differs from -1000 between scanners
-LEAST_AIR_ON_FACES = 0.15
-LEAST_NEGATIVE_SHARE = 1e-3  # fat, sinuses and rims: what tells a CT with a filled-in background from an MR
-LEAST_BACKGROUND_SHARE = 0.3  # of the voxels on the volume's faces, which one value takes
-LEAST_PEAK_SHARE = 1 / 3  # of what is denser than air; half of a CT's, a sixth of an MR's
+MIN_AIR_ON_FACES = 0.15
+MIN_NEGATIVE_SHARE = 1e-3  # fat, sinuses and rims: what tells a CT with a filled-in background from an MR
+MIN_BACKGROUND_SHARE = 0.3  # of the voxels on the volume's faces, which one value takes
+MIN_PEAK_SHARE = 1 / 3  # of what is denser than air; half of a CT's, a sixth of an MR's
 BACKGROUND_HU = -300.0  # above it a background is a value that was filled in, not air of another scale
-MOST_BETWEEN = 0.3  # rims and some lung, relative to what is denser; the intensities of an MR are spread
-MOST_BELOW = 2e-3  # of the volume, below air: a CT whose background alone is wrong has fat and air there
+MAX_BETWEEN = 0.3  # rims and some lung, relative to what is denser; the intensities of an MR are spread
+MAX_BELOW = 2e-3  # of the volume, below air: a CT whose background alone is wrong has fat and air there
 AIR_NOISE = 60.0  # values from the peak of air
 MAX_HU_AIR = 0.1  # near -1000, relative to the air of a scaled CT; rims alone
-LEAST_TISSUE_SHARE = 0.05  # of the volume, in the peak of a shifted CT
+MIN_TISSUE_SHARE = 0.05  # of the volume, in the peak of a shifted CT
 _MOST_VALUES = 2_000_000  # of which peaks are measured
 
 
@@ -57,7 +57,7 @@ class Peaks:
 def shows_air(image: sitk.Image) -> bool:
     """Whether enough voxels are air in HU; an MR has none."""
     values = sitk.GetArrayViewFromImage(image)
-    return float(((values >= AIR_RANGE_HU[0]) & (values <= AIR_RANGE_HU[1])).mean()) >= LEAST_AIR_SHARE
+    return float(((values >= AIR_RANGE_HU[0]) & (values <= AIR_RANGE_HU[1])).mean()) >= MIN_AIR_SHARE
 
 
 def ct_unit_problems(ct: sitk.Image, name: str) -> list[str]:
@@ -84,7 +84,7 @@ def ct_unit_problems(ct: sitk.Image, name: str) -> list[str]:
         return [f"{name} is not in HU: {found}; {action} and check the RescaleIntercept, or {applied}."]
     background = _background(faces)
     if _tissue_is_right(values if background is None else values[values != background]):
-        negative = (values < min(0.0, background or 0.0) - 30).mean() >= LEAST_NEGATIVE_SHARE
+        negative = (values < min(0.0, background or 0.0) - 30).mean() >= MIN_NEGATIVE_SHARE
         if background is not None and background > BACKGROUND_HU and negative:
             return [
                 f"{name} is not in HU outside the patient: its background is {background:g}, where air has -1000; set "
@@ -109,7 +109,7 @@ def ct_unit_problems(ct: sitk.Image, name: str) -> list[str]:
 def _background(faces: np.ndarray) -> float | None:
     """The one value that a good part of the volume's faces has; None where there is none, as in noise."""
     kinds, counts = np.unique(faces, return_counts=True)
-    return float(kinds[counts.argmax()]) if counts.max() >= LEAST_BACKGROUND_SHARE * faces.size else None
+    return float(kinds[counts.argmax()]) if counts.max() >= MIN_BACKGROUND_SHARE * faces.size else None
 
 
 def _tissue_is_right(values: np.ndarray) -> bool:
@@ -121,7 +121,7 @@ def _tissue_is_right(values: np.ndarray) -> bool:
     if SOFT_TISSUE_HU[0] <= peak <= SOFT_TISSUE_HU[1]:
         return True
     beside = ((dense >= 0) & (dense <= 80)).sum()
-    return bool(FAT_HU[0] <= peak < FAT_HU[1] and beside >= LEAST_PEAK_SHARE * (np.abs(dense - peak) <= 40).sum())
+    return bool(FAT_HU[0] <= peak < FAT_HU[1] and beside >= MIN_PEAK_SHARE * (np.abs(dense - peak) <= 40).sum())
 
 
 def _is_scaled_about_0(peaks: Peaks) -> bool:
@@ -150,7 +150,7 @@ def _peaks(values: np.ndarray, faces: np.ndarray) -> Peaks | None:
     on_faces, stored_on_faces = (
         (np.abs(faces - peaks.air) <= 0.05 * peaks.distance).mean() for peaks in (without, as_stored)
     )
-    if on_faces >= LEAST_AIR_ON_FACES and (not as_stored.is_shift or without.is_shift and on_faces > stored_on_faces):
+    if on_faces >= MIN_AIR_ON_FACES and (not as_stored.is_shift or without.is_shift and on_faces > stored_on_faces):
         return without
     return as_stored
 
@@ -187,10 +187,10 @@ def _are_of_a_ct(values: np.ndarray, peaks: Peaks) -> bool:
     between = (relative > 0.3) & (relative <= 0.75)
     below = (relative < -0.15) & (values > values.min())
     return bool(
-        in_peak.mean() >= LEAST_TISSUE_SHARE
-        and in_peak.sum() >= LEAST_PEAK_SHARE * dense.sum()
-        and between.sum() <= MOST_BETWEEN * dense.sum()
-        and below.mean() <= MOST_BELOW
+        in_peak.mean() >= MIN_TISSUE_SHARE
+        and in_peak.sum() >= MIN_PEAK_SHARE * dense.sum()
+        and between.sum() <= MAX_BETWEEN * dense.sum()
+        and below.mean() <= MAX_BELOW
     )
 
 

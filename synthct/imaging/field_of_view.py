@@ -23,7 +23,7 @@ def scanned_region(image: sitk.Image, *, tissue: float | None = None) -> sitk.Im
 
     Args:
         image: an MR in scanner units or a CT in HU.
-        tissue: what lies above it is no air: ``CT_TISSUE_HU``; for an MR it is estimated.
+        tissue: what lies above it is not air: ``CT_TISSUE_HU``; for an MR it is estimated.
     """
     values = sitk.GetArrayViewFromImage(image)
     above_lowest = values > values.min()

@@ -27,7 +27,7 @@ def head_mask_from_ct(ct: sitk.Image, *, mr_head_mask: sitk.Image | None = None)
     Args:
         ct: in HU.
         mr_head_mask: the head in an aligned MR of the patient, any grid. A thermoplastic mask that is pressed to the
-            skin cannot be told from it in the CT; the MR does not show it.
+            skin cannot be distinguished from it in the CT; the MR does not show it.
 
     Returns:
         uint8 image, 1 inside the head; empty where nothing is denser than air.

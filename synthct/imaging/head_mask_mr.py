@@ -22,7 +22,7 @@ from synthct.imaging.morphology import (
 
 BRIGHT_SHARE = 0.35  # of Otsu's threshold, which lies midway between air and tissue: surely tissue
 DIM_SHARE = 0.06  # of Otsu's threshold: tissue far from the coil may be as dim, where nothing else is
-LEAST_SHARE = 0.38  # of the brightness of the tissue around
+MIN_SHARE = 0.38  # of the brightness of the tissue around
 BIAS_MM = 25.0  # over which that brightness is averaged
 BORDER_MM = 12.0  # of the image, where only ghosts and noise are looked for
 
@@ -46,7 +46,7 @@ def head_mask_from_mr(mr: sitk.Image) -> sitk.Image:
     brightness = sitk.Cast((smooth - air) / (otsu - air), sitk.sitkFloat32)
     faintest = max(5.0 * noise / (otsu - air), DIM_SHARE, min(2.5 * _ghosts(brightness[::3, ::3, ::3]), BRIGHT_SHARE))
     seen = brightness > faintest
-    tissue = seen & (brightness > _brightness_around(brightness, seen) * LEAST_SHARE)
+    tissue = seen & (brightness > _brightness_around(brightness, seen) * MIN_SHARE)
     # Skull and sinuses are dark and part scalp from brain: they are closed over before anything thin is taken off.
     whole = largest_component(filled(large_components(tissue, 0.02), closing_mm=10.0))
     core = largest_component(eroded(whole, 4.0))

@@ -1,7 +1,7 @@
 """What an image file says about itself, checked before ITK reads it.
 
 ITK believes headers: one that claims 30000 voxels an axis makes it ask for all memory there is, some with impossible
-numbers make it crash, and spacings or directions that are no numbers it replaces in silence by 1. So the header is
+numbers make it crash, and spacings or directions that are not numbers it replaces in silence by 1. So the header is
 parsed here first, strictly, and only what can be an image of a head goes on to ITK.
 """
 
@@ -15,10 +15,10 @@ from pathlib import Path
 FILE_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
 PLAUSIBLE_SPACING_MM = (0.05, 20.0)
 SKEW = 1e-2  # largest cosine between two axes: rounding of directions
-FARTHEST_MM = 1e5  # an origin beyond it is a damaged header, and large numbers in directions make ITK hang
-MOST_VOXELS = 2**30  # 1024 along each axis: finer than any scanner sees a head
-MOST_AXES = 5  # x, y, z, and those of length 1 or of vectors, which are refused by name later
-MOST_PER_BYTE = 1032  # deflate makes at most so many bytes out of one
+MAX_MM = 1e5  # an origin beyond it is a damaged header, and large numbers in directions make ITK hang
+MAX_VOXELS = 2**30  # 1024 along each axis: finer than any scanner sees a head
+MAX_AXES = 5  # x, y, z, and those of length 1 or of vectors, which are refused by name later
+MAX_PER_BYTE = 1032  # deflate makes at most so many bytes out of one
 _MOST_SHOWN = 60  # characters of a header's value in a message
 
 
@@ -53,17 +53,17 @@ class Declared:
             HeaderError: it cannot, or it would be no image of a head.
         """
         size = " x ".join(map(str, self.sizes))
-        if not 1 <= len(self.sizes) <= MOST_AXES:
+        if not 1 <= len(self.sizes) <= MAX_AXES:
             raise HeaderError(f"has {len(self.sizes)} axes; save one 3-D volume a file")
         if min(self.sizes) < 1 or self.values_per_voxel < 1:
             raise HeaderError(f"claims a size of {shown(size)} voxels in its header; replace the file")
         voxels = math.prod(self.sizes) * self.values_per_voxel
-        if voxels > MOST_VOXELS:
+        if voxels > MAX_VOXELS:
             raise HeaderError(f"claims {shown(size)} voxels in its header, more than a scan has; replace the file")
         if not self.stored_in.is_file():
             raise HeaderError(f"keeps its voxels in {shown(self.stored_in.name)}, which is missing; put it beside")
         there = self.stored_in.stat().st_size - (0 if self.compressed else self.start)
-        missing = voxels * self.bytes_per_value - there * (MOST_PER_BYTE if self.compressed else 1)
+        missing = voxels * self.bytes_per_value - there * (MAX_PER_BYTE if self.compressed else 1)
         if missing > 0:
             raise HeaderError(f"ends too early for the {shown(size)} voxels of its header; copy it again")
 
@@ -100,7 +100,7 @@ def real_numbers(words: Sequence[str], what: str) -> tuple[float, ...]:
 def check_possible(values: Iterable[float], what: str) -> None:
     """Raise :class:`HeaderError` where a number of the geometry is NaN, infinite or beyond any scanner."""
     values = list(values)
-    if not all(abs(value) <= FARTHEST_MM for value in values):
+    if not all(abs(value) <= MAX_MM for value in values):
         raise HeaderError(f"has a {what} of {', '.join(f'{value:g}' for value in values)}; correct its header")
 
 

@@ -15,8 +15,8 @@ import SimpleITK as sitk
 from synthct.errors import DiskError, ImageError, os_error_sentence
 from synthct.files import temporary_folder_beside, written_whole
 from synthct.imaging.image_header import (
-    FARTHEST_MM,
     FILE_ENDINGS,
+    MAX_MM,
     PLAUSIBLE_SPACING_MM,
     SKEW,
     Declared,
@@ -72,7 +72,7 @@ def read_image(path: Path) -> sitk.Image:
         the middle of the volume, which moves no corner by more than 1 mm.
 
     Raises:
-        ImageError: naming the file, what is wrong with it and how to mend it.
+        ImageError: naming the file, what is wrong with it and how to fix it.
     """
     path = Path(path)
     if image_name(path) is None:
@@ -113,7 +113,7 @@ def check_volume(image: sitk.Image, name: str) -> None:
         name: what the sentence begins with, such as its path.
 
     Raises:
-        ImageError: what is wrong with it and how to mend it.
+        ImageError: what is wrong with it and how to fix it.
     """
     if image.GetDimension() != 3:
         size = " x ".join(map(str, image.GetSize()))
@@ -144,7 +144,7 @@ def _geometry_flaw(image: sitk.Image) -> str | None:
     if not all(low <= spacing <= high for spacing in image.GetSpacing()):  # NaN as well
         spacing = " x ".join(f"{value:g}" for value in image.GetSpacing())
         return f"has a voxel spacing of {spacing} mm, which no scanner makes; correct its header"
-    if not all(abs(place) <= FARTHEST_MM for place in image.GetOrigin()):
+    if not all(abs(place) <= MAX_MM for place in image.GetOrigin()):
         origin = ", ".join(f"{value:g}" for value in image.GetOrigin())
         return f"has its origin at ({origin}) mm, which is nowhere in a scanner; correct its header"
     if not skew_of(image) <= SKEW:
@@ -153,10 +153,10 @@ def _geometry_flaw(image: sitk.Image) -> str | None:
 
 
 def write_image(image: sitk.Image, path: Path, like: Path | None = None) -> None:
-    """Write an image, compressed, whole or not at all.
+    """Write an image, compressed, atomically.
 
     An ``.mhd`` header and its data file are moved into place one after the other, the header last: without it the data
-    are no image.
+    are not an image.
 
     Args:
         image: any.

@@ -12,7 +12,7 @@ from synthct.imaging.geometry import image_like
 from synthct.imaging.io import read_image
 
 PROBABILITY_RANGE = (-0.5, 1.5)  # splines overshoot a mask of 0 and 1 by up to 0.3
-MOST_LABELS = 255  # TotalSegmentator has 117
+MAX_LABELS = 255  # TotalSegmentator has 117
 GREY_LEVELS = 8  # more values than this with the most voxels at the highest: a mask of 0 and 255 that was interpolated
 
 
@@ -52,7 +52,7 @@ def _inside(values: np.ndarray, name: str) -> tuple[np.ndarray, str | None]:
     if low >= 0 and kinds[kinds > 0].size <= 1:
         return values > 0, None
     if np.array_equal(kinds, np.round(kinds)):
-        if low < 0 or high > MOST_LABELS:
+        if low < 0 or high > MAX_LABELS:
             raise ImageError(f"{name} is not a mask: its values go from {low:g} to {high:g}, as in a scan; {remedy}.")
         of_head = counts[kinds > 0]
         if of_head.size > GREY_LEVELS and of_head[-1] > 0.5 * of_head.sum():

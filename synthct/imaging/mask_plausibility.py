@@ -1,4 +1,4 @@
-"""Whether a head mask can be a head's: what a physicist should look at before he trusts it."""
+"""Whether a head mask can be a head's: what a physicist should look at before trusting it."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from synthct.imaging.geometry import bounding_box, image_like
 
-LEAST_FOR_GAUSSIAN = 4  # voxels along an axis
+MIN_FOR_GAUSSIAN = 4  # voxels along an axis
 WORKING_SPACING_MM = 2.0  # fine enough for the skin, coarse enough for a second a head
 
 
@@ -31,7 +31,7 @@ def smoothed(image: sitk.Image, sigma_mm: float) -> sitk.Image:
 
     The recursive filter needs four voxels along each axis, so thin volumes are enlarged by their borders for it.
     """
-    lacking = [max(0, LEAST_FOR_GAUSSIAN - size) for size in image.GetSize()]
+    lacking = [max(0, MIN_FOR_GAUSSIAN - size) for size in image.GetSize()]
     before = [lack // 2 for lack in lacking]
     after = [lack - first for lack, first in zip(lacking, before)]
     enlarged = sitk.ZeroFluxNeumannPad(image, before, after) if any(lacking) else image
@@ -48,7 +48,7 @@ def on_grid_of(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
     part, _ = _part_with(mask, 2.0 * max(mask.GetSpacing()))
     if part is None:
         return result
-    # The axes are the image's, so that two corners tell where the part lies in it; elsewhere is no head.
+    # The axes are the image's, so that two corners tell where the part lies in it; elsewhere there is no head.
     size = np.array(part.GetSize())
     corners = [
         image.TransformPhysicalPointToContinuousIndex(part.TransformContinuousIndexToPhysicalPoint(corner.tolist()))
@@ -106,14 +106,14 @@ def largest_component(mask: sitk.Image) -> sitk.Image:
     return sitk.RelabelComponent(sitk.ConnectedComponent(mask), sortByObjectSize=True) == 1
 
 
-def large_components(mask: sitk.Image, least_share: float) -> sitk.Image:
+def large_components(mask: sitk.Image, min_share: float) -> sitk.Image:
     """The pieces of at least a share of the largest one's size."""
     labels = sitk.RelabelComponent(sitk.ConnectedComponent(mask), sortByObjectSize=True)
     sizes = np.bincount(sitk.GetArrayViewFromImage(labels).ravel())[1:]
-    return (labels >= 1) & (labels <= int((sizes >= least_share * sizes.max(initial=0)).sum()))
+    return (labels >= 1) & (labels <= int((sizes >= min_share * sizes.max(initial=0)).sum()))
 
 
-def piece_shapes(mask: sitk.Image, least_ml: float) -> list[tuple[float, tuple[float, ...]]]:
+def piece_shapes(mask: sitk.Image, min_ml: float) -> list[tuple[float, tuple[float, ...]]]:
     """Volume (ml) and sorted extents (mm) along its own axes of each piece of a mask from a least volume on."""
     shapes = sitk.LabelShapeStatisticsImageFilter()
     shapes.ComputeOrientedBoundingBoxOn()
@@ -121,7 +121,7 @@ def piece_shapes(mask: sitk.Image, least_ml: float) -> list[tuple[float, tuple[f
     return [
         (ml, tuple(sorted(shapes.GetOrientedBoundingBoxSize(label))))
         for label in shapes.GetLabels()
-        if (ml := shapes.GetPhysicalSize(label) / 1000.0) >= least_ml
+        if (ml := shapes.GetPhysicalSize(label) / 1000.0) >= min_ml
     ]
 
 

@@ -1,4 +1,4 @@
-"""Rigid registration of a patient's CT to his MR by mutual information (the seed's clinical procedure, section 2).
+"""Rigid registration of a patient's CT to the MR by mutual information (the paper's clinical procedure, section 2).
 
 Mattes mutual information around the head, from coarse to fine and from several starts, computed by SimpleITK (Mattes et
 al. 2003, IEEE TMI 22:120). The transform maps points of the MR (LPS, mm) to points of the CT.

@@ -21,7 +21,7 @@ from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 __all__ = ["DicomMr", "holds_dicom", "list_dicom_mrs", "output_name"]
 
 THIN_MM = 2.0  # slices of a 3-D acquisition lie closer than this
-MOST_SHOWN = 10  # series in a message
+MAX_SHOWN = 10  # series in a message
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def list_dicom_mrs(
     found, problems = {}, {}
     for key, patient in numbered("Patient", by_patient).items():
         try:
-            if patients_by == "id" and not mr_series:  # MRs of two persons are no choice to make
+            if patients_by == "id" and not mr_series:  # MRs of two persons are not ours to choose from
                 check_person((one for one in by_patient[key] if not one.unfit), patients_by)
             chosen = tuple(_chosen(by_patient[key], of_channel, root) for of_channel in texts)
             check_person(chosen, patients_by, patient)
@@ -128,11 +128,15 @@ def output_name(series: Sequence[DicomSeries]) -> str:
 
 def _chosen(candidates: Sequence[DicomSeries], wanted: Sequence[str], root: Path) -> DicomSeries:
     if not wanted:
-        thin = [one for one in candidates if not (one.unfit or one.derived) and one.slice_gap_mm <= THIN_MM]
+        thin = [
+            candidate
+            for candidate in candidates
+            if not (candidate.unfit or candidate.derived) and candidate.slice_gap_mm <= THIN_MM
+        ]
         candidates = thin if len(thin) == 1 else candidates
     series = choose_series(candidates, wanted, root=root)
     if series is None:
-        listed = first_of((f"{one.name} ({one.unfit})" for one in candidates), MOST_SHOWN)
+        listed = first_of((f"{candidate.name} ({candidate.unfit})" for candidate in candidates), MAX_SHOWN)
         raise ImageError(f"no MR series is a volume of the head: {listed}; choose one with --mr_series, or remove it.")
     stack_slices(series)  # raises where slices are missing, before a network is run
     return series

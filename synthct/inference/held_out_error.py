@@ -1,4 +1,4 @@
-"""How far the sCT of a held-out patient, and a constant CT, are from the CT inside his head."""
+"""How far the sCT of a held-out patient, and a constant CT, are from the CT inside the head."""
 
 from __future__ import annotations
 

@@ -74,7 +74,9 @@ class ModelFiles:
         names = tuple(folds or ModelFolder(folder).trained_folds(checkpoint))
         files = ModelFolder(folder)
         models = [files, *(files.beside() if quality == "best" else ())]
-        paths = [path for one in models for path in (one.plans, *(one.fold(n).checkpoint(checkpoint) for n in names))]
+        paths = [
+            path for model in models for path in (model.plans, *(model.fold(n).checkpoint(checkpoint) for n in names))
+        ]
         written = tuple(path.stat().st_mtime_ns for path in paths if path.is_file())
         return ModelFiles(folder, names, checkpoint, device, precision, combine, quality, written)
 
@@ -110,7 +112,7 @@ def predict_file(
     writer: Writer = IMAGE_FILE,
     settings: QaSettings = QaSettings(),
 ) -> QaReport | None:
-    """Write the sCT of a patient's MR, and beside it in ``qa`` its verdict and maps; warn of what is no ``pass``.
+    """Write the sCT of a patient's MR, and beside it in ``qa`` its status and maps; warn of what is not ``pass``.
 
     Args:
         predictor: the model.
@@ -149,10 +151,10 @@ def predict_file(
                 write_image(image, map_path, like=None if writer.grid(mr[0]) else mr_file(case))
         if prediction.qa is not None:
             prediction.qa.save(report, report.stem)
-            if prediction.qa.verdict != "pass":
+            if prediction.qa.status != "pass":
                 first, *more = prediction.qa.reasons
                 others = f" And {len(more)} more reasons in {report.name}." if more else ""
-                _logger.warning(f"{report.stem}: {prediction.qa.verdict}. {first}{others}")
+                _logger.warning(f"{report.stem}: {prediction.qa.status}. {first}{others}")
     return prediction.qa
 
 

@@ -48,7 +48,7 @@ class FolderOptions:
             by default.
         ct_settings: of DICOM series, the defaults by default.
         mr_series: which series of DICOM MRs to take.
-        patients_by: how patients of DICOM MRs are told apart: ``id``, or ``folder`` directly below the given one.
+        patients_by: how patients of DICOM MRs are distinguished: ``id``, or ``folder`` directly below the given one.
         body_contour: write the outline of the head beside a CT series, as an RT Structure Set.
         go_on: leave MRs alone whose sCT an earlier prediction of the same model has finished.
     """
@@ -173,7 +173,7 @@ def predict_folder(
     _check_maps(predictor, settings)
     output_format, ct_settings = options.output_format, options.ct_settings
     if output_format not in (None, *OUTPUT_FORMATS):
-        raise ImageError(f"'{output_format}' is no output format; there are {', '.join(OUTPUT_FORMATS)}.")
+        raise ImageError(f"'{output_format}' is not an output format; there are {', '.join(OUTPUT_FORMATS)}.")
     output, writer = Path(output), ImageFileWriter()
     cases = _list_cases(Path(mrs), predictor.configuration.input.mr_channels, options, runner)
     runner.check_any_left(cases)

@@ -1,4 +1,4 @@
-"""A fold's held-out patients: their sCTs, and what is remembered of them to hold new patients against."""
+"""A fold's held-out patients: their sCTs, and what is remembered of them to compare new patients with."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def record_fold(
 
     Held-out patients leave what was measured in their scans, in their sCTs and, where other folds are trained, in the
     SD over these folds, and how far their sCTs and a constant CT are from their CTs; of up to ``MAX_SCANS`` training
-    patients the scans alone are measured. Each held-out patient is compared with all but himself.
+    patients the scans alone are measured. Each held-out patient is compared with all others.
 
     Args:
         raw: the training dataset, with its registrations.

@@ -12,7 +12,7 @@ from synthct.qa.qa_report import QaReport
 
 @dataclass(frozen=True)
 class CycleSlice:
-    """One slice through both networks (the seed's figure 6); float32 (rows, cols), MR in grey levels 0..255
+    """One slice through both networks (the paper's figure 6); float32 (rows, cols), MR in grey levels 0..255
     over the network's range."""
 
     mr: np.ndarray
@@ -31,7 +31,7 @@ class Prediction:
         uncertainty: float32, SD over the folds in HU, 0 outside the head; None of one fold.
         cycle_error: float32, |reconstructed MR - MR| in percent of the MR window, mean over channels; None where not
             every slice went back to MR.
-        qa: the measurements and the verdict; None where they were not asked for.
+        qa: the measurements and the status; None where they were not asked for.
         head: uint8, 1 inside the head mask, outside which the sCT is -1000 HU.
     """
 

@@ -200,7 +200,7 @@ class Predictor:
             int16 HU with the size, spacing, origin and direction of the MR, or of ``grid``; -1000 outside the head.
 
         Raises:
-            ImageError: an image is no scalar 3-D volume of finite values, the channels do not fit, or no head was
+            ImageError: an image is not a scalar 3-D volume of finite values, the channels do not fit, or no head was
                 found; the mask is not one.
         """
         prediction = self.predict_with_qa(mr, head_mask=head_mask, grid=grid, name=name, cycle_every=0)
@@ -224,7 +224,7 @@ class Predictor:
             mr, head_mask, grid, name: as of :meth:`predict`.
             cycle_every: of a CycleGAN, every so many-th slice goes back to MR; 1 gives a map and doubles the time, 0
                 leaves it out.
-            assess: False leaves the measurements and the verdict out.
+            assess: False leaves the measurements and the status out.
 
         Raises:
             ImageError: as of :meth:`predict`.

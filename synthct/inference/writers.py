@@ -32,7 +32,7 @@ class Writer(Protocol):
         """The grid on which the sCT is wanted; None for the MR's own."""
 
     def write(self, prediction: Prediction, case: CaseFiles | DicomMr, path: Path, model_hash: str) -> None:
-        """Write the sCT of a case, whole or not at all."""
+        """Write the sCT of a case, atomically."""
 
 
 @dataclass(frozen=True)

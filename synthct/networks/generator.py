@@ -74,7 +74,7 @@ class ResnetGenerator(nn.Module):
         """(batch, in_channels, rows, cols) -> (batch, out_channels, rows, cols), in [-1, 1].
 
         Raises:
-            ValueError: where rows or cols are no multiples of 4 (the image is halved twice) or below 8.
+            ValueError: where rows or cols are not multiples of 4 (the image is halved twice) or below 8.
         """
         rows, cols = image.shape[-2:]
         if rows % 4 or cols % 4 or min(rows, cols) < 8:

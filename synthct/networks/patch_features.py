@@ -29,7 +29,7 @@ class PlaceFeatures(nn.Module):
         """
         super().__init__()
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.Linear(one, width), nn.ReLU(), nn.Linear(width, width)) for one in channels
+            nn.Sequential(nn.Linear(channel, width), nn.ReLU(), nn.Linear(width, width)) for channel in channels
         )
 
     def forward(self, features: list[Tensor], places: Tensor) -> list[Tensor]:
@@ -54,7 +54,7 @@ def _at(features: Tensor, places: Tensor) -> Tensor:
 
 
 def patch_nce_loss(queries: list[Tensor], keys: list[Tensor]) -> Tensor:
-    """Whether each place of one image is told from its other places by the other image (Park et al. 2020, eqs. 3, 4).
+    """How well a place of one image is recognised among others by the other image (Park et al. 2020, eqs. 3, 4).
 
     Args:
         queries: of each layer (batch, places, width), unit vectors of a synthetic image.

@@ -65,7 +65,7 @@ def _check_free(dataset_folder: Path, overwrite: bool) -> None:
     if not dataset_folder.exists() or (dataset_folder.is_dir() and not any(dataset_folder.iterdir())):
         return
     if not description.exists():
-        raise DatasetError(f"{dataset_folder} is there already and is no dataset; give another number or name.")
+        raise DatasetError(f"{dataset_folder} is there already and is not a dataset; give another number or name.")
     if not overwrite:
         raise DatasetError(f"{dataset_folder} is there already; give another number or name, or --overwrite.")
     content = read_json(description, DatasetError)

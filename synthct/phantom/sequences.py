@@ -1,4 +1,4 @@
-"""MR sequences beside the seed's: the contrasts that patients come with."""
+"""MR sequences beside the paper's: the contrasts that patients come with."""
 
 from dataclasses import dataclass
 

@@ -28,7 +28,7 @@ class VolumeFacts:
     minimum: float  # scanner units or HU, whole volume
     maximum: float
     head_volume_l: float  # of the head that was found, as are its intensities; see dataset.images.found_heads
-    head_size_mm: tuple[float, float, float]  # box around the head mask (left-right, front-back, foot-head)
+    head_size_mm: tuple[float, float, float]  # box around the head mask (LR, AP, SI)
     head_mean: float  # scanner units or HU, inside the head
     head_percentiles: dict[str, float]  # of the intensities inside the head, keyed by HEAD_PERCENTILES
 
@@ -47,7 +47,7 @@ class VolumeFacts:
         intensities |= {f"head_percentiles.{percent}": value for percent, value in self.head_percentiles.items()}
         for name, value in intensities.items():
             if not abs(value) <= LARGEST_INTENSITY:
-                raise ValueError(f"{name} is no intensity of a scanner: {value:g}")
+                raise ValueError(f"{name} is not an intensity of a scanner: {value:g}")
         lengths = {"oblique_deg": (self.oblique_deg,), "head_volume_l": (self.head_volume_l,)}
         lengths["head_size_mm"] = self.head_size_mm
         for name, values in lengths.items():
@@ -56,12 +56,12 @@ class VolumeFacts:
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
-        """Along the body's axes: left-right, front-back, foot-head."""
+        """Along the body's axes: LR, AP, SI."""
         return self._along_body(self.spacing_mm_xyz)
 
     @property
     def field_of_view_mm(self) -> tuple[float, float, float]:
-        """Along the body's axes: left-right, front-back, foot-head."""
+        """Along the body's axes: LR, AP, SI."""
         return self._along_body([size * mm for size, mm in zip(self.size_xyz, self.spacing_mm_xyz)])
 
     def _along_body(self, values_xyz: Sequence[float]) -> tuple[float, float, float]:

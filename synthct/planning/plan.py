@@ -183,9 +183,11 @@ class Plan:
         if not 1 <= self.n_folds <= 1000:
             raise ValueError(f"n_folds must lie between 1 and 1000, not {shown(self.n_folds)}")
         if not is_name(self.dataset_name):
-            raise ValueError(f"dataset_name is {shown(self.dataset_name)}, which is no name of a folder")
+            raise ValueError(f"dataset_name is {shown(self.dataset_name)}, which is not a name of a folder")
         if self.recommended_trainer is not None and not is_name(self.recommended_trainer):
-            raise ValueError(f"recommended_trainer is {shown(self.recommended_trainer)}, which is no trainer's name")
+            raise ValueError(
+                f"recommended_trainer is {shown(self.recommended_trainer)}, which is not the name of a trainer"
+            )
         if not all(name and name.isprintable() for name in self.channel_names):
             raise ValueError(f"channel_names holds a name that is empty or not printable: {shown(self.channel_names)}")
         if self.file_ending not in FILE_ENDINGS:

@@ -25,7 +25,7 @@ REFERENCE_PADDED_SIZE = (286, 286)
 REFERENCE_FOLDS = 4
 REFERENCE_ITERATIONS = 18 * 183  # an epoch of the reference: 18 patients of 183 slices
 
-_AXIS_NAMES = ("left-right", "front-back", "foot-head")
+_AXIS_NAMES = ("LR", "AP", "SI")
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def iterations_per_epoch(fingerprint: Fingerprint, plane: Plane, slice_spacing_m
 
 
 def _median_spacing(fingerprint: Fingerprint) -> tuple[float, float, float]:
-    """Median spacing (left-right, front-back, foot-head) of the MRs, of the CTs where there is no MR."""
+    """Median spacing (LR, AP, SI) of the MRs, of the CTs where there is no MR."""
     volumes = [case.mr[0] for case in fingerprint.cases.values() if case.mr]
     volumes = volumes or [case.ct for case in fingerprint.cases.values() if case.ct is not None]
     return tuple(float(value) for value in np.median([volume.spacing_mm for volume in volumes], axis=0))

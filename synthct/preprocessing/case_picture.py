@@ -73,7 +73,7 @@ def draw_case(
     Args:
         images: of one patient, at least one image.
         masks: the head in them; an empty one is drawn as none.
-        path: the file to be written, whole or not at all.
+        path: the file to be written, atomically.
         window_hu: black and white of the CT.
     """
     rows: list[tuple[str, list[np.ndarray]]] = []
@@ -102,7 +102,7 @@ def draw_case(
 def body_planes(image: sitk.Image, head_mask: sitk.Image) -> tuple[Grid, Grid, Grid]:
     """Axial, coronal and sagittal plane through the middle of the head, along the image's own axes; one voxel thick.
 
-    Axial and coronal planes show the patient's right side on the left, the sagittal one his face.
+    Axial and coronal planes show the patient's right side on the left, the sagittal one the face.
 
     Args:
         image: gives the axes, each named after the body axis that it is nearest to.

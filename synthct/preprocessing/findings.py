@@ -22,11 +22,11 @@ from synthct.json_dataclasses import to_plain
 from synthct.planning.fingerprint import Fingerprint, VolumeFacts
 from synthct.preprocessing.case import mr_statistics
 
-LEAST_DICE = 0.85  # of the heads of a registered pair
-LEAST_CT_SHARE = 0.75  # of the head in the MR, within the CT's field of view
-LEAST_WINDOW_SHARE = 0.25  # of a window that the head's intensities fill
-MOST_SATURATED = 0.10  # of the head, above a window
-LEAST_GIVEN = 0.5  # of the found head, within a mask that the user gave
+MIN_DICE = 0.85  # of the heads of a registered pair
+MIN_CT_SHARE = 0.75  # of the head in the MR, within the CT's field of view
+MIN_WINDOW_SHARE = 0.25  # of a window that the head's intensities fill
+MAX_SATURATED = 0.10  # of the head, above a window
+MIN_GIVEN = 0.5  # of the found head, within a mask that the user gave
 COARSER = 1.5  # times the dataset's median voxel edge
 WORKING_SPACING_MM = 3.0  # heads are compared at about this spacing
 
@@ -84,7 +84,7 @@ def findings_of_case(
         if image is not None:
             facts |= _geometry_facts(scan, image)
             facts[f"{scan} head (L)"] = round(volume_litres(mask), 2)
-            if scan == "MR" or ct_share >= LEAST_CT_SHARE:  # a head cut by the field of view is told below
+            if scan == "MR" or ct_share >= MIN_CT_SHARE:  # a head cut by the field of view is reported below
                 flags += _mask_flags(scan, mask)
     for number, (mr, window) in enumerate(zip(images.mr, mr_windows)):
         channel = f" of channel {number}" if len(images.mr) > 1 else ""
@@ -103,7 +103,7 @@ def findings_of_case(
         flags.append("MR and CT are not aligned: their registration failed. Both are used, but not as a pair.")
     if registration is not None:
         facts |= _registration_facts(registration)
-        flags += [f"Registration: {objection}." for objection in registration.objections]
+        flags += [f"Registration: {objection}." for objection in registration.problems_found]
     if images.given_mask is not None:
         facts["Head mask"] = "given in masksTr"
         flags += _given_mask_flags(masks, heads)
@@ -136,7 +136,7 @@ def _given_mask_flags(masks: HeadMasks, heads: HeadMasks) -> list[str]:
     for scan, mask, head in (("MR", masks.mr, heads.mr), ("CT", masks.ct, heads.ct)):
         if head is not None:
             inside, whole = volume_litres(mask & head), volume_litres(head)
-            if inside < LEAST_GIVEN * whole:
+            if inside < MIN_GIVEN * whole:
                 share = 100 * inside / whole
                 return [f"The mask in masksTr holds {share:.0f} % of the head in the {scan}: no more is trained on."]
             return []
@@ -154,9 +154,9 @@ def _window_flags(mr: sitk.Image, mask: sitk.Image, window: tuple[float, float],
     filled = (min(bright, high) - max(dark, low)) / (high - low)
     saturated = float((inside > high).mean())
     words = f"the MR window in force{channel}, {low:.4g} to {high:.4g}"
-    if filled < LEAST_WINDOW_SHARE:
+    if filled < MIN_WINDOW_SHARE:
         return [f"The head fills only {100 * max(filled, 0):.0f} % of {words}: it has little contrast in it."]
-    if saturated > MOST_SATURATED:
+    if saturated > MAX_SATURATED:
         return [f"{100 * saturated:.0f} % of the head is brighter than {words}: it is all white there."]
     return []
 
@@ -166,16 +166,16 @@ def _registration_facts(registration: Registration) -> dict[str, str | float]:
     if registration.alignment is not None:
         facts["CT moved (mm)"] = round(registration.alignment.shift_mm, 1)
         facts["CT turned (°)"] = round(registration.alignment.rotation_deg, 1)
-        facts["Bone is darker (probability)"] = round(registration.alignment.bone_darkness, 2)
+        facts["Bone is darker (probability)"] = round(registration.alignment.bone_darker_probability, 2)
     return facts
 
 
 def _pair_flags(dice: float, ct_share: float, registration: Registration | None) -> list[str]:
     flags = []
-    if dice < LEAST_DICE:
+    if dice < MIN_DICE:
         ask = "are they registered? Run with --register auto." if registration is None else "is one outline wrong?"
         flags.append(f"The heads in MR and CT agree only by Dice {dice:.2f}: {ask}")
-    if ct_share < LEAST_CT_SHARE:
+    if ct_share < MIN_CT_SHARE:
         flags.append(
             f"The CT covers only {100 * ct_share:.0f} % of the head in the MR: what lies outside is unknown, and "
             "neither learnt from as a pair nor scored."

@@ -35,7 +35,7 @@ from synthct.preprocessing.preprocessing_report import write_report
 
 logger = logging.getLogger("synthct")
 EARLIER_PLAN = "plans_of_earlier_version.json"
-MOST_WARNINGS = 10  # of flagged cases; the report has them all
+MAX_WARNINGS = 10  # of flagged cases; the report has them all
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def plan_and_preprocess(
     plan = make_plan(planner, raw, fingerprint)
     plan = replace(plan, register=register)
     if present is not None:
-        present = replace(present, register=register)  # asked for anew, which is no edit
+        present = replace(present, register=register)  # asked for anew, which is not an edit
         plan = _settled_plan(plan, present, raw, known, plan_path)
     wanted = options.configurations or tuple(plan.configurations)
     for name in wanted:
@@ -172,18 +172,20 @@ def _report(
     hints = [*left_out_sentences(left_out), *hints_of_dataset(fingerprint)]
     path = write_report(folder, raw.name, findings, spacing_mm=spacing_mm, hints=hints)
     flagged = [one for one in findings.values() if one.flags]
-    untold = [one for one in flagged if raw.training[one.patient].aligned]  # failed registrations have been told
-    for one in untold[:MOST_WARNINGS]:
+    unreported = [
+        one for one in flagged if raw.training[one.patient].aligned
+    ]  # failed registrations have been reported
+    for one in unreported[:MAX_WARNINGS]:
         logger.warning(f"{one.patient}: {' '.join(one.flags)}")
-    if len(untold) > MOST_WARNINGS:
-        logger.warning(f"and {len(untold) - MOST_WARNINGS} more flagged cases, see the report.")
+    if len(unreported) > MAX_WARNINGS:
+        logger.warning(f"and {len(unreported) - MAX_WARNINGS} more flagged cases, see the report.")
     logger.info(f"Pictures of all {len(findings)} cases, {len(flagged)} of them flagged, are in {path}")
     if raw.failed_registrations and not any(case.paired for case in raw.training.values()):
         logger.warning(no_pair_left(len(raw.failed_registrations)))
 
 
 def _tell_registrations(raw: RawDataset, folder: Path) -> None:
-    """How many were registered, and who is no pair since his registration failed."""
+    """How many were registered, and who is not a pair since his registration failed."""
     cases = [*raw.training.values(), *raw.test.values()]
     counts = Counter(case.registration.status for case in cases if case.registration is not None)
     if counts:
@@ -192,7 +194,7 @@ def _tell_registrations(raw: RawDataset, folder: Path) -> None:
     failed = [case for case in cases if not case.aligned]
     for case in failed:
         logger.warning(
-            f"{case.patient}: the registration of CT to MR failed ({'; '.join(case.registration.objections)}); the "
+            f"{case.patient}: the registration of CT to MR failed ({'; '.join(case.registration.problems_found)}); the "
             "patient's scans are used, but not as a pair."
         )
     if failed:

@@ -21,7 +21,7 @@ from synthct.preprocessing.case_report import picture_path
 from synthct.preprocessing.findings import Findings
 
 REPORT_NAME = "preprocessing_report.html"
-MOST_LINKS = 12  # in a line of the summary
+MAX_LINKS = 12  # in a line of the summary
 
 
 def write_report(
@@ -70,9 +70,9 @@ def write_report(
 
 
 def _summary(cases: Sequence[Findings], spacing_mm: tuple[float, float, float] | None) -> str:
-    n_flagged = sum(bool(one.flags) for one in cases)
+    n_flagged = sum(bool(case.flags) for case in cases)
     n_both, n_pairs = sum(one.has("MR") and one.has("CT") for one in cases), sum(one.paired for one in cases)
-    unpaired = [(sum(one.has(scan) for one in cases) - n_both, f"{scan} alone") for scan in ("MR", "CT")]
+    unpaired = [(sum(case.has(scan) for case in cases) - n_both, f"{scan} alone") for scan in ("MR", "CT")]
     unpaired.append((n_both - n_pairs, "not aligned"))
     others = "".join(f", {n} {what}" for n, what in unpaired if n)
     plan = ""
@@ -92,7 +92,7 @@ def _hints(cases: Sequence[Findings], hints: Sequence[str]) -> str:
     for kind, flag_of in sorted(of_kind.items(), key=lambda item: -len(item[1])):
         patients = list(flag_of)
         words = kind if len(patients) > 1 else flag_of[patients[0]]
-        links = first_of((f'<a href="#case-{quote(one)}">{escape(one)}</a>' for one in patients), MOST_LINKS)
+        links = first_of((f'<a href="#case-{quote(patient)}">{escape(patient)}</a>' for patient in patients), MAX_LINKS)
         lines.append(f"{counted(len(patients), 'case')} ({links}): {escape(words)}")
     return elements.html_list(lines) if lines else ""
 

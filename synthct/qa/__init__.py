@@ -1,4 +1,4 @@
-"""Quality assurance of a prediction: what is measured, what it is held against, and the verdict."""
+"""Quality assurance of a prediction: what is measured, what it is compared with, and the status."""
 
 from synthct.qa.judge import Judgement, judge
 from synthct.qa.measure_sct import HuFacts, Measurements, measure_hu, measure_output

@@ -1,4 +1,4 @@
-"""The range that a measurement is held against, from what other patients have.
+"""The range that a measurement is compared with, from what other patients have.
 
 The range is median +- k s. s = 1.4826 MAD, a robust SD, but at least a floor that says which difference matters.
 k is the two-sided 99.9 % quantile of Student's t for a new patient, t(n - 1) sqrt(1 + 1 / n), and so wider the fewer
@@ -30,7 +30,7 @@ class Limits:
     fail_high: float
     n_patients: int
 
-    def verdict(self, value: float) -> Literal["pass", "check", "fail"]:
+    def status(self, value: float) -> Literal["pass", "check", "fail"]:
         """Where a value lies."""
         if self.low <= value <= self.high:
             return "pass"

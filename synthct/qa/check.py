@@ -1,4 +1,4 @@
-"""One thing that quality assurance checks: a measured value, the range it is held against, and the sentence for it."""
+"""One thing that quality assurance checks: a measured value, the range it is compared with, and the sentence for it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from synthct.qa.acceptance_range import Limits
 
-Verdict = Literal["pass", "check", "fail"]
-SEVERITY: dict[Verdict, int] = {"pass": 0, "check": 1, "fail": 2}
+QaStatus = Literal["pass", "check", "fail"]
+SEVERITY: dict[QaStatus, int] = {"pass": 0, "check": 1, "fail": 2}
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Check:
     hint: str
 
     @property
-    def verdict(self) -> Verdict:
+    def status(self) -> QaStatus:
         """Of this check alone."""
-        return self.limits.verdict(self.value)
+        return self.limits.status(self.value)
 
     @property
     def sentence(self) -> str:
-        """What was measured, what it is held against, and what to do."""
+        """What was measured, what it is compared with, and what to do."""
         return f"{self.what} is {self._number(self.value)}; {self._range()}. {self.hint}"
 
     def _range(self) -> str:

@@ -17,7 +17,7 @@ AXES = ("left_right", "front_back", "foot_head")
 TRAINING = "training patients"
 MEASURED = "patients of the training"
 
-# The least s of each range (see limits): shares, or absolute where the value is no ratio.
+# The least s of each range (see limits): shares, or absolute where the value is not a ratio.
 FLOOR_SPACING = 0.05
 FLOOR_FIELD_OF_VIEW = 0.05
 FLOOR_VOLUME = 0.05

@@ -1,4 +1,4 @@
-"""The verdict on a prediction: every check, the reasons in words, and what could not be judged."""
+"""The QA status of a prediction: every check, the reasons in words, and what could not be judged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from synthct.imaging.coding import MrWindow
 from synthct.planning.fingerprint import Fingerprint
-from synthct.qa.check import SEVERITY, Check, Verdict
+from synthct.qa.check import SEVERITY, Check, QaStatus
 from synthct.qa.input_checks import (
     absolute_checks,
     fingerprint_checks,
@@ -25,14 +25,14 @@ class Judgement:
     """What is thought of a prediction.
 
     Attributes:
-        verdict: the worst of all checks; a doubtful head mask counts as ``check``, and so does a model that is not
+        status: the worst of all checks; a doubtful head mask counts as ``check``, and so does a model that is not
             clearly better than a constant CT on its held-out patients.
         reasons: a sentence for each check that is not ``pass``, the worst first.
         checks: all that were made.
         notes: what was not judged, and why.
     """
 
-    verdict: Verdict
+    status: QaStatus
     reasons: tuple[str, ...]
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
@@ -50,7 +50,7 @@ def judge(
         measured: of the patient in question, who is not among the reference.
         windows: the plan's, one an MR channel.
         fingerprint: of the training dataset; without it only what holds for every head is checked.
-        reference: of the model folder, with what the model did on the patient himself where he was held out; without
+        reference: of the model folder, with what the model did on this patient where held out; without
             it neither shape, contrast, noise nor the sCT is judged.
     """
     mr, output = measured.mr, measured.output
@@ -65,14 +65,14 @@ def judge(
     if output is not None:
         checks += hu_checks(output, records) + certainty_checks(output, records)
     flags = flag_reasons(mr, known)
-    bad = sorted((one for one in checks if one.verdict != "pass"), key=lambda one: -SEVERITY[one.verdict])
-    failing = [one.sentence for one in bad if one.verdict == "fail"]
-    doubtful = [one.sentence for one in bad if one.verdict == "check"]
+    bad = sorted((check for check in checks if check.status != "pass"), key=lambda check: -SEVERITY[check.status])
+    failing = [one.sentence for one in bad if one.status == "fail"]
+    doubtful = [one.sentence for one in bad if one.status == "check"]
     useless = useless_reason(reference.errors) if reference is not None and output is not None else None
-    of_model = [useless] if useless else []
-    verdict: Verdict = "fail" if failing else "check" if doubtful or flags or of_model else "pass"
-    notes = _notes(measured, bool(fingerprint), reference, {one.name for one in checks})
-    return Judgement(verdict, (*failing, *of_model, *flags, *doubtful), tuple(checks), notes)
+    model_reasons = [useless] if useless else []
+    status: QaStatus = "fail" if failing else "check" if doubtful or flags or model_reasons else "pass"
+    notes = _notes(measured, bool(fingerprint), reference, {check.name for check in checks})
+    return Judgement(status, (*failing, *model_reasons, *flags, *doubtful), tuple(checks), notes)
 
 
 def _notes(

@@ -27,7 +27,7 @@ DEPTH_EDGES_MM = (0.0, 4.0, 8.0, 12.0, 17.0, 24.0, 36.0)  # scalp, skull, surfac
 QUANTILES = (0.005, 0.025, *(step / 20 for step in range(1, 20)), 0.975, 0.995)
 NOISE_CUBE_MM = 60.0
 BACKGROUND_MM = 15.0  # away from the skin
-Millimetres = tuple[float, float, float]  # left-right, front-back, foot-head
+Millimetres = tuple[float, float, float]  # LR, AP, SI
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class ChannelFacts:
 
 @dataclass(frozen=True)
 class MrFacts:
-    """What was measured in an MR and its head mask. Triples run left-right, front-back, foot-head of the body."""
+    """What was measured in an MR and its head mask. Triples run LR, AP, SI of the body."""
 
     orientation: str  # as stored, towards which the axes run
     oblique_deg: float
     spacing_mm: Millimetres
     field_of_view_mm: Millimetres
     head_volume_l: float
-    cranium_size_mm: tuple[float, float]  # left-right, front-back, of the uppermost CRANIUM_MM
+    cranium_size_mm: tuple[float, float]  # LR, AP, of the uppermost CRANIUM_MM
     mask_flags: tuple[str, ...]  # what makes the head mask doubtful
     silhouette: tuple[tuple[int, ...], ...]  # mm of head along left-right, see silhouette_of
     channels: tuple[ChannelFacts, ...]
@@ -153,7 +153,7 @@ def _shading(coarse: np.ndarray, deep: np.ndarray) -> float:
 
 
 def _depth_mm(mask: sitk.Image) -> np.ndarray:
-    """Depth below the skin, negative outside (z, y, x); a border of the image is no skin."""
+    """Depth below the skin, negative outside (z, y, x); a border of the image is not skin."""
     return -sitk.GetArrayFromImage(
         sitk.SignedMaurerDistanceMap(mask, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
     )

@@ -72,7 +72,7 @@ def certainty_checks(output: OutputFacts, records: Sequence[PatientRecord]) -> l
     checks = []
     for place, words in (("head", "the head"), ("bone", "the sCT's bone")):
         value = getattr(output, f"uncertainty_{place}_hu")
-        known = [one for one in records if getattr(one, f"uncertainty_{place}_hu") is not None]
+        known = [record for record in records if getattr(record, f"uncertainty_{place}_hu") is not None]
         if value is not None and known:
             # All folds but one have seen these patients. At worst those agree exactly: the SD over n folds is then
             # 1 / sqrt(n) of what it is between folds of which none has.
@@ -95,7 +95,7 @@ def certainty_checks(output: OutputFacts, records: Sequence[PatientRecord]) -> l
                 )
             )
         value = getattr(output, f"cycle_error_{place}")
-        errors = [getattr(one.output, f"cycle_error_{place}") for one in records if one.output is not None]
+        errors = [getattr(record.output, f"cycle_error_{place}") for record in records if record.output is not None]
         errors = [one for one in errors if one is not None]
         if value is not None and errors:
             checks.append(

@@ -1,4 +1,4 @@
-"""``qa_reference.json``: what was measured in the patients that a new one is held against."""
+"""``qa_reference.json``: what was measured in the patients that a new one is compared with."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class PatientRecord:
     """One patient of the training dataset.
 
     Attributes:
-        fold: that held him out and predicted him; None of a patient of whom only the scans were measured.
+        fold: that held the patient out and made the sCT; None of a patient of whom only the scans were measured.
         mr: None without an MR.
-        ct: the HU of his CT; None without one.
-        output: of his sCT by the fold that held him out.
-        ensemble_folds: how many folds the uncertainty below is the SD over; all but one have seen him in training.
-        error: of his sCT and of a constant CT; None without an aligned CT, and in files of earlier versions.
+        ct: the HU of the patient's CT; None without one.
+        output: of the sCT by the fold that held the patient out.
+        ensemble_folds: how many folds the uncertainty below is the SD over; all but one were trained on the patient.
+        error: of the sCT and of a constant CT; None without an aligned CT, and in files of earlier versions.
     """
 
     fold: str | None
@@ -72,7 +72,7 @@ class Reference:
     def with_fold(self, fold: str, records: dict[str, PatientRecord]) -> Reference:
         """The reference with the records of a fold's patients in place of what this fold left earlier.
 
-        A patient whom another fold predicted keeps that fold's record: it says more than his scans alone.
+        A patient whom another fold predicted keeps that fold's record: it says more than the scans alone.
         """
         kept = {patient: record for patient, record in self.patients.items() if record.fold not in (fold, None)}
         scans_only = {patient: record for patient, record in self.patients.items() if record.fold is None}
@@ -80,7 +80,7 @@ class Reference:
         return replace(self, patients=dict(sorted((scans_only | kept | fresh).items())))
 
     def without(self, patient: str) -> Reference:
-        """The reference that a patient of it is himself compared with.
+        """The reference that a patient of it is compared with.
 
         Of this patient it keeps only how far the model's sCT was from the CT: that says what the model is worth.
         """
@@ -88,8 +88,8 @@ class Reference:
         own = self.patients.get(patient)
         if own is None or own.error is None:
             return replace(self, patients=others)
-        of_model = PatientRecord(own.fold, None, None, None, error=own.error)
-        return replace(self, patients=dict(sorted((others | {patient: of_model}).items())))
+        model_reasons = PatientRecord(own.fold, None, None, None, error=own.error)
+        return replace(self, patients=dict(sorted((others | {patient: model_reasons}).items())))
 
     @property
     def errors(self) -> tuple[HeldOutError, ...]:

@@ -1,4 +1,4 @@
-"""``qa/PATIENT.json``: the verdict on one prediction as a file."""
+"""``qa/PATIENT.json``: the QA status of one prediction as a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from synthct.qa.check import Check
 from synthct.qa.judge import Judgement
 from synthct.qa.measure_sct import Measurements
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 said verdict in place of status
 QA_FOLDER = "qa"  # in a folder of sCTs
 
 
@@ -26,7 +26,7 @@ class QaReport:
 
     Attributes:
         measured: all numbers.
-        judgement: what they were held against.
+        judgement: what they were compared with.
         model: the model's hash.
         n_folds: that were combined.
     """
@@ -37,9 +37,9 @@ class QaReport:
     n_folds: int
 
     @property
-    def verdict(self) -> str:
+    def status(self) -> str:
         """``pass``, ``check`` or ``fail``."""
-        return self.judgement.verdict
+        return self.judgement.status
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -56,15 +56,15 @@ class QaReport:
             "patient": patient,
             "model": self.model,
             "n_folds": self.n_folds,
-            "verdict": self.verdict,
+            "status": self.status,
             "reasons": list(self.reasons),
             "notes": list(self.judgement.notes),
-            "checks": [_plain_check(one) for one in self.judgement.checks],
+            "checks": [_plain_check(check) for check in self.judgement.checks],
             "measurements": measurements,
         }
 
     def save(self, path: Path, patient: str) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file, atomically."""
         write_json(self.to_plain(patient), path)
 
 
@@ -74,18 +74,18 @@ def qa_path(sct: Path) -> Path:
     return sct.parent / QA_FOLDER / f"{image_name(sct) or sct.name}.json"
 
 
-def read_verdict(path: Path) -> tuple[str, list[str]]:
-    """Verdict and reasons of a report.
+def read_status(path: Path) -> tuple[str, list[str]]:
+    """QA status and reasons of a report.
 
     Raises:
         ImageError: the file is missing or no report.
     """
     content = read_json(path, ImageError)
-    known = isinstance(content, dict) and content.get("verdict") in ("pass", "check", "fail")
+    known = isinstance(content, dict) and content.get("status") in ("pass", "check", "fail")
     reasons = content.get("reasons") if known else None
     if not isinstance(reasons, list) or not all(isinstance(reason, str) for reason in reasons):
-        raise ImageError(f"{path} is no report of a prediction; predict again.")
-    return content["verdict"], reasons
+        raise ImageError(f"{path} is not a report of a prediction; predict again.")
+    return content["status"], reasons
 
 
 def _plain_check(check: Check) -> dict[str, Any]:
@@ -99,5 +99,5 @@ def _plain_check(check: Check) -> dict[str, Any]:
         "low": finite(check.limits.low),
         "high": finite(check.limits.high),
         "n_patients": check.limits.n_patients,
-        "verdict": check.verdict,
+        "status": check.status,
     }

@@ -17,7 +17,7 @@ SILHOUETTES = 12  # of other patients, that a silhouette is compared with
 MARGIN_SHARE = 0.25  # of others' evidence for how the head lies; below 0 it speaks against it
 FLOOR_LIKENESS = 0.005
 TELLING_SHARE = 0.9  # of the others, who must lie rightly by the margin for it to be asked
-USUAL_SHARE = 0.25  # of the other patients: what is found in so many is no doubt
+USUAL_SHARE = 0.25  # of the other patients: what is found in so many is not a doubt
 
 
 def flag_reasons(mr: MrFacts, known: Sequence[MrFacts]) -> list[str]:
@@ -60,7 +60,7 @@ def orientation_checks(mr: MrFacts, known: Sequence[MrFacts]) -> list[Check]:
         "Look whether the head is complete, and how it lies: it is cut elsewhere than theirs, or no head.",
     )
     margins = [lies - other for lies, other, _ in theirs]
-    if likeness.verdict != "pass" or np.mean(np.array(margins) > 0) < TELLING_SHARE:
+    if likeness.status != "pass" or np.mean(np.array(margins) > 0) < TELLING_SHARE:
         return [likeness]
     hint = (
         f"The head seems to be {best}: check the orientation in the file."

@@ -1,6 +1,6 @@
 """The head's silhouette from the side, and whether it lies as its file says: front to back, head to foot.
 
-Left and right are not told apart: heads are symmetric.
+Left and right are not distinguished: heads are symmetric.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from scipy import ndimage, signal
 
 CELL_MM = 10.0
-# How a silhouette (foot-head, front-back) that lies wrongly would have to be turned to be seen aright.
+# How a silhouette (SI, AP) that lies wrongly would have to be turned to be seen aright.
 TURNS = {
     "flipped front to back": lambda side: side[:, ::-1],
     "flipped head to foot": lambda side: side[::-1],

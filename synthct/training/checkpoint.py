@@ -17,7 +17,7 @@ KEYS_TO_RESUME = ("optimisers", "pools", "epoch_so_far", "rng")
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint, atomically.
 
     Args:
         content: tensors and plain values only (dicts, lists, strings, numbers), so that it loads with
@@ -63,10 +63,10 @@ def load_checkpoint(
         raise
     except Exception as fault:  # torch raises half a dozen kinds for damaged files
         raise ModelError(
-            f"{path} is damaged or is no checkpoint of synthct ({_why_refused(fault)}); {remedy}."
+            f"{path} is damaged or is not a checkpoint of synthct ({_why_refused(fault)}); {remedy}."
         ) from fault
     if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
-        raise ModelError(f"{path} is no checkpoint of synthct; {remedy}.")
+        raise ModelError(f"{path} is not a checkpoint of synthct; {remedy}.")
     if content["format_version"] > FORMAT_VERSION:
         raise ModelError(
             f"{path} was written by synthct {content.get('synthct_version', 'of a later version')} in format "

@@ -33,7 +33,7 @@ class CycleGANNceSettings(CycleGANSettings):
     """Those of ``cyclegan``, and of what is added to it."""
 
     lambda_nce: float = 1.0  # of PatchNCE, both ways
-    nce_places: int = 256  # of a slice that are told apart, inside the head
+    nce_places: int = 256  # of a slice that are distinguished, inside the head
     lambda_gradient: float = 0.5  # of the gradient correlation
     gradient_hinge: float = 0.5  # correlation from which on no more is asked for; real pairs at 2 mm: 0.52 (median)
 
@@ -74,7 +74,7 @@ class CycleGANNce(CycleGAN):
     def training_step(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         if "places" not in batch:
             batch = self.augment(batch)
-        # In the head: air is alike everywhere, and no place of it can be told from another.
+        # In the head: air is alike everywhere, and no place of it can be distinguished from another.
         self.in_mr, self.in_ct = (
             places_in(batch[image].amax(1, keepdim=True) > AIR, draws)
             for image, draws in zip(("mr", "ct"), batch["places"])

@@ -31,7 +31,7 @@ def select_device(name: str | None = None, local_rank: int = 0) -> tuple[torch.d
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise TrainingError(f"'{name}' is no device; use cpu, cuda, cuda:1 or mps.") from None
+        raise TrainingError(f"'{name}' is not a device; use cpu, cuda, cuda:1 or mps.") from None
     if device.type not in ("cpu", "cuda", "mps"):
         raise TrainingError(f"The device '{name}' is not supported; use cpu, cuda, cuda:1 or mps.")
     if device.type == "cuda" and (not cuda or (device.index or 0) >= torch.cuda.device_count()):

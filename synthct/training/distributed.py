@@ -26,8 +26,8 @@ class Ranks:
     local_rank: int = 0  # on its machine: which GPU it takes
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+    def is_main_process(self) -> bool:
+        """Whether this is the process that writes and reports."""
         return self.rank == 0
 
     @staticmethod
@@ -111,7 +111,7 @@ def gathered(state: Any, ranks: Ranks) -> list[Any]:
     """Every rank's ``state`` in the order of the ranks, on rank 0; elsewhere only the own one."""
     if ranks.world_size == 1:
         return [state]
-    states: list[Any] | None = [None] * ranks.world_size if ranks.leads else None
+    states: list[Any] | None = [None] * ranks.world_size if ranks.is_main_process else None
     distributed.gather_object(state, states)
     return states if states is not None else [state]
 

@@ -4,7 +4,7 @@ network method", Medical Physics 44(4), 2017.
 A regression of single slices by the mean absolute difference, with a U-Net on the layout of VGG-16. What differs:
 
 - Han started from the weights of a VGG-16 trained on photographs; none come with synthct, all weights start at random.
-- Han's slices are axial; here they are of the configuration's plane (``2d_axial`` for his).
+- Han's slices are axial; here they are of the configuration's plane (``2d_axial`` for Han's).
 - Optimiser and batch size are ours: Adam, as for the other methods.
 """
 

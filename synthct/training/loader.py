@@ -226,7 +226,7 @@ def _checked(drawn: Iterator[dict[str, Any]], processes: list[BaseProcess]) -> I
             if not killed:
                 raise
             raise TrainingError(
-                f"A process that loads slices was ended from outside ({_how(killed[0])}), most likely for lack of "
+                f"A process that loads slices was killed ({_how(killed[0])}), most likely for lack of "
                 "memory; load in fewer background processes, or in none, and go on with --continue."
             ) from fault
         yield _unpacked(batch)

@@ -37,7 +37,7 @@ class TrainingLog(TrainingLogger):
         """Append a row and write the file."""
         self.rows.append({name: _text(value) for name, value in row.items()})
         table = io.StringIO()
-        columns = list(dict.fromkeys(name for one in self.rows for name in one))
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
         writer = csv.DictWriter(table, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)

@@ -74,7 +74,7 @@ def train(
                         batch = next(drawn)
                         started = time.perf_counter()
                         run.train_step(batch)
-                        if run.ranks.leads and device.type != "cuda":  # a GPU works on after the call
+                        if run.ranks.is_main_process and device.type != "cuda":  # a GPU works on after the call
                             slow_steps.note(time.perf_counter() - started)
                         next(ticks, None)
                         if run.agree_to_stop(bool(stop), options.checkpoint_minutes):

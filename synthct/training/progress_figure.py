@@ -20,7 +20,7 @@ log = logging.getLogger("synthct")
 class ProgressFigure(TrainingLogger):
     """Draws losses, learning rate, validation MAE, and MR | sCT | CT of one slice; now and then, and at the end.
 
-    matplotlib is no requirement of training: where it is missing, one line of the log says so.
+    matplotlib is not a requirement of training: where it is missing, one line of the log says so.
     """
 
     def __init__(self, path: Path, rows: TrainingLog) -> None:

@@ -1,7 +1,7 @@
 """Pseudo-pairs: the MR of one patient with the CTs of other patients registered to it.
 
 A network that learns from them by L1 finds the median of the CTs that the MR before it may have; no patient needs
-both scans, and where one has both, his own CT is not used.
+both scans, and where one has both, the patient's own CT is not used.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class PseudoPairs:
         patients: those who train.
         preprocessing: that the slices were made by.
         cts_per_mr: of the registered CTs those that fit an MR best.
-        own_cts: a patient who has an aligned CT of his own is shown that, and no other.
+        own_cts: a patient who has an aligned CT is shown that, and no other.
         disjoint: patients with both scans give either their MR or their CT, at random by ``seed``.
         threads: registrations at once; they change nothing.
     """
@@ -141,7 +141,7 @@ class PseudoPairs:
         return _Group(sorted(with_mr), sorted(with_ct))
 
     def _groups(self) -> list[_Group]:
-        """Patients whose MRs are shown the same patients' CTs; none of them is his own, not even in their median."""
+        """Patients whose MRs are shown the same patients' CTs, none of which is their own, not even in the median."""
         givers = self._givers
         mr = [patient for patient in givers.mr if patient not in self._shown_own_ct]
         if not set(mr) & set(givers.ct):

@@ -1,4 +1,4 @@
-"""Whether a checkpoint can be gone on with: the same trainer, data and network."""
+"""Whether a checkpoint can be resumed: the same trainer, data and network."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class TrainerInRounds(Trainer):
     ) -> tuple[Path, list[str]]:
         folders = RoundFolders(own / self.made)
         is_made = number > 0 or self.makes_first_round
-        if self.ranks.leads:
+        if self.ranks.is_main_process:
             folders.keep_only(0, number)
             if is_made:
                 self.make_slices(cached, folders, number, progress)
@@ -78,7 +78,7 @@ class TrainerInRounds(Trainer):
         return folders.of(number), names_of(folders.of(number))
 
     def on_train_end(self, own: Path) -> None:
-        if self.ranks.leads:
+        if self.ranks.is_main_process:
             shutil.rmtree(own / self.made, ignore_errors=True)
 
     def stack_sct_hu(self, stack: SliceStack) -> np.ndarray:

@@ -91,7 +91,7 @@ class TrainingRun:
         self.input = NetworkInput(configuration.input, method.coding(settings), method.slab(settings))
         rows = TrainingLog(self.fold.log)
         self.loggers = [rows, ProgressFigure(self.fold.progress, rows), *additional_loggers(options.loggers)]
-        if not self.ranks.leads:
+        if not self.ranks.is_main_process:
             self.loggers = []
 
         self.epoch = self.step = self.step_in_epoch = 0
@@ -142,7 +142,7 @@ class TrainingRun:
             log.info("steps: %d epochs of %d", training.epochs, self.iterations)
         if describe is not None:
             describe()
-        if self.ranks.leads:
+        if self.ranks.is_main_process:
             remove_leftovers(self.fold.path)
         for logger in self.loggers:
             logger.start(self._logged())
@@ -212,7 +212,7 @@ class TrainingRun:
         means = {name: float(total) / max(1, self.step_in_epoch) for name, total in sums.items()}
         seconds = self.seconds + time.monotonic() - self.started
         self.epoch += 1
-        if self.ranks.leads:
+        if self.ranks.is_main_process:
             self._tell(means, seconds)
         self.step_in_epoch, self.loss_sums, self.seconds = 0, {}, 0.0
         self.save(CHECKPOINT_LATEST)
@@ -240,7 +240,7 @@ class TrainingRun:
         for logger in self.loggers:
             logger.finish()
         path = self.save(CHECKPOINT_FINAL)
-        if self.ranks.leads:
+        if self.ranks.is_main_process:
             write_json(self.split, self.fold.split)
         self.trainer.on_train_end(self.fold.path)
         return path
@@ -250,7 +250,7 @@ class TrainingRun:
 
         All ranks take part in a checkpoint, so that all must decide alike, at the same step.
         """
-        due = self.ranks.leads and time.monotonic() - self.saved_at > 60 * checkpoint_minutes
+        due = self.ranks.is_main_process and time.monotonic() - self.saved_at > 60 * checkpoint_minutes
         stop, due = agreed([asked, due], self.ranks)
         if stop or due:
             self.save(CHECKPOINT_LATEST)
@@ -263,10 +263,10 @@ class TrainingRun:
         # of an earlier end; this training has gone beyond the end that is asked for
         earlier = final.is_file() and (self.epoch > self.training.epochs or self.step_in_epoch > 0)
         if written:
-            if self.ranks.leads:
+            if self.ranks.is_main_process:
                 write_json(self.split, self.fold.split)
             self.trainer.on_train_end(self.fold.path)
-        if not agreed([self.ranks.leads and not (written or earlier)], self.ranks)[0]:
+        if not agreed([self.ranks.is_main_process and not (written or earlier)], self.ranks)[0]:
             return final
         log.info("The training had not written its final model; it is written now.")
         return self.on_train_end()
@@ -287,7 +287,7 @@ class TrainingRun:
     # -- state -------------------------------------------------------------------------------------------------------
 
     def save(self, name: str) -> Path:
-        """Write a checkpoint, unless a loss or a weight is no finite number; all ranks give to it, rank 0 writes it."""
+        """Write a checkpoint, unless a loss or a weight is not finite; all ranks give to it, rank 0 writes it."""
         self._check_losses()
         if not self.trainer.is_finite():
             raise TrainingError(f"A network weight is not finite after step {self.step}; {self._last_good()}.")
@@ -313,7 +313,7 @@ class TrainingRun:
         # What differs between the ranks: the rest is the same on all of them.
         own = {"epoch_so_far": progress, "rng": rng} | {name: trainer_state[name] for name in ("pools", "generators")}
         of_ranks = gathered(own, self.ranks)
-        if self.ranks.leads:
+        if self.ranks.is_main_process:
             others = {"other_ranks": of_ranks[1:]} if self.ranks.world_size > 1 else {}
             save_checkpoint(path, self.identity | state | trainer_state | own | others)
         self.saved_step, self.saved_at = self.step, time.monotonic()

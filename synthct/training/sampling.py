@@ -9,7 +9,12 @@ import numpy as np
 Key = tuple[str, int]  # (patient, slice)
 POSITION_SD = 0.03  # of a head's width, about 5 mm: how far apart the two slices of a step are
 SLICES_A_PATIENT = 2**32  # more than any patient has
-MR, CT, HALVES, POSITIONS = 0, 1, 2, 3  # which numbers of the seed's sequence: one independent generator each
+MR, CT, HALVES, POSITIONS = (
+    0,
+    1,
+    2,
+    3,
+)  # which numbers of the sequence that a seed gives: one independent generator each
 
 
 class SliceKeys(Sequence[Key]):
@@ -121,9 +126,9 @@ class UnpairedOrder(SliceOrder):
             if self._positions is not None:
                 ct = matched(mr, self._positions[MR], ct, self._positions[CT], [self.seed, turn, POSITIONS])
             if len(self.mr) >= len(self.ct):
-                part_pairs(mr, self._mr_number, ct, self._ct_number)
+                avoid_same_patient(mr, self._mr_number, ct, self._ct_number)
             else:
-                part_pairs(ct, self._ct_number, mr, self._mr_number)
+                avoid_same_patient(ct, self._ct_number, mr, self._mr_number)
             self._passage = turn, mr, ct
         return self._passage[1:]
 
@@ -151,7 +156,9 @@ def matched(
     return reordered
 
 
-def part_pairs(moved: np.ndarray, moved_number: np.ndarray, fixed: np.ndarray, fixed_number: np.ndarray) -> None:
+def avoid_same_patient(
+    moved: np.ndarray, moved_number: np.ndarray, fixed: np.ndarray, fixed_number: np.ndarray
+) -> None:
     """Exchange entries of ``moved`` in place until no step shows one slice in both domains (where that is possible).
 
     Args:

@@ -50,16 +50,16 @@ def train_fold(
     """
     what = fold_to_train(preprocessed, results, trainer, configuration, fold, disjoint=disjoint)
     model_folder = ModelFolder(what.fold_folder.parent)
-    leads = options.ranks.leads
+    is_main = options.ranks.is_main_process
 
     def describe_before() -> None:
-        with locks.section(model_folder.path) if leads else nullcontext():  # other folds may be trained at once
+        with locks.section(model_folder.path) if is_main else nullcontext():  # other folds may be trained at once
             check_one_plan(what)
-            if leads and not FoldFolder(what.fold_folder).final.exists():  # else it still describes the earlier model
+            if is_main and not FoldFolder(what.fold_folder).final.exists():  # else it still describes the earlier model
                 describe_model(what, preprocessed)
 
     train(what, options, describe=describe_before, progress=progress)
-    if leads:
+    if is_main:
         with locks.section(model_folder.path):
             describe_model(what, preprocessed)
     return model_folder.path

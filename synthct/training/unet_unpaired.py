@@ -24,7 +24,7 @@ class UNetUnpairedSettings(UNetSettings):
     """Those of ``unet``, and how pseudo-pairs are made."""
 
     cts_per_mr: int = 8  # other patients' CTs that an MR is shown, those that fit best
-    own_cts: bool = False  # a patient with an aligned CT of his own is shown that one
+    own_cts: bool = False  # a patient with an aligned CT is shown that one
     rounds: int = added_later(2)  # after each but the last the CTs are deformed to the sCTs of the network so far
 
     def __post_init__(self) -> None:

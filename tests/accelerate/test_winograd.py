@@ -28,7 +28,7 @@ def test_output_and_gradients_are_those_of_float64(batch, size):
     torch.manual_seed(0)
     layer = WinogradConv2d(WIDE, WIDE + 16)
     image = torch.randn(batch, WIDE, size[0] + 2, size[1] + 2, requires_grad=True)
-    assert layer.pays(image, torch.float32)
+    assert layer.is_faster(image, torch.float32)
     towards = torch.randn(batch, WIDE + 16, *size)
     found = with_gradients(lambda x, w, b: layer(x), image, layer.weight, layer.bias, towards)
     doubles = [t.detach().double().requires_grad_() for t in (image, layer.weight, layer.bias)]
@@ -88,13 +88,13 @@ def test_filters_kept_for_synthesis_follow_the_weights(change):
 def test_narrow_images_training_in_low_precision_and_other_devices_go_torchs_way():
     narrow, wide = WinogradConv2d(WIDE - 1, WIDE), WinogradConv2d(WIDE, WIDE)
     image = torch.zeros(1, WIDE, 8, 8)
-    assert wide.pays(image, torch.float32)
-    assert not narrow.pays(image[:, 1:], torch.float32)
-    assert not wide.pays(image, torch.float64)
-    assert not wide.pays(image.to("meta"), torch.float32)
-    assert not wide.pays(image, torch.bfloat16)
+    assert wide.is_faster(image, torch.float32)
+    assert not narrow.is_faster(image[:, 1:], torch.float32)
+    assert not wide.is_faster(image, torch.float64)
+    assert not wide.is_faster(image.to("meta"), torch.float32)
+    assert not wide.is_faster(image, torch.bfloat16)
     with torch.no_grad():
-        assert wide.pays(image, torch.bfloat16)
+        assert wide.is_faster(image, torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
         assert wide(image).dtype == torch.bfloat16
 

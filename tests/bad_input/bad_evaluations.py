@@ -27,7 +27,7 @@ EVALUATIONS = [
         "name",
     ),
     Bad(
-        "references that lie apart",
+        "references that do not overlap",
         moved(under("reference_cts", "A.nii.gz"), 1000.0),
         COMPARING,
         "reference_cts/A.nii.gz",
@@ -42,7 +42,7 @@ EVALUATIONS = [
         ),
         COMPARING + " -m masks",
         "masks/A.nii.gz",
-        "mend or remove",
+        "fix or remove",
     ),
     Bad(
         "an evaluation folder that is a file",

@@ -1,4 +1,4 @@
-"""Models that cannot be handed on, and files that are no model; what is malicious is in tests/exchange."""
+"""Models that cannot be handed on, and files that are not models; what is malicious is in tests/exchange."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MODELS = [
     ),
     Bad("an exported fold that is not trained", nothing, EXPORTING + " -f 7", "fold_7", "choose another fold"),
     Bad("an exported checkpoint that is cut off", cut_off(FINAL), EXPORTING, "checkpoint_final.pth", "restore it"),
-    Bad("an exported model whose plan is HTML", holding(MODEL_PLAN, HTML), EXPORTING, "plans.json", "mend or restore"),
+    Bad("an exported model whose plan is HTML", holding(MODEL_PLAN, HTML), EXPORTING, "plans.json", "fix or restore"),
     Bad("an export over another file", holding(under("model.zip"), "mine"), EXPORTING, "model.zip", "--overwrite"),
     Bad(
         "an export into a file",

@@ -6,7 +6,7 @@ from bad import PLANNING, TRAINING, Bad
 from spoil import FINGERPRINT, HTML, PLAN, SPLITS, edited, holding, removed, under
 
 PLANS = [
-    Bad("plans.json is HTML", holding(PLAN, HTML), PLANNING, "plans.json", "mend or restore"),
+    Bad("plans.json is HTML", holding(PLAN, HTML), PLANNING, "plans.json", "fix or restore"),
     Bad("plans.json is a list", holding(PLAN, "[]"), PLANNING, "plans.json", "must be a table"),
     Bad("plans.json of a newer version", edited(PLAN, "format_version", 99), PLANNING, "plans.json", "update synthct"),
     Bad("plans.json with an unknown key", edited(PLAN, "n_fold", 3), PLANNING, "'n_fold'", "known keys are"),
@@ -66,15 +66,17 @@ PLANS = [
         "add",
     ),
     Bad("splits as a table", holding(SPLITS, "{}"), PLANNING, "splits_final.json", "must be a list"),
-    Bad("splits that are not JSON", holding(SPLITS, "P1, P2"), TRAINING, "splits_final.json", "mend or restore"),
+    Bad("splits that are not JSON", holding(SPLITS, "P1, P2"), TRAINING, "splits_final.json", "fix or restore"),
     Bad("no splits", removed(SPLITS), TRAINING, "splits_final.json", "synthct_plan_and_preprocess"),
-    Bad("a fingerprint that is no table", holding(FINGERPRINT, "[]"), TRAINING, "dataset_fingerprint.json", "must be"),
+    Bad(
+        "a fingerprint that is not a table", holding(FINGERPRINT, "[]"), TRAINING, "dataset_fingerprint.json", "must be"
+    ),
     Bad("no fingerprint", removed(FINGERPRINT), TRAINING, "dataset_fingerprint.json", "synthct_plan_and_preprocess"),
     Bad(
         "a transform that is none",
         holding(under("synthct_preprocessed", "Dataset001_Heads", "registrations", "P1.tfm"), "not a transform"),
         PLANNING + " --register",
         "P1.tfm",
-        "mend it, or remove it",
+        "fix it, or remove it",
     ),
 ]

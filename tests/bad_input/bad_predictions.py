@@ -86,7 +86,7 @@ PREDICTIONS = [
         "plans.json",
         "restore the plans.json",
     ),
-    Bad("a model whose plan is not JSON", holding(MODEL_PLAN, "{"), PREDICTING, "plans.json", "mend or restore"),
+    Bad("a model whose plan is not JSON", holding(MODEL_PLAN, "{"), PREDICTING, "plans.json", "fix or restore"),
     Bad(
         "a model with a broken reference",
         holding(under("synthct_results", "Dataset001_Heads", "cyclegan__plans__2d_lowres", "qa_reference.json"), "[]"),

@@ -1,4 +1,4 @@
-"""With ``--skip_bad`` a bad patient never stops the others: he is listed at the end, and the exit status is 3."""
+"""With ``--skip_bad`` a bad patient never stops the others and is listed at the end, and the exit status is 3."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_patient_whom_preprocessing_cannot_do_leaves_fingerprint_and_splits(pl
 
     def fail_for_p1(images, *others):
         if images.patient == "P1":
-            raise ImageError("P1 lies in pieces; mend him.")
+            raise ImageError("P1 lies in pieces; fix it.")
         return slices_of_case(images, *others)
 
     monkeypatch.setattr(dataset, "slices_of_case", fail_for_p1)

@@ -33,7 +33,7 @@ def test_success_is_0(capsys):
 @pytest.mark.parametrize(
     ("fault", "status", "told"),
     [
-        (DatasetError("A is wrong; mend it."), 2, "synthct_try: A is wrong; mend it.\n"),
+        (DatasetError("A is wrong; fix it."), 2, "synthct_try: A is wrong; fix it.\n"),
         (
             OSError(28, "No space left on device", "/data/x"),
             2,

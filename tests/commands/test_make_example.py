@@ -31,7 +31,7 @@ def test_a_folder_of_other_files_is_not_touched(checkout, refused):
     (folder / "imagesTr").mkdir(parents=True)
     (folder / "imagesTr" / "P1_0000.nii.gz").write_text("somebody is preparing a dataset")
     for options in ([], ["--overwrite"]):
-        assert "is there already and is no dataset" in refused("make_example", *options)
+        assert "is there already and is not a dataset" in refused("make_example", *options)
     assert [path.name for path in folder.rglob("*.gz")] == ["P1_0000.nii.gz"]
 
 

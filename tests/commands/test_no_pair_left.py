@@ -19,7 +19,9 @@ def planned(checkout, capsys) -> str:
     raw = write_dataset(checkout / "synthct_raw" / NAME, {"P1": PAIRED, "P2": PAIRED})
     preprocessed = checkout / "synthct_preprocessed" / NAME
     for case in raw.training.values():
-        keep_registration(case, preprocessed / "registrations", status="failed", objections=("the heads lie apart",))
+        keep_registration(
+            case, preprocessed / "registrations", status="failed", problems_found=("the heads do not overlap",)
+        )
     arguments = ["-d", "1", "-c", "2d_lowres", "--register", "auto", "-np", "1"]
     assert plan_and_preprocess.main(arguments) == 0
     make_network_tiny(preprocessed / "plans.json")

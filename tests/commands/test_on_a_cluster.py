@@ -13,7 +13,7 @@ from synthetic_heads import head_mr, make_grid
 from tiny_models import write_model
 
 from synthct.commands import plan_and_preprocess, predict
-from synthct.qa.qa_report import read_verdict
+from synthct.qa.qa_report import read_status
 
 NAME = "Dataset001_Heads"
 
@@ -56,7 +56,7 @@ def test_predictions_are_the_same(raw, checkout, scheduler, capsys):
     assert f"Model: {model}, fold 0, 1, on the cluster at {scheduler}" in told and "Wrote 2 synthetic CTs" in told
     assert {path.name for path in Path("there").iterdir()} == {"P1.nii.gz", "P2.nii.gz", "qa"}
     for name in ("P1", "P2"):
-        here, there = (read_verdict(Path(folder, "qa", f"{name}.json"))[0] for folder in ("here", "there"))
+        here, there = (read_status(Path(folder, "qa", f"{name}.json"))[0] for folder in ("here", "there"))
         assert here == there
     for path in Path("there").glob("*.nii.gz"):
         here, there = (sitk.ReadImage(str(Path(folder) / path.name)) for folder in ("here", "there"))
@@ -83,7 +83,7 @@ def test_an_mr_that_cannot_be_used_is_told_by_file(checkout, scheduler, refused)
 def test_a_device_that_the_workers_do_not_have_is_told(raw, checkout, scheduler, refused):
     write_model(checkout / "synthct_results" / NAME)
     arguments = ["-i", str(raw / "imagesTr"), "-o", "cts", "-device", "abacus", "--scheduler", scheduler]
-    assert "'abacus' is no device" in refused("predict", *arguments)
+    assert "'abacus' is not a device" in refused("predict", *arguments)
     assert not Path("cts").exists()
 
 

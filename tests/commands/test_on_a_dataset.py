@@ -94,7 +94,7 @@ def test_problems_of_a_dataset_are_listed(raw, refused):
         (["1", "cyclegan", "-c", "4d"], "no configuration '4d'; it has 2d, 2d_lowres"),
         (["1", "cyclegan", "9"], "no fold 9; the folds of this dataset are 0, 1 and all"),
         (["2", "cyclegan"], "no dataset with number 002"),
-        (["1", "cyclegan", "-c", "2d_lowres", "-device", "abacus"], "'abacus' is no device"),
+        (["1", "cyclegan", "-c", "2d_lowres", "-device", "abacus"], "'abacus' is not a device"),
     ],
 )
 def test_training_refuses_what_it_does_not_know(preprocessed, checkout, refused, arguments, words):
@@ -157,10 +157,10 @@ def test_prediction_tells_what_is_no_pass_and_ends_well(raw, checkout, mrs, caps
     arguments = ["-i", mrs, "-o", "cts", "-device", "cpu", "--combine", "median", "--save_uncertainty", "--qa", "full"]
     assert predict.main(arguments) == 0
     told = capsys.readouterr()
-    verdicts = [json.loads(path.read_text())["verdict"] for path in sorted(Path("cts/qa").glob("*.json"))]
-    counts = ", ".join(f"{verdicts.count(one)} {one}" for one in ("pass", "check", "fail"))
-    assert len(verdicts) == 2 and f"Quality assurance: {counts}; reasons" in told.out
-    assert len([line for line in told.err.splitlines() if line.startswith("Warning: P")]) == 2 - verdicts.count("pass")
+    statuses = [json.loads(path.read_text())["status"] for path in sorted(Path("cts/qa").glob("*.json"))]
+    counts = ", ".join(f"{statuses.count(one)} {one}" for one in ("pass", "check", "fail"))
+    assert len(statuses) == 2 and f"Quality assurance: {counts}; reasons" in told.out
+    assert len([line for line in told.err.splitlines() if line.startswith("Warning: P")]) == 2 - statuses.count("pass")
     assert sorted(path.name for path in Path("cts/qa").glob("*.gz")) == [
         "P1_uncertainty.nii.gz",
         "P2_uncertainty.nii.gz",
@@ -192,7 +192,7 @@ def test_options_choose_the_model(raw, checkout, mrs, capsys):
         (["-c", "2d"], "holds no trained model"),
         (["-f", "5"], "fold_5"),
         (["-chk", "checkpoint_best.pth"], "checkpoint_best.pth"),
-        (["-device", "abacus"], "'abacus' is no device"),
+        (["-device", "abacus"], "'abacus' is not a device"),
         (["-i", "gone"], "gone is not a folder"),
     ],
 )

@@ -40,7 +40,7 @@ def model(here) -> str:
 
 @pytest.fixture
 def mrs(here) -> Path:
-    """A patient a grid, each in a folder of his own with his name in it."""
+    """A patient a grid, each in a folder of its own with the patient's name in it."""
     for number, (name, grid) in enumerate(GRIDS.items()):
         folder = here / "mrs" / f"{NAME}{number}" / name
         write_mr(

@@ -101,7 +101,7 @@ def test_the_pairs_are_the_same(without, wide):
         one, other = (RegistrationRecord.load(path).registration for path in records)
         assert one.status == other.status == ("registered" if patient == PATIENTS[0] else "aligned")
         assert other.alignment.head_dice == pytest.approx(one.alignment.head_dice, abs=0.01)
-        assert other.objections == ()
+        assert other.problems_found == ()
 
 
 def test_the_preprocessing_report_judges_the_heads_and_not_the_masks(without, wide):
@@ -134,7 +134,7 @@ def test_new_patients_are_compared_with_heads(without, wide):
 
 
 def test_the_qa_status_is_the_same_for_held_out_and_new_patients(without, wide):
-    statuses = [{patient: report["verdict"] for patient, report in home.qa.items()} for home in (without, wide)]
+    statuses = [{patient: report["status"] for patient, report in home.qa.items()} for home in (without, wide)]
     assert statuses[0] == statuses[1] and set(statuses[0]) == {"HEAD_003", "HEAD_004"}
     for report in wide.qa.values():  # three steps of training
-        assert report["verdict"] != "pass" and any("a CT of one HU everywhere" in one for one in report["reasons"])
+        assert report["status"] != "pass" and any("a CT of one HU everywhere" in one for one in report["reasons"])

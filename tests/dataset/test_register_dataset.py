@@ -69,7 +69,7 @@ def test_only_what_is_not_aligned_is_moved(registered):
     assert registered.test["T1"].registration.status == "registered"
 
 
-def test_the_transform_beside_the_verdict_is_the_true_one_from_mr_to_ct(kept, truth):
+def test_the_transform_beside_the_status_is_the_true_one_from_mr_to_ct(kept, truth):
     found = load_transform(kept / "P1.tfm")
     points = [(0.0, -90.0, -20.0), (60.0, 4.0, -37.0), (-60.0, 4.0, -37.0), (0.0, 4.0, 82.0)]
     error = [np.linalg.norm(np.subtract(found.TransformPoint(p), truth.TransformPoint(p))) for p in points]
@@ -89,7 +89,7 @@ def test_a_patient_whose_registration_failed_is_no_pair_and_his_ct_stays(raw, re
     assert not case.paired
     assert not read_case(case).aligned
     assert Grid.of(read_case(case).ct) == Grid.of(read_case(raw.training["P3"]).ct)
-    assert any("bone" in objection for objection in case.registration.objections)
+    assert any("bone" in objection for objection in case.registration.problems_found)
 
 
 def test_what_is_kept_is_not_made_again(raw, kept):
@@ -113,14 +113,16 @@ def test_a_transform_of_the_users_own_is_taken_and_judged(raw, kept, tmp_path):
     only_p3 = replace(raw, training={"P3": raw.training["P3"]}, test={})
     own = sitk.AffineTransform(3)
     own.SetTranslation((1.0, 2.0, 3.0))
-    assert not (kept / "P3.tfm").exists()  # ours is not left where it could be taken for his
+    assert not (kept / "P3.tfm").exists()  # ours is not left where it could be taken for the user's
     (tmp_path / "P3.json").write_bytes((kept / "P3.json").read_bytes())
     sitk.WriteTransform(own, str(tmp_path / "P3.tfm"))
     case = register_dataset(only_p3, tmp_path, "auto").training["P3"]
     assert case.paired
     assert case.registration.status == "given" and case.registration.moves_as(own)
-    assert case.registration.objections
-    assert sitk.ReadTransform(str(tmp_path / "P3.tfm")).GetName() == "AffineTransform"  # his file is left as it is
+    assert case.registration.problems_found
+    assert (
+        sitk.ReadTransform(str(tmp_path / "P3.tfm")).GetName() == "AffineTransform"
+    )  # the user's file is left as it is
     again = register_dataset(only_p3, tmp_path, "always").training["P3"]
     assert again.registration.status == "given"
 
@@ -133,11 +135,11 @@ def test_a_transform_that_is_not_rigid_is_an_error_that_names_it(tmp_path):
     with pytest.raises(DatasetError, match=r"P1\.tfm is not rigid"):
         load_transform(path)
     path.write_text("nonsense")
-    with pytest.raises(DatasetError, match=r"P1\.tfm is no transform"):
+    with pytest.raises(DatasetError, match=r"P1\.tfm is not a transform"):
         load_transform(path)
 
 
-def test_a_damaged_verdict_is_told_and_made_again(raw, kept, tmp_path, caplog):
+def test_a_damaged_status_is_told_and_made_again(raw, kept, tmp_path, caplog):
     for name in ("P2.tfm", "P2.json"):
         (tmp_path / name).write_bytes((kept / name).read_bytes())
     (tmp_path / "P2.json").write_text("{")

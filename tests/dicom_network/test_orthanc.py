@@ -75,7 +75,7 @@ def test_an_mr_of_the_pacs_comes_back_as_an_sct_with_its_qa_status(place, receiv
     assert {one.SOPInstanceUID: one.PixelData for one in map(pydicom.dcmread, arrived)} == sent
 
     folder = predicted(place, place / "incoming")
-    status = json.loads((place / "scts" / "qa" / f"{folder.name}.json").read_text())["verdict"]
+    status = json.loads((place / "scts" / "qa" / f"{folder.name}.json").read_text())["status"]
     assert series_to_send(place / "scts", [status]) == {folder: status}
     others = {"pass", "check", "fail"} - {status}
     assert series_to_send(place / "scts", others) == {}

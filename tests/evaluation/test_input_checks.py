@@ -70,7 +70,7 @@ def test_another_place_is_named_with_its_cause():
 
 
 def test_doubtful_units_do_not_hide_another_place_or_direction():
-    poor = np.where(GOOD > -500, GOOD - 200, GOOD)  # tissue is no peak near 40 HU
+    poor = np.where(GOOD > -500, GOOD - 200, GOOD)  # tissue is not a peak near 40 HU
     ct = image(head(), ORIGIN)
     (warning,) = check_sct(sct_of(poor), SCT, ct, CT)
     assert "scored as it is" in warning

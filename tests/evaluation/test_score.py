@@ -111,7 +111,7 @@ def test_a_constant_sct_is_scored_in_the_same_mask(files):
 
 def test_an_sct_apart_from_its_reference_is_an_error_that_names_the_files(files):
     apart = files("sct", head_ct(), origin_mm=(5000.0, 0.0, 0.0))
-    with pytest.raises(DatasetError, match=r"ct\.nii\.gz and .*sct\.nii\.gz lie apart"):
+    with pytest.raises(DatasetError, match=r"ct\.nii\.gz and .*sct\.nii\.gz do not overlap"):
         score_patient(Reference("P1", files("ct", head_ct())), {"m": Candidate(apart)})
 
 

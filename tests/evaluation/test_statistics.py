@@ -30,7 +30,7 @@ def test_mean_and_sd_are_those_of_the_seeds_table(seed):
     assert (round(unpaired.mean["mae_hu"], 1), round(unpaired.sd["mae_hu"], 1)) == (73.7, 2.3)
     assert (round(paired.mean["mae_hu"], 1), round(paired.sd["mae_hu"], 1)) == (89.4, 6.8)
     assert (round(unpaired.mean["psnr_db"], 1), round(unpaired.sd["psnr_db"], 1)) == (32.3, 0.7)
-    # The seed prints 30.6 +- 0.9 of unrounded numbers.
+    # The paper prints 30.6 +- 0.9 of unrounded numbers.
     assert paired.mean["psnr_db"] == pytest.approx(30.6, abs=0.06)
     assert paired.sd["psnr_db"] == pytest.approx(0.9, abs=0.06)
 

@@ -61,7 +61,7 @@ def test_a_checkpoint_that_would_execute_is_refused(tamper, command, model, here
     write_image(head(), here / "mrs" / "X_0000.nii.gz")
     arguments = ("-i", "mrs", "-o", "cts", "-device", "cpu") if command == "predict" else ()
     told = refused(command, *arguments)
-    assert str(path) in told and "is damaged or is no checkpoint of synthct" in told
+    assert str(path) in told and "is damaged or is not a checkpoint of synthct" in told
     assert not (here / "executed").exists() and not (here / "cts").exists() and not list(here.glob("*.zip"))
 
 
@@ -79,7 +79,7 @@ def test_no_training_goes_on_from_a_checkpoint_that_would_execute(preprocessed, 
     for tamper in CHECKPOINTS:
         tamper(path, {"format_version": 1})
         told = refused("train", 1, "cyclegan", "-c", "2d_lowres", "--continue", "-device", "cpu", "--loaders", 0)
-        assert str(path) in told and "is damaged or is no checkpoint of synthct" in told
+        assert str(path) in told and "is damaged or is not a checkpoint of synthct" in told
         assert not (here / "executed").exists()
 
 

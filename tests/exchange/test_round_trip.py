@@ -36,8 +36,8 @@ def test_through_the_commands_an_installed_model_predicts_the_same_hu(model, her
     assert theirs.GetPixelID() == ours.GetPixelID() == sitk.sitkInt16
     np.testing.assert_array_equal(sitk.GetArrayFromImage(ours), sitk.GetArrayFromImage(theirs))
     assert np.ptp(sitk.GetArrayFromImage(ours)) > 100  # a picture, not one number
-    verdicts = [json.loads((here / of / "qa" / "X.json").read_text()) for of in ("theirs_cts", "ours_cts")]
-    assert verdicts[0] == verdicts[1]  # model hash, cycle error, reference and all
+    statuses = [json.loads((here / of / "qa" / "X.json").read_text()) for of in ("theirs_cts", "ours_cts")]
+    assert statuses[0] == statuses[1]  # model hash, cycle error, reference and all
 
 
 def test_the_number_of_threads_changes_no_hu_by_more_than_one(shared_file, here, run):

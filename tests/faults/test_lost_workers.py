@@ -41,7 +41,7 @@ def test_a_worker_that_is_ended_once_changes_nothing_in_the_result(commands, wor
         time.sleep(0.005)
     os.kill(found[0], signal.SIGKILL)
     assert running.wait() == 0, running.told
-    assert "A worker process was ended from outside" in running.told
+    assert "A worker process was killed" in running.told
     assert_same(making / "Dataset002_HeadPhantom", whole / "synthct_raw" / "Dataset002_HeadPhantom")
 
 

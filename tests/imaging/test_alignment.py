@@ -12,7 +12,7 @@ from synthct.imaging.alignment import Alignment, alignment_of, largest_motion_mm
 from synthct.imaging.registration import HeadPair
 from synthct.phantom import make_phantom_patient
 
-GOOD = Alignment(shift_mm=3.0, rotation_deg=2.0, overlap=0.95, head_dice=0.97, bone_darkness=0.9)
+GOOD = Alignment(shift_mm=3.0, rotation_deg=2.0, overlap=0.95, head_dice=0.97, bone_darker_probability=0.9)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def moved(shift_mm=(0.0, 0.0, 0.0), turn_deg=(0.0, 0.0, 0.0)) -> sitk.Euler3DTra
 
 def test_nothing_speaks_against_an_aligned_pair(pair):
     alignment = alignment_of(pair)
-    assert alignment.objections() == ()
+    assert alignment.problems_found() == ()
     assert (alignment.shift_mm, alignment.rotation_deg) == (0, 0)
     assert alignment.overlap > 0.95
 
@@ -38,11 +38,11 @@ def test_nothing_speaks_against_an_aligned_pair(pair):
     ids=["left", "front", "up", "nodded", "turned"],
 )
 def test_a_few_millimetres_or_degrees_off_are_told_by_the_bone(pair, wrong):
-    assert any("bone" in objection for objection in alignment_of(pair, wrong).objections())
+    assert any("bone" in objection for objection in alignment_of(pair, wrong).problems_found())
 
 
 def test_an_upside_down_head_is_told_by_more_than_one_figure(pair):
-    assert len(alignment_of(pair, moved(turn_deg=(180, 0, 0))).objections()) >= 2
+    assert len(alignment_of(pair, moved(turn_deg=(180, 0, 0))).problems_found()) >= 2
 
 
 def test_shift_and_rotation_are_those_of_the_transform(pair):
@@ -64,12 +64,12 @@ def test_overlap_is_the_share_of_the_mrs_head_that_the_ct_shows(pair):
         ({"rotation_deg": 40.0}, "turned by 40 degrees"),
         ({"overlap": 0.1}, "covers only 10%"),
         ({"head_dice": 0.8}, "Dice of 0.80"),
-        ({"bone_darkness": 0.6}, "probability of only 0.60"),
+        ({"bone_darker_probability": 0.6}, "probability of only 0.60"),
     ],
 )
 def test_every_figure_has_its_objection(changed, told):
-    assert GOOD.objections() == ()
-    (objection,) = replace(GOOD, **changed).objections()
+    assert GOOD.problems_found() == ()
+    (objection,) = replace(GOOD, **changed).problems_found()
     assert told in objection
 
 

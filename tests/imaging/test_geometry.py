@@ -104,7 +104,7 @@ def test_detail_finer_than_the_grid_does_not_alias():
 
 def test_smoothing_keeps_to_the_axis_that_becomes_coarser():
     fine = make_grid((40, 40, 40), (1, 1, 1), "PIR")
-    edge = fine.place((points_mm(fine)[2] > 0).astype(np.float32))  # an edge along foot-head
+    edge = fine.place((points_mm(fine)[2] > 0).astype(np.float32))  # an edge along SI
     coarse_across = array(resample(edge, make_grid((10, 40, 40), (4, 1, 1))))
     assert set(np.unique(coarse_across[:, 5:-5, 2:-2]).round(4)) == {0.0, 1.0}
     coarse_along = array(resample(edge, make_grid((40, 40, 10), (1, 1, 4))))
@@ -153,7 +153,7 @@ def test_known_is_what_lies_inside_the_field_of_view():
     ("plane", "slices", "rows", "cols"), [("sagittal", 0, 2, 1), ("axial", 2, 1, 0), ("coronal", 1, 2, 0)]
 )
 def test_arrays_are_slices_rows_cols_and_run_as_a_reader_looks_at_them(plane, slices, rows, cols):
-    """Rows run downwards (foot-head planes) or backwards (axial), columns backwards (sagittal) or to the left."""
+    """Rows run downwards (SI planes) or backwards (axial), columns backwards (sagittal) or to the left."""
     grid = lay(head_truth(make_grid(orientation="RSA")), plane)
     x, y, z = points_mm(grid)
     steps = {name: np.array([np.diff(axis, axis=way).mean() for axis in (x, y, z)]) for way, name in enumerate("src")}

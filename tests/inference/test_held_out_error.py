@@ -55,7 +55,7 @@ def test_air_in_a_wide_mask_is_not_counted(raw):
 
 def test_a_pair_whose_registration_failed_has_no_error(raw):
     folder = raw.parent / "registrations"
-    keep_registration(case_of(raw), folder, status="failed", objections=("the heads lie apart",))
+    keep_registration(case_of(raw), folder, status="failed", problems_found=("the heads do not overlap",))
     case = with_registrations(RawDataset.open(raw), folder, "auto").training["P"]
     assert held_out_error(case, sct_of(raw, 50), 40.0) is None
 

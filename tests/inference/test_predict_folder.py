@@ -115,7 +115,7 @@ def test_an_mr_that_cannot_be_used_is_told_by_file_and_leaves_nothing(mrs, tmp_p
 
 def test_an_unknown_output_format_is_told(mrs, tmp_path):
     touch(mrs, "P.nii")
-    with pytest.raises(ImageError, match="'png' is no output format; there are dicom, nii.gz"):
+    with pytest.raises(ImageError, match="'png' is not an output format; there are dicom, nii.gz"):
         predict_folder(predictor_of(), mrs, tmp_path / "cts", FolderOptions(output_format="png"))
 
 
@@ -135,8 +135,8 @@ def test_each_patient_gets_a_report_beside_the_scts(mrs, tmp_path, caplog):
     assert sorted(path.name for path in (tmp_path / "cts").rglob("*.*")) == ["P.json", "P.nii.gz", "Q.json", "Q.nii.gz"]
     report = json.loads((tmp_path / "cts" / "qa" / "Q.json").read_text())
     assert report["format_version"] == 1 and report["patient"] == "Q" and report["model"] == predictor_of().model_hash
-    assert report["verdict"] == "fail" and "heads have 2 to 7.5 l" in report["reasons"][0]
-    assert report["measurements"]["mr"]["head_volume_l"] < 2 and report["checks"][0]["verdict"] == "fail"
+    assert report["status"] == "fail" and "heads have 2 to 7.5 l" in report["reasons"][0]
+    assert report["measurements"]["mr"]["head_volume_l"] < 2 and report["checks"][0]["status"] == "fail"
     assert [one.getMessage()[:8] for one in caplog.records if "fail" in one.getMessage()] == ["Q: fail."]
 
 

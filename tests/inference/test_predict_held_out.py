@@ -77,9 +77,9 @@ def test_a_fold_leaves_a_record_a_patient_and_a_report_a_held_out_patient(raw, t
     assert held_out.output.cycle_error_head > 0 and held_out.uncertainty_head_hu is None
     assert 0.1 < held_out.ct.bone < 0.5 and held_out.ct.air < 0.2
     report = json.loads((model / "fold_0" / "validation_qa" / "Q.json").read_text())
-    assert report["patient"] == "Q" and report["verdict"] in ("pass", "check", "fail")
+    assert report["patient"] == "Q" and report["status"] in ("pass", "check", "fail")
     brains = [one for one in report["checks"] if one["name"] == "brain_dark"]
-    assert [one["n_patients"] for one in brains] == [2]  # P and R, not Q himself
+    assert [one["n_patients"] for one in brains] == [2]  # P and R, not Q
 
 
 def test_a_second_fold_adds_the_spread_over_both(raw, tmp_path):

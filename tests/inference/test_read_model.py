@@ -57,7 +57,7 @@ def test_a_damaged_checkpoint_is_told(folder, content):
 
 def test_a_foreign_checkpoint_is_told(folder):
     torch.save({"state_dict": {}}, folder / "fold_0" / "checkpoint_final.pth")
-    assert "is no checkpoint of synthct" in told(folder)
+    assert "is not a checkpoint of synthct" in told(folder)
 
 
 @pytest.mark.parametrize("networks", [{}, {"syn_mr": {}}, [], {"syn_ct": 3}])

@@ -27,7 +27,7 @@ SPLITS = to_plain((Split(("A", "B"), ("C",)), Split(("A", "C"), ("B",))))
 REGISTRATION = {
     "format_version": 1, "mode": "auto", "files_key": "k",
     "registration": {"matrix": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0], "offset_mm": [1.0, 2.0, 3.0],
-                     "status": "registered", "alignment": None, "objections": ["o"]},
+                     "status": "registered", "alignment": None, "problems_found": ["o"]},
 }  # fmt: skip
 SEVERAL = PLAN | {
     "configurations": PLAN["configurations"]

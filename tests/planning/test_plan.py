@@ -122,7 +122,7 @@ def test_a_crop_fits_into_the_slices_of_the_plane_that_is_stored(path):
 
 def test_pixels_of_every_plane_follow_from_the_cached_voxels():
     preprocessing = small_plan(spacing_mm=(3.0, 2.0, 1.0), slice_scale=2.0).configuration("small").preprocessing
-    assert preprocessing.network_spacing_mm == (3.0, 4.0, 2.0)  # left-right, foot-head, front-back
+    assert preprocessing.network_spacing_mm == (3.0, 4.0, 2.0)  # left-right, SI, AP
     pixels = {plane: pixel_mm(preprocessing, plane) for plane in PLANE_AXES}
     assert pixels == {"sagittal": (4.0, 2.0), "axial": (2.0, 3.0), "coronal": (4.0, 3.0)}
 

@@ -35,7 +35,7 @@ def test_coarser_data_get_their_own_spacing_with_square_pixels():
         1.0,
         2.0,
         2.0,
-    )  # foot-head is fine enough for 1.00
+    )  # SI is fine enough for 1.00
     assert rules.spacing_mm(facts, "coronal").value == (1.5, 2.0, 2.0)
 
 

@@ -45,9 +45,9 @@ def test_a_good_pair_has_facts_and_no_flags():
     assert found.facts["CT covers MR's head (%)"] > 95
 
 
-def registration(objections: tuple[str, ...] = ()) -> Registration:
-    alignment = Alignment(shift_mm=12.0, rotation_deg=3.0, overlap=0.9, head_dice=0.97, bone_darkness=0.9)
-    return Registration.of(sitk.Transform(), "registered", alignment, objections)
+def registration(problems_found: tuple[str, ...] = ()) -> Registration:
+    alignment = Alignment(shift_mm=12.0, rotation_deg=3.0, overlap=0.9, head_dice=0.97, bone_darker_probability=0.9)
+    return Registration.of(sitk.Transform(), "registered", alignment, problems_found)
 
 
 def test_a_scan_alone_is_not_compared():
@@ -66,7 +66,7 @@ def test_heads_that_lie_apart_are_flagged_and_registering_is_advised_where_it_wa
 
 
 def test_the_figures_of_a_registration_are_shown_and_what_speaks_against_it_is_a_flag():
-    found = findings_of_case(*pair(), *WINDOWS, registration=registration(objections=("the CT is upside down",)))
+    found = findings_of_case(*pair(), *WINDOWS, registration=registration(problems_found=("the CT is upside down",)))
     assert found.facts["Registration"] == "registered"
     assert (found.facts["CT moved (mm)"], found.facts["CT turned (°)"]) == (12.0, 3.0)
     assert found.flags == ("Registration: the CT is upside down.",)

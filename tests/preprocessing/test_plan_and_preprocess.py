@@ -101,7 +101,7 @@ def test_a_flagged_case_is_told_at_every_run_and_comes_first_in_the_report(first
 
 
 def test_many_flagged_cases_are_told_in_part(first_run, run, folder, raw_folder, caplog, monkeypatch):
-    monkeypatch.setattr("synthct.preprocessing.plan_and_preprocess.MOST_WARNINGS", 1)
+    monkeypatch.setattr("synthct.preprocessing.plan_and_preprocess.MAX_WARNINGS", 1)
     apart(raw_folder, "P1", "P2", "P3")
     run()
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
@@ -194,7 +194,7 @@ def kept(raw_folder, folder):
     cases = RawDataset.open(raw_folder).training
     there = folder / REGISTRATIONS
     keep_registration(cases["P1"], there, shift_mm=(12.0, 0.0, 0.0))
-    keep_registration(cases["P2"], there, status="failed", objections=("the CT covers only 10% of the MR's head",))
+    keep_registration(cases["P2"], there, status="failed", problems_found=("the CT covers only 10% of the MR's head",))
     keep_registration(cases["P3"], there, status="aligned")
 
 

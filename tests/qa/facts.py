@@ -1,4 +1,4 @@
-"""Measurements made by hand, for tests of what they are held against."""
+"""Measurements made by hand, for tests of what they are compared with."""
 
 from __future__ import annotations
 

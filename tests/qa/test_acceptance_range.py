@@ -39,16 +39,16 @@ def test_equal_patients_leave_the_floor():
 def test_beyond_the_range_is_to_be_checked_and_twice_as_far_fails():
     limits = limits_of([10.0] * 12, floor=0.5)
     half = limits.high - 10
-    verdicts = [limits.verdict(10 + share * half) for share in (-2.1, -1.9, -1.1, -0.9, 0.9, 1.1, 1.9, 2.1)]
-    assert verdicts == ["fail", "check", "check", "pass", "pass", "check", "check", "fail"]
+    statuses = [limits.status(10 + share * half) for share in (-2.1, -1.9, -1.1, -0.9, 0.9, 1.1, 1.9, 2.1)]
+    assert statuses == ["fail", "check", "check", "pass", "pass", "check", "check", "fail"]
 
 
 def test_what_is_proportional_has_a_range_of_ratios():
     limits = limits_of([1.0] * 12, floor=0.1, proportional=True)
     assert limits.low * limits.high == pytest.approx(1)
-    assert limits.verdict(1e-6) == limits.verdict(1e6) == "fail"
+    assert limits.status(1e-6) == limits.status(1e6) == "fail"
 
 
 def test_one_side_alone_can_be_wrong():
-    assert limits_of([1.0] * 12, floor=0.1, proportional=True, side="high").verdict(1e-9) == "pass"
-    assert limits_of([1.0] * 12, floor=0.1, side="low").verdict(1e9) == "pass"
+    assert limits_of([1.0] * 12, floor=0.1, proportional=True, side="high").status(1e-9) == "pass"
+    assert limits_of([1.0] * 12, floor=0.1, side="low").status(1e9) == "pass"

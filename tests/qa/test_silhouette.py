@@ -1,4 +1,4 @@
-"""How a head lies is told from its side view."""
+"""How a head lies is distinguished from its side view."""
 
 from __future__ import annotations
 

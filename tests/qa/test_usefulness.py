@@ -27,7 +27,7 @@ def status_with(*errors: HeldOutError, **measured: object) -> Judgement:
 
 def test_a_model_that_a_constant_ct_beats_passes_no_patient_and_says_by_how_many_hu():
     judged = status_with(HeldOutError(229, 40, 160), HeldOutError(249, 42, 168))
-    assert judged.verdict == "check"
+    assert judged.status == "check"
     (reason,) = judged.reasons
     assert "239 HU in 2 held-out patients" in reason and "164 HU" in reason
 
@@ -35,7 +35,7 @@ def test_a_model_that_a_constant_ct_beats_passes_no_patient_and_says_by_how_many
 @pytest.mark.parametrize(("mae_hu", "status"), [(79.9, "pass"), (80.0, "pass"), (80.1, "check"), (100.0, "check")])
 def test_clearly_better_is_at_most_0_8_of_the_constants_mae(mae_hu, status):
     assert HARDLY_BETTER == 0.8
-    assert status_with(HeldOutError(mae_hu, 40, 100)).verdict == status
+    assert status_with(HeldOutError(mae_hu, 40, 100)).status == status
 
 
 def test_it_is_the_mean_over_the_patients_that_counts():
@@ -45,12 +45,12 @@ def test_it_is_the_mean_over_the_patients_that_counts():
 
 def test_what_fails_for_itself_fails_all_the_same():
     judged = status_with(HeldOutError(239, 40, 164), mr=mr_facts(cranium_size_mm=(260.0, 195.0)))
-    assert judged.verdict == "fail" and len(judged.reasons) == 2
+    assert judged.status == "fail" and len(judged.reasons) == 2
 
 
 def test_where_nothing_shows_it_a_note_says_so():
     judged = status_with()
-    assert judged.verdict == "pass" and not judged.reasons
+    assert judged.status == "pass" and not judged.reasons
     assert any("better than a constant CT was not judged" in note for note in judged.notes)
     assert not any("constant CT" in note for note in status_with(HeldOutError(50, 40, 164)).notes)
 
@@ -61,8 +61,8 @@ def test_a_patient_is_not_compared_with_himself_but_his_error_says_what_the_mode
     of_him = reference.patients["P00"]
     assert of_him.mr is of_him.ct is of_him.output is None
     judged = judge(measurements(), WINDOWS, None, reference)
-    assert judged.verdict == "check"
-    assert next(one for one in judged.checks if one.name == "brain_dark").limits.n_patients == 11
+    assert judged.status == "check"
+    assert next(check for check in judged.checks if check.name == "brain_dark").limits.n_patients == 11
 
 
 def test_a_file_of_an_earlier_version_is_read(tmp_path):

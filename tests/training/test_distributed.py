@@ -107,7 +107,7 @@ def test_ranks_are_read_from_what_torchrun_sets():
     assert Ranks.from_environment({}) == ALONE
     assert Ranks.from_environment({"RANK": "x", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}) == ALONE
     ranks = Ranks.from_environment({"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"})
-    assert (ranks.rank, ranks.world_size, ranks.local_rank, ranks.leads) == (3, 4, 1, False)
+    assert (ranks.rank, ranks.world_size, ranks.local_rank, ranks.is_main_process) == (3, 4, 1, False)
 
 
 def test_the_processes_draw_from_different_histories():
@@ -115,7 +115,7 @@ def test_the_processes_draw_from_different_histories():
 
     settings = make_settings("cyclegan")
     trainers = [CycleGAN(make_configuration(), settings, "cpu", ranks=Ranks(rank, 2)) for rank in range(2)]
-    first, second = ([pool.generator.initial_seed() for pool in one.pools.values()] for one in trainers)
+    first, second = ([pool.generator.initial_seed() for pool in trainer.pools.values()] for trainer in trainers)
     assert not set(first) & set(second)
     for one, other in zip(*(trainer.syn_ct.parameters() for trainer in trainers)):
         assert torch.equal(one, other)

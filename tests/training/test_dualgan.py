@@ -92,7 +92,7 @@ def test_a_prediction_has_no_noise_and_a_training_has(trainer, batch):
 
 def test_ranks_have_noise_of_their_own():
     trainers = [DualGAN(make_configuration(), make_settings("dualgan"), "cpu", ranks=Ranks(n, 2)) for n in range(2)]
-    assert len({one.generators["noise"].initial_seed() for one in trainers}) == 2
+    assert len({trainer.generators["noise"].initial_seed() for trainer in trainers}) == 2
 
 
 def test_the_way_back_to_mr_is_syn_mr(trainer, batch):

@@ -165,7 +165,7 @@ def test_a_rounds_pseudo_pairs_are_made_once_and_never_taken_for_anothers(tmp_pa
 
 
 def test_nothing_of_a_patients_own_ct_is_used(made, made_in, tmp_path):
-    """What his MR is shown does not change by a bit when his CT is another."""
+    """What a patient's MR is shown does not change by a bit when the patient's CT does."""
     names, loaded = made
     other = [one if one.patient != "B" else replace(one, ct=one.ct[::-1] // 2) for one in stacks()]
     changed_names, changed = pairs_of(tmp_path, *other)

@@ -64,7 +64,7 @@ def test_each_optimiser_moves_only_its_networks_and_no_gradient_leaks(name, opti
     before = weights(trainer)
     trainer.training_step(batch)
     still = "syn" if optimiser == "synthesis" else "dis"
-    assert moved(before, weights(trainer)) == {one: not one.startswith(still) for one in trainer.networks}
+    assert moved(before, weights(trainer)) == {network: not network.startswith(still) for network in trainer.networks}
 
 
 @every_gan

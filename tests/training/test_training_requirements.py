@@ -64,7 +64,7 @@ def test_trains_with_torch_numpy_and_batchgenerators_alone(preprocessed_folder, 
 
 IMPORTED = """
 import importlib, sys, types
-# A stand-in: what batchgenerators itself imports is no matter here.
+# A stand-in: what batchgenerators itself imports does not matter here.
 for name, content in {{
     "batchgenerators": (), "batchgenerators.augmentations": (), "batchgenerators.transforms": (),
     "batchgenerators.augmentations.utils": ("pad_nd_image",),

@@ -184,7 +184,7 @@ def test_ranks_augment_differently():
     trainers = [
         UNetRegression(make_configuration(), make_settings("unet"), "cpu", ranks=Ranks(rank, 2)) for rank in range(2)
     ]
-    assert len({one.generators["augmentation"].initial_seed() for one in trainers}) == 2
+    assert len({trainer.generators["augmentation"].initial_seed() for trainer in trainers}) == 2
 
 
 def test_an_augmented_training_that_is_stopped_goes_on_exactly(run, tmp_path):

@@ -27,7 +27,7 @@ def main() -> int:
     ranks = Ranks.from_environment()
     dies_at = options.pop("dies_at", None)
     torch.set_num_threads(1)
-    logging.basicConfig(level=logging.INFO if ranks.leads else logging.ERROR)
+    logging.basicConfig(level=logging.INFO if ranks.is_main_process else logging.ERROR)
     run_module.ProgressFigure.draw = lambda *_: None
     plan = make_plan(make_configuration(settings=options.pop("settings", {}), **options.pop("training", {})))
 

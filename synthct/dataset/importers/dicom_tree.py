@@ -82,7 +82,7 @@ def _case(
     root: Path,
 ) -> ImportCase:
     of = {modality: [one for one in series if one.modality == modality] for modality in wanted}
-    if patients_by == "id":  # volumes of two persons are no choice to make
+    if patients_by == "id":  # volumes of two persons are not ours to choose from
         unasked = [one for modality, texts in wanted.items() if not texts for one in of[modality] if not one.unfit]
         check_person(unasked, patients_by, patient)
     chosen = {modality: choose_series(of[modality], texts, root=root) for modality, texts in wanted.items()}

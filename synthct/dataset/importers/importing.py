@@ -109,7 +109,7 @@ def check_number_is_free(dataset_folder: Path) -> None:
 
 
 def _write_case(case: ImportCase, folder: Path, part: str, masks: bool) -> dict[str, Any] | str:
-    """Provenance of a patient whose files were written, or what is wrong with him, who is then left out."""
+    """Provenance of a patient whose files were written, or what is wrong with the patient, who is then left out."""
     files = CaseFiles(
         case.patient,
         (folder / f"images{part}" / f"{case.patient}_0000{FILE_ENDING}",) if case.mr else (),
@@ -132,7 +132,7 @@ def _write_case(case: ImportCase, folder: Path, part: str, masks: bool) -> dict[
         problems = [_in_the_users_words(problem, called) for problem in problems]
         problems = [f"{case.patient}: {problem}" for problem in problems]
     except DiskError:
-        raise  # which is no patient's fault, and must not leave him out
+        raise  # which is not a patient's fault, and must leave none out
     except SynthctError as fault:
         problems = [f"{case.patient}: {fault}"]
     if problems:

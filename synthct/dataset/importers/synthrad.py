@@ -1,7 +1,7 @@
 """The layouts of the SynthRAD challenges: ``Task1/brain/1BA001/mr.nii.gz`` (2023), ``Task1/HN/1HNA001/mr.mha`` (2025).
 
-MR, CT in HU and a mask of one patient lie in a folder named by his id: task, body region, centre, three digits. Only
-task 1 (MR to CT) and regions with a head are imported.
+MR, CT in HU and a mask of one patient lie in a folder named by the patient's id: task, body region, centre, three
+digits. Only task 1 (MR to CT) and regions with a head are imported.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def draw_by_patient(
     """
     shown = [metric for metric in METRICS if metric.column in _SHOWN]
     mark_of = marks(list(rows))
-    n = len({row.patient for of_model in rows.values() for row in of_model})
+    n = len({row.patient for model_rows in rows.values() for row in model_rows})
 
     def draw(figure: Figure) -> None:
         for axes, metric in zip(figure.subplots(1, len(shown)), shown):
@@ -57,19 +57,19 @@ def _draw_metric(
 ) -> None:
     values = {
         model: {
-            row.patient: row.metrics[metric.column] for row in of_model if math.isfinite(row.metrics[metric.column])
+            row.patient: row.metrics[metric.column] for row in model_rows if math.isfinite(row.metrics[metric.column])
         }
-        for model, of_model in rows.items()
+        for model, model_rows in rows.items()
     }
-    offset = _offsets({patient for of_model in values.values() for patient in of_model})
+    offset = _offsets({patient for model_rows in values.values() for patient in model_rows})
     for patient, shift in offset.items():
-        at = [(i + shift, of_model[patient]) for i, of_model in enumerate(values.values()) if patient in of_model]
+        at = [(i + shift, model_rows[patient]) for i, model_rows in enumerate(values.values()) if patient in model_rows]
         axes.plot(*zip(*at), color="0.8", linewidth=0.6, zorder=1)
-    for i, (model, of_model) in enumerate(values.items()):
+    for i, (model, model_rows) in enumerate(values.items()):
         mark = mark_of[model]
-        if len(of_model) >= _LEAST_FOR_A_BOX:
+        if len(model_rows) >= _LEAST_FOR_A_BOX:
             axes.boxplot(
-                [list(of_model.values())],
+                [list(model_rows.values())],
                 positions=[i],
                 widths=0.5,
                 whis=(0, 100),
@@ -80,11 +80,11 @@ def _draw_metric(
                 medianprops={"color": "black"},
                 zorder=2,
             )
-        x = [i + offset[patient] for patient in of_model]
-        size = 18 if len(of_model) <= 30 else 7
+        x = [i + offset[patient] for patient in model_rows]
+        size = 18 if len(model_rows) <= 30 else 7
         axes.scatter(
             x,
-            list(of_model.values()),
+            list(model_rows.values()),
             size,
             mark.colour,
             marker=mark.marker,

@@ -19,7 +19,7 @@ _MEASURES = {"mae": "MAE (HU)", "me": "Mean error, sCT - CT (HU)"}
 
 def tissue_columns(rows: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, str]]:
     """The columns by measure and tissue that the rows have, such as ``mae_bone_hu``."""
-    columns = {column for of_model in rows.values() for row in of_model for column in row.metrics}
+    columns = {column for model_rows in rows.values() for row in model_rows for column in row.metrics}
     found = {
         measure: {tissue: f"{measure}_{tissue}_hu" for tissue in TISSUES if f"{measure}_{tissue}_hu" in columns}
         for measure in _MEASURES
@@ -39,10 +39,12 @@ def draw_by_tissue(rows: Mapping[str, Sequence[Row]], folder: Path) -> Path | No
         grid = figure.add_gridspec(2, len(columns), height_ratios=(1, 0.07 * math.ceil(len(rows) / 3)))
         for place, (measure, by_tissue) in enumerate(columns.items()):
             axes = figure.add_subplot(grid[0, place])
-            for i, (model, of_model) in enumerate(rows.items()):
+            for i, (model, model_rows) in enumerate(rows.items()):
                 mark = mark_of[model]
                 for k, column in enumerate(by_tissue.values()):
-                    values = [row.metrics[column] for row in of_model if math.isfinite(row.metrics.get(column, np.nan))]
+                    values = [
+                        row.metrics[column] for row in model_rows if math.isfinite(row.metrics.get(column, np.nan))
+                    ]
                     if not values:
                         continue
                     x = k + (i + 0.5) * step - 0.4

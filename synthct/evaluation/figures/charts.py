@@ -106,9 +106,9 @@ def model_axis(axes: Axes, models: Sequence[str]) -> None:
     axes.set_xlim(-0.6, len(models) - 0.4)
 
 
-def columns_and_rows(n: int, most_columns: int = 4) -> tuple[int, int]:
+def columns_and_rows(n: int, max_columns: int = 4) -> tuple[int, int]:
     """A grid of panels for ``n``, in as few rows as possible and as even as possible."""
-    rows = math.ceil(n / most_columns)
+    rows = math.ceil(n / max_columns)
     return math.ceil(n / rows), rows
 
 

@@ -52,11 +52,11 @@ def draw_charts(
     histograms = {
         label: [score.histograms[label] for score in scores.values() if label in score.histograms] for label in rows
     }
-    totals = {label: VoxelHistogram.total(of_model) for label, of_model in histograms.items()}
+    totals = {label: VoxelHistogram.total(model_rows) for label, model_rows in histograms.items()}
     drawn = [
         draw_by_patient(rows, folder, baselines=baselines),
         draw_by_tissue(rows, folder),
-        draw_joint_histogram(totals, {label: len(of_model) for label, of_model in histograms.items()}, folder),
+        draw_joint_histogram(totals, {label: len(model_rows) for label, model_rows in histograms.items()}, folder),
         draw_bland_altman(totals, folder),
         *(draw_training(model, folder) for model in models),
     ]
@@ -73,9 +73,9 @@ def draw_scores(
 ) -> tuple[Path, ...]:
     """Figure 4 of the best, median and worst patient of each label in ``rows``; a fault raises, whatever the runner."""
     jobs = {}
-    for label, of_model in rows.items():
-        row_of = {row.patient: row for row in of_model}
-        for patient in best_median_worst(mae_by_patient(of_model)):
+    for label, model_rows in rows.items():
+        row_of = {row.patient: row for row in model_rows}
+        for patient in best_median_worst(mae_by_patient(model_rows)):
             jobs[f"{label} {patient}"] = (slices[patient], label, row_of[patient], window_hu, folder)
     return tuple(runner.strict().run(draw_figure4, jobs, describe="Figure 4").values())
 
@@ -91,9 +91,9 @@ def draw_models_beside_each_other(
     if len(models) < 2:
         return ()
     row_of = {model.label: {row.patient: row for row in rows[model.label]} for model in models}
-    common = set.intersection(*(set(of_model) for of_model in row_of.values()))
+    common = set.intersection(*(set(model_rows) for model_rows in row_of.values()))
     mean_mae = {
-        patient: sum(of_model[patient].metrics["mae_hu"] for of_model in row_of.values()) / len(models)
+        patient: sum(model_rows[patient].metrics["mae_hu"] for model_rows in row_of.values()) / len(models)
         for patient in common
     }
     titles = panel_titles(models)
@@ -132,7 +132,7 @@ def draw_cycles(
 
 
 def panel_titles(models: Sequence[TrainedModel]) -> dict[str, str]:
-    """Title of each model's panel by label, paired training before unpaired as in the seed's figure 5."""
+    """Title of each model's panel by label, paired training before unpaired as in the paper's figure 5."""
     pairing = {model.label: _paired(model.trainer) for model in models}
     words = {True: "Paired training", False: "Unpaired training"}
     ordered = sorted(pairing, key=lambda label: ([True, False, None].index(pairing[label]), label))

@@ -1,4 +1,4 @@
-"""Figure 5: MR, the sCTs of all models (paired training first, as in the seed) and the reference CT of one patient."""
+"""Figure 5: MR, the sCTs of all models (paired training first, as in the paper) and the reference CT of one patient."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def relative_error_percent(mr: np.ndarray, reconstructed_mr: np.ndarray, head: n
         reconstructed_mr: likewise.
         head: bool, same shape.
     """
-    # Below one grey level is no measurement: there the error is relative to one level.
+    # Below one grey level is not a measurement: there the error is relative to one level.
     return np.where(head, 100 * np.abs(reconstructed_mr - mr) / np.maximum(mr, 1), np.nan)
 
 

@@ -224,7 +224,7 @@ def metrics_of(protocol: Protocol) -> tuple[Metric, ...]:
         DatasetError: there is no such protocol.
     """
     if protocol not in PROTOCOLS:
-        raise DatasetError(f"'{protocol}' is no protocol; there are {', '.join(PROTOCOLS)}.")
+        raise DatasetError(f"'{protocol}' is not a protocol; there are {', '.join(PROTOCOLS)}.")
     metrics = all_metrics()
     if protocol == "all":
         return metrics

@@ -12,7 +12,7 @@ from synthct.evaluation.metrics.volume_pair import VolumePair
 
 RANGE_2023_HU, RANGE_2025_HU = (-1024.0, 3000.0), (-1024.0, 3071.0)
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003
-LEAST_SIZE = 97  # voxels an axis, so that a window fits at the fifth scale
+MIN_SIZE = 97  # voxels an axis, so that a window fits at the fifth scale
 _WINDOW, _K1, _K2 = 7, 0.01, 0.03
 _BORDER = _WINDOW // 2  # voxels at the border of the volume, whose windows reach outside
 
@@ -51,7 +51,7 @@ def ms_ssim(pair: VolumePair) -> float:
     NaN where no voxel of the mask is left at a scale.
     """
     low_hu, high_hu = RANGE_2025_HU
-    padding = [((missing := max(0, LEAST_SIZE - size)) // 2, missing - missing // 2) for size in pair.mask.shape]
+    padding = [((missing := max(0, MIN_SIZE - size)) // 2, missing - missing // 2) for size in pair.mask.shape]
     x, y = (np.pad(image, padding, mode="edge") for image in _shifted(pair, low_hu, high_hu))
     mask = np.pad(pair.mask, padding, mode="edge")
     c1, c2 = _constants(high_hu - low_hu)

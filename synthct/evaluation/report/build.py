@@ -14,7 +14,7 @@ from synthct.evaluation.compared import masks_in_words
 from synthct.evaluation.comparison import Comparison
 from synthct.evaluation.report import html_tables, provenance
 from synthct.evaluation.report.pictures import figures_section
-from synthct.evaluation.report.qa_status import WORDS, Verdict
+from synthct.evaluation.report.qa_status import WORDS, QaStatus
 from synthct.evaluation.report.viewer_data import Volumes, within
 from synthct.evaluation.report.viewer_section import viewer_section
 from synthct.evaluation.score import Row
@@ -26,7 +26,7 @@ from synthct.html_report import elements, page_parts
 log = logging.getLogger("synthct")
 
 REPORT_NAME = "report.html"
-MOST_CHARACTERS = 29_000_000  # of the page: below 30 MB in whichever way a megabyte is counted
+MAX_CHARACTERS = 29_000_000  # of the page: below 30 MB in whichever way a megabyte is counted
 _SCRIPTS = ("viewer_volumes.js", "viewer_slice.js", "viewer_marks.js", "viewer.js")
 _FRAME_CHARACTERS = 200_000  # scripts, style, the controls of the viewer
 
@@ -45,7 +45,7 @@ class ReportContent:
         volumes: of the patients that the viewer shows if they fit, most interesting first.
         reasons: why each of them was chosen, by patient.
         models: the trained models; none where two folders were compared.
-        verdicts: of quality assurance, by (model, patient).
+        statuses: of quality assurance, by (model, patient).
         commands: that make the page again, a line each.
     """
 
@@ -59,7 +59,7 @@ class ReportContent:
     reasons: Mapping[str, str]
     models: Sequence[TrainedModel]
     commands: Sequence[str]
-    verdicts: Mapping[tuple[str, str], Verdict] = field(default_factory=dict)
+    statuses: Mapping[tuple[str, str], QaStatus] = field(default_factory=dict)
 
 
 def write_report(folder: Path, content: ReportContent, *, date: datetime.date | None = None) -> Path:
@@ -74,7 +74,7 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
     """
     results, figures, made = _results(content), figures_section(content.figures), _made(content)
     patients = _patients(content, content.volumes)
-    room = MOST_CHARACTERS - _FRAME_CHARACTERS - sum(map(len, (results, patients, figures, made)))
+    room = MAX_CHARACTERS - _FRAME_CHARACTERS - sum(map(len, (results, patients, figures, made)))
     shown = within(content.volumes, room)
     sections = {
         "Results": results,
@@ -94,21 +94,21 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
     )
     path = Path(folder) / REPORT_NAME
     write_text(page, path)
-    if len(page.encode("utf-8")) > MOST_CHARACTERS:
-        log.warning(f"{path} is larger than {MOST_CHARACTERS / 1e6:.0f} MB; a browser may be slow to open it.")
+    if len(page.encode("utf-8")) > MAX_CHARACTERS:
+        log.warning(f"{path} is larger than {MAX_CHARACTERS / 1e6:.0f} MB; a browser may be slow to open it.")
     return path
 
 
 def _patients(content: ReportContent, shown: Sequence[Volumes]) -> str:
     """The table, and below it the reasons of quality assurance."""
     viewable = {(label, one.patient) for one in shown for label in one.scts}
-    table = html_tables.patient_table(content.rows, content.verdicts, viewable)
-    return "\n".join(filter(None, (table, html_tables.reason_list(content.rows, content.verdicts))))
+    table = html_tables.patient_table(content.rows, content.statuses, viewable)
+    return "\n".join(filter(None, (table, html_tables.reason_list(content.rows, content.statuses))))
 
 
 def _lead(content: ReportContent, date: datetime.date) -> str:
-    n = len({row.patient for of_model in content.rows.values() for row in of_model})
-    inside = masks_in_words(row.mask for of_model in content.rows.values() for row in of_model)
+    n = len({row.patient for model_rows in content.rows.values() for row in model_rows})
+    inside = masks_in_words(row.mask for model_rows in content.rows.values() for row in model_rows)
     parts = [
         f"<p><strong>{n} patient{'s' * (n != 1)}, {len(content.rows)} model{'s' * (len(content.rows) != 1)}"
         f"</strong>: {escape(', '.join(content.rows))}. Compared inside {inside}, where the CT is known, on the grid "
@@ -123,10 +123,10 @@ def _lead(content: ReportContent, date: datetime.date) -> str:
 
 def _results(content: ReportContent) -> str:
     parts = [elements.warning_list(content.warnings, "Warnings")] if content.warnings else []
-    if content.verdicts:
-        given = [verdict.word for verdict in content.verdicts.values()]
+    if content.statuses:
+        given = [status.word for status in content.statuses.values()]
         counted = ", ".join(f'<span class="{word}">{given.count(word)} {word}</span>' for word in WORDS)
-        explained = html_tables.explained(content.rows, content.verdicts)
+        explained = html_tables.explained(content.rows, content.statuses)
         where = ' (<a href="#why">reasons</a> below the table of patients)' if explained else ""
         parts.append(f"<p>Quality assurance of {len(given)} sCTs: {counted}{where}.</p>")
     parts.append(html_tables.summary_table(content.summaries))

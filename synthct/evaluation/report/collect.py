@@ -1,4 +1,4 @@
-"""Gather what the page shows beyond the tables and figures: volumes of some patients, and verdicts."""
+"""Gather what the page shows beyond the tables and figures: volumes of some patients, and statuses."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from synthct.evaluation.compared import Candidate, Reference
 from synthct.evaluation.report.build import ReportContent, write_report
-from synthct.evaluation.report.qa_status import read_verdicts
+from synthct.evaluation.report.qa_status import read_statuses
 from synthct.evaluation.report.viewer_data import choose_patients, read_volumes
 from synthct.evaluation.score import Row
 from synthct.evaluation.scored_set import ScoredSet
 from synthct.evaluation.trained_models import TrainedModel
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
-MOST_VIEWED = 8  # patients; about as many as fit, and each is read again
+MAX_VIEWED = 8  # patients; about as many as fit, and each is read again
 
 
 def report_evaluation(
@@ -48,7 +48,7 @@ def report_evaluation(
             candidates[patient] = {
                 names[label]: candidate for label, candidate in one.candidates[patient].items() if label in one.labels
             }
-    reasons = choose_patients(rows, MOST_VIEWED)
+    reasons = choose_patients(rows, MAX_VIEWED)
     jobs = {patient: (references[patient], candidates[patient]) for patient in reasons}
     volumes = runner.strict().run(read_volumes, jobs, describe="Viewer")
     content = ReportContent(
@@ -62,6 +62,6 @@ def report_evaluation(
         reasons=reasons,
         models=models,
         commands=commands,
-        verdicts=read_verdicts(candidates, list(rows)),
+        statuses=read_statuses(candidates, list(rows)),
     )
     return write_report(folder, content)

@@ -8,7 +8,7 @@ from html import escape
 
 from synthct.evaluation.comparison import Comparison
 from synthct.evaluation.metrics import Metric, metrics_in
-from synthct.evaluation.report.qa_status import Verdict
+from synthct.evaluation.report.qa_status import QaStatus
 from synthct.evaluation.score import Row
 from synthct.evaluation.statistics import Summary
 from synthct.html_report.elements import bullet_list, definition_list, folded, html_list, table
@@ -78,14 +78,14 @@ def comparisons_in_words(comparisons: Sequence[Comparison], *, baselines_shown: 
 
 def patient_table(
     rows: Mapping[str, Sequence[Row]],
-    verdicts: Mapping[tuple[str, str], Verdict],
+    statuses: Mapping[tuple[str, str], QaStatus],
     viewable: Collection[tuple[str, str]],
 ) -> str:
     """A row a patient and model, the highest MAE first; every heading sorts.
 
     Args:
         rows: of the models.
-        verdicts: of quality assurance, by (model, patient); without any there is no such column. Those with reasons
+        statuses: of quality assurance, by (model, patient); without any there is no such column. Those with reasons
             link to :func:`reason_list`.
         viewable: what the viewer can show, likewise.
     """
@@ -103,22 +103,22 @@ def patient_table(
         for metric in shown
     ]
     head += [
-        _sorting("QA") if verdicts else "",
+        _sorting("QA") if statuses else "",
         _sorting("mask", more=True),
         _sorting("voxels", number=True, more=True),
     ]
     if viewable:
         head.append('<th scope="col">look</th>')
-    anchors = {patient: _reason_anchor(i) for i, patient in enumerate(explained(rows, verdicts))}
+    anchors = {patient: _reason_anchor(i) for i, patient in enumerate(explained(rows, statuses))}
     body = []
     for label, row in every:
-        verdict = verdicts.get((label, row.patient))
+        status = statuses.get((label, row.patient))
         cells = [f'<th scope="row">{escape(row.patient)}</th><td>{escape(label)}</td>']
         if folds:
             cells.append(f'<td class="number">{"" if row.fold is None else row.fold}</td>')
         cells += [_value_cell(metric, row.metrics.get(metric.column, math.nan)) for metric in shown]
-        if verdicts:
-            cells.append(_verdict_cell(verdict, anchors.get(row.patient)))
+        if statuses:
+            cells.append(_status_cell(status, anchors.get(row.patient)))
         cells.append(f'<td class="more">{_MASKS.get(row.mask, row.mask)}</td><td class="number more">{row.voxels}</td>')
         if viewable:
             cells.append(f"<td>{_look(row.patient, label) if (label, row.patient) in viewable else ''}</td>")
@@ -130,10 +130,10 @@ def patient_table(
     return box + table("".join(head), body, name="patients", caption=caption, sortable=True)
 
 
-def reason_list(rows: Mapping[str, Sequence[Row]], verdicts: Mapping[tuple[str, str], Verdict]) -> str:
+def reason_list(rows: Mapping[str, Sequence[Row]], statuses: Mapping[tuple[str, str], QaStatus]) -> str:
     """Why sCTs did not pass quality assurance, by patient in the order of the table; nothing without reasons."""
     items = []
-    for i, (patient, of_patient) in enumerate(explained(rows, verdicts).items()):
+    for i, (patient, of_patient) in enumerate(explained(rows, statuses).items()):
         models = [
             f'{escape(label)}, <span class="{one.word}">{one.word}</span>: {"<br>".join(map(escape, one.reasons))}'
             for label, one in of_patient.items()
@@ -143,27 +143,27 @@ def reason_list(rows: Mapping[str, Sequence[Row]], verdicts: Mapping[tuple[str, 
 
 
 def explained(
-    rows: Mapping[str, Sequence[Row]], verdicts: Mapping[tuple[str, str], Verdict]
-) -> dict[str, dict[str, Verdict]]:
-    """Verdicts that have reasons, by patient and model, in the order of the table of patients."""
-    found: dict[str, dict[str, Verdict]] = {}
+    rows: Mapping[str, Sequence[Row]], statuses: Mapping[tuple[str, str], QaStatus]
+) -> dict[str, dict[str, QaStatus]]:
+    """QA statuses that have reasons, by patient and model, in the order of the table of patients."""
+    found: dict[str, dict[str, QaStatus]] = {}
     for label, row in _worst_first(rows):
-        verdict = verdicts.get((label, row.patient))
-        if verdict is not None and verdict.reasons:
-            found.setdefault(row.patient, {})[label] = verdict
+        status = statuses.get((label, row.patient))
+        if status is not None and status.reasons:
+            found.setdefault(row.patient, {})[label] = status
     return found
 
 
 def metric_notes(rows: Mapping[str, Sequence[Row]]) -> str:
     """What each metric is, folded away."""
-    shown = _present([row.metrics for of_model in rows.values() for row in of_model])
+    shown = _present([row.metrics for model_rows in rows.values() for row in model_rows])
     return folded("What the metrics are", definition_list({metric.title: _explained(metric) for metric in shown}))
 
 
 def _worst_first(rows: Mapping[str, Sequence[Row]]) -> list[tuple[str, Row]]:
     """With the model of each."""
     return sorted(
-        ((label, row) for label, of_model in rows.items() for row in of_model),
+        ((label, row) for label, model_rows in rows.items() for row in model_rows),
         key=lambda one: (-_or_worst(one[1].metrics["mae_hu"]), one[1].patient, one[0]),
     )
 
@@ -224,15 +224,15 @@ def _value_cell(metric: Metric, value: float) -> str:
     return f'<td class="number{more}" data-value="{exact}">{_number(metric, value)}</td>'
 
 
-def _verdict_cell(verdict: Verdict | None, anchor: str | None) -> str:
+def _status_cell(status: QaStatus | None, anchor: str | None) -> str:
     """The word, linked to its reasons: in the cell they would make rows of half a page in a narrow window."""
-    if verdict is None:
+    if status is None:
         return '<td data-value="">not checked</td>'
-    order = ("fail", "check", "pass").index(verdict.word)
-    if verdict.reasons:
-        word = f'<a class="{verdict.word}" href="#{anchor}">{verdict.word}</a>'
+    order = ("fail", "check", "pass").index(status.word)
+    if status.reasons:
+        word = f'<a class="{status.word}" href="#{anchor}">{status.word}</a>'
     else:
-        word = f'<span class="{verdict.word}">{verdict.word}</span>'
+        word = f'<span class="{status.word}">{status.word}</span>'
     return f'<td data-value="{order}">{word}</td>'
 
 

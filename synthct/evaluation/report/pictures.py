@@ -14,7 +14,7 @@ from PIL import Image
 
 _WIDTH_PX = 1400
 _QUALITY = 85
-MOST_CHARACTERS = 7_000_000
+MAX_CHARACTERS = 7_000_000
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ KINDS = (
     Kind(
         r"figure_joint_histogram",
         "HU against HU",
-        "A good sCT lies on the line. A band across it is a tissue taken for another, or edges that lie apart.",
+        "A good sCT lies on the line. A band across it is a tissue taken for another, or edges that do not overlap.",
         "Joint histogram of sCT over reference CT in HU by model, with logarithmic counts",
     ),
     Kind(
@@ -81,7 +81,7 @@ KINDS = (
 
 def figures_section(figures: Sequence[Path]) -> str:
     """All figures by kind, in the order of :data:`KINDS`, as far as they fit; the others are named."""
-    parts, left_out, left = [], [], MOST_CHARACTERS
+    parts, left_out, left = [], [], MAX_CHARACTERS
     for kind in KINDS:
         matched = [(path, found) for path in figures if (found := re.fullmatch(kind.pattern, path.stem))]
         shown = []

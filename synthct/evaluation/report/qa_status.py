@@ -18,31 +18,31 @@ WORDS = ("pass", "check", "fail")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class QaStatus:
     """Of one sCT: ``pass``, ``check`` or ``fail``, and why."""
 
     word: str
     reasons: tuple[str, ...]
 
 
-def read_verdicts(
+def read_statuses(
     candidates: Mapping[str, Mapping[str, Candidate]], labels: Sequence[str]
-) -> dict[tuple[str, str], Verdict]:
+) -> dict[tuple[str, str], QaStatus]:
     """By (model, patient), of those sCTs that have one; a file that is none of ours is left out with a warning.
 
     Args:
         candidates: by patient and model label.
         labels: of the models that count.
     """
-    verdicts: dict[tuple[str, str], Verdict] = {}
+    statuses: dict[tuple[str, str], QaStatus] = {}
     for patient, of_patient in candidates.items():
         for label in labels:
             sct = of_patient[label].sct if label in of_patient else None
             path = _qa_file(sct) if isinstance(sct, Path) else None
-            verdict = None if path is None else _read(path)
-            if verdict is not None:
-                verdicts[label, patient] = verdict
-    return verdicts
+            status = None if path is None else _read(path)
+            if status is not None:
+                statuses[label, patient] = status
+    return statuses
 
 
 def _qa_file(sct: Path) -> Path | None:
@@ -52,14 +52,14 @@ def _qa_file(sct: Path) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
-def _read(path: Path) -> Verdict | None:
+def _read(path: Path) -> QaStatus | None:
     try:
         found = read_json(path, ModelError)
     except ModelError as fault:
-        log.warning(f"The report does without a verdict of quality assurance: {fault}")
+        log.warning(f"The report does without a QA status: {fault}")
         return None
-    word = found.get("verdict") if isinstance(found, dict) else None
+    word = found.get("status") if isinstance(found, dict) else None
     if word not in WORDS:
-        log.warning(f"{path} holds no verdict of quality assurance ({', '.join(WORDS)}); the report does without it.")
+        log.warning(f"{path} holds no QA status ({', '.join(WORDS)}); the report does without it.")
         return None
-    return Verdict(word, tuple(str(reason) for reason in found.get("reasons") or ()))
+    return QaStatus(word, tuple(str(reason) for reason in found.get("reasons") or ()))

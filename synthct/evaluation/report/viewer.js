@@ -35,7 +35,7 @@
     .map((label) => state.patient.models.findIndex((model) => model.label === label));
   const ofTwo = () => control.second.value !== "";
 
-  function offerModels(first, second) {  // those of this patient; the wanted ones, where he has them
+  function offerModels(first, second) {  // those of this patient; the wanted ones, where there are any
     const labels = state.patient.models.map((model) => model.label);
     const options = () => labels.map((label) => new Option(label));
     control.model.replaceChildren(...options());

@@ -28,7 +28,7 @@ _MR_LEVELS = 255
 class Volumes:
     """One patient, on one grid of 2 mm along the body axes; each volume gzip in base64, C order (z, y, x).
 
-    x runs to the patient's left, y to his back, z to his head.
+    x runs to the patient's left, y to the back, z to the head.
 
     Attributes:
         shape: (z, y, x).
@@ -61,22 +61,22 @@ def choose_patients(rows: Mapping[str, Sequence[Row]], most: int) -> dict[str, s
         most: patients at most.
 
     Returns:
-        By patient, why he is there, such as ``worst with cyclegan, pix2pix``; in the order of interest.
+        By patient, why they are there, such as ``worst with cyclegan, pix2pix``; in the order of interest.
     """
     ranked = {
-        model: sorted(of_model, key=lambda row: (-row.metrics["mae_hu"], row.patient))
-        for model, of_model in rows.items()
-        if of_model
+        model: sorted(model_rows, key=lambda row: (-row.metrics["mae_hu"], row.patient))
+        for model, model_rows in rows.items()
+        if model_rows
     }
     reasons: dict[str, dict[str, list[str]]] = {}  # models by place and patient
     for word, place in (("worst", lambda n: 0), ("median", lambda n: n // 2), ("best", lambda n: n - 1)):
-        for model, of_model in ranked.items():
-            patient = of_model[place(len(of_model))].patient
+        for model, model_rows in ranked.items():
+            patient = model_rows[place(len(model_rows))].patient
             reasons.setdefault(patient, {}).setdefault(word, []).append(model)
     for i in range(max(map(len, ranked.values()), default=0)):
-        for model, of_model in ranked.items():
-            if i < len(of_model) and of_model[i].patient not in reasons:
-                reasons[of_model[i].patient] = {f"no. {i + 1} of the worst": [model]}
+        for model, model_rows in ranked.items():
+            if i < len(model_rows) and model_rows[i].patient not in reasons:
+                reasons[model_rows[i].patient] = {f"no. {i + 1} of the worst": [model]}
     in_words = {
         patient: "; ".join(f"{word} with {', '.join(models)}" for word, models in by_place.items())
         for patient, by_place in reasons.items()
@@ -96,7 +96,7 @@ def within(volumes: Sequence[Volumes], characters: int) -> list[Volumes]:
 
 
 def read_volumes(reference: Reference, candidates: Mapping[str, Candidate]) -> Volumes:
-    """Read one patient again and bring him to the viewer's grid, cropped to the head; constant sCTs are left out."""
+    """Read one patient's volumes again, on the viewer's grid and cropped to the head; constant sCTs are left out."""
     return embed(reference.patient, read_compared(reference, candidates))
 
 

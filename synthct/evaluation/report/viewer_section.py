@@ -39,7 +39,7 @@ def viewer_section(
         shown: whose volumes are in the page (at least one), the first on opening, with the sCT that is worst.
         reasons: why each was chosen, by patient.
     """
-    row_of = {(label, row.patient): row for label, of_model in rows.items() for row in of_model}
+    row_of = {(label, row.patient): row for label, model_rows in rows.items() for row in model_rows}
     patients = []
     for one in shown:
         models = [{"label": label, "scores": row_of[label, one.patient].in_words} for label in one.scts]
@@ -69,7 +69,7 @@ def viewer_section(
             for name, volume in volumes.items()
             if volume is not None
         ]
-    which = _which(len(shown), len({row.patient for of_model in rows.values() for row in of_model}))
+    which = _which(len(shown), len({row.patient for model_rows in rows.values() for row in model_rows}))
     return Template(packaged_text(__package__, "viewer.html")).substitute(which=which, data="\n".join(scripts))
 
 

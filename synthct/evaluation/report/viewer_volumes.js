@@ -9,7 +9,7 @@ async function inflate(id) {  // an ArrayBuffer; null where the page has no such
   return new Response(stream).arrayBuffer();
 }
 
-async function readVolumes(patient, models) {  // by the number of the patient and how many models he has
+async function readVolumes(patient, models) {  // by the number of the patient and how many models there are
   const names = ["mr", "ct", "labels", ...Array.from({ length: models }, (_, i) => `sct-${i}`)];
   const [mr, ct, labels, ...scts] = await Promise.all(names.map((name) => inflate(`volume-${patient}-${name}`)));
   return { mr: mr && new Uint8Array(mr), ct: new Int16Array(ct), labels: new Uint8Array(labels),

@@ -39,7 +39,11 @@ def choose_series(
     if not candidates:
         return None
     modality = candidates[0].modality
-    wanted = [text for text in wanted if not _UID.fullmatch(text) or text in {one.series_uid for one in candidates}]
+    wanted = [
+        text
+        for text in wanted
+        if not _UID.fullmatch(text) or text in {candidate.series_uid for candidate in candidates}
+    ]
     if wanted:
         meant = next(filter(None, (_meant(candidates, text) for text in wanted)), [])
         if not meant:
@@ -70,7 +74,7 @@ def check_person(series: Iterable[DicomSeries | None], patients_by: PatientsBy, 
 
     Args:
         series: those that are to become one case; None is passed over.
-        patients_by: how patients were told apart.
+        patients_by: how patients were distinguished.
         patient: what the warning calls the patient.
 
     Raises:
@@ -109,7 +113,7 @@ def warn_of_one_id(series: Sequence[DicomSeries], root: Path) -> None:
 
 
 def describe(series: Sequence[DicomSeries]) -> list[str]:
-    """A line a series: number, modality, slices x rows x columns, spacing, description, why it is no volume to train
+    """A line a series: number, modality, slices x rows x columns, spacing, description, why it is not a volume to train
     on; and its UID where two have one number. Many series of one image and one description share a line."""
     labels = [(one.modality, one.label) for one in series]
     groups = {id(one): group for group in alone(series) for one in group}

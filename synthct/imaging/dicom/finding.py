@@ -32,7 +32,7 @@ def find_series(
 ) -> tuple[DicomSeries, ...]:
     """The MR and CT volumes of all DICOM files below a folder, whatever their names.
 
-    Files are told apart by PatientID, study, series and Modality; other files and DICOMDIR are passed over, and an
+    Files are distinguished by PatientID, study, series and Modality; other files and DICOMDIR are passed over, and an
     image counts once: of files with one SOPInstanceUID (0008,0018), and of identical images at one place, the first.
     A series with several images at a position (echoes, time points, magnitude and phase) becomes several volumes, one
     of several orientations (a localizer) too. Files without a PatientID belong to the patient of their folder directly

@@ -13,11 +13,11 @@ from pydicom.dataset import Dataset
 
 from synthct.imaging.dicom.persons import ATTRIBUTES, Person
 from synthct.imaging.dicom.series import DicomSlice
-from synthct.imaging.image_header import FARTHEST_MM
+from synthct.imaging.image_header import MAX_MM
 
 MODALITIES = ("MR", "CT")
-LEAST_SPACING_MM = 1e-3
-MOST_RESCALE = 1e9  # slope and intercept
+MIN_SPACING_MM = 1e-3
+MAX_RESCALE = 1e9  # slope and intercept
 ROUNDING = 1e-2  # of unit vectors in text
 # What tells images at one position apart, in the order in which it is asked, and what a user calls it.
 TRAITS = {
@@ -173,9 +173,9 @@ def _image(look: _Lookup, path: Path, frame: int, key: bytes) -> ImageHeader | N
     spacing = look.numbers("PixelSpacing", 2)
     if position is None or orientation is None or spacing is None or min(spacing) <= 0:
         return None  # a screenshot, a report or a picture of a curve: it has no place in the patient
-    if not (np.abs([*position, *orientation]).max() <= FARTHEST_MM and _are_unit_vectors(orientation)):
+    if not (np.abs([*position, *orientation]).max() <= MAX_MM and _are_unit_vectors(orientation)):
         return None
-    if not LEAST_SPACING_MM <= min(spacing) <= max(spacing) <= FARTHEST_MM:
+    if not MIN_SPACING_MM <= min(spacing) <= max(spacing) <= MAX_MM:
         return None
     if look.text("PhotometricInterpretation") != "MONOCHROME2":
         return None
@@ -186,7 +186,7 @@ def _image(look: _Lookup, path: Path, frame: int, key: bytes) -> ImageHeader | N
     instance = frame + 1 if look.groups else int(look.number("InstanceNumber", 0))
     thickness = look.number("SliceThickness", 0.0)
     rescale = look.number("RescaleSlope", 1.0), look.number("RescaleIntercept", 0.0)
-    if not (np.abs(rescale).max() <= MOST_RESCALE and rescale[0] != 0 and 0 <= thickness <= FARTHEST_MM):
+    if not (np.abs(rescale).max() <= MAX_RESCALE and rescale[0] != 0 and 0 <= thickness <= MAX_MM):
         raise ValueError("a rescale slope or a thickness that is none")
     image_type = tuple(part.strip().upper() for part in look.text("ImageType").split("\\") if part.strip())
     return ImageHeader(

@@ -59,7 +59,7 @@ def identity_of_mr(files: Sequence[Path]) -> Identity:
 
     What is missing in the MR, as after anonymisation, stays empty. A missing or malformed StudyInstanceUID or
     FrameOfReferenceUID is made anew; a missing PatientPosition is head first, supine, which is how heads are scanned
-    and what planning systems must be told. Values that DICOM does not allow are left out.
+    and what planning systems must know. Values that DICOM does not allow are left out.
 
     Args:
         files: all files of the series; patient and study are taken from the first.
@@ -160,12 +160,12 @@ def _text(header: Dataset, name: str) -> str:
     """The value as DICOM writes it; empty where it is missing or malformed."""
     try:
         value = header.get(name)
-    except Exception:  # bytes that are no value of its kind lead pydicom to any
+    except Exception:  # bytes that are not a value of its kind lead pydicom to any
         return ""
     if value is None:
         return ""
     values = value if isinstance(value, (list, pydicom.multival.MultiValue)) else [value]
-    texts = [str(one).strip(" \0") for one in values]
+    texts = [str(value).strip(" \0") for value in values]
     if name not in IDENTIFIES:
         try:
             for text in texts:

@@ -24,7 +24,7 @@ class DicomSlice:
 
 @dataclass(frozen=True)
 class DicomSeries:
-    """A stack of parallel slices with one image a position; a series with more is told apart into several of these.
+    """A stack of parallel slices with one image a position; a series with more is split into several of these.
 
     ``patient_id`` is as in the files, or the folder where they have none: it groups series and is never shown. What
     messages show is :attr:`name`.
@@ -36,7 +36,7 @@ class DicomSeries:
     modality: str  # MR or CT
     description: str
     number: int  # SeriesNumber; 0 where there is none
-    part: int  # 0, or from 1 where a series was told apart into several volumes
+    part: int  # 0, or from 1 where a series was split into several volumes
     split: str  # what the part has of its own, such as "echo time 4.6"; empty for a whole series
     frame_of_reference_uid: str
     image_type: tuple[str, ...]
@@ -46,7 +46,7 @@ class DicomSeries:
     orientation: tuple[float, ...]  # ImageOrientationPatient: unit vectors (LPS) along a row and down a column
     slices: tuple[DicomSlice, ...]  # ordered along the slice normal (row vector x column vector)
     stored_range: tuple[int, int]  # least and greatest value that the stored bits can hold
-    unfit: str  # why this is no volume to train on, such as "localizer"; empty for a proper one
+    unfit: str  # why this is not a volume to train on, such as "localizer"; empty for a proper one
     person: Person = field(default=Person(), compare=False)
 
     @property

@@ -14,7 +14,7 @@ from synthct.errors import ImageError
 from synthct.imaging.dicom.series import DicomSeries
 from synthct.imaging.dicom.volumes import SAME_POSITION_MM
 from synthct.imaging.geometry import Grid
-from synthct.imaging.image_header import MOST_VOXELS, PLAUSIBLE_SPACING_MM
+from synthct.imaging.image_header import MAX_VOXELS, PLAUSIBLE_SPACING_MM
 from synthct.tuples import triple_of
 
 TOLERANCE_MM = 0.05  # slices this near to a regular, straight grid are taken to lie on it: headers are rounded
@@ -68,10 +68,10 @@ def stack_slices(series: DicomSeries) -> Stacking:
     low = sideways.min(axis=0)
     grow = np.ceil((sideways.max(axis=0) - low) / spacing_rows_cols - 1e-6).astype(int)
     rows, columns = np.array([series.rows, series.columns]) + grow
-    if not step <= PLAUSIBLE_SPACING_MM[1] or int(rows) * int(columns) * len(below) > MOST_VOXELS:
+    if not step <= PLAUSIBLE_SPACING_MM[1] or int(rows) * int(columns) * len(below) > MAX_VOXELS:
         raise ImageError(
             f"{series.name} would be {columns} x {rows} x {len(below)} voxels with {step:.3g} mm between slices, which "
-            "is no scan of a head; export the series again."
+            "is not a scan of a head; export the series again."
         )
     origin = series.positions_mm[0] + axes @ (low[1], low[0], 0.0)
     grid = Grid(

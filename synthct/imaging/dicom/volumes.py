@@ -1,4 +1,4 @@
-"""The images of one series told apart into volumes: stacks of parallel slices with one image a position."""
+"""The images of one series split into volumes: stacks of parallel slices with one image a position."""
 
 from __future__ import annotations
 

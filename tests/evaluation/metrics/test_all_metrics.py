@@ -100,7 +100,7 @@ def test_the_seeds_columns_come_first_in_every_protocol():
     assert metrics_of("all") == METRICS
     assert [m.column for m in metrics_of("synthrad2023")][4:] == ["psnr_db_synthrad2023", "ssim_synthrad2023"]
     assert [m.column for m in metrics_of("synthrad2025")][4:] == ["psnr_db_synthrad2025", "ms_ssim_synthrad2025"]
-    with pytest.raises(DatasetError, match="'nnunet' is no protocol; there are all, seed"):
+    with pytest.raises(DatasetError, match="'nnunet' is not a protocol; there are all, seed"):
         metrics_of("nnunet")
     assert metrics_in(["psnr_db", "mae_hu"]) == METRICS[:2]
 

@@ -83,7 +83,7 @@ def test_bone_dice_is_that_of_sets_of_voxels():
 
 
 def test_dice_of_bone_that_one_or_both_lack():
-    assert math.isnan(bone_dice(200)(pair_of(row(0, 0), row(0, 200))))  # the threshold itself is no bone
+    assert math.isnan(bone_dice(200)(pair_of(row(0, 0), row(0, 200))))  # the threshold itself is not bone
     assert bone_dice(200)(pair_of(row(0, 0), row(0, 201))) == 0
 
 

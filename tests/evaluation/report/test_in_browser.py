@@ -5,7 +5,7 @@ from browser import CHROMIUM, visit
 from made_up_report import MODELS, compared, content
 
 from synthct.evaluation.report import write_report
-from synthct.evaluation.report.qa_status import Verdict
+from synthct.evaluation.report.qa_status import QaStatus
 from synthct.evaluation.report.viewer_data import embed
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: the report was not opened in a browser")
@@ -274,8 +274,8 @@ def test_nothing_runs_out_of_a_narrow_window(page, second):
 
 def test_rows_stay_low_in_a_narrow_window_however_many_reasons_there_are(tmp_path):
     reasons = ("The head is cut by the right and left borders of the image: look at the image and the outline.",) * 4
-    verdicts = {(model, patient): Verdict("check", reasons) for model in MODELS for patient in ("P1", "P2", "P3")}
-    page = write_report(tmp_path, content(verdicts=verdicts))
+    statuses = {(model, patient): QaStatus("check", reasons) for model in MODELS for patient in ("P1", "P2", "P3")}
+    page = write_report(tmp_path, content(statuses=statuses))
     seen = visit(
         page,
         """const table = document.getElementById("table-patients"), [link] = table.tBodies[0].querySelectorAll("a");

@@ -12,7 +12,7 @@ from synthct.evaluation.compared import Candidate
 from synthct.evaluation.comparison import Comparison
 from synthct.evaluation.report import REPORT_NAME, pictures, write_report
 from synthct.evaluation.report.provenance import commands_of_models
-from synthct.evaluation.report.qa_status import Verdict, read_verdicts
+from synthct.evaluation.report.qa_status import QaStatus, read_statuses
 from synthct.evaluation.trained_models import find_models
 from synthct.files import write_json
 
@@ -103,23 +103,23 @@ def test_a_single_model_is_compared_with_constant_cts_only_where_there_are_some(
     assert f"nothing to compare it with{words}.<" in page
 
 
-def test_verdicts_are_read_from_beside_the_scts_and_shown_with_their_reasons(tmp_path, caplog):
+def test_statuses_are_read_from_beside_the_scts_and_shown_with_their_reasons(tmp_path, caplog):
     held_out, predicted = tmp_path / "fold_0" / "validation" / "P1.nii.gz", tmp_path / "cts" / "P2.nii.gz"
-    write_json({"verdict": "fail", "reasons": ["No head <was> found."]}, tmp_path / "fold_0/validation_qa/P1.json")
-    write_json({"verdict": "pass", "reasons": []}, tmp_path / "cts/qa/P2.json")
-    write_json({"verdict": "perhaps"}, tmp_path / "cts/qa/P3.json")
+    write_json({"status": "fail", "reasons": ["No head <was> found."]}, tmp_path / "fold_0/validation_qa/P1.json")
+    write_json({"status": "pass", "reasons": []}, tmp_path / "cts/qa/P2.json")
+    write_json({"status": "perhaps"}, tmp_path / "cts/qa/P3.json")
     candidates = {
         "P1": {"cyclegan": Candidate(held_out), "mean_ct": Candidate(5.0)},
         "P2": {"cyclegan": Candidate(predicted)},
         "P3": {"cyclegan": Candidate(predicted.with_name("P3.nii.gz"))},
     }
-    verdicts = read_verdicts(candidates, ["cyclegan"])
-    assert verdicts == {
-        ("cyclegan", "P1"): Verdict("fail", ("No head <was> found.",)),
-        ("cyclegan", "P2"): Verdict("pass", ()),
+    statuses = read_statuses(candidates, ["cyclegan"])
+    assert statuses == {
+        ("cyclegan", "P1"): QaStatus("fail", ("No head <was> found.",)),
+        ("cyclegan", "P2"): QaStatus("pass", ()),
     }
-    assert "P3.json holds no verdict" in caplog.text
-    page = written(tmp_path, content(verdicts=verdicts, volumes=[]))
+    assert "P3.json holds no QA status" in caplog.text
+    page = written(tmp_path, content(statuses=statuses, volumes=[]))
     assert "No head &lt;was&gt; found." in page and "1 pass" in page
     assert "not checked" in page  # those of pix2pix
     assert "not checked" not in written(tmp_path, content(volumes=[]))
@@ -127,13 +127,13 @@ def test_verdicts_are_read_from_beside_the_scts_and_shown_with_their_reasons(tmp
 
 def test_reasons_stand_below_the_table_by_patient_and_rows_link_to_them(tmp_path):
     maes = {"cyclegan": {"<P1>": 20.0, "P2": 80.0, "P3": 30.0}, "pix2pix": {"<P1>": 90.0, "P2": 10.0, "P3": 5.0}}
-    verdicts = {
-        ("cyclegan", "<P1>"): Verdict("check", ("The head is cut.", "The neck is cut.")),
-        ("pix2pix", "<P1>"): Verdict("fail", ("No head was found.",)),
-        ("cyclegan", "P2"): Verdict("check", ("It moved.",)),
-        ("cyclegan", "P3"): Verdict("pass", ()),
+    statuses = {
+        ("cyclegan", "<P1>"): QaStatus("check", ("The head is cut.", "The neck is cut.")),
+        ("pix2pix", "<P1>"): QaStatus("fail", ("No head was found.",)),
+        ("cyclegan", "P2"): QaStatus("check", ("It moved.",)),
+        ("cyclegan", "P3"): QaStatus("pass", ()),
     }
-    page = written(tmp_path, content(maes, verdicts=verdicts, volumes=[]))
+    page = written(tmp_path, content(maes, statuses=statuses, volumes=[]))
     Elements(page)  # nests
     table, reasons = page[page.index('id="table-patients"') :].split('<h3 id="why">Why</h3>')
     assert re.findall(r'<a class="(\w+)" href="#(why-\d)">', table) == [
@@ -151,13 +151,13 @@ def test_reasons_stand_below_the_table_by_patient_and_rows_link_to_them(tmp_path
 
 
 def test_there_is_no_list_of_reasons_where_all_have_passed(tmp_path):
-    page = written(tmp_path, content(verdicts={("cyclegan", "P1"): Verdict("pass", ())}, volumes=[]))
+    page = written(tmp_path, content(statuses={("cyclegan", "P1"): QaStatus("pass", ())}, volumes=[]))
     assert "1 pass" in page and "#why" not in page and 'id="why"' not in page
 
 
 def test_figures_that_would_make_the_page_too_large_are_named(tmp_path, monkeypatch):
     figures = figure_files(tmp_path, ["figure_patients.png", "figure5_P1.png", "figure_training_cyclegan.png"])
-    monkeypatch.setattr(pictures, "MOST_CHARACTERS", 300)
+    monkeypatch.setattr(pictures, "MAX_CHARACTERS", 300)
     page = written(tmp_path, content(figures=figures, volumes=[]))
     assert page.count("<img") < 3 and "left to the folder: " in page
 
