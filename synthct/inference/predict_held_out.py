@@ -21,7 +21,7 @@ from synthct.model_folder import ModelFolder
 from synthct.parallel import CaseRunner, Progress, quiet
 from synthct.preprocessing.case import slices_of_case
 from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD
-from synthct.qa.measure_sct import BONE_HU, HuFacts, Measurements, mean_inside, measure_hu
+from synthct.qa.measure_sct import BONE_ABOVE_HU, HuFacts, Measurements, mean_inside, measure_hu
 from synthct.qa.mr_facts import MrFacts, measure_mr
 from synthct.qa.qa_reference import PatientRecord, Reference
 
@@ -147,7 +147,7 @@ def _with_uncertainty(record: PatientRecord, ensemble: Predictor, case: CaseFile
     output = ensemble.synthesize(stack, every=ENSEMBLE_EVERY)
     seen = in_found_head(stack, found_heads(images, masks).mr)
     seen &= output.spread_hu > 0  # where slices were left out there is no spread
-    bone = seen & (output.sct_hu > BONE_HU)
+    bone = seen & (output.sct_hu > BONE_ABOVE_HU)
     return replace(
         record,
         ensemble_folds=ensemble.n_folds,
