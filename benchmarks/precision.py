@@ -16,7 +16,6 @@ from pathlib import Path
 
 from synthct.dataset.raw import RawDataset
 from synthct.evaluation.compared import Candidate, Reference
-from synthct.evaluation.evaluate import REFERENCE_WINDOW_HU
 from synthct.evaluation.score import score_patient
 from synthct.files import read_json, write_json
 from synthct.inference import Predictor
@@ -74,9 +73,7 @@ def _mae_of_training(arguments: argparse.Namespace, trainer: str, precision: str
         sct = folder / "validation" / f"{patient}{raw.file_ending}"
         case = raw.training[patient]
         reference = Reference(patient, case.ct, case.mr[0], case.mask, case.registration)
-        maes.append(
-            score_patient(reference, {trainer: Candidate(sct)}, REFERENCE_WINDOW_HU).rows[trainer].metrics["mae_hu"]
-        )
+        maes.append(score_patient(reference, {trainer: Candidate(sct)}, "seed").rows[trainer].metrics["mae_hu"])
     return statistics.fmean(maes)
 
 
