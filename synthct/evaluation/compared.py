@@ -21,6 +21,7 @@ from synthct.imaging.geometry import Grid, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import read_image
 from synthct.imaging.mask_file import read_head_mask
+from synthct.imaging.planes import Plane
 
 MaskKind = Literal["ct_and_mr", "given", "ct"]
 # Where the CT is known, the heads of one patient in CT and MR share most of the smaller one, if they are registered.
@@ -52,7 +53,7 @@ class Candidate:
 
     sct: Path | float | AverageHead
     fold: int | None = None
-    slice_plane: str = "sagittal"
+    slice_plane: Plane = "sagittal"
 
 
 @dataclass(frozen=True)

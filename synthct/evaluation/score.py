@@ -15,7 +15,8 @@ from synthct.evaluation.compared import AIR_HU, Candidate, MaskKind, Reference, 
 from synthct.evaluation.metrics import Protocol, VolumePair, measure, metrics_of
 from synthct.evaluation.sagittal import SagittalSlice, cut_sagittal
 from synthct.evaluation.voxel_histogram import VoxelHistogram
-from synthct.imaging.geometry import PLANE_ORIENTATION, Grid, orientation_code
+from synthct.imaging.geometry import Grid, orientation_code
+from synthct.imaging.planes import PLANE_ORIENTATION, Plane
 
 PatientSet = Literal["cross_validation", "test", "folders"]
 
@@ -113,7 +114,7 @@ def score_patient(
     return PatientScore(rows, shown, compared.warnings, histograms)
 
 
-def _slice_axis(image: sitk.Image, plane: str) -> int:
+def _slice_axis(image: sitk.Image, plane: Plane) -> int:
     """The axis of the image's array along which slices in this plane follow each other."""
     across = {"R": "RL", "S": "SI", "P": "AP"}[PLANE_ORIENTATION[plane][2]]
     return 2 - next(axis for axis, side in enumerate(orientation_code(image)) if side in across)

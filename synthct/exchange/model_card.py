@@ -17,6 +17,7 @@ from synthct.exchange.results import Figure, figure
 from synthct.inference.read_model import Model, predicting_networks
 from synthct.planning.fingerprint import VolumeFacts
 from synthct.planning.plan import voxel_mm
+from synthct.tuples import triple
 
 FORMAT_VERSION = 2
 INTENDED_USE = (
@@ -182,7 +183,7 @@ def make_card(
         register=plan.register,
         slice_plane=configuration.input.plane,
         neighbours=configuration.input.neighbours,
-        network_spacing_mm=tuple(
+        network_spacing_mm=triple(
             round(value, 3) for value in voxel_mm(configuration.preprocessing, configuration.input.plane)
         ),
         mr_windows=tuple(map(str, coding.expected_mr(configuration.input.mr_channels))),
@@ -219,8 +220,8 @@ def _scans(name: str, volumes: Iterable[VolumeFacts]) -> ScanCard | None:
         name,
         len(facts),
         tuple(sorted({one.orientation for one in facts})),
-        tuple(_spread(values) for values in zip(*spacings)),
-        tuple(_spread(values, 0) for values in zip(*extents)),
+        triple(_spread(values) for values in zip(*spacings)),
+        triple(_spread(values, 0) for values in zip(*extents)),
         _spread([one.oblique_deg for one in facts], 1),
         _spread([one.head_volume_l for one in facts], 2),
         {

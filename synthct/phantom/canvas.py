@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from itertools import starmap
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthct.phantom.fields import Axes, Volume, smooth_noise
 from synthct.phantom.tissue_properties import AIR, Contrast, Tissue
+from synthct.tuples import triple
 
 Point = tuple[float, float, float]
+Corner = Sequence[float] | NDArray
 
 
 @dataclass(frozen=True)
@@ -62,15 +66,16 @@ class Tube:
 
     def distance(self, x: NDArray, y: NDArray, z: NDArray) -> NDArray:
         """Signed distance in mm to the nearest tapered segment."""
-        best = None
-        for a, b, ra, rb in zip(self.points[:-1], self.points[1:], self.radii[:-1], self.radii[1:], strict=True):
+
+        def to_segment(a: Point, b: Point, ra: float, rb: float) -> NDArray:
             d = [float(q - p) for p, q in zip(a, b, strict=True)]
             length2 = sum(v * v for v in d) + 1e-9
             t = np.clip(((x - a[0]) * d[0] + (y - a[1]) * d[1] + (z - a[2]) * d[2]) / length2, 0.0, 1.0)
             gap = (x - a[0] - t * d[0]) ** 2 + (y - a[1] - t * d[1]) ** 2 + (z - a[2] - t * d[2]) ** 2
-            distance = np.sqrt(gap) - (ra + t * (rb - ra))
-            best = distance if best is None else np.minimum(best, distance)
-        return best
+            return np.sqrt(gap) - (ra + t * (rb - ra))
+
+        segments = zip(self.points[:-1], self.points[1:], self.radii[:-1], self.radii[1:], strict=True)
+        return reduce(np.minimum, starmap(to_segment, segments))
 
 
 Shape = Ellipsoid | Tube
@@ -106,13 +111,13 @@ class Canvas:
         """Edge of the cubic voxel."""
         return float(self.axes[0][1] - self.axes[0][0])
 
-    def box(self, lower: NDArray, upper: NDArray, margin_mm: float = 0.0) -> tuple[slice, slice, slice]:
+    def box(self, lower: Corner, upper: Corner, margin_mm: float = 0.0) -> tuple[slice, slice, slice]:
         """Slices (z, y, x) that hold the box between two corners (x, y, z)."""
         slices = []
         for axis, low, high in zip(self.axes, lower, upper, strict=True):
             start, stop = np.searchsorted(axis, (low - margin_mm, high + margin_mm))
             slices.append(slice(max(int(start) - 1, 0), min(int(stop) + 1, len(axis))))
-        return tuple(slices[::-1])
+        return triple(slices[::-1])
 
     def coordinates(self, box: tuple[slice, slice, slice]) -> tuple[NDArray, NDArray, NDArray]:
         """Broadcastable x, y, z of a box."""

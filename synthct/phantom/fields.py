@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from scipy import fft, interpolate, ndimage, spatial
 from skimage import measure
 
+from synthct.phantom.outlines import Outline
+from synthct.tuples import triple
+
 Volume = NDArray[np.float32]
 Axes = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
@@ -43,9 +46,9 @@ def smooth_noise(rng: np.random.Generator, axes: Axes, scale_mm: float) -> Volum
 
     It is drawn on a grid tied to millimetres, so that it is the same field at every voxel size.
     """
-    knots = [np.arange(a[0] - 2 * scale_mm, a[-1] + 3 * scale_mm, scale_mm, dtype=np.float32) for a in axes]
+    knots = triple(np.arange(a[0] - 2 * scale_mm, a[-1] + 3 * scale_mm, scale_mm, dtype=np.float32) for a in axes)
     values = rng.standard_normal([len(k) for k in knots[::-1]]).astype(np.float32)
-    return 1.4 * resample_volume(values, tuple(knots), axes)
+    return 1.4 * resample_volume(values, knots, axes)
 
 
 def sheet_distance(rng: np.random.Generator, extent_mm: float, spacing_mm: float, wavelength_mm: float) -> Volume:
@@ -76,7 +79,7 @@ def outline_distance(points: NDArray, y: NDArray, z: NDArray) -> Volume:
     return np.where(inside, -distance, distance).reshape(len(z), len(y)).astype(np.float32)
 
 
-def loft(outlines: dict[float, NDArray], half_width_mm: float, axes: Axes) -> Volume:
+def loft(outlines: dict[float, Outline], half_width_mm: float, axes: Axes) -> Volume:
     """Signed distance of a left-right symmetric body drawn as sagittal outlines at several \\|x\\| (mm).
 
     Between the outlines the distances are interpolated in sqrt(1 - (x / half width)^2), in which an ellipsoid is
@@ -107,7 +110,7 @@ def signed_distance(field: Volume, spacing_mm: float) -> Volume:
     Each voxel beside the surface gives a surface point (one Newton step along the gradient); every other voxel's
     distance is that to the point of its nearest such voxel.
     """
-    gradient = np.stack(np.gradient(field, spacing_mm))
+    gradient = np.array(np.gradient(field, spacing_mm))
     step = field / np.clip(np.square(gradient).sum(axis=0), 1e-2, None)
     beside = np.abs(step) * np.linalg.norm(gradient, axis=0) < spacing_mm
     nearest = ndimage.distance_transform_edt(~beside, return_distances=False, return_indices=True)
@@ -125,7 +128,7 @@ def smooth_minimum(a: NDArray, b: NDArray, radius_mm: float) -> NDArray:
     return np.minimum(a, b) - h * h * radius_mm * 0.25
 
 
-def smooth_step(value: NDArray, low: float, high: float) -> NDArray:
+def smooth_step(value: NDArray, low: float, high: float | NDArray) -> NDArray:
     """0 below ``low``, 1 above ``high``, smooth between; ``low`` > ``high`` falls instead of rising."""
     t = np.clip((value - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from synthct.tuples import triple
+
 
 @dataclass(frozen=True)
 class PatientParameters:
@@ -40,9 +42,9 @@ class PatientParameters:
             seed=seed,
             index=index,
             age=age,
-            scale=tuple(float(size * np.clip(rng.normal(1.0, s), 1 - 2 * s, 1 + 2 * s)) for s in (0.02, 0.02, 0.015)),
-            pose_mm=tuple(float(v) for v in rng.normal(0, (1.5, 3.0, 2.0))),
-            pose_deg=tuple(float(v) for v in rng.normal(0, (3.0, 1.5, 1.5))),
+            scale=triple(float(size * np.clip(rng.normal(1.0, s), 1 - 2 * s, 1 + 2 * s)) for s in (0.02, 0.02, 0.015)),
+            pose_mm=triple(map(float, rng.normal(0, (1.5, 3.0, 2.0)))),
+            pose_deg=triple(map(float, rng.normal(0, (3.0, 1.5, 1.5)))),
             warp_mm=rng.uniform(1.0, 1.8),
             skull_mm=rng.uniform(5.6, 8.0) + 0.4 * old,
             scalp_mm=rng.uniform(3.8, 6.5),

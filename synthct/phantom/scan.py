@@ -8,6 +8,7 @@ from scipy import ndimage
 from synthct.phantom.canvas import Canvas
 from synthct.phantom.fields import smooth_noise, smooth_step
 from synthct.phantom.parameters import PatientParameters
+from synthct.tuples import triple
 
 CANVAS_SPACING_MM = 0.95
 CANVAS_LOWER = np.array((-94.0, -128.0, -188.0))
@@ -64,7 +65,7 @@ def grid_bounds(image: sitk.Image, margin_mm: float = 8.0) -> tuple[NDArray, NDA
 def canvas_axes(scale: float) -> tuple[NDArray, NDArray, NDArray]:
     """Axes of the painting, fine enough for both scanners."""
     step = CANVAS_SPACING_MM * scale
-    return tuple(
+    return triple(
         np.arange(low, high + step, step, dtype=np.float32)
         for low, high in zip(CANVAS_LOWER, CANVAS_UPPER, strict=True)
     )
@@ -91,7 +92,9 @@ def acquire_mr(
     """Scanner units, int16: point spread, flex-coil bias, gain, Rician noise (Gudbjartsson & Patz 1995, MRM 34:910)."""
     rng = patient.rng(20)
     signal = ndimage.gaussian_filter(signal, 0.35)
-    axes = tuple(np.arange(n, dtype=np.float32) * s for n, s in zip(signal.shape[::-1], spacing, strict=True))
+    axes = triple(
+        np.arange(n, dtype=np.float32) * np.float32(s) for n, s in zip(signal.shape[::-1], spacing, strict=True)
+    )
     if bias_strength:
         bias = smooth_noise(rng, axes, 110.0)
         signal *= np.exp(bias_strength * np.clip(bias, -2, 2))

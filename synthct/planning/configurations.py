@@ -12,6 +12,7 @@ from dataclasses import replace
 from synthct.imaging.planes import PLANE_AXES, Plane
 from synthct.planning import rules
 from synthct.planning.plan import Configuration, InputPlan, PreprocessingPlan, TrainingPlan
+from synthct.tuples import pair, triple
 
 FULL_SIZE = "2d"
 Derived = Callable[[Configuration], tuple[Configuration, str]]
@@ -45,12 +46,12 @@ def reference_configuration(n_channels: int) -> Configuration:
 
 def low_resolution(full: Configuration) -> tuple[Configuration, str]:
     """Half the resolution along every axis, a quarter of the width, few steps."""
-    size = tuple(4 * max(16, round(pixels / 8)) for pixels in full.preprocessing.slice_size)
+    size = pair(4 * max(16, round(pixels / 8)) for pixels in full.preprocessing.slice_size)
     configuration = replace(
         full,
         preprocessing=replace(
             full.preprocessing,
-            spacing_mm=tuple(min(2 * spacing, 20.0) for spacing in full.preprocessing.spacing_mm),  # the plan's limit
+            spacing_mm=triple(min(2 * spacing, 20.0) for spacing in full.preprocessing.spacing_mm),  # the plan's limit
             slice_size=size,
         ),
         training=replace(
@@ -115,7 +116,7 @@ def _in_plane(full: Configuration, plane: Plane) -> tuple[Configuration, str]:
     """Crops keep the pixels' number in the body; across a plane's own rows and columns they may differ."""
     pixel_mm = dict(zip(PLANE_AXES[full.preprocessing.slice_plane], full.preprocessing.network_spacing_mm))
     extent_mm = full.training.crop_size[0] * full.preprocessing.network_spacing_mm[1]
-    size = tuple(max(16, 4 * round(extent_mm / pixel_mm[axis] / 4)) for axis in PLANE_AXES[plane][1:])
+    size = pair(max(16, 4 * round(extent_mm / pixel_mm[axis] / 4)) for axis in PLANE_AXES[plane][1:])
     configuration = replace(
         full,
         input=replace(full.input, plane=plane),

@@ -15,6 +15,7 @@ from synthct.imaging.coding import MrWindow
 from synthct.imaging.planes import PLANE_AXES, Plane
 from synthct.planning.fingerprint import Fingerprint, VolumeFacts
 from synthct.planning.plan import Reason
+from synthct.tuples import triple
 
 # The geometry of Wolterink et al. 2017, the reference (sections 2 and 4): voxels of 1.00 x 0.87 x 0.87 mm, of which
 # 288 pixels are shrunk to 256.
@@ -25,6 +26,7 @@ REFERENCE_PADDED_SIZE = (286, 286)
 REFERENCE_FOLDS = 4
 REFERENCE_ITERATIONS = 18 * 183  # an epoch of the reference: 18 patients of 183 slices
 
+_PLANES_ACROSS: tuple[Plane, ...] = ("sagittal", "coronal", "axial")
 _AXIS_NAMES = ("left-right", "front-back", "foot-head")
 
 
@@ -43,7 +45,7 @@ def slice_plane(fingerprint: Fingerprint) -> Decision:
     others = [value for axis, value in enumerate(spacing) if axis != thick]
     plane: Plane = "sagittal"
     if spacing[thick] > 2.5 and spacing[thick] > 1.5 * max(others):
-        plane = {0: "sagittal", 1: "coronal", 2: "axial"}[thick]
+        plane = _PLANES_ACROSS[thick]
     return Decision(
         plane,
         Reason(
@@ -168,7 +170,7 @@ def _median_spacing(fingerprint: Fingerprint) -> tuple[float, float, float]:
     """Median spacing (left-right, front-back, foot-head) of the MRs, of the CTs where there is no MR."""
     volumes = [case.mr[0] for case in fingerprint.cases.values() if case.mr]
     volumes = volumes or [case.ct for case in fingerprint.cases.values() if case.ct is not None]
-    return tuple(float(value) for value in np.median([_spacing_by_body_axis(volume) for volume in volumes], axis=0))
+    return triple(float(value) for value in np.median([_spacing_by_body_axis(volume) for volume in volumes], axis=0))
 
 
 def _spacing_by_body_axis(volume: VolumeFacts) -> list[float]:

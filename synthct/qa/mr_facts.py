@@ -12,6 +12,7 @@ from scipy import ndimage
 from synthct.imaging.geometry import block_means, bounding_box, oblique_degrees, orientation_code, reorient
 from synthct.imaging.head_mask import mask_flags, volume_litres
 from synthct.qa.silhouette import silhouette_of
+from synthct.tuples import pair, triple
 
 COARSE_MM = 3.0  # voxels in which all but noise and intensities is measured
 CRANIUM_MM = 85.0  # below the vertex: no nose, no neck
@@ -74,10 +75,10 @@ def measure_mr(mr: Sequence[sitk.Image], head_mask: sitk.Image, scanned: sitk.Im
     return MrFacts(
         orientation=orientation_code(mr[0]),
         oblique_deg=round(oblique_degrees(mr[0]), 1),
-        spacing_mm=_rounded(spacing, 3),
-        field_of_view_mm=_rounded(np.multiply(size, spacing), 1),
+        spacing_mm=triple(_rounded(spacing, 3)),
+        field_of_view_mm=triple(_rounded(np.multiply(size, spacing), 1)),
         head_volume_l=round(volume_litres(head_mask), 3),
-        cranium_size_mm=_rounded(extent_mm[:2], 1),
+        cranium_size_mm=pair(_rounded(extent_mm[:2], 1)),
         mask_flags=mask_flags(head_mask),
         silhouette=silhouette_of(coarse_mask),
         channels=tuple(_channel(reorient(channel, "LPS"), mask, coarse_mask, depth, cranium, seen) for channel in mr),

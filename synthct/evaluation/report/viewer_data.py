@@ -12,7 +12,8 @@ import SimpleITK as sitk
 
 from synthct.evaluation.compared import AIR_HU, Candidate, Compared, Reference, read_compared
 from synthct.evaluation.score import Row
-from synthct.imaging.geometry import Grid, resample
+from synthct.imaging.axial import ALONG_BODY
+from synthct.imaging.geometry import Grid, Interpolation, resample
 
 SPACING_MM = 2.0
 STEP_HU = 4  # HU are rounded to this: below a CT's noise, and a third smaller in the page
@@ -131,11 +132,13 @@ def _viewer_grid(mask: sitk.Image) -> Grid:
     low, high = corners.min(axis=0) - _MARGIN_MM, corners.max(axis=0) + _MARGIN_MM
     size = np.maximum(np.ceil((high - low) / SPACING_MM), 1).astype(int)
     origin = (low + high) / 2 - (size - 1) / 2 * SPACING_MM
-    return Grid(tuple(map(int, size)), (SPACING_MM,) * 3, tuple(map(float, origin)), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    return Grid.along(ALONG_BODY, size, (SPACING_MM,) * 3, origin)
 
 
-def _sample(image: sitk.Image, grid: Grid, **how: object) -> np.ndarray:
-    return sitk.GetArrayFromImage(resample(image, grid, **how))
+def _sample(
+    image: sitk.Image, grid: Grid, *, interpolation: Interpolation = "linear", outside: float = 0.0
+) -> np.ndarray:
+    return sitk.GetArrayFromImage(resample(image, grid, interpolation=interpolation, outside=outside))
 
 
 def _steps(hu: np.ndarray) -> np.ndarray:

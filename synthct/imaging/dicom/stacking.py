@@ -73,12 +73,7 @@ def stack_slices(series: DicomSeries) -> Stacking:
             "is no scan of a head; export the series again."
         )
     origin = series.positions_mm[0] + axes @ (low[1], low[0], 0.0)
-    grid = Grid(
-        (int(columns), int(rows), len(below)),
-        (float(spacing_rows_cols[1]), float(spacing_rows_cols[0]), float(step)),
-        tuple(map(float, origin)),
-        tuple(map(float, axes.ravel())),
-    )
+    grid = Grid.along(axes, (columns, rows, len(below)), (spacing_rows_cols[1], spacing_rows_cols[0], step), origin)
     return Stacking(grid, below, weight, (low - sideways) / spacing_rows_cols)
 
 
