@@ -15,6 +15,7 @@ from synthct.imaging.geometry import bounding_box, oblique_degrees, orientation_
 from synthct.imaging.head_mask import volume_litres
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 from synthct.planning.fingerprint import FORMAT_VERSION, HEAD_PERCENTILES, CaseFacts, Fingerprint, VolumeFacts
+from synthct.tuples import triple
 
 
 def measure_dataset(
@@ -61,8 +62,8 @@ def measure_case(case: CaseFiles) -> CaseFacts:
     masks = head_masks(images)
     heads = found_heads(images, masks)
     return CaseFacts(
-        mr=tuple(measure_volume(image, masks.mr, str(path), heads.mr) for image, path in zip(images.mr, case.mr)),
-        ct=measure_volume(images.ct, masks.ct, str(case.ct), heads.ct) if images.ct is not None else None,
+        mr=tuple(measure_volume(image, masks.the_mr, str(path), heads.mr) for image, path in zip(images.mr, case.mr)),
+        ct=measure_volume(images.ct, masks.the_ct, str(case.ct), heads.ct) if images.ct is not None else None,
         files_key=case.key(),
         aligned=case.aligned,
     )
@@ -109,4 +110,4 @@ def _head_size_mm(head_mask: sitk.Image) -> tuple[float, float, float]:
 
 
 def _rounded(values: Sequence[float], digits: int) -> tuple[float, float, float]:
-    return tuple(round(float(value), digits) for value in values)
+    return triple(round(float(value), digits) for value in values)
