@@ -105,4 +105,4 @@ class _VoxelKeys:
             return []
         finally:
             sitk.ProcessObject.SetGlobalWarningDisplay(before)
-        return [hashlib.sha256(np.ascontiguousarray(plane)).hexdigest() for plane in volume]
+        return [hashlib.sha256(plane.tobytes()).hexdigest() for plane in volume]
