@@ -46,7 +46,7 @@ class VggUNet(nn.Module):
             features = pooled
         for convolutions in self.decoder:
             of_level, maxima = skipped.pop()
-            features = max_unpool2d(features, maxima, 2)
+            features = max_unpool2d(features, maxima, (2, 2))
             features = convolutions(torch.cat((features, of_level), dim=1))
         return self.out(features)[..., :rows, :cols]
 

@@ -164,7 +164,7 @@ def place(
         return batch
     rows, cols = batch["mr"].shape[-2:]
     turned = _to_original(placements, rows * pixel_mm[0] / (cols * pixel_mm[1])).to(device, non_blocking=True)
-    grid = affine_grid(turned, (len(turned), 1, rows, cols), align_corners=False)
+    grid = affine_grid(turned, [len(turned), 1, rows, cols], align_corners=False)
     mr, _ = _interpolated(batch["mr"], batch["mr"] != outside[0], outside[0], grid)
     ct, head = _interpolated(batch["ct"], batch["head"] > 0, outside[1], grid)
     unknown = batch["known"] == 0

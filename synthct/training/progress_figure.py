@@ -38,7 +38,7 @@ class ProgressFigure:
             return
         figure = Figure(figsize=(12, 9), layout="constrained")  # no pyplot: it keeps global state and needs a display
         figure.suptitle(f"{self.title}, epoch {rows.rows[-1]['epoch']}")
-        curves, images = figure.subfigures(2, 1, height_ratios=(1, 1))
+        (curves,), (images,) = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1))
         self._draw_curves(curves.subplots(1, 3), rows, bool(validation.slices))
         self._draw_images(images.subplots(1, 3), trainer, validation)
         with bytes_written_whole(self.path) as file:

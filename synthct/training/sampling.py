@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ SLICES_A_PATIENT = 2**32  # more than any patient has
 MR, CT, HALVES, POSITIONS = 0, 1, 2, 3  # which numbers of the seed's sequence: one independent generator each
 
 
-class SliceKeys(Sequence[Key]):
+class SliceKeys:
     """Keys of many slices, 8 bytes each: a million take 8 MB, where a list of tuples would take 100."""
 
     def __init__(self, slices: Mapping[str, Sequence[int] | np.ndarray]) -> None:
@@ -26,6 +26,9 @@ class SliceKeys(Sequence[Key]):
 
     def __getitem__(self, i: int) -> Key:
         return self.patients[self._patient[i]], int(self._slice[i])
+
+    def __iter__(self) -> Iterator[Key]:
+        return (self[i] for i in range(len(self)))
 
     def numbers(self, patients: Sequence[str]) -> np.ndarray:
         """A number for each key, the same in every collection that is given the same ``patients``; int64 (keys,)."""
@@ -163,7 +166,7 @@ def part_pairs(moved: np.ndarray, moved_number: np.ndarray, fixed: np.ndarray, f
     def is_pair(step: int) -> bool:
         return moved_number[moved[step]] == fixed_number[fixed[step]]
 
-    for step in np.flatnonzero(moved_number[moved] == fixed_number[fixed]):
+    for step in np.flatnonzero(moved_number[moved] == fixed_number[fixed]).tolist():
         for other in ((step + distance) % length for distance in range(1, length)):
             moved[[step, other]] = moved[[other, step]]
             if not is_pair(step) and not is_pair(other):
