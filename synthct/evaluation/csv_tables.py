@@ -201,12 +201,12 @@ def terminal_table(scored: ScoredSet, *, width: int = 100, max_patients: int = 4
     lines = []
     for block in _blocks([_padded(column, max_width=width - 28) for column in columns], width - len(left[0])):
         lines.append("")
-        for i, cells in enumerate(zip(left, *block)):
+        for i, line in enumerate(zip(left, *block)):
             if i == len(left) - 2:
                 if len(patients) > max_patients:
                     lines.append(f"... {len(patients) - max_patients} more patients in the CSV files")
                 lines.append("-" * (len(left[0]) + sum(3 + len(column[0]) for column in block)))
-            lines.append("   ".join(cells).rstrip())
+            lines.append("   ".join(line).rstrip())
     masks = {row.mask for of_model in rows.values() for row in of_model}
     lines += ["", f"Compared inside {' or '.join(_MASKS_IN_WORDS[mask] for mask in sorted(masks))}; HU not clipped."]
     shares = [row.scored_head_percent for of_model in rows.values() for row in of_model]

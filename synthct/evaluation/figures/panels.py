@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -95,7 +96,7 @@ def draw_panels(
     def axes_at(left: float, low: float, width: float, tall: float) -> Axes:
         return figure.add_axes((left / WIDTH_MM, low / height, width / WIDTH_MM, tall / height))
 
-    def write(text: str, left: float, low: float, room: float, **style: object) -> None:
+    def write(text: str, left: float, low: float, room: float, **style: Any) -> None:
         written = figure.text(left / WIDTH_MM, low / height, text, **style)
         _shrink_to(written, room * MM * DPI, canvas)
 
@@ -161,7 +162,7 @@ def _mark_scale_and_sides(axes: Axes, rows_mm: float, cols_mm: float, sides: tup
         solid_capstyle="butt",
         path_effects=[withStroke(linewidth=2.6, foreground="black")],
     )
-    label = {"color": "white", "fontsize": 6.5, "path_effects": around}
+    label: dict[str, Any] = {"color": "white", "fontsize": 6.5, "path_effects": around}
     axes.text(x + _SCALE_BAR_MM / 2, y - 0.02 * cols_mm, f"{_SCALE_BAR_MM:.0f} mm", ha="center", va="bottom", **label)
     axes.text(0.03 * cols_mm, 0.03 * cols_mm, sides[0], ha="left", va="top", **label)
     axes.text(0.97 * cols_mm, 0.03 * cols_mm, sides[1], ha="right", va="top", **label)
@@ -176,14 +177,14 @@ def _draw_bar(axes: Axes, figure: Figure, scale: Scale) -> None:
     axes.tick_params(labelsize=6.5, length=2, width=0.5, pad=1.5)
 
 
-def _ticks(scale: Scale) -> np.ndarray:
+def _ticks(scale: Scale) -> list[float]:
     """Both ends and up to four round numbers between them."""
     spread = scale.high - scale.low
     power = 10 ** np.floor(np.log10(spread / 3))
     step = next(factor * power for factor in (1, 2, 5, 10) if spread / (factor * power) <= 5.01)
     inner = np.arange(np.ceil(scale.low / step), np.floor(scale.high / step) + 1) * step
     inner = [tick for tick in inner if min(tick - scale.low, scale.high - tick) > 0.12 * spread]
-    return np.array([scale.low, *inner, scale.high])
+    return [scale.low, *inner, scale.high]
 
 
 def _spans(scales: Sequence[Scale]) -> list[tuple[int, int]]:
@@ -200,8 +201,10 @@ def _spans(scales: Sequence[Scale]) -> list[tuple[int, int]]:
 def _shrink_to(text: Text, pixels: float, canvas: FigureCanvasAgg) -> None:
     """Set long text smaller, then shorten it, so that nothing runs out of its place."""
     renderer = canvas.get_renderer()
-    while text.get_window_extent(renderer).width > pixels and text.get_fontsize() > 5:
-        text.set_fontsize(text.get_fontsize() - 0.5)
+    size = float(text.get_fontsize())
+    while text.get_window_extent(renderer).width > pixels and size > 5:
+        size -= 0.5
+        text.set_fontsize(size)
     width = text.get_window_extent(renderer).width
     while width > pixels and len(text.get_text()) > 4:
         kept = min(len(text.get_text()) - 2, int(len(text.get_text()) * pixels / width))

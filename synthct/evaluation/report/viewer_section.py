@@ -42,6 +42,7 @@ def viewer_section(
     row_of = {(label, row.patient): row for label, of_model in rows.items() for row in of_model}
     patients = []
     for one in shown:
+        worst = max(one.scts, key=lambda label: row_of[label, one.patient].metrics["mae_hu"])
         models = [{"label": label, "scores": _scores(row_of[label, one.patient])} for label in one.scts]
         patients.append(
             {
@@ -50,7 +51,7 @@ def viewer_section(
                 "shape": one.shape,
                 "mr_range": one.mr_range,
                 "models": models,
-                "worst": max(one.scts, key=lambda label: row_of[label, one.patient].metrics["mae_hu"]),
+                "worst": worst,
             }
         )
     index = {
