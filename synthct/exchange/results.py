@@ -54,15 +54,13 @@ class Results:
 
     def renamed(self, new: Mapping[str, str]) -> Results:
         """The same with other case ids, in their order."""
-        rows = {
-            name: tuple(
-                sorted(
-                    (row | {"patient": new[row["patient"]]} for row in getattr(self, name)), key=lambda r: r["patient"]
-                )
+
+        def renamed(rows: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+            return tuple(
+                sorted((row | {"patient": new[row["patient"]]} for row in rows), key=lambda row: row["patient"])
             )
-            for name in ("held_out", "test")
-        }
-        return replace(self, **rows)
+
+        return replace(self, held_out=renamed(self.held_out), test=renamed(self.test))
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,9 @@ def predict_held_out(
     measured = {}
     for patient in progress(patients, total=len(patients), desc="Held-out patients", unit="case"):
         path = Path(output) / f"{patient}{raw.file_ending}"
-        measured[patient] = predict_file(predictor, raw.training[patient], path, settings=MEASURE_ONLY).measured
+        report = predict_file(predictor, raw.training[patient], path, settings=MEASURE_ONLY)
+        assert report is not None
+        measured[patient] = report.measured
     return measured
 
 
@@ -146,6 +148,7 @@ def _with_uncertainty(record: PatientRecord, ensemble: Predictor, case: CaseFile
     stack = slices_of_case(images, ensemble.configuration.preprocessing, masks)
     output = ensemble.synthesize(stack, every=ENSEMBLE_EVERY)
     seen = in_found_head(stack, found_heads(images, masks).the_mr)
+    assert output.spread_hu is not None  # there are several folds
     seen &= output.spread_hu > 0  # where slices were left out there is no spread
     bone = seen & (output.sct_hu > BONE_HU)
     return replace(

@@ -287,7 +287,8 @@ class Predictor:
         with torch.inference_mode():  # in float32: the figure shows small errors
             batch = torch.from_numpy(np.ascontiguousarray(image))[None].to(self.device)  # (1, C, H, W)
             sct = torch.stack([self.method.synthesize(networks, batch) for networks in self._networks]).mean(0)
-            again = torch.stack([self.method.reconstruct(networks, sct) for networks in self._networks]).mean(0)
+            ways_back = [self.method.reconstruct(networks, sct) for networks in self._networks]
+            again = torch.stack([mr_again for mr_again in ways_back if mr_again is not None]).mean(0)
         return CycleSlice(
             mr=from_network(self.input.middle(image)[0, :rows, :cols]),
             sct_hu=self.input.coding.network_to_hu(sct[0, 0, :rows, :cols].cpu().numpy()),

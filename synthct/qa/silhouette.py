@@ -66,5 +66,5 @@ def orientation_of(side: Silhouette, references: Sequence[Silhouette]) -> tuple[
     turned = {
         name: float(np.median([likeness(turn(side), other) for other in references])) for name, turn in TURNS.items()
     }
-    best = max(turned, key=turned.get)
+    best = max(turned, key=turned.__getitem__)
     return as_it_lies, turned[best], best
