@@ -54,5 +54,5 @@ def os_error_sentence(fault: OSError) -> str:
     """What the system refused, for which file, and how to mend it."""
     # Of a file that is moved into its place, the place is what the user knows.
     path = fault.filename2 or fault.filename or "A file"
-    remedy = _REMEDIES.get(fault.errno)
+    remedy = _REMEDIES.get(fault.errno or 0)
     return f"{path}: {fault.strerror or fault}{f'; {remedy}' if remedy else ''}."

@@ -19,6 +19,8 @@ from synthct.paths import root_folder
 from synthct.plugins import TRAINERS
 
 if TYPE_CHECKING:
+    import torch
+
     from synthct.model_folder import FoldFolder
     from synthct.training.distributed import Ranks
 
@@ -36,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "trainer",
         nargs="?",
         help="unet, pix2pix, han2017 or nie2017 (paired), unet_unpaired, cyclegan, cyclegan_nce or dualgan (no pairs "
-        "needed), unet3d (paired, with -c 3d on a GPU), or one of another package (default: what plans.json recommends)",
+        "needed), unet3d (paired, with -c 3d on a GPU), or one of another package (default: what plans.json "
+        "recommends)",
     )
     parser.add_argument("fold", nargs="?", default="0", help="0, 1, ... or all (default: %(default)s)")
     parser.add_argument("-c", dest="configuration", default="2d", metavar="NAME", help="default: %(default)s")
@@ -166,7 +169,7 @@ def _recommended_trainer(plans: Path, ranks: Ranks) -> str:
     return plan.recommended_trainer
 
 
-def _predict_held_out(dataset: str, fold: FoldFolder, device: object) -> None:
+def _predict_held_out(dataset: str, fold: FoldFolder, device: torch.device) -> None:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
     from synthct.dataset.register_dataset import with_registrations
     from synthct.dataset.registration_record import REGISTRATIONS

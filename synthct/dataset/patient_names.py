@@ -62,8 +62,8 @@ def patient_of(name: str, way: int = 1) -> str:
         return bare
     if _BIDS.fullmatch(bare):
         entities = [part.partition("-") for part in bare.split("_")]
-        kept = _BIDS_KEPT[: len(_BIDS_KEPT) + 1 - way]
-        return "_".join(f"{key}-{value}" for key, _, value in entities if key in kept)
+        wanted = _BIDS_KEPT[: len(_BIDS_KEPT) + 1 - way]
+        return "_".join(f"{key}-{value}" for key, _, value in entities if key in wanted)
     parts = _SEPARATORS.split(bare)
     words, before = parts[::2], ["", *parts[1::2]]
     kept = [(separator, word) for separator, word in zip(before, words) if word.lower() not in MODALITY_WORDS]
@@ -88,7 +88,8 @@ def match_names(mr: Mapping[File, str], ct: Mapping[File, str]) -> Matched[File]
     left = {"mr": dict(mr), "ct": dict(ct)}
     matched: Matched[File] = Matched()
     numbered = _numbered([*mr.values(), *ct.values()])
-    taken = {"mr": set(), "ct": set()}  # keys of what is matched, by which a second file of a patient is found
+    # Keys of what is matched, by which a second file of a patient is found.
+    taken: dict[str, set[str]] = {"mr": set(), "ct": set()}
     for way in range(-1, WAYS):
         keys = {kind: _by_key(names, way) for kind, names in left.items()}
         for key in [key for key in keys["mr"] if key in keys["ct"]]:
@@ -151,10 +152,10 @@ def _by_key(names: Mapping[File, str], way: int) -> dict[str, list[File]]:
 
 def _numbered(names: list[str]) -> set[str]:
     """Names ending in _0000 that begin a numbering of patients: there is another number after the same text."""
-    stems = {match[1]: set() for name in names if (match := re.fullmatch(r"(.+)_(\d{4})", name))}
+    stems: dict[str, set[str]] = {}
     for name in names:
         if match := re.fullmatch(r"(.+)_(\d{4})", name):
-            stems[match[1]].add(match[2])
+            stems.setdefault(match[1], set()).add(match[2])
     return {f"{stem}_0000" for stem, numbers in stems.items() if len(numbers) > 1}
 
 

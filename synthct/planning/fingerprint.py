@@ -48,8 +48,11 @@ class VolumeFacts:
         for name, value in intensities.items():
             if not abs(value) <= LARGEST_INTENSITY:
                 raise ValueError(f"{name} is no intensity of a scanner: {value:g}")
-        lengths = {"oblique_deg": (self.oblique_deg,), "head_volume_l": (self.head_volume_l,)}
-        lengths["head_size_mm"] = self.head_size_mm
+        lengths: dict[str, tuple[float, ...]] = {
+            "oblique_deg": (self.oblique_deg,),
+            "head_volume_l": (self.head_volume_l,),
+            "head_size_mm": self.head_size_mm,
+        }
         for name, values in lengths.items():
             if not all(0 <= value <= 1e5 for value in values):
                 raise ValueError(f"{name} must not be negative nor above 100000, not {list(values)}")

@@ -100,7 +100,8 @@ def planned_methods(
         configuration: for which they are planned.
         fingerprint: of the dataset; None takes the values of the methods' papers whatever the data.
     """
-    methods, reasons = {}, {}
+    methods: dict[str, dict] = {}
+    reasons: dict[str, Reason] = {}
     for name in TRAINERS.names():
         try:
             method = TRAINERS.load(name)

@@ -192,8 +192,8 @@ def _write(rows: Sequence[tuple[str, Sequence[np.ndarray]]], pixel_mm: float, pa
     around = [withStroke(linewidth=2, foreground="black")]
 
     def say(text: str, x: float, y: float, size_px: float = 12, **style: Any) -> None:
-        style = {"color": "white", "fontsize": size_px * 72 / _DPI, "path_effects": around} | style
-        figure.text(x / width, 1 - y / height, text, **style)
+        look: dict[str, Any] = {"color": "white", "fontsize": size_px * 72 / _DPI, "path_effects": around}
+        figure.text(x / width, 1 - y / height, text, **(look | style))
 
     for i, (title, panels) in enumerate(rows):
         top, left = i * (HEIGHT_PX + GAP_PX), 0

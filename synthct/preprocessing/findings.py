@@ -208,8 +208,8 @@ def hints_of_dataset(fingerprint: Fingerprint) -> tuple[str, ...]:
         hints.append(no_pair_left(len(failed)))
     elif n_pairs == 0:
         hints.append(
-            "No patient has both an MR and a CT: unet_unpaired and cyclegan train on them; paired methods and evaluation need "
-            "pairs."
+            "No patient has both an MR and a CT: unet_unpaired and cyclegan train on them; paired methods and "
+            "evaluation need pairs."
         )
     for scan, volumes in (
         ("MR", {patient: case.mr[0] for patient, case in cases.items() if case.mr}),

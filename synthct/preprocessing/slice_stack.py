@@ -277,7 +277,9 @@ def _write_slices(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> np.
     images = array.reshape(-1, *array.shape[-3:])
     bounds = np.empty((len(images), images.shape[1] + 1), np.int64)
     with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-        member._compressor = _FlushedDeflate()  # zipfile has no public way to flush; a test would tell
+        # zipfile has no public way to flush; a test would tell.
+        member._compressor = _FlushedDeflate()  # type: ignore[attr-defined]
+        assert archive.fp is not None
         np.lib.format.write_array_header_1_0(member, np.lib.format.header_data_from_array_1_0(array))
         for image, bound in zip(images, bounds):
             bound[0] = archive.fp.tell()
