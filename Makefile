@@ -2,7 +2,7 @@
 # make test         the test suite, within ten minutes on two cores
 # make test-long    the test suite and its long variants: many kills, many random examples
 # make fuzz         random files into every reader, FUZZ_SECONDS (60) each; stops at the first that a reader cannot bear
-# make lint         what the style check says
+# make lint         what the checks of style and of types say
 # make benchmark    the product beside textbook variants of the same work
 
 PYTHON ?= python3
@@ -42,6 +42,7 @@ fuzz: install-fuzz
 lint: install-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 install: $(VENV)/installed
 

@@ -19,7 +19,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["synthct", "synthct.*"]),
-    package_data={"": ["*.html", "*.css", "*.js"]},
+    package_data={"": ["*.html", "*.css", "*.js"], "synthct": ["py.typed"]},
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.6",
@@ -38,7 +38,17 @@ setup(
     ],
     extras_require={
         "cluster": cluster,
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6", "setuptools>=64", *cluster],
+        "test": [
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "hypothesis>=6.100",
+            "ruff>=0.6",
+            "mypy>=2.0",
+            "pandas-stubs>=2.2",
+            "types-tqdm>=4.66",
+            "setuptools>=64",
+            *cluster,
+        ],
         "fuzz": ["atheris>=2.3"],
     },
     entry_points={
