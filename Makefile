@@ -43,6 +43,7 @@ fuzz: install-fuzz
 lint: install-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 site: install-test
 	$(BIN)/mkdocs build --strict --quiet

@@ -25,7 +25,7 @@ from synthct.files import remove_leftovers
 try:
     import fcntl
 except ImportError:  # not on Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 PATIENCE_S = 1.0  # for a holder who has just been killed
 SECTION_PATIENCE_S = 120.0  # for a section of other processes, which takes moments

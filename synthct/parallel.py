@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from concurrent.futures import CancelledError, Executor, Future, as_completed, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from synthct.worker_processes import in_pools
 Result = TypeVar("Result")
 Value = TypeVar("Value")
 Progress = Callable[..., Iterable[Any]]
+Outcomes = Generator[Outcome, None, None]
 
 
 def quiet(iterable: Iterable[Any], **_: Any) -> Iterable[Any]:
@@ -108,12 +110,12 @@ class CaseRunner:
             self.reject(case, SynthctError(sentence))
         return {case: results[case] for case in arguments if case in results}
 
-    def _outcomes(self, function: Callable[..., Any], arguments: Mapping[str, tuple[Any, ...]]) -> Iterator[Outcome]:
+    def _outcomes(self, function: Callable[..., Any], arguments: Mapping[str, tuple[Any, ...]]) -> Outcomes:
         if self.executor is not None:
             return _on_executor(self.executor, function, arguments)
         if self.workers > 1:
             return in_pools(function, arguments, self.workers, available_cores())
-        return (outcome_of(case, lambda case=case: call_named(function, case, arguments[case])) for case in arguments)
+        return (outcome_of(case, partial(call_named, function, case, arguments[case])) for case in arguments)
 
     @property
     def skips_bad(self) -> bool:
@@ -183,7 +185,7 @@ def _is_of_case(fault: BaseException | None) -> bool:
 
 def _on_executor(
     executor: Executor, function: Callable[..., Any], arguments: Mapping[str, tuple[Any, ...]]
-) -> Iterator[Outcome]:
+) -> Outcomes:
     """The outcomes from an executor, which looks itself after workers that it loses."""
     futures: dict[Future[Any], str] = {}
     try:

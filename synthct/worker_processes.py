@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
@@ -30,7 +30,7 @@ STOP_SECONDS = 2.0  # for workers to remove what they have half written, before 
 
 def in_pools(
     function: Callable[..., Any], arguments: Mapping[str, tuple[Any, ...]], workers: int, cores: int
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Outcomes of ``function(*arguments[case])`` from pools of processes, as they come.
 
     When a worker is killed, its pool is lost, and another one, of fewer workers, goes on. The cases that
@@ -195,5 +195,7 @@ def end_with_parent() -> None:
 
 
 def _wait_for_the_parents_end() -> None:
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
     os._exit(1)

@@ -45,10 +45,11 @@ def with_channels_last(network: nn.Module) -> nn.Module:
             layer.__class__ = ImageByImageNorm
         elif type(layer) is nn.ReflectionPad2d:
             layer.__class__ = ReflectionPadInPlace
-        elif type(layer) in (nn.Conv2d, WinogradConv2d) and _is_plain(layer):
+        elif isinstance(layer, nn.Conv2d) and type(layer) in (nn.Conv2d, WinogradConv2d) and _is_plain(layer):
             layer.__class__ = ChannelsLastConv2d
+            assert isinstance(layer, ChannelsLastConv2d)
             layer.bias_shows = id(layer) not in normed
-    return network.to(memory_format=torch.channels_last)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _is_plain(layer: nn.Conv2d) -> bool:

@@ -20,8 +20,11 @@ log = logging.getLogger("synthct")
 class Recordable(Protocol):
     """What is asked of a trainer whose step is to be recorded; see :class:`synthct.training.trainer.Trainer`."""
 
-    device: torch.device
-    pools: Mapping[str, Any]
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def pools(self) -> Mapping[str, Any]: ...
 
     def training_step(self, batch: Tensors) -> Tensors: ...
 
@@ -109,6 +112,7 @@ class RecordedStep:
         self._draw(batch)
         for name, tensor in batch.items():
             self.inputs[name].copy_(tensor, non_blocking=True)
+        assert self.graph is not None
         self.graph.replay()
         return {name: loss.clone() for name, loss in self.losses.items()}
 

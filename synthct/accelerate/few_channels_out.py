@@ -27,6 +27,8 @@ class FewChannelsOut(nn.Conv2d):
     window would come in steps of 4.
     """
 
+    bias: Tensor
+
     def forward(self, image: Tensor) -> Tensor:
         """(batch, in_channels, rows + n - 1, cols + n - 1) -> (batch, out_channels, rows, cols).
 

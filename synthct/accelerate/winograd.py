@@ -75,6 +75,7 @@ class WinogradConv2d(nn.Conv2d):
     Differentiable once: a gradient of its gradient raises a RuntimeError.
     """
 
+    bias: Tensor
     _kept: tuple[tuple, Tensor] | None = None  # the filters in Winograd's domain, and what they were made from
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -166,7 +167,7 @@ def _convolve(inputs: Tensor, filters: Tensor, bias: Tensor, in_shape: torch.Siz
 
 class _WinogradConvolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, image: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, image: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         inputs, filters = _to_domain(image), _filters_to_domain(weight, image.dtype)
         ctx.save_for_backward(inputs, weight)  # the filters, four times the weight, are made again in no time
         ctx.image_shape = image.shape
@@ -174,7 +175,7 @@ class _WinogradConvolution(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable  # it is made of intermediate results, whose own dependence on the inputs is not recorded
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Each step of :meth:`forward` transposed, in reverse order."""
         inputs, weight = ctx.saved_tensors
         tiles = tiling(gradient.dtype)

@@ -113,7 +113,8 @@ def _evaluate_datasets(arguments: argparse.Namespace) -> dict[str, str]:
         preprocessed = root_folder("synthct_preprocessed")
     except FolderError:  # it is needed for registered pairs alone
         preprocessed = None
-    scored, left_out = False, {}
+    scored = False
+    left_out: dict[str, str] = {}
     for folder in folders:
         runner = console.case_runner(arguments)
         try:

@@ -148,7 +148,7 @@ def _show(listing: Listing) -> None:
         print(line)
     for case in listing.cases:
         kinds = [kind for kind, source in (("MR", case.mr), ("CT", case.ct), ("mask", case.mask)) if source is not None]
-        chosen = [getattr(source, "name", None) for source in (case.mr, case.ct) if source is not None]
+        chosen = [source.name for source in (case.mr, case.ct) if source is not None]
         told = ", ".join(chosen if listing.format == "dicom" else kinds)
         print(f"{case.patient}: {told}")
     for problem in listing.problems.values():

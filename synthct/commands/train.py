@@ -20,6 +20,8 @@ from synthct.paths import root_folder
 from synthct.plugins import TRAINERS
 
 if TYPE_CHECKING:
+    import torch
+
     from synthct.model_folder import FoldFolder
     from synthct.training.distributed import Ranks
 
@@ -186,7 +188,7 @@ def _recommended_trainer(plans: Path, ranks: Ranks) -> str:
     return plan.recommended_trainer
 
 
-def _predict_held_out(dataset: str, fold: FoldFolder, device: object) -> None:
+def _predict_held_out(dataset: str, fold: FoldFolder, device: torch.device) -> None:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
     from synthct.dataset.register_dataset import with_registrations
     from synthct.dataset.registration_record import REGISTRATIONS

@@ -44,7 +44,13 @@ class CaseImages:
     @cached_property
     def ct_scanned(self) -> sitk.Image:
         """Where the CT's scanner has seen: 1, else 0; uint8 on the CT's grid."""
-        return scanned_region(self.ct, tissue=CT_TISSUE_HU)
+        return scanned_region(self.the_ct, tissue=CT_TISSUE_HU)
+
+    @property
+    def the_ct(self) -> sitk.Image:
+        """``ct`` of a patient who has one."""
+        assert self.ct is not None
+        return self.ct
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,18 @@ class HeadMasks:
 
     mr: sitk.Image | None
     ct: sitk.Image | None
+
+    @property
+    def the_mr(self) -> sitk.Image:
+        """``mr`` where there is an MR."""
+        assert self.mr is not None
+        return self.mr
+
+    @property
+    def the_ct(self) -> sitk.Image:
+        """``ct`` where there is a CT."""
+        assert self.ct is not None
+        return self.ct
 
 
 def read_case(case: CaseFiles) -> CaseImages:
@@ -117,7 +135,7 @@ def found_heads(images: CaseImages, masks: HeadMasks) -> HeadMasks:
         return masks
     found = head_masks(replace(images, given_mask=None))
     if images.mr and images.ct is not None and not images.aligned:  # the given mask is the MR's
-        (mr,) = _within((found.mr,), (masks.mr,))
+        (mr,) = _within((found.the_mr,), (masks.the_mr,))
         return HeadMasks(mr, found.ct)
     there = [name for name in ("mr", "ct") if getattr(masks, name) is not None]
     of_both = _within([getattr(found, name) for name in there], [getattr(masks, name) for name in there])

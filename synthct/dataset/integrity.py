@@ -55,9 +55,9 @@ def check_dataset(
     ]
     problems += [Problem(to_check[name].patient, sentence) for name, sentence in checking.left_out.items()]
     if runner.skips_bad:
-        for patient, sentence in problems:
-            if patient is not None:
-                runner.reject(patient, DatasetError(sentence))
+        for problem in problems:
+            if problem.patient is not None:
+                runner.reject(problem.patient, DatasetError(problem.sentence))
         problems = [problem for problem in problems if problem.patient is None]
     if sentences := dict.fromkeys(problem.sentence for problem in problems):
         title = f"{raw.name} has {len(sentences)} problem{'s' * (len(sentences) > 1)}:"

@@ -62,8 +62,8 @@ def patient_of(name: str, way: int = 1) -> str:
         return bare
     if _BIDS.fullmatch(bare):
         entities = [part.partition("-") for part in bare.split("_")]
-        kept = _BIDS_KEPT[: len(_BIDS_KEPT) + 1 - way]
-        return "_".join(f"{key}-{value}" for key, _, value in entities if key in kept)
+        wanted = _BIDS_KEPT[: len(_BIDS_KEPT) + 1 - way]
+        return "_".join(f"{key}-{value}" for key, _, value in entities if key in wanted)
     parts = _SEPARATORS.split(bare)
     words, before = parts[::2], ["", *parts[1::2]]
     spoken = [(separator, word) for separator, word in zip(before, words) if word.lower() not in MODALITY_WORDS]
@@ -157,7 +157,7 @@ def _numbered(names: list[str]) -> set[str]:
     stems: dict[str, set[str]] = {match[1]: set() for name in names if (match := re.fullmatch(r"(.+)_(\d{4})", name))}
     for name in names:
         if match := re.fullmatch(r"(.+)_(\d{4})", name):
-            stems[match[1]].add(match[2])
+            stems.setdefault(match[1], set()).add(match[2])
     return {f"{stem}_0000" for stem, numbers in stems.items() if len(numbers) > 1}
 
 

@@ -85,11 +85,11 @@ def register_case(case: CaseFiles, folder: Path, mode: RegisterMode) -> None:
     apart = replace(images, aligned=False)
     masks = head_masks(apart)
     heads = found_heads(apart, masks)  # a given mask may be far wider than the head that is found in the CT
-    for mask, path in ((heads.mr, case.mr[0]), (heads.ct, case.ct)):
+    for mask, path in ((heads.the_mr, case.mr[0]), (heads.the_ct, case.ct)):
         if not sitk.GetArrayViewFromImage(mask).any():
             raise DatasetError(f"{path}: no head was found in it; check the image, or give a mask of the head.")
-    cut = images.given_mask is not None and not sitk.GetArrayFromImage(heads.mr & (masks.mr == 0)).any()
-    pair = HeadPair(images.mr[0], heads.mr, images.ct, heads.ct, within=masks.mr if cut else None)
+    cut = images.given_mask is not None and not sitk.GetArrayFromImage(heads.the_mr & (masks.the_mr == 0)).any()
+    pair = HeadPair(images.mr[0], heads.the_mr, images.the_ct, heads.the_ct, within=masks.mr if cut else None)
     path = folder / f"{case.patient}.json"
     transform, status = _given(path) or _found(pair, mode)
     alignment = alignment_of(pair, transform)

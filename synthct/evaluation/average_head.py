@@ -12,10 +12,11 @@ import SimpleITK as sitk
 from synthct.evenly import evenly_spread
 from synthct.imaging.coding import AIR_HU
 from synthct.imaging.geometry import Grid, resample, slice_grid
-from synthct.imaging.planes import PLANE_ORIENTATION
+from synthct.imaging.planes import PLANE_ORIENTATION, Plane
 from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.cache import cached_path
 from synthct.preprocessing.slice_stack import OUTSIDE, SliceStack
+from synthct.tuples import triple_of
 
 MAX_PATIENTS = 24  # more change the median little and take memory
 COARSEST_MM = 2.0  # an average of many heads shows nothing finer
@@ -64,8 +65,8 @@ class AverageHead:
         placed = replace(
             frame,
             size_xyz=self.hu.shape[::-1],
-            spacing_mm_xyz=tuple(map(float, np.multiply(frame.spacing_mm_xyz, step_xyz))),
-            origin_mm=tuple(map(float, origin)),
+            spacing_mm_xyz=triple_of(map(float, np.multiply(frame.spacing_mm_xyz, step_xyz))),
+            origin_mm=triple_of(map(float, origin)),
         ).place(self.hu.astype(np.float32))
         return sitk.GetArrayFromImage(resample(placed, grid, outside=AIR_HU))
 
@@ -85,7 +86,7 @@ def average_head(slices: Path, patients: Sequence[str], plan: PreprocessingPlan)
         PlanError: a patient's slices are missing or damaged.
     """
     chosen = evenly_spread(patients, MAX_PATIENTS)
-    step = tuple(max(1, int(COARSEST_MM / mm)) for mm in plan.network_spacing_mm)
+    step = triple_of(max(1, int(COARSEST_MM / mm)) for mm in plan.network_spacing_mm)
     cts = [ct for patient in chosen if (ct := _coarse_ct(cached_path(slices, patient), step)) is not None]
     if not cts:
         return None
@@ -109,7 +110,7 @@ def _coarse_ct(path: Path, step: tuple[int, int, int]) -> np.ndarray | None:
     return np.where(ct == OUTSIDE, np.int16(NONE_THERE), ct)
 
 
-def _top(plane: str) -> list[int | None]:
+def _top(plane: Plane) -> list[int | None]:
     """For each axis of an array in this plane: where the top of the head is, 0 or -1; None across the body."""
     ends = {"I": 0, "S": -1}  # of an axis that runs to the feet, and to the vertex
     return [ends.get(side) for side in PLANE_ORIENTATION[plane][::-1]]

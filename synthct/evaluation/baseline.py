@@ -119,7 +119,8 @@ def useless_models(
                 continue
             model_mae, constant_mae = (fmean(mae[patient] for patient in common) for mae in (own, constant))
             if model_mae >= constant_mae:
-                values_hu = [candidates[patient][of_baseline].sct for patient in common]
+                scts = [candidates[patient][of_baseline].sct for patient in common]
+                values_hu = [sct for sct in scts if isinstance(sct, float)]
                 not_beaten.append((constant_mae, model_mae, values_hu))
         if not_beaten:
             constant_mae, model_mae, values_hu = min(not_beaten)

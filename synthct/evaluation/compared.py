@@ -22,6 +22,7 @@ from synthct.imaging.geometry import Grid, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
 from synthct.imaging.io import read_image
 from synthct.imaging.mask_file import read_head_mask
+from synthct.imaging.planes import Plane
 
 MaskKind = Literal["ct_and_mr", "given", "ct"]
 _MASKS_IN_WORDS = {
@@ -62,7 +63,7 @@ class Candidate:
 
     sct: Path | float | AverageHead
     fold: int | None = None
-    slice_plane: str = "sagittal"
+    slice_plane: Plane = "sagittal"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Compared:
         warnings: a sentence each.
         sct_heads: uint8, 1 in the head found in an sCT, where all images are known, by model label; where asked for.
         ct_head: uint8, 1 in the head found in the CT, likewise.
-        head: uint8, 1 in the head found in the MR, or in the CT without one; None where it was not looked for.
+        head: uint8, 1 in the head found in the MR, or in the CT without one.
         scored_head_percent: the share of the head in the CT that lies in the mask, 0..100.
     """
 
@@ -92,7 +93,7 @@ class Compared:
     warnings: tuple[str, ...]
     sct_heads: dict[str, sitk.Image]
     ct_head: sitk.Image | None
-    head: sitk.Image | None
+    head: sitk.Image
     scored_head_percent: float
 
 
@@ -128,7 +129,7 @@ def read_compared(reference: Reference, candidates: Mapping[str, Candidate], *, 
             "Register the reference to the MR, or check that the two files are of one patient."
         )
     mr_head = None if mr is None else head_mask_from_mr(mr)
-    in_mr = None if mr is None else _on_grid(mr_head, grid)
+    in_mr = None if mr_head is None else _on_grid(mr_head, grid)
     ct_head = head_mask_from_ct(ct, mr_head_mask=mr_head)
     in_ct = _on_grid(ct_head, grid)
     head, kind, warnings = _head_mask(reference, in_ct, in_mr, ct_known, grid)
@@ -190,7 +191,7 @@ def _head_mask(
     reference: Reference, in_ct: sitk.Image, in_mr: sitk.Image | None, ct_known: sitk.Image, grid: Grid
 ) -> tuple[sitk.Image, MaskKind, tuple[str, ...]]:
     """The head on ``grid`` (uint8), how it was determined, and warnings (a sentence each)."""
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if in_mr is not None:  # found heads are compared, whatever mask is given
         overlap = _share_of_smaller(in_ct, in_mr & ct_known)
         if overlap < MIN_HEAD_OVERLAP:

@@ -196,7 +196,7 @@ def terminal_table(scored: ScoredSet, *, width: int = 100, max_patients: int = 4
     lines = []
     for block in _blocks([_padded(column, max_width=width - 28) for column in columns], width - len(left[0])):
         lines.append("")
-        for i, cells in enumerate(zip(left, *block)):
+        for i, line in enumerate(zip(left, *block)):
             if i == len(left) - 2:
                 if len(patients) > max_patients:
                     lines.append(f"... {len(patients) - max_patients} more patients in the CSV files")

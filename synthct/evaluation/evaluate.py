@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from synthct.evaluation.metrics import Protocol, unusable_metrics
 from synthct.evaluation.metrics.metric import WINDOW_HU
 from synthct.evaluation.report.collect import report_evaluation
 from synthct.evaluation.report.provenance import commands_of_models
-from synthct.evaluation.score import Row
+from synthct.evaluation.score import PatientSet, Row
 from synthct.evaluation.scored_set import ScoredSet, mixed_masks, score_models, score_set
 from synthct.evaluation.statistics import Summary
 from synthct.evaluation.trained_models import TrainedModel, find_models
@@ -100,7 +100,7 @@ def evaluate_dataset(
     """
     models = find_models(results_folder)
     raw, warnings = _as_registered(raw, models, preprocessed_folder)
-    cases = {"cross_validation": raw.training, "test": raw.test}
+    cases: dict[PatientSet, Mapping[str, CaseFiles]] = {"cross_validation": raw.training, "test": raw.test}
     paired = {kind: {p: case for p, case in of_set.items() if case.paired} for kind, of_set in cases.items()}
     if not any(paired.values()):
         failed = len(raw.failed_registrations)
@@ -114,7 +114,9 @@ def evaluate_dataset(
             f"{raw.folder}: no patient has both an MR and a CT that are aligned, so there is nothing to compare an sCT "
             f"with; {told}."
         )
-    models = [model for model in models if any(paired[kind].keys() & model.predictions(kind).keys() for kind in paired)]
+    models = tuple(
+        model for model in models if any(paired[kind].keys() & model.predictions(kind).keys() for kind in paired)
+    )
     if not models:
         number = str(int(match[1])) if (match := re.match(r"Dataset(\d{3})_", raw.name)) else raw.name
         raise ModelError(
@@ -129,7 +131,7 @@ def evaluate_dataset(
     sets = [one for one in scored if one is not None and one.scores]
     runner.check_any_left(sets)
     shown = sets[0]
-    models = [model for model in models if model.label in shown.labels]
+    models = tuple(model for model in models if model.label in shown.labels)
     slices = {patient: score.slice for patient, score in shown.scores.items()}
     folder = Path(results_folder) / "evaluation"
     tables = write_tables(sets, folder)

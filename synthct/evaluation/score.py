@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -91,14 +92,14 @@ def score_patient(
 
     rows, histograms = {}, {}
     for label, candidate in candidates.items():
-        if label in compared.scts:
+        if isinstance(candidate.sct, Path):
             sct_hu = sitk.GetArrayViewFromImage(compared.scts[label])
             histograms[label] = VoxelHistogram.of(sct_hu, ct_hu, inside)
         elif isinstance(candidate.sct, AverageHead):
             sct_hu = candidate.sct.on(grid, compared.head)
         else:
             sct_hu = np.broadcast_to(np.float32(candidate.sct), ct_hu.shape)
-            if compared.kind == "given" and compared.head is not None:  # any sCT has the air of wide masks right
+            if compared.kind == "given":  # any sCT has the air of wide masks right
                 sct_hu = np.where(as_bool(compared.head), sct_hu, np.float32(AIR_HU))
         sct_head = as_bool(compared.sct_heads[label]) if label in compared.sct_heads else None
         slice_axis = _slice_axis(compared.mask, candidate.slice_plane)
@@ -125,7 +126,7 @@ def score_patient(
     return PatientScore(rows, shown, compared.warnings, histograms)
 
 
-def _slice_axis(image: sitk.Image, plane: str) -> int:
+def _slice_axis(image: sitk.Image, plane: Plane) -> int:
     """The axis of the image's array along which slices in this plane follow each other."""
     return 2 - body_axes(orientation_code(image)).index(PLANE_AXES[plane][0])
 

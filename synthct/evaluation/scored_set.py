@@ -98,7 +98,11 @@ def score_models(
             one = predictions[patient]
             candidates[patient][model.label] = Candidate(one.sct, one.fold, plane)
     baseline.add_baselines(candidates, models, patients, preprocessed)
-    references = {p: Reference(p, case.ct, case.mr[0], case.mask, case.registration) for p, case in cases.items()}
+    references = {
+        patient: Reference(patient, case.ct, case.mr[0], case.mask, case.registration)
+        for patient, case in cases.items()
+        if case.ct is not None
+    }
     labels = [model.label for model in models]
     return score_set(patients, references, candidates, labels, protocol, baselines=baseline.BASELINES, runner=runner)
 

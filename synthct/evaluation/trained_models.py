@@ -138,7 +138,8 @@ def _tested(model_folder: ModelFolder) -> dict[str, HeldOut]:
 def _images(folder: Path) -> dict[str, Path]:
     """Image files by name without ending; hidden files are half-written ones."""
     files = sorted(folder.iterdir()) if folder.is_dir() else []
-    return {image_name(path): path for path in files if not path.name.startswith(".") and image_name(path) is not None}
+    shown = [path for path in files if not path.name.startswith(".")]
+    return {name: path for path in shown if (name := image_name(path)) is not None}
 
 
 def _read_split(path: Path) -> Mapping[str, list[str]]:

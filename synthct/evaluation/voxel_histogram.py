@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class VoxelHistogram:
     def total(histograms: Iterable[VoxelHistogram]) -> VoxelHistogram:
         """All voxels of several patients together (at least one)."""
         joint, difference, sums = zip(*((one.joint, one.difference, one.sums) for one in histograms))
-        return VoxelHistogram(sum(joint), sum(difference), sum(sums))
+        return VoxelHistogram(*(reduce(np.add, counts) for counts in (joint, difference, sums)))
 
     @property
     def voxels(self) -> int:

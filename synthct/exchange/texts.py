@@ -105,7 +105,7 @@ class ModelTexts:
             reference=self.reference and replace(self.reference, patients=_renamed(self.reference.patients, new)),
             results=self.results and self.results.renamed(new),
             splits={
-                fold: Split(*(tuple(sorted(map(new.get, side))) for side in (split.train, split.val)))
+                fold: Split(*(tuple(sorted(new[patient] for patient in side)) for side in (split.train, split.val)))
                 for fold, split in self.splits.items()
             },
         )

@@ -32,7 +32,7 @@ def axial_grid(grid: Grid) -> Grid:
     steps = np.ceil((high - low - SAME_PLACE_MM) / wanted)
     if _is_oblique(grid):  # the same room on either side
         low = (low + high - steps * wanted) / 2
-    return Grid(tuple(int(step) + 1 for step in steps), tuple(map(float, wanted)), tuple(map(float, low)), ALONG_BODY)
+    return Grid.along(ALONG_BODY, steps + 1, wanted, low)
 
 
 def on_axial_grid(image: sitk.Image, outside: float) -> sitk.Image:

@@ -6,6 +6,7 @@ image are (z, y, x). A *slice grid* is laid so that its array is (slices, rows, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -39,6 +40,21 @@ class Grid:
         """Inverse of ``dataclasses.asdict`` after a way through JSON."""
         return Grid(**{name: tuple(values) for name, values in plain.items()})
 
+    @staticmethod
+    def along(
+        axes: np.ndarray | Sequence[float],
+        size_xyz: Iterable[float],
+        spacing_mm_xyz: Iterable[float],
+        origin_mm: Iterable[float],
+    ) -> Grid:
+        """From rows of numbers of any kind; ``axes`` as of :attr:`axes`."""
+        return Grid(
+            triple(map(int, size_xyz)),
+            triple(map(float, spacing_mm_xyz)),
+            triple(map(float, origin_mm)),
+            tuple(map(float, np.ravel(axes))),
+        )
+
     @property
     def axes(self) -> np.ndarray:
         """Unit vectors of the axes as columns (3, 3)."""
@@ -49,7 +65,7 @@ class Grid:
         """Shape (z, y, x) of the image's array; of a slice grid (slices, rows, cols)."""
         return self.size_xyz[2], self.size_xyz[1], self.size_xyz[0]
 
-    def point(self, index_xyz: np.ndarray | tuple[float, ...]) -> np.ndarray:
+    def point(self, index_xyz: np.ndarray | Sequence[float]) -> np.ndarray:
         """Physical point (mm) of a continuous index."""
         return np.asarray(self.origin_mm) + self.axes @ (np.asarray(index_xyz, float) * self.spacing_mm_xyz)
 
@@ -192,7 +208,7 @@ def slice_grid(
     reference: sitk.Image,
     head_mask: sitk.Image,
     *,
-    plane: str,
+    plane: Plane,
     spacing_mm: tuple[float, float, float],
     slice_size: tuple[int, int],
 ) -> Grid:
@@ -240,7 +256,7 @@ def slice_grid(
     else:
         centre_mm[along_body] = high_mm[along_body] + room_mm - half_mm
     origin = axes @ (centre_mm - (size - 1) / 2 * spacing_xyz)
-    return Grid(tuple(map(int, size)), tuple(map(float, spacing_xyz)), tuple(map(float, origin)), tuple(axes.ravel()))
+    return Grid.along(axes, size, spacing_xyz, origin)
 
 
 def bounding_box(mask: sitk.Image) -> np.ndarray:

@@ -42,10 +42,13 @@ _FORMATS: dict[str, tuple[Callable[[Path], Declared], str | None]] = {
 
 def image_name(path: Path) -> str | None:
     """The file name without its image ending, or None where it is not an image file."""
-    for ending in FILE_ENDINGS:
-        if Path(path).name.endswith(ending):
-            return Path(path).name[: -len(ending)]
-    return None
+    ending = image_ending(path)
+    return None if ending is None else Path(path).name.removesuffix(ending)
+
+
+def image_ending(path: Path) -> str | None:
+    """The ending that says the format, such as ``.nii.gz``, or None where it is not an image file."""
+    return next((ending for ending in FILE_ENDINGS if Path(path).name.endswith(ending)), None)
 
 
 def itk_path(path: Path) -> str:
@@ -75,13 +78,14 @@ def read_image(path: Path) -> sitk.Image:
         ImageError: naming the file, what is wrong with it and how to fix it.
     """
     path = Path(path)
-    if image_name(path) is None:
+    ending = image_ending(path)
+    if ending is None:
         raise ImageError(f"{path} does not end in one of {', '.join(FILE_ENDINGS)}; convert it to one of them.")
     if not path.exists():
         raise ImageError(f"{path} is missing; put the image there.")
     if not path.is_file():
         raise ImageError(f"{path} is not a file; put the image there in its place.")
-    read_header, itk_reader = _FORMATS[path.name[len(image_name(path)) :]]
+    read_header, itk_reader = _FORMATS[ending]
     try:
         name_for_itk = itk_path(path)
         read_header(path).check()
@@ -170,12 +174,11 @@ def write_image(image: sitk.Image, path: Path, like: Path | None = None) -> None
         ImageError: ``like`` cannot be read.
     """
     path = Path(path)
-    same_format = like is not None and (path.name.endswith(NIFTI) == like.name.endswith(NIFTI))
     try:
-        if same_format and path.name.endswith(NIFTI):
-            _write_nifti_like(image, path, like)
-            return
-        if same_format:
+        if like is not None and path.name.endswith(NIFTI) == like.name.endswith(NIFTI):  # one format
+            if path.name.endswith(NIFTI):
+                _write_nifti_like(image, path, like)
+                return
             image = _lying_like(image, like)
         if path.suffix == ".mhd":
             _write_header_and_data(image, path)

@@ -10,8 +10,9 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -65,9 +66,9 @@ class NiftiHeader:
         return None
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BufferedIOBase:
     """A ``.nii`` or ``.nii.gz`` file, uncompressed, to read."""
-    return (gzip.open if path.name.endswith(".gz") else open)(path, "rb")
+    return gzip.open(path, "rb") if path.name.endswith(".gz") else open(path, "rb")
 
 
 def read_nifti_header(path: Path) -> NiftiHeader:

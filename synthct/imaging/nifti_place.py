@@ -38,17 +38,17 @@ def nifti_place(
         HeaderError: nothing says where the volume lies, or two of qform, sform and pixdim differ by more than
             ``AGREEMENT_MM`` at a corner, or the numbers cannot be a place.
     """
-    if qform is None and sform is None:
-        raise HeaderError(
-            "does not say how it is oriented (qform_code and sform_code are 0); convert it from DICOM anew, or, where "
-            "you know that the matrix in its header is right, set the code, such as with fslorient -setsformcode 1"
-        )
     if qform is not None:
         check_possible(qform, "qform")
-    if sform is not None:
-        check_possible(sform, "sform")
     if sform is None:
+        if qform is None:
+            raise HeaderError(
+                "does not say how it is oriented (qform_code and sform_code are 0); convert it from DICOM anew, or, "
+                "where you know that the matrix in its header is right, set the code, such as with "
+                "fslorient -setsformcode 1"
+            )
         return _of_quaternion(qform, spacing_mm, handedness)
+    check_possible(sform, "sform")
     affine = np.reshape(np.asarray(sform, float), (3, 4))
     lengths = np.linalg.norm(affine[:, :3], axis=0)
     if not lengths.all():

@@ -168,11 +168,12 @@ def deformed_to(fixed: Head, moving: Head, *, max_mm: float = math.inf) -> sitk.
     demons.SetNumberOfThreads(1)
     demons.SetStandardDeviations(FIELD_SD_VOXELS)
     demons.SetSmoothDisplacementField(True)
-    field = None
+    field: sitk.Image | None = None
     for spacing_mm, iterations in DEMONS:
         images = [sitk.Clamp(head.at(spacing_mm).image, sitk.sitkFloat32, *DEMONS_RANGE_HU) for head in (fixed, moving)]
         demons.SetNumberOfIterations(iterations)
         field = demons.Execute(*images, *([] if field is None else [sitk.Resample(field, images[0])]))
+    assert field is not None
     vectors = sitk.GetArrayFromImage(field).astype(np.float64)  # (slices, rows, cols, axes)
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     bounded = sitk.GetImageFromArray(vectors * np.minimum(1.0, max_mm / np.maximum(length, 1e-9)), isVector=True)

@@ -115,8 +115,8 @@ def list_dicom_mrs(
         found[name] = DicomMr(name, chosen)
     if problems and not runner.skips_bad:
         raise ImageError("\n".join(map(str, problems.values())))
-    for patient, fault in problems.items():
-        runner.reject(patient, fault)
+    for patient, problem in problems.items():
+        runner.reject(patient, problem)
     return dict(sorted(found.items()))
 
 

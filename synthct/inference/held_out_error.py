@@ -41,11 +41,11 @@ def held_out_error(case: CaseFiles, sct: Path, constant_hu: float) -> HeldOutErr
     heads = found_heads(images, masks)
     grid = Grid.of(synthetic)
     inside = scanned_on(images.ct_scanned, grid)
-    for head in (masks.mr, heads.mr, heads.ct):
+    for head in (masks.the_mr, heads.the_mr, heads.the_ct):
         inside = inside & (sitk.GetArrayFromImage(resample_mask(head, grid)) > 0)
     if not inside.any():
         return None
-    ct_hu = sitk.GetArrayFromImage(resample(images.ct, grid, interpolation="linear", outside=AIR_HU))[inside]
+    ct_hu = sitk.GetArrayFromImage(resample(images.the_ct, grid, interpolation="linear", outside=AIR_HU))[inside]
     sct_hu = sitk.GetArrayFromImage(synthetic)[inside]
     of_model, of_constant = (np.abs(hu - ct_hu.astype(np.float64)).mean() for hu in (sct_hu, constant_hu))
     return HeldOutError(round(float(of_model), 2), round(float(constant_hu), 2), round(float(of_constant), 2))

@@ -14,7 +14,7 @@ from synthct.dataset.images import read_case
 from synthct.dataset.integrity import check_mr
 from synthct.dataset.raw import CaseFiles
 from synthct.errors import DiskError, os_error_sentence
-from synthct.imaging.io import image_name, write_image
+from synthct.imaging.io import image_ending, write_image
 from synthct.inference.predictor import CYCLE_EVERY, Predictor, Quality
 from synthct.inference.synthesis import Combination
 from synthct.inference.writers import ImageFileWriter, Writer, mr_file
@@ -141,7 +141,7 @@ def predict_file(
         report.unlink(missing_ok=True)  # of an earlier sCT
     writer.write(prediction, case, path, predictor.model_hash)
     if settings.write:
-        ending = path.name[len(image_name(path)) :] if image_name(path) else ".nii.gz"
+        ending = image_ending(path) or ".nii.gz"
         for wanted, image, what in (
             (settings.save_uncertainty, prediction.uncertainty, "uncertainty"),
             (settings.save_cycle_error, prediction.cycle_error, "cycle_error"),

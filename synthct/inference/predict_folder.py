@@ -13,7 +13,7 @@ from synthct.counted import counted
 from synthct.dataset.numbered_patients import numbered_patients, numbered_sentence
 from synthct.dataset.raw import CaseFiles
 from synthct.errors import ImageError, ModelError
-from synthct.imaging.io import FILE_ENDINGS, image_name
+from synthct.imaging.io import FILE_ENDINGS, image_ending, image_name
 from synthct.inference.done_before import done_before
 from synthct.inference.predict_file import ModelFiles, QaSettings, check_mrs, predict_file, predict_task
 from synthct.inference.predictor import Predictor
@@ -87,7 +87,7 @@ def newest_model_folder(results: Path, pattern: str = "Dataset*/*", checkpoint: 
             f"{results} holds no trained model ({pattern}/fold_*/{checkpoint}); train one (synthct_train 1 cyclegan), "
             "or choose another."
         )
-    return max(ended, key=ended.get)
+    return max(ended, key=ended.__getitem__)
 
 
 def list_mrs(folder: Path, n_channels: int, *, runner: CaseRunner = IN_THIS_PROCESS) -> dict[str, tuple[Path, ...]]:
@@ -117,8 +117,9 @@ def list_mrs(folder: Path, n_channels: int, *, runner: CaseRunner = IN_THIS_PROC
         if name is None:
             continue
         match = re.fullmatch(r"(.+)_(\d{4})", name)
-        is_numbered = match and (n_channels > 1 or f"{match[1]}_0000" in names.values())
-        patient, channel = (match[1], int(match[2])) if is_numbered else (name, 0)
+        patient, channel = name, 0
+        if match and (n_channels > 1 or f"{match[1]}_0000" in names.values()):  # it is numbered
+            patient, channel = match[1], int(match[2])
         if channel in found.setdefault(patient, {}):
             raise ImageError(
                 f"{path} and {found[patient][channel].name} are the same channel of '{patient}'; remove one."
@@ -261,7 +262,8 @@ def _list_cases(
 
 def _ending(case: CaseFiles | DicomMr) -> str:
     """The image format of an MR that is not DICOM."""
-    return case.mr[0].name[len(image_name(case.mr[0])) :]
+    assert isinstance(case, CaseFiles)
+    return image_ending(case.mr[0]) or ""
 
 
 def _absolute(case: CaseFiles | DicomMr) -> CaseFiles | DicomMr:

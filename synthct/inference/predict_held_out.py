@@ -54,7 +54,9 @@ def predict_held_out(
     measured = {}
     for patient in progress(patients, total=len(patients), desc="Held-out patients", unit="case"):
         path = Path(output) / f"{patient}{raw.file_ending}"
-        measured[patient] = predict_file(predictor, raw.training[patient], path, settings=MEASURE_ONLY).measured
+        report = predict_file(predictor, raw.training[patient], path, settings=MEASURE_ONLY)
+        assert report is not None
+        measured[patient] = report.measured
     return measured
 
 
@@ -120,7 +122,7 @@ def measure_scans(case: CaseFiles, predictor: Predictor) -> tuple[MrFacts | None
     """What there is to know of a patient's MR and CT without a network; HU as this model could show them."""
     images = read_case(case)
     heads = found_heads(images, head_masks(images))
-    mr = measure_mr(images.mr, heads.mr, images.mr_scanned) if images.mr else None
+    mr = measure_mr(images.mr, heads.the_mr, images.mr_scanned) if images.mr else None
     return mr, _ct_facts(images, heads, predictor) if images.ct is not None else None
 
 
@@ -129,7 +131,7 @@ def _ct_facts(images: CaseImages, heads: HeadMasks, predictor: Predictor) -> HuF
     plan = predictor.configuration.preprocessing
     stack = slices_of_case(replace(images, mr=()), plan, HeadMasks(None, heads.ct))
     head = (stack.regions & (HEAD | CT_KNOWN)) == (HEAD | CT_KNOWN)
-    return measure_hu(stack.ct.astype(np.float32), head, plan, predictor.hu_range) if head.any() else None
+    return measure_hu(stack.the_ct.astype(np.float32), head, plan, predictor.hu_range) if head.any() else None
 
 
 def _ensemble(predictor: Predictor, model_folder: Path) -> Predictor | None:
@@ -145,7 +147,8 @@ def _with_uncertainty(record: PatientRecord, ensemble: Predictor, case: CaseFile
     masks = head_masks(images)
     stack = slices_of_case(images, ensemble.configuration.preprocessing, masks)
     output = ensemble.synthesize(stack, every=ENSEMBLE_EVERY)
-    seen = in_found_head(stack, found_heads(images, masks).mr)
+    seen = in_found_head(stack, found_heads(images, masks).the_mr)
+    assert output.spread_hu is not None  # there are several folds
     seen &= output.spread_hu > 0  # where slices were left out there is no spread
     bone = seen & (output.sct_hu > BONE_ABOVE_HU)
     return replace(

@@ -204,6 +204,7 @@ class Predictor:
                 found; the mask is not one.
         """
         prediction = self.predict_with_qa(mr, head_mask=head_mask, grid=grid, name=name, cycle_every=0)
+        assert prediction.qa is not None  # it is left out on request alone
         for reason in prediction.qa.reasons:
             _logger.warning(f"{name}: {reason}")
         return prediction.sct
@@ -233,8 +234,8 @@ class Predictor:
         masks = head_masks(images)
         stack = slices_of_case(images, self.configuration.preprocessing, masks)
         output = self.synthesize(stack, cycle_every=cycle_every)
-        qa = self._assess(images, found_heads(images, masks).mr, stack, output) if assess else None
-        place = Grid.from_plain(stack.info["grid"]), masks.mr if grid is None else resample_mask(masks.mr, grid)
+        qa = self._assess(images, found_heads(images, masks).the_mr, stack, output) if assess else None
+        place = Grid.from_plain(stack.info["grid"]), masks.the_mr if grid is None else resample_mask(masks.the_mr, grid)
         cycle_error = output.cycle_error if cycle_every == 1 else None
         return Prediction(
             sct=volume_from_slices(output.sct_hu, *place),
@@ -287,7 +288,8 @@ class Predictor:
         with torch.inference_mode():  # in float32: the figure shows small errors
             batch = torch.from_numpy(np.ascontiguousarray(image))[None].to(self.device)  # (1, C, H, W)
             sct = torch.stack([self.method.synthesize(networks, batch) for networks in self._networks]).mean(0)
-            again = torch.stack([self.method.reconstruct(networks, sct) for networks in self._networks]).mean(0)
+            ways_back = [self.method.reconstruct(networks, sct) for networks in self._networks]
+            again = torch.stack([mr_again for mr_again in ways_back if mr_again is not None]).mean(0)
         return CycleSlice(
             mr=from_network(self.input.middle(image)[0, :rows, :cols]),
             sct_hu=self.input.coding.network_to_hu(sct[0, 0, :rows, :cols].cpu().numpy()),

@@ -84,7 +84,7 @@ def synthesize_stack(
     rows, cols = view.regions.shape[1:]
     mirrors = (False, True) if options.mirror and seen.shows_both_sides else (False,)
     ways = [(networks, mirror) for networks in folds for mirror in mirrors]
-    sct = np.full(view.regions.shape, coding.network_to_hu(np.float32(coding.ct_outside)), np.float32)
+    sct: np.ndarray = np.full(view.regions.shape, coding.network_to_hu(np.float32(coding.ct_outside)), np.float32)
     spread = np.zeros_like(sct) if len(ways) > 1 else None
     cycle_error = None
     shown = network_input.shown(view)
@@ -122,11 +122,13 @@ def synthesize_stack(
                 if error is not None:
                     cycle_error = np.full_like(sct, np.nan) if cycle_error is None else cycle_error
                     cycle_error[chosen[here]] = PERCENT_OF_RANGE * error[:, :rows, :cols]
-    sct, spread, cycle_error = (
-        None if one is None else np.ascontiguousarray(turned(one, view.plane, stack.plane))
-        for one in (sct, spread, cycle_error)
-    )
-    return NetworkOutput(sct, spread, cycle_error, len(ways), spread)
+
+    def turned_back(image: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(turned(image, view.plane, stack.plane))
+
+    spread = None if spread is None else turned_back(spread)
+    cycle_error = None if cycle_error is None else turned_back(cycle_error)
+    return NetworkOutput(turned_back(sct), spread, cycle_error, len(ways), spread)
 
 
 def over_planes(planes: Sequence[NetworkOutput]) -> NetworkOutput:
@@ -141,10 +143,10 @@ def over_planes(planes: Sequence[NetworkOutput]) -> NetworkOutput:
     scts = torch.from_numpy(np.stack([plane.sct_hu for plane in planes]))
     mean = sum(count * plane.sct_hu for count, plane in zip(counts, planes)) / sum(counts)
     squares = sum(count * (plane.sct_hu - mean) ** 2 for count, plane in zip(counts, planes))
-    squares += sum((n - 1) * plane.spread_hu**2 for n, plane in zip(counts, planes) if plane.spread_hu is not None)
+    within = sum((n - 1) * plane.spread_hu**2 for n, plane in zip(counts, planes) if plane.spread_hu is not None)
     return NetworkOutput(
         combined(scts, "median").numpy(),
-        np.sqrt(squares / (sum(counts) - 1)).astype(np.float32),
+        np.sqrt((squares + within) / (sum(counts) - 1)).astype(np.float32),
         planes[0].cycle_error,
         sum(counts),
         planes[0].plane_spread_hu,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -43,17 +43,22 @@ class SlabNetwork(nn.Module):
         margins = [(one // 2, one - one // 2) for one in missing]
         if any(missing):
             volume = pad(volume, [width for margin in reversed(margins) for width in margin], mode="replicate")
-        inner = tuple(slice(before, before + side) for (before, _), side in zip(margins, size))
+        inner = _of_batch(slice(before, before + side) for (before, _), side in zip(margins, size))
         if volume.shape[-3:] == self.patch:
-            return self.network(volume)[(..., *inner)]
+            return self.network(volume)[inner]
         weight = gaussian(self.patch).to(volume.device)
         total = torch.zeros((len(volume), 1, *volume.shape[-3:]), device=volume.device)
-        weights = torch.zeros(volume.shape[-3:], device=volume.device)
+        weights = torch.zeros((1, 1, *volume.shape[-3:]), device=volume.device)
         for corner in itertools.product(*map(patch_starts, volume.shape[-3:], self.patch)):
-            place = tuple(slice(start, start + side) for start, side in zip(corner, self.patch))
-            total[(..., *place)] += weight * self.network(volume[(..., *place)])
+            place = _of_batch(slice(start, start + side) for start, side in zip(corner, self.patch))
+            total[place] += weight * self.network(volume[place])
             weights[place] += weight
-        return (total / weights)[(..., *inner)]
+        return (total / weights)[inner]
+
+
+def _of_batch(place: Iterable[slice]) -> tuple[slice, ...]:
+    """A place (slices, rows, cols) in all channels of all volumes."""
+    return (slice(None), slice(None), *place)
 
 
 def patch_starts(size: int, patch: int) -> list[int]:

@@ -11,6 +11,7 @@ from synthct.phantom.tissue_properties import AIR, Contrast, Tissue
 from synthct.tuples import triple_of
 
 Point = tuple[float, float, float]
+Corner = Sequence[float] | NDArray
 
 
 @dataclass(frozen=True)

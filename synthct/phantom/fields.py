@@ -47,7 +47,7 @@ def smooth_noise(rng: np.random.Generator, axes: Axes, scale_mm: float) -> Volum
 
     It is drawn on a grid tied to millimetres, so that it is the same field at every voxel size.
     """
-    knots = [np.arange(a[0] - 2 * scale_mm, a[-1] + 3 * scale_mm, scale_mm, dtype=np.float32) for a in axes]
+    knots = triple(np.arange(a[0] - 2 * scale_mm, a[-1] + 3 * scale_mm, scale_mm, dtype=np.float32) for a in axes)
     values = rng.standard_normal([len(k) for k in knots[::-1]]).astype(np.float32)
     return 1.4 * resample_volume(values, triple_of(knots), axes)
 
@@ -111,7 +111,7 @@ def signed_distance(field: Volume, spacing_mm: float) -> Volume:
     Each voxel beside the surface gives a surface point (one Newton step along the gradient); every other voxel's
     distance is that to the point of its nearest such voxel.
     """
-    gradient = np.stack(np.gradient(field, spacing_mm))
+    gradient = np.array(np.gradient(field, spacing_mm))
     step = field / np.clip(np.square(gradient).sum(axis=0), 1e-2, None)
     beside = np.abs(step) * np.linalg.norm(gradient, axis=0) < spacing_mm
     nearest = ndimage.distance_transform_edt(~beside, return_distances=False, return_indices=True)

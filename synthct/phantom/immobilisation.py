@@ -8,6 +8,7 @@ from scipy import ndimage
 from synthct.phantom.fields import Axes, resample_volume, smooth_noise
 from synthct.phantom.parameters import PatientParameters
 from synthct.phantom.scan import OUTSIDE_MM
+from synthct.tuples import triple_of
 
 PLASTIC_HALF_MM = 1.2
 """Half the thickness of a stretched thermoplastic sheet."""
@@ -23,14 +24,14 @@ class HeadInAir:
     def __init__(self, hu: NDArray, outside: NDArray, grid: sitk.Image) -> None:
         spacing = grid.GetSpacing()
         self.hu, self.voxel_mm = hu, spacing[0]
-        self.axes: Axes = tuple(
+        self.axes: Axes = triple_of(
             np.arange(n, dtype=np.float32) * s + o
             for n, s, o in zip(grid.GetSize(), spacing, grid.GetOrigin(), strict=True)
         )
         self.free = np.clip(0.5 + (outside - 0.6) / self.voxel_mm, 0, 1)
         # What lies on a head bridges its hollows (eyes, beside the nose), so it follows a smoothed skin.
         step = max(1, round(3.0 / spacing[2]))
-        coarse = tuple(axis[::step] for axis in self.axes)
+        coarse = triple_of(axis[::step] for axis in self.axes)
         drape = np.clip(outside[::step, ::step, ::step], -15, OUTSIDE_MM)
         drape = ndimage.gaussian_filter(drape, [7.0 / (s * step) for s in spacing[::-1]])
         self.drape = resample_volume(drape, coarse, self.axes)

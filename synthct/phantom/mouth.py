@@ -61,7 +61,7 @@ def paint_jaws(canvas: Canvas, patient: PatientParameters) -> None:
 def _paint_teeth(canvas: Canvas, patient: PatientParameters) -> None:
     """Eight teeth a quadrant along a parabolic arch: dentine roots in the bone, enamel crowns."""
     # Centres along the arch (x, y), crown radius and height in mm, incisor to third molar: Wheeler's Dental Anatomy.
-    arch = [
+    arch: list[tuple[float, float, float, float]] = [
         (4.2, -84, 3.6, 10.5),
         (11.5, -82, 3.2, 9.5),
         (17.5, -77, 3.7, 10.5),

@@ -13,6 +13,7 @@ from synthct.phantom.anatomy_frame import LANDMARKS, AnatomyMap, rigid_transform
 from synthct.phantom.canvas import Canvas
 from synthct.phantom.parameters import PatientParameters
 from synthct.phantom.tissue_properties import AIR, T1_SEED, Contrast
+from synthct.tuples import triple_of
 
 COMMON_DIRECTION = np.array((0.0, 1.0, 1.0)) / np.sqrt(2)  # posterior and superior (LPS)
 COMMON_AXIS = np.array((1.0, 0.0, 0.0))  # of a nod
@@ -190,5 +191,5 @@ def make_phantom_patient(index: int, options: PhantomOptions = DEFAULTS, **chang
     mr, mr_head_mask = painted.scan_mr(options)
     ct, ct_head_mask = painted.scan_ct(options)
     points = painted.anatomy.to_physical(np.array(list(LANDMARKS.values())))
-    landmarks = {name: tuple(float(v) for v in point) for name, point in zip(LANDMARKS, points, strict=True)}
+    landmarks = {name: triple_of(map(float, point)) for name, point in zip(LANDMARKS, points, strict=True)}
     return PhantomPatient(mr, ct, mr_head_mask, ct_head_mask, landmarks, rigid_offset(painted.parameters, options))

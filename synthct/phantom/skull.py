@@ -17,6 +17,7 @@ from synthct.phantom.fields import (
 )
 from synthct.phantom.parameters import PatientParameters
 from synthct.phantom.tissue_properties import AIR, CARTILAGE, CORTICAL_BONE, CSF, DIPLOE, FAT, MUSCLE, SKIN
+from synthct.tuples import triple_of
 
 COARSE_MM = 2.2
 """The large smooth surfaces are drawn at this spacing and interpolated: their features are far larger."""
@@ -33,7 +34,7 @@ class HeadSurfaces:
 
 def head_surfaces(axes: Axes, patient: PatientParameters) -> HeadSurfaces:
     """Cranial cavity from its outlines, skull around it with varying thickness, skin around skull, face and neck."""
-    coarse = tuple(np.arange(a[0] - COARSE_MM, a[-1] + 2 * COARSE_MM, COARSE_MM, dtype=np.float32) for a in axes)
+    coarse = triple_of(np.arange(a[0] - COARSE_MM, a[-1] + 2 * COARSE_MM, COARSE_MM, dtype=np.float32) for a in axes)
     x, y, z = coarse[0][None, None, :], coarse[1][None, :, None], coarse[2][:, None, None]
     rng = patient.rng(1)
     cavity = loft(outlines.CRANIAL_CAVITY, outlines.CAVITY_HALF_WIDTH_MM, coarse)

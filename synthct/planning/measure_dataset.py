@@ -62,8 +62,8 @@ def measure_case(case: CaseFiles) -> CaseFacts:
     masks = head_masks(images)
     heads = found_heads(images, masks)
     return CaseFacts(
-        mr=tuple(measure_volume(image, masks.mr, str(path), heads.mr) for image, path in zip(images.mr, case.mr)),
-        ct=measure_volume(images.ct, masks.ct, str(case.ct), heads.ct) if images.ct is not None else None,
+        mr=tuple(measure_volume(image, masks.the_mr, str(path), heads.mr) for image, path in zip(images.mr, case.mr)),
+        ct=measure_volume(images.ct, masks.the_ct, str(case.ct), heads.ct) if images.ct is not None else None,
         files_key=case.key(),
         aligned=case.aligned,
     )

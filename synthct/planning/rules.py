@@ -15,6 +15,7 @@ from synthct.imaging.coding import MrWindow
 from synthct.imaging.planes import PLANE_AXES, Plane
 from synthct.planning.fingerprint import Fingerprint, VolumeFacts
 from synthct.planning.plan import Reason
+from synthct.tuples import 
 
 # The geometry of Wolterink et al. 2017, the reference (sections 2 and 4): voxels of 1.00 x 0.87 x 0.87 mm, of which
 # 288 pixels are shrunk to 256.
@@ -43,7 +44,7 @@ def slice_plane(fingerprint: Fingerprint) -> Decision:
     others = [value for axis, value in enumerate(spacing) if axis != thick]
     plane: Plane = "sagittal"
     if spacing[thick] > 2.5 and spacing[thick] > 1.5 * max(others):
-        plane = {0: "sagittal", 1: "coronal", 2: "axial"}[thick]
+        plane = _PLANES_ACROSS[thick]
     return Decision(
         plane,
         Reason(

@@ -46,7 +46,7 @@ def slices_of_case(images: CaseImages, plan: PreprocessingPlan, masks: HeadMasks
         ct_alone = slices_of_case(replace(images, mr=()), plan, HeadMasks(None, masks.ct))
         return one_after_the_other(mr_alone, ct_alone)
     reference, own_mask = (images.mr[0], masks.mr) if images.mr else (images.ct, masks.ct)
-    if reference is None or not sitk.GetArrayViewFromImage(own_mask).any():
+    if reference is None or own_mask is None or not sitk.GetArrayViewFromImage(own_mask).any():
         raise ImageError(
             f"{images.patient}: no head was found in the {'MR' if images.mr else 'CT'}; "
             "check the image, or give a mask of the head."
@@ -76,7 +76,7 @@ def slices_of_case(images: CaseImages, plan: PreprocessingPlan, masks: HeadMasks
         regions=regions,
         plane=plan.slice_plane,
         mr_steps=tuple(step for _, step in coded),
-        mr_statistics=tuple(mr_statistics(mr, masks.mr) for mr in images.mr),
+        mr_statistics=tuple(mr_statistics(mr, masks.the_mr) for mr in images.mr),
         info={"grid": asdict(grid)},
     )
 
@@ -108,11 +108,11 @@ def _regions(images: CaseImages, masks: HeadMasks, grid: Grid) -> np.ndarray:
     head = np.zeros(grid.array_shape, bool)
     regions = np.zeros(grid.array_shape, np.uint8)
     if images.mr:
-        head = _array(resample_mask(masks.mr, grid)) > 0
+        head = _array(resample_mask(masks.the_mr, grid)) > 0
         regions[scanned_on(images.mr_scanned, grid)] |= MR_KNOWN
     if images.ct is not None:
         known = scanned_on(images.ct_scanned, grid)
-        head = np.where(known, _array(resample_mask(masks.ct, grid)) > 0, head)
+        head = np.where(known, _array(resample_mask(masks.the_ct, grid)) > 0, head)
         regions[known] |= CT_KNOWN
     regions[head] |= HEAD
     return regions

@@ -79,14 +79,15 @@ def draw_case(
     rows: list[tuple[str, list[np.ndarray]]] = []
     mr_cuts, planes = [], None
     if images.mr:
-        planes = body_planes(images.mr[0], masks.mr)
-        mr_cuts = _cuts(images.mr[0], images.mr_scanned, masks.mr, planes, _window_of_head(images.mr[0], masks.mr))
+        planes = body_planes(images.mr[0], masks.the_mr)
+        window = _window_of_head(images.mr[0], masks.the_mr)
+        mr_cuts = _cuts(images.mr[0], images.mr_scanned, masks.the_mr, planes, window)
         rows.append(("MR", [_painted(cut, mr_head=cut.head) for cut in mr_cuts]))
     if images.ct is not None:
         together = bool(images.mr) and images.aligned
         if planes is None or not together:
-            planes = body_planes(images.ct, masks.ct)
-        ct_cuts = _cuts(images.ct, images.ct_scanned, masks.ct, planes, window_hu)
+            planes = body_planes(images.ct, masks.the_ct)
+        ct_cuts = _cuts(images.ct, images.ct_scanned, masks.the_ct, planes, window_hu)
         rows.append(("CT", [_painted(cut, ct_head=cut.head) for cut in ct_cuts]))
         if together:
             both = [_checkerboard(mr, ct) for mr, ct in zip(mr_cuts, ct_cuts)]
@@ -96,6 +97,7 @@ def draw_case(
             nothing = np.zeros((HEIGHT_PX, 1), bool)
             words = [np.repeat(nothing, width, axis=1) for width in (LEFT_RIGHT_PX, LEFT_RIGHT_PX, FRONT_BACK_PX)]
             rows.append(("not aligned", [_painted(_Cut(np.zeros(w.shape, np.uint8), w, w)) for w in words]))
+    assert planes is not None  # there is an image
     _write(rows, planes[0].spacing_mm_xyz[0], path)
 
 
@@ -197,12 +199,12 @@ def _write(rows: Sequence[tuple[str, Sequence[np.ndarray]]], pixel_mm: float, pa
 
     for i, (title, panels) in enumerate(rows):
         top, left = i * (HEIGHT_PX + GAP_PX), 0
-        for panel, (one, other) in zip(panels, ("RL", "RL", "AP")):
+        for panel, sides in zip(panels, ("RL", "RL", "AP")):
             rows_px, cols_px = panel.shape[:2]
             canvas[top : top + rows_px, left : left + cols_px] = panel
             if title != "not aligned":
-                say(one, left + 4, top + rows_px / 2, 10, va="center")
-                say(other, left + cols_px - 4, top + rows_px / 2, 10, va="center", ha="right")
+                say(sides[0], left + 4, top + rows_px / 2, 10, va="center")
+                say(sides[1], left + cols_px - 4, top + rows_px / 2, 10, va="center", ha="right")
             left += cols_px + GAP_PX
         if title == "not aligned":
             say("MR and CT are not aligned", width / 2, top + HEIGHT_PX / 2, 16, ha="center", va="center")

@@ -81,16 +81,16 @@ def findings_of_case(
     heads = heads or masks
     dice, ct_share = _agreement(heads) if paired and images.aligned else (1.0, 1.0)
     for scan, image, mask in (("MR", images.mr[0] if images.mr else None, heads.mr), ("CT", images.ct, heads.ct)):
-        if image is not None:
+        if image is not None and mask is not None:
             facts |= _geometry_facts(scan, image)
             facts[f"{scan} head (L)"] = round(volume_litres(mask), 2)
             if scan == "MR" or ct_share >= MIN_CT_SHARE:  # a head cut by the field of view is reported below
                 flags += _mask_flags(scan, mask)
     for number, (mr, window) in enumerate(zip(images.mr, mr_windows)):
         channel = f" of channel {number}" if len(images.mr) > 1 else ""
-        low, high = window.in_force(mr_statistics(mr, masks.mr))
+        low, high = window.in_force(mr_statistics(mr, masks.the_mr))
         facts[f"MR window{channel}"] = f"{low:.4g} to {high:.4g}"
-        flags += _window_flags(mr, heads.mr, (low, high), channel)
+        flags += _window_flags(mr, heads.the_mr, (low, high), channel)
     if images.ct is not None:
         facts["CT window"] = "{:g} to {:g} HU".format(*ct_window_hu)
     if paired and images.aligned:
@@ -185,12 +185,12 @@ def _pair_flags(dice: float, ct_share: float, registration: Registration | None)
 
 def _agreement(masks: HeadMasks) -> tuple[float, float]:
     """Dice of the two heads where both images are known, and the share of the MR's head that the CT shows."""
-    steps = [max(1, round(WORKING_SPACING_MM / spacing)) for spacing in masks.mr.GetSpacing()]
-    coarse = masks.mr[:: steps[0], :: steps[1], :: steps[2]]  # known everywhere: it is the MR's own grid
+    steps = [max(1, round(WORKING_SPACING_MM / spacing)) for spacing in masks.the_mr.GetSpacing()]
+    coarse = masks.the_mr[:: steps[0], :: steps[1], :: steps[2]]  # known everywhere: it is the MR's own grid
     grid = Grid.of(coarse)
     mr = sitk.GetArrayFromImage(coarse) > 0
-    ct = sitk.GetArrayFromImage(resample(masks.ct, grid, interpolation="nearest")) > 0
-    known = sitk.GetArrayFromImage(known_region(masks.ct, grid)) > 0
+    ct = sitk.GetArrayFromImage(resample(masks.the_ct, grid, interpolation="nearest")) > 0
+    known = sitk.GetArrayFromImage(known_region(masks.the_ct, grid)) > 0
     shown = int((mr & known).sum())
     dice = 2 * float((mr & ct).sum()) / max(1, shown + int(ct.sum()))
     return dice, shown / max(1, int(mr.sum()))

@@ -125,6 +125,7 @@ def plan_and_preprocess(
     for name in wanted:
         plan.configuration(name)  # of an edited plan that is replaced
     splits_path = folder / "splits_final.json"
+    splits: tuple[Split, ...] | None
     if options.clean:
         splits = make_splits(fingerprint, plan.n_folds)
     else:
@@ -191,14 +192,14 @@ def _tell_registrations(raw: RawDataset, folder: Path) -> None:
     if counts:
         told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
         logger.info(f"Registration of CT to MR: {told}; transforms and figures are in {folder}")
-    failed = [case for case in cases if not case.aligned]
-    for case in failed:
+    failed = [(case.patient, case.registration) for case in cases if case.registration and not case.aligned]
+    for patient, registration in failed:
         logger.warning(
             f"{case.patient}: the registration of CT to MR failed ({'; '.join(case.registration.problems_found)}); the "
             "patient's scans are used, but not as a pair."
         )
     if failed:
-        logger.info(f"A right transform, put into {folder / failed[0].patient}.tfm, takes the place of a failed one.")
+        logger.info(f"A right transform, put into {folder / failed[0][0]}.tfm, takes the place of a failed one.")
 
 
 def _text_of_earlier_version(path: Path) -> str | None:
@@ -228,7 +229,9 @@ def _workers_that_fit(wanted: int, bytes_each: int) -> int:
     """At most as many workers as the memory that is free holds, and at least one; says what each may take."""
     free = available_memory()
     fitting = wanted if free is None else max(1, min(wanted, free // bytes_each))
-    fewer = f" ({wanted} would need more than the {free / 2**30:.1f} GiB that are free)" if fitting < wanted else ""
+    fewer = ""
+    if free is not None and fitting < wanted:
+        fewer = f" ({wanted} would need more than the {free / 2**30:.1f} GiB that are free)"
     logger.info(f"Preprocessing with {fitting} workers, each with up to {bytes_each / 2**30:.1f} GiB of memory{fewer}.")
     return fitting
 
@@ -293,8 +296,7 @@ def _new_splits(known: Fingerprint | None, now: Fingerprint, plan: Plan, path: P
     """The splits to write; None where somebody has edited those that are there: edits are checked, and kept."""
     present = read_json(path, PlanError) if path.is_file() else None
     # As many folds as there were then: n_folds may have been edited since.
-    untouched = known is not None and bool(present) and present == to_plain(make_splits(known, len(present)))
-    if present is None or untouched:
+    if present is None or (known and present and present == to_plain(make_splits(known, len(present)))):
         return make_splits(now, plan.n_folds)
     load_splits(path, now.cases)
     logger.info(f"{path} was there already and is kept as it is.")

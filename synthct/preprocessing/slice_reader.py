@@ -10,6 +10,7 @@ import numpy as np
 
 from synthct.errors import PlanError
 from synthct.imaging.coding import MrStatistics
+from synthct.imaging.planes import Plane
 from synthct.preprocessing.slice_stack import (
     CT_KNOWN,
     KNOWN,
@@ -40,7 +41,7 @@ class SliceReader:
     """
 
     path: Path
-    plane: str
+    plane: Plane
     mr_channels: int
     has_ct: bool
     slice_size: tuple[int, int]
@@ -92,14 +93,14 @@ class SliceFacts:
     """
 
     patient: str
-    plane: str
+    plane: Plane
     slice_size: tuple[int, int]
     head_pixels: np.ndarray
     contrast: np.ndarray
     reader: SliceReader
 
     @staticmethod
-    def load(path: Path, plane: str | None = None) -> SliceFacts:
+    def load(path: Path, plane: Plane | None = None) -> SliceFacts:
         """Of a cached file, without reading a slice; of the plane that is stored by default.
 
         Raises:

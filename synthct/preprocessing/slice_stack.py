@@ -66,13 +66,25 @@ class SliceStack:
         """Of all images."""
         return sum(image.nbytes for image in (self.mr, self.ct, self.regions) if image is not None)
 
+    @property
+    def the_mr(self) -> np.ndarray:
+        """``mr`` of a stack that has one."""
+        assert self.mr is not None
+        return self.mr
+
+    @property
+    def the_ct(self) -> np.ndarray:
+        """``ct`` of a stack that has one."""
+        assert self.ct is not None
+        return self.ct
+
     def mr_slice(self, i: int) -> np.ndarray:
         """int16 (channels, rows, cols), to be read only."""
-        return self.mr[:, i]
+        return self.the_mr[:, i]
 
     def ct_slice(self, i: int) -> np.ndarray:
         """int16 (rows, cols), to be read only."""
-        return self.ct[i]
+        return self.the_ct[i]
 
     def regions_slice(self, i: int) -> np.ndarray:
         """uint8 (rows, cols), to be read only."""
@@ -89,16 +101,18 @@ class SliceStack:
         n_mr = self.info.get("mr_slices")  # of scans that are not aligned, and so lie one after the other
         if n_mr is None:
             return self._turned(plane)
-        mr_part = replace(self, mr=self.mr[:, :n_mr], ct=None, regions=self.regions[:n_mr])
-        ct_part = replace(self, mr=None, ct=self.ct[n_mr:], regions=self.regions[n_mr:])
+        mr_part = replace(self, mr=self.the_mr[:, :n_mr], ct=None, regions=self.regions[:n_mr])
+        ct_part = replace(self, mr=None, ct=self.the_ct[n_mr:], regions=self.regions[n_mr:])
         return one_after_the_other(mr_part._turned(plane), ct_part._turned(plane))
 
     def _turned(self, plane: Plane) -> SliceStack:
-        arrays = {
-            name: None if array is None else turned(array, self.plane, plane)
-            for name, array in (("mr", self.mr), ("ct", self.ct), ("regions", self.regions))
-        }
-        return replace(self, plane=plane, **arrays)
+        return replace(
+            self,
+            plane=plane,
+            mr=None if self.mr is None else turned(self.mr, self.plane, plane),
+            ct=None if self.ct is None else turned(self.ct, self.plane, plane),
+            regions=turned(self.regions, self.plane, plane),
+        )
 
     def head_fraction(self, known: int) -> np.ndarray:
         """Share of each slice's pixels that are head and ``known`` (MR_KNOWN or CT_KNOWN); float (slices,)."""
@@ -206,8 +220,8 @@ def one_after_the_other(mr_alone: SliceStack, ct_alone: SliceStack) -> SliceStac
 
     return replace(
         mr_alone,
-        mr=fitted(mr_alone.mr, 0, n_ct, OUTSIDE),
-        ct=fitted(ct_alone.ct, n_mr, 0, OUTSIDE),
+        mr=fitted(mr_alone.the_mr, 0, n_ct, OUTSIDE),
+        ct=fitted(ct_alone.the_ct, n_mr, 0, OUTSIDE),
         regions=fitted(mr_alone.regions, 0, n_ct, 0) | fitted(ct_alone.regions, n_mr, 0, 0),
         info=mr_alone.info | {"mr_slices": n_mr},
     )
@@ -263,7 +277,9 @@ def _write_slices(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> np.
     images = array.reshape(-1, *array.shape[-3:])
     bounds = np.empty((len(images), images.shape[1] + 1), np.int64)
     with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-        member._compressor = _FlushedDeflate()  # zipfile has no public way to flush; a test would tell
+        # zipfile has no public way to flush; a test would tell.
+        member._compressor = _FlushedDeflate()  # type: ignore[attr-defined]
+        assert archive.fp is not None
         np.lib.format.write_array_header_1_0(member, np.lib.format.header_data_from_array_1_0(array))
         for image, bound in zip(images, bounds):
             bound[0] = archive.fp.tell()

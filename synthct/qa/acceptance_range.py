@@ -17,6 +17,7 @@ from scipy import stats
 
 CONFIDENCE = 0.999
 FEWEST = 5  # patients whose t is taken
+Side = Literal["both", "low", "high"]
 FAIL_AT = 2.0  # times the half width of the range
 
 
@@ -48,7 +49,7 @@ def limits_of(
     *,
     floor: float,
     proportional: bool = False,
-    side: Literal["both", "low", "high"] = "both",
+    side: Side = "both",
     widened: float = 1.0,
 ) -> Limits:
     """The limits from the values of other patients.

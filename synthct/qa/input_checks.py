@@ -9,7 +9,7 @@ import numpy as np
 from synthct.imaging.coding import MrWindow
 from synthct.imaging.head_mask import PLAUSIBLE_VOLUME_L
 from synthct.planning.fingerprint import Fingerprint, VolumeFacts
-from synthct.qa.acceptance_range import Limits, limits_of
+from synthct.qa.acceptance_range import Limits, Side, limits_of
 from synthct.qa.check import Check
 from synthct.qa.mr_facts import ChannelFacts, MrFacts
 
@@ -175,10 +175,13 @@ def reference_checks(mr: MrFacts, known: Sequence[MrFacts]) -> list[Check]:
 def _channel_checks(number: int, n_channels: int, channel: ChannelFacts, others: Sequence[ChannelFacts]) -> list[Check]:
     suffix, of_channel = (f"_{number}", f" in channel {number}") if n_channels > 1 else ("", "")
 
-    def check(name: str, what: str, hint: str, **limits: object) -> Check:
+    def check(
+        name: str, what: str, hint: str, *, floor: float, proportional: bool = False, side: Side = "both"
+    ) -> Check:
         values = [getattr(one, name) for one in others]
         value = getattr(channel, name)
-        return Check(f"{name}{suffix}", what + of_channel, value, "", limits_of(values, **limits), MEASURED, hint)
+        limits = limits_of(values, floor=floor, proportional=proportional, side=side)
+        return Check(f"{name}{suffix}", what + of_channel, value, "", limits, MEASURED, hint)
 
     contrast = "The MR seems to have another contrast than the training's, or is no MR."
     checks = [

@@ -20,6 +20,7 @@ from synthct.imaging.geometry import (
 )
 from synthct.imaging.head_mask import mask_flags, volume_litres
 from synthct.qa.silhouette import silhouette_of
+from synthct.tuples import pair_of, triple_of
 
 COARSE_MM = 3.0  # voxels in which all but noise and intensities is measured
 DEEP_MM = 22.0  # below the skin: inside the skull of every head
@@ -81,10 +82,10 @@ def measure_mr(mr: Sequence[sitk.Image], head_mask: sitk.Image, scanned: sitk.Im
     return MrFacts(
         orientation=orientation_code(mr[0]),
         oblique_deg=round(oblique_degrees(mr[0]), 1),
-        spacing_mm=_rounded(spacing, 3),
-        field_of_view_mm=_rounded(np.multiply(size, spacing), 1),
+        spacing_mm=triple_of(_rounded(spacing, 3)),
+        field_of_view_mm=triple_of(_rounded(np.multiply(size, spacing), 1)),
         head_volume_l=round(volume_litres(head_mask), 3),
-        cranium_size_mm=_rounded(extent_mm[:2], 1),
+        cranium_size_mm=pair_of(_rounded(extent_mm[:2], 1)),
         mask_flags=mask_flags(head_mask),
         silhouette=silhouette_of(coarse_mask),
         channels=tuple(_channel(reorient(channel, "LPS"), mask, coarse_mask, depth, cranium, seen) for channel in mr),

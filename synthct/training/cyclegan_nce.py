@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from synthct.json_dataclasses import check_ranges
+from synthct.networks.generator import ResnetGenerator
 from synthct.networks.patch_features import PlaceFeatures, feature_layers, patch_nce_loss
 from synthct.planning.plan import Configuration
 from synthct.training.cyclegan import CycleGAN, CycleGANSettings
@@ -54,7 +55,7 @@ class CycleGANNce(CycleGAN):
     Settings = CycleGANNceSettings
 
     @classmethod
-    def build_networks(cls, configuration: Configuration, settings: CycleGANNceSettings) -> dict[str, nn.Module]:
+    def build_networks(cls, configuration: Configuration, settings: CycleGANSettings) -> dict[str, nn.Module]:
         width = settings.base_channels
         channels = [width, 2 * width, 4 * width, 4 * width]
         heads = {f"places_{one}": PlaceFeatures(channels) for one in ("mr", "ct")}
@@ -113,6 +114,7 @@ def places_in(head: Tensor, draws: Tensor) -> Tensor:
 
 def _recorded_features(network: nn.Module) -> Callable[[], list[list[Tensor]]]:
     """Record what the compared layers return in each training pass; the function hands it out and forgets it."""
+    assert isinstance(network, ResnetGenerator)
     layers = feature_layers(network)
     passes: list[Tensor] = []
 

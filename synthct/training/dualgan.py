@@ -107,6 +107,7 @@ class DualGAN(Trainer):
         self.discrimination = self.add_rmsprop("discrimination", self.dis_ct, self.dis_mr)
         noise = self.add_generator("noise")
         for network in (self.syn_ct, self.syn_mr):
+            assert isinstance(network, NoisyUNet)
             network.draw_noise_from(noise)
 
     def add_rmsprop(self, name: str, *networks: nn.Module) -> torch.optim.Optimizer:

@@ -95,6 +95,7 @@ class SliceDataset(Dataset):
         wanted = SlicesToDraw(paired, training.min_head_fraction, disjoint, training.seed)
         slices = TrainingSlices(folder, names, network_input.plan, wanted, budget=budget, progress=progress)
         drawn_by = {"batch_size": training.batch_size, "rank": ranks.rank, "world_size": ranks.world_size}
+        order: PairedOrder | UnpairedOrder
         if paired:
             order = PairedOrder(slices.mr, training.seed, **drawn_by)
         else:
@@ -186,7 +187,7 @@ def batches(dataset: SliceDataset, workers: int, *, start_step: int = 0) -> Iter
     )
     in_main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
-    drawn = iter(loader)
+    drawn: Any = iter(loader)  # whose processes have no public name
     if handler is not None and in_main_thread:
         # Torch would raise RuntimeError for a dead process wherever this one happens to be, such as while it writes a
         # checkpoint. The next batch notices it all the same, after five seconds at most.
@@ -205,7 +206,7 @@ def batches(dataset: SliceDataset, workers: int, *, start_step: int = 0) -> Iter
             signal.signal(signal.SIGCHLD, handler)
 
 
-def _as_it_is(batch: dict[str, Any]) -> dict[str, Any]:
+def _as_it_is(batch: Any) -> Any:
     return batch
 
 

@@ -47,7 +47,7 @@ def with_ct(stack: SliceStack, hu: np.ndarray, inside: np.ndarray) -> SliceStack
         hu: (slices, rows, cols), in the plane of the stack.
         inside: the CT's head, bool of the same shape.
     """
-    head = stack.mr[0] != OUTSIDE
+    head = stack.the_mr[0] != OUTSIDE
     regions = stack.regions & MR_KNOWN | np.where(head, HEAD, 0) | np.where(inside | ~head, CT_KNOWN, 0)
     ct = np.where(head & inside, np.rint(hu), OUTSIDE).astype(np.int16)
     return replace(stack, ct=ct, regions=regions.astype(np.uint8))

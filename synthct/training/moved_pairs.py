@@ -76,7 +76,7 @@ class MovedPairs:
         from synthct.imaging.other_patients import CT_RANGE_HU, Head, deformed_to, laid
 
         spacing, air = voxel_mm(self.preprocessing, UPRIGHT), CT_RANGE_HU[0]
-        sct = Head.of(sct_hu, stack.mr[0] != OUTSIDE, spacing, air)
-        ct = Head.of(stack.ct, stack.ct != OUTSIDE, spacing, air)
+        sct = Head.of(sct_hu, stack.the_mr[0] != OUTSIDE, spacing, air)
+        ct = Head.of(stack.the_ct, stack.the_ct != OUTSIDE, spacing, air)
         hu, inside = laid(ct, deformed_to(sct, ct, max_mm=MAX_MM), sct.image)
-        return with_ct(stack, hu.reshape(stack.ct.shape), inside.reshape(stack.ct.shape))
+        return with_ct(stack, hu.reshape(stack.the_ct.shape), inside.reshape(stack.the_ct.shape))

@@ -183,9 +183,9 @@ def _write_group(what: PseudoPairs, group: _Group, folder: Path, progress: Progr
 
     def write(patient: str) -> list[str]:
         stack = _mr_alone(_stack_of(what.slices, patient).in_plane(UPRIGHT))
-        seen = stack.mr[0] != OUTSIDE
+        seen = stack.the_mr[0] != OUTSIDE
         low, high = (stack.mr_statistics[0].percentile(percent) for percent in MR_PERCENTS)
-        values = np.clip(stack.mr[0] * np.float32(stack.mr_steps[0]), low, high)
+        values = np.clip(stack.the_mr[0] * np.float32(stack.mr_steps[0]), low, high)
         mr = Head.of(values, seen, spacing, low)
         to_ct = through_median(median, affine_to_mr(mr, median.head))
         names = []
@@ -220,18 +220,18 @@ def _write_deformed(
     def write(name: str, sct: Head) -> None:
         pair = SliceStack.load(cached_path(first, name))
         if TO_CT in pair.info:  # else it is the patient's own
-            field = deformed_to(sct, Head.of(pair.ct, pair.ct != OUTSIDE, spacing, CT_RANGE_HU[0]))
+            field = deformed_to(sct, Head.of(pair.the_ct, pair.the_ct != OUTSIDE, spacing, CT_RANGE_HU[0]))
             affine = sitk.AffineTransform(sct.image.GetDimension())
             affine.SetParameters(pair.info[TO_CT])
             to_ct = sitk.CompositeTransform([affine, field])  # of which the last is applied first
             hu, inside = laid(ct_head(name.partition("~")[2]), to_ct, sct.image)
-            pair = with_ct(pair, hu.reshape(pair.ct.shape), inside.reshape(pair.ct.shape))
+            pair = with_ct(pair, hu.reshape(pair.the_ct.shape), inside.reshape(pair.the_ct.shape))
         pair.save(cached_path(folder, name))
 
     with ThreadPoolExecutor(what.threads) as pool:
         for of_mr in progress(by_mr.values(), total=len(by_mr), desc="Deforming CTs", unit="MR"):
             pair = SliceStack.load(cached_path(first, of_mr[0]))
-            sct = Head.of(sct_of(pair), pair.mr[0] != OUTSIDE, spacing, CT_RANGE_HU[0])
+            sct = Head.of(sct_of(pair), pair.the_mr[0] != OUTSIDE, spacing, CT_RANGE_HU[0])
             list(pool.map(partial(write, sct=sct), of_mr))
     return names
 
@@ -240,14 +240,14 @@ def _ct_head(what: PseudoPairs, patient: str) -> Head:
     from synthct.imaging.other_patients import CT_RANGE_HU, Head
 
     stack = _stack_of(what.slices, patient).in_plane(UPRIGHT)
-    ct = stack.ct[stack.info.get("mr_slices", 0) :]  # of scans that are not aligned, the MR's slices come first
+    ct = stack.the_ct[stack.info.get("mr_slices", 0) :]  # of scans that are not aligned, the MR's slices come first
     return Head.of(ct, ct != OUTSIDE, voxel_mm(what.preprocessing, UPRIGHT), CT_RANGE_HU[0])
 
 
 def _mr_alone(stack: SliceStack) -> SliceStack:
     n_mr = stack.info.get("mr_slices", stack.n_slices)
     info = {key: value for key, value in stack.info.items() if key != "mr_slices"}
-    return replace(stack, mr=stack.mr[:, :n_mr], ct=None, regions=stack.regions[:n_mr], info=info)
+    return replace(stack, mr=stack.the_mr[:, :n_mr], ct=None, regions=stack.regions[:n_mr], info=info)
 
 
 def _stack_of(slices: Path, patient: str) -> SliceStack:

@@ -85,7 +85,7 @@ class TrainingRun:
             check_resumable(self.checkpoint, self.identity, configuration, self.fold.path)
         self.device, self.ranks = device, options.ranks
         self.trainer = method(configuration, settings, device, ranks=self.ranks)
-        self.perform_step = self.trainer.training_step
+        self.perform_step: Callable[[Batch], dict[str, Tensor]] = self.trainer.training_step
         if options.cuda_graph:
             self.perform_step = recorded_step(self.trainer, options.ranks.world_size)
         self.input = NetworkInput(configuration.input, method.coding(settings), method.slab(settings))
@@ -128,11 +128,11 @@ class TrainingRun:
             The batches of the round at hand; None where all epochs are done already.
         """
         training, resumed = self.training, self.checkpoint is not None
-        changed = resumed and self.identity["training"] != self.checkpoint["training"]
+        changed = self.checkpoint is not None and self.identity["training"] != self.checkpoint["training"]
         log.info("precision: %s (%s)", self.trainer.precision, self.trainer.precision_reason)
         torch.manual_seed(training.seed)
         torch.backends.cudnn.benchmark = self.device.type == "cuda"  # all crops have one size
-        if resumed:
+        if self.checkpoint is not None:
             self._restore(self.checkpoint)
         dataset = None if self.done else self.on_round_start(options, progress)
         self.validation = Validation.read(self.what.slices_folder, self.split["val"], self.split["train"], self.input)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ MR, CT, HALVES, POSITIONS = (
 )  # which numbers of the sequence that a seed gives: one independent generator each
 
 
-class SliceKeys(Sequence[Key]):
+class SliceKeys:
     """Keys of many slices, 8 bytes each: a million take 8 MB, where a list of tuples would take 100."""
 
     def __init__(self, slices: Mapping[str, Sequence[int] | np.ndarray]) -> None:
@@ -31,6 +31,9 @@ class SliceKeys(Sequence[Key]):
 
     def __getitem__(self, i: int) -> Key:
         return self.patients[self._patient[i]], int(self._slice[i])
+
+    def __iter__(self) -> Iterator[Key]:
+        return (self[i] for i in range(len(self)))
 
     def numbers(self, patients: Sequence[str]) -> np.ndarray:
         """A number for each key, the same in every collection that is given the same ``patients``; int64 (keys,)."""
@@ -170,7 +173,7 @@ def avoid_same_patient(
     def is_pair(step: int) -> bool:
         return moved_number[moved[step]] == fixed_number[fixed[step]]
 
-    for step in np.flatnonzero(moved_number[moved] == fixed_number[fixed]):
+    for step in np.flatnonzero(moved_number[moved] == fixed_number[fixed]).tolist():
         for other in ((step + distance) % length for distance in range(1, length)):
             moved[[step, other]] = moved[[other, step]]
             if not is_pair(step) and not is_pair(other):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -41,6 +42,9 @@ class SlicesToDraw:
     seed: int = 0
 
 
+Held = TypeVar("Held")
+
+
 class HeldImages:
     """Images that were read, in memory up to a budget of bytes; the first ones stay.
 
@@ -50,9 +54,9 @@ class HeldImages:
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.bytes = 0
-        self._images: dict[tuple, object] = {}
+        self._images: dict[tuple, Any] = {}
 
-    def get(self, key: tuple, read, size) -> object:
+    def get(self, key: tuple, read: Callable[[], Held], size: Callable[[Held], int]) -> Held:
         """The image of a key; ``read()`` where it is not held, ``size(image)`` its bytes."""
         held = self._images.get(key)
         if held is None:

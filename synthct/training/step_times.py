@@ -60,6 +60,7 @@ def measure_steps(what: FoldToTrain, steps: int, options: TrainingOptions, *, pr
     with tempfile.TemporaryDirectory() as folder, joined(options.ranks, device):
         run = TrainingRun(replace(what, fold_folder=Path(folder) / "timing"), replace(options, resume=False), device)
         dataset = run.on_train_start(options, None, progress)
+        assert dataset is not None  # the training begins anew
         with batches(dataset, options.loaders) as drawn:
             run.on_epoch_start()
             for _ in range(WARM_UP_STEPS):

@@ -277,7 +277,7 @@ class Trainer(ABC):
         """
         parameters = [parameter for network in networks for parameter in network.parameters()]
         rate, on_gpu = self.settings.learning_rate, self.device.type == "cuda"
-        decay = {} if weight_decay is None else {"weight_decay": weight_decay}
+        decay: dict[str, Any] = {} if weight_decay is None else {"weight_decay": weight_decay}
         adam = (torch.optim.AdamW if decay else torch.optim.Adam)(
             parameters,
             # One pass over all parameters; on a GPU with all numbers there, so that nothing waits.

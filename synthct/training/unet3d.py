@@ -26,6 +26,7 @@ from synthct.planning.method_settings import PlannedSettings
 from synthct.planning.plan import Configuration, Reason, TrainingPlan, voxel_mm
 from synthct.training.trainer import Network
 from synthct.training.unet import UNetRegression, UNetSettings
+from synthct.tuples import triple_of
 
 Patch = tuple[int, int, int]  # slices, rows, cols
 
@@ -72,12 +73,12 @@ class UNet3dRegression(UNetRegression):
         """The patch by voxels and memory; the levels by the patch; the width by ``network_width``."""
         mm = voxel_mm(configuration.preprocessing, configuration.input.plane)
         room = (math.inf, *configuration.training.crop_size)  # which shows whole slices
-        patch: Patch = tuple(_side(wanted / one, most) for wanted, one, most in zip(PATCH_MM, mm, room))
+        patch: Patch = triple_of(_side(wanted / one, most) for wanted, one, most in zip(PATCH_MM, mm, room))
         memory, gpu = (math.inf, "any") if fingerprint is None else _gpu_gib()
         settings = _settings_for(patch, configuration.network_width)
         while cls.cost(configuration, settings).gib > SHARE_OF_MEMORY * memory and max(patch) > SIDE_STEP:
             longest = patch.index(max(patch))
-            patch = tuple(side - SIDE_STEP * (axis == longest) for axis, side in enumerate(patch))
+            patch = triple_of(side - SIDE_STEP * (axis == longest) for axis, side in enumerate(patch))
             settings = _settings_for(patch, configuration.network_width)
         cost = cls.cost(configuration, settings)
         sides = " x ".join(f"{one:g}" for one in PATCH_MM)
@@ -97,7 +98,8 @@ class UNet3dRegression(UNetRegression):
         return PlannedSettings(settings, {"patch": Reason(rule, measured), "widths": of_levels, "blocks": of_levels})
 
     @classmethod
-    def training_plan(cls, training: TrainingPlan, settings: UNet3dSettings) -> TrainingPlan:
+    def training_plan(cls, training: TrainingPlan, settings: UNetSettings) -> TrainingPlan:
+        assert isinstance(settings, UNet3dSettings)
         crop = settings.patch[1:]
         return replace(training, batch_size=settings.batch_size, crop_size=crop, padded_size=rules.padded_size(crop))
 
@@ -124,7 +126,8 @@ class UNet3dRegression(UNetRegression):
         return _cost(configuration.input.mr_channels, settings)
 
     @classmethod
-    def build_networks(cls, configuration: Configuration, settings: UNet3dSettings) -> dict[str, nn.Module]:
+    def build_networks(cls, configuration: Configuration, settings: UNetSettings) -> dict[str, nn.Module]:
+        assert isinstance(settings, UNet3dSettings)
         return {"syn_ct": _network(configuration.input.mr_channels, settings)}
 
     def initialise(self, network: nn.Module) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from synthct.imaging.planes import Plane
 from synthct.preprocessing.network_input import NetworkInput, padded_to_multiple
 from synthct.preprocessing.slice_reader import SliceFacts
 from synthct.preprocessing.slice_stack import CT_KNOWN, MR_KNOWN
@@ -110,7 +111,7 @@ def sct_slice_hu(trainer: Trainer, network_input: NetworkInput, mr: np.ndarray) 
     return network_input.coding.network_to_hu(sct.cpu().numpy())
 
 
-def _best_of(folder: Path, patients: Sequence[str], plane: str) -> SliceFacts | None:
+def _best_of(folder: Path, patients: Sequence[str], plane: Plane) -> SliceFacts | None:
     """The first patient with both scans, else the first with an MR; None where no patient has one."""
     with_mr = None
     for patient in patients:

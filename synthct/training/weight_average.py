@@ -38,8 +38,8 @@ class WeightAverage:
         share = 1 - ((1 + self.steps) / (10 + self.steps)).clamp(max=self.decay)
         for average, weight in zip(self.average.parameters(), self.learning.parameters(), strict=True):
             average.lerp_(weight, share)
-        for average, value in zip(self.average.buffers(), self.learning.buffers(), strict=True):
-            average.copy_(value)
+        for kept, value in zip(self.average.buffers(), self.learning.buffers(), strict=True):
+            kept.copy_(value)
         self.steps += 1
 
     def state_dict(self) -> dict[str, Any]:

@@ -73,8 +73,8 @@ def list_folder_pairs(folder: Path, pattern: re.Pattern[str] | None = None) -> L
     if unused:
         have = "mask has" if len(unused) == 1 else "masks have"
         are = "is" if len(unused) == 1 else "are"
-        names = ", ".join(sorted(unused))
-        remarks.append(f"{len(unused)} {have} the name of no MR or CT and {are} passed over: {names}.")
+        listed = ", ".join(sorted(unused))
+        remarks.append(f"{len(unused)} {have} the name of no MR or CT and {are} passed over: {listed}.")
     for kind, path in subfolders.items():
         seen = [one for one in path.iterdir() if not one.name.startswith(".") and one.suffix not in MHD_DATA]
         if others := len(seen) - len(images[kind]):
@@ -121,11 +121,12 @@ def _masks(
         for files in (matched.ct, matched.mr):
             patients |= {key_of(patient_of(names[path], way)): patient for patient, path in files.items()}
     found: dict[str, Path] = {}
-    unused = []
+    unused: list[str] = []
     for path, name in masks.items():
+        patient: str | None
         if pattern:
-            patient = patient_by_pattern(path, name, pattern)
-            patient = patient if patient in matched.mr or patient in matched.ct else None
+            named = patient_by_pattern(path, name, pattern)
+            patient = named if named in matched.mr or named in matched.ct else None
         else:
             keys = [key_of(patient_of(name, way)) for way in range(WAYS)]
             patient = next((patients[key] for key in keys if key in patients), None)

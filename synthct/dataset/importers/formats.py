@@ -55,8 +55,9 @@ def list_folder(
     if listing is None and format in ("auto", "pairs"):
         listing = list_folder_pairs(folder, patient_pattern)
     if listing is None and (format == "dicom" or (format == "auto" and holds_dicom(folder))):
-        choice = {"mr_series": mr_series, "ct_series": ct_series, "patients_by": patients_by}
-        listing = list_dicom(folder, name=name, **choice, runner=runner)
+        listing = list_dicom(
+            folder, name=name, mr_series=mr_series, ct_series=ct_series, patients_by=patients_by, runner=runner
+        )
     if listing is not None and listing.format != "dicom" and (mr_series or ct_series or patients_by != "id"):
         raise DatasetError(f"{folder} has the layout {listing.format}: --mr_series, --ct_series and --patients_by are "
                            "for DICOM; leave them out.")  # fmt: skip

@@ -119,11 +119,11 @@ def _write_case(case: ImportCase, folder: Path, part: str, masks: bool) -> dict[
     facts: dict[str, Any] = {"public_id": case.public_id} if case.public_id else {}
     try:
         for kind, source, path in (("mr", case.mr, files.mr[0] if files.mr else None), ("ct", case.ct, files.ct)):
-            if path is not None:
+            if source is not None and path is not None:
                 image = _read(source)
                 facts[kind] = _facts(source, image)
                 write_image(image, path)
-        if files.mask is not None:
+        if case.mask is not None and files.mask is not None:
             mask, note = read_head_mask(case.mask)
             write_image(mask, files.mask)
             facts["mask"] = note.removeprefix(f"{case.mask} ") if note else AS_GIVEN

@@ -24,7 +24,8 @@ def list_synthrad(folder: Path, layout: str) -> Listing | None:
     """
     head, elsewhere, ending = LAYOUTS[layout]
     case_folder = re.compile(f"([12])({head}|{elsewhere})[A-E]\\d{{3}}")
-    cases, passed_over = [], Counter()
+    cases: list[ImportCase] = []
+    passed_over: Counter[str] = Counter()
     for parent, folders, files in os.walk(folder, followlinks=True):
         folders.sort()
         match = case_folder.fullmatch(Path(parent).name)
@@ -34,7 +35,8 @@ def list_synthrad(folder: Path, layout: str) -> Listing | None:
         folders.clear()
         if match[1] == "1" and match[2] == head:
             case = Path(parent).name
-            cases.append(ImportCase(case, *map(paths.get, IMAGES), source=case, public_id=case))
+            mr, ct, mask = map(paths.get, IMAGES)
+            cases.append(ImportCase(case, mr, ct, mask, source=case, public_id=case))
         else:
             passed_over[f"task {match[1]}, region {match[2]}"] += 1
     if not cases and not passed_over:

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -16,12 +17,15 @@ from matplotlib.figure import Figure
 from synthct.evaluation.figures.panels import DPI, MM, WIDTH_MM
 from synthct.files import bytes_written_whole
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 # Okabe and Ito's colours, which colour-blind people tell apart; the order is from dark to light, and every model has a
 # marker and a line of its own besides, so that a grey print can be read.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
-_STYLE = {
+_STYLE: dict[RcKeyType, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
     "font.size": 8,
     "axes.titlesize": 8,
@@ -75,9 +79,9 @@ def draw_chart(
     """
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(WIDTH_MM * MM, height_mm * MM), dpi=DPI, facecolor="white")
-        figure.set_layout_engine("compressed" if keep_aspect else "constrained")
+        layout: Literal["compressed", "constrained"] = "compressed" if keep_aspect else "constrained"
+        figure.set_layout_engine(layout, w_pad=2 * MM, h_pad=2 * MM, wspace=0.03, hspace=0.04)
         FigureCanvasAgg(figure)
-        figure.get_layout_engine().set(w_pad=2 * MM, h_pad=2 * MM, wspace=0.03, hspace=0.04)
         draw(figure)
         figure.suptitle(_wrapped(title, 105), x=2 / WIDTH_MM, ha="left")
         if note:

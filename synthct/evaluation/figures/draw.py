@@ -134,7 +134,7 @@ def draw_cycles(
 def panel_titles(models: Sequence[TrainedModel]) -> dict[str, str]:
     """Title of each model's panel by label, paired training before unpaired as in the paper's figure 5."""
     pairing = {model.label: _paired(model.trainer) for model in models}
-    words = {True: "Paired training", False: "Unpaired training"}
+    words: dict[bool | None, str] = {True: "Paired training", False: "Unpaired training"}
     ordered = sorted(pairing, key=lambda label: ([True, False, None].index(pairing[label]), label))
     return {label: f"{words[pairing[label]]} ({label})" if pairing[label] in words else label for label in ordered}
 

@@ -14,10 +14,12 @@ from synthct.evaluation.score import Row
 ERROR_SCALE = Scale(0, 500, "HU, inside the head mask", colours="magma_r", more_above=True, unknown_colour="white")
 
 
-def mr_panel(shown: SagittalSlice) -> Panel:
-    """The MR in its scanner's units."""
+def mr_panels(shown: SagittalSlice) -> list[Panel]:
+    """The MR in its scanner's units; none without an MR."""
+    if shown.mr is None:
+        return []
     low, high = shown.mr_range
-    return Panel("MR", shown.mr, Scale(low, high, "MR intensity (scanner units)"))
+    return [Panel("MR", shown.mr, Scale(low, high, "MR intensity (scanner units)"))]
 
 
 def draw_figure4(shown: SagittalSlice, label: str, row: Row, window_hu: tuple[float, float], folder: Path) -> Path:
@@ -27,8 +29,8 @@ def draw_figure4(shown: SagittalSlice, label: str, row: Row, window_hu: tuple[fl
     """
     sct = shown.sct_hu[label]
     error = np.where(shown.mask, np.abs(sct - shown.ct_hu), np.nan)
-    panels = [] if shown.mr is None else [mr_panel(shown)]
-    panels += [
+    panels = [
+        *mr_panels(shown),
         Panel("Synthetic CT", sct, ct_scale(window_hu)),
         Panel("Reference CT", shown.ct_hu, ct_scale(window_hu)),
         Panel("Absolute error", error, ERROR_SCALE, outline=shown.mask),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from synthct.evaluation.figures.figure4 import mr_panel, note_of
+from synthct.evaluation.figures.figure4 import mr_panels, note_of
 from synthct.evaluation.figures.panels import Panel, ct_scale, draw_panels
 from synthct.evaluation.sagittal import SagittalSlice
 from synthct.evaluation.score import Row
@@ -27,9 +27,11 @@ def draw_figure5(
         rows: the patient's scores by model.
     """
     labels = [label for label in titles if label in shown.sct_hu][:MAX_MODELS]
-    panels = [] if shown.mr is None else [mr_panel(shown)]
-    panels += [Panel(titles[label], shown.sct_hu[label], ct_scale(window_hu)) for label in labels]
-    panels.append(Panel("Reference CT", shown.ct_hu, ct_scale(window_hu)))
+    panels = [
+        *mr_panels(shown),
+        *(Panel(titles[label], shown.sct_hu[label], ct_scale(window_hu)) for label in labels),
+        Panel("Reference CT", shown.ct_hu, ct_scale(window_hu)),
+    ]
     scores = ", ".join(f"{rows[label].metrics['mae_hu']:.1f} HU ({label})" for label in labels)
     return draw_panels(
         panels,

@@ -177,14 +177,14 @@ def _draw_bar(axes: Axes, figure: Figure, scale: Scale) -> None:
     axes.tick_params(labelsize=6.5, length=2, width=0.5, pad=1.5)
 
 
-def _ticks(scale: Scale) -> np.ndarray:
+def _ticks(scale: Scale) -> list[float]:
     """Both ends and up to four round numbers between them."""
     spread = scale.high - scale.low
     power = 10 ** np.floor(np.log10(spread / 3))
     step = next(factor * power for factor in (1, 2, 5, 10) if spread / (factor * power) <= 5.01)
     inner = np.arange(np.ceil(scale.low / step), np.floor(scale.high / step) + 1) * step
     inner = [tick for tick in inner if min(tick - scale.low, scale.high - tick) > 0.12 * spread]
-    return np.array([scale.low, *inner, scale.high])
+    return [scale.low, *inner, scale.high]
 
 
 def _spans(scales: Sequence[Scale]) -> list[tuple[int, int]]:
@@ -201,8 +201,10 @@ def _spans(scales: Sequence[Scale]) -> list[tuple[int, int]]:
 def _shrink_to(text: Text, pixels: float, canvas: FigureCanvasAgg) -> None:
     """Set long text smaller, then shorten it, so that nothing runs out of its place."""
     renderer = canvas.get_renderer()
-    while text.get_window_extent(renderer).width > pixels and text.get_fontsize() > 5:
-        text.set_fontsize(text.get_fontsize() - 0.5)
+    size = float(text.get_fontsize())
+    while text.get_window_extent(renderer).width > pixels and size > 5:
+        size -= 0.5
+        text.set_fontsize(size)
     width = text.get_window_extent(renderer).width
     while width > pixels and len(text.get_text()) > 4:
         kept = min(len(text.get_text()) - 2, int(len(text.get_text()) * pixels / width))

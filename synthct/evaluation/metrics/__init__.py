@@ -19,7 +19,7 @@ from synthct.evaluation.metrics.metric import WINDOW_HU, Metric
 from synthct.evaluation.metrics.psnr import psnr, psnr_synthrad2023
 from synthct.evaluation.metrics.similarity import RANGE_2023_HU, RANGE_2025_HU, ms_ssim, ssim
 from synthct.evaluation.metrics.slice_jumps import slice_discontinuity
-from synthct.evaluation.metrics.tissue_classes import tissue_mae, tissue_mean_error
+from synthct.evaluation.metrics.tissue_classes import Tissue, tissue_mae, tissue_mean_error
 from synthct.evaluation.metrics.volume_pair import VolumePair
 from synthct.evaluation.metrics.wepl import wepl_median, wepl_p95
 
@@ -56,7 +56,11 @@ _SEED, _SR23, _SR25, _OURS = "Wolterink et al. 2017", "SynthRAD2023", "SynthRAD2
 _MAE, _PSNR = "mean |sCT - CT|", "20 log10(4095 / RMSE)"
 _WEPL = "|WEPL(sCT) - WEPL(CT)| over 36 axial directions and the points of the mask"
 _WEPL_REGION = "points in the mask; densities in the head of each CT"
-_TISSUES = (("air", "air", "CT < -200 HU"), ("soft", "soft tissue", "-200 to 250 HU"), ("bone", "bone", "CT > 250 HU"))
+_TISSUES: tuple[tuple[Tissue, str, str], ...] = (
+    ("air", "air", "CT < -200 HU"),
+    ("soft", "soft tissue", "-200 to 250 HU"),
+    ("bone", "bone", "CT > 250 HU"),
+)
 
 # Unclipped is the main figure. The windowed one is beside it because the RMSE / MAE of about 1.35 in Wolterink et al.
 # 2017 suggests that their reference CTs were clipped to the window that their network sees. It is always their window,
@@ -271,11 +275,11 @@ def measure(pair: VolumePair, metrics: Sequence[Metric] = METRICS) -> dict[str, 
     Raises:
         DatasetError: a metric of another package cannot be computed.
     """
-    values = dict.fromkeys(metric.column for metric in metrics)
+    values: dict[str, float] = {}
     for clip_hu in dict.fromkeys(metric.clip_hu for metric in metrics):  # one clipped pair at a time
         clipped = pair if clip_hu is None else pair.clipped(*clip_hu)
         values |= {metric.column: _computed(metric, clipped) for metric in metrics if metric.clip_hu == clip_hu}
-    return values
+    return {metric.column: values[metric.column] for metric in metrics}
 
 
 def _computed(metric: Metric, pair: VolumePair) -> float:

@@ -72,10 +72,11 @@ def ms_ssim(pair: VolumePair) -> float:
 
 def _shifted(pair: VolumePair, low_hu: float, high_hu: float) -> tuple[np.ndarray, np.ndarray]:
     """Both CTs clipped, from 0 upwards, 0 outside the mask; float32."""
-    return tuple(
+    sct, ct = (
         np.where(pair.mask, np.clip(image, low_hu, high_hu) - low_hu, 0).astype(np.float32)
         for image in (pair.sct, pair.ct)
     )
+    return sct, ct
 
 
 def _constants(data_range: float) -> tuple[float, float]:

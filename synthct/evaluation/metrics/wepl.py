@@ -109,6 +109,4 @@ def _raster(box: np.ndarray, angle: float, planes_mm: float = PLANES_MM) -> Grid
     spacing = np.array([STEP_MM, STEP_MM, planes_mm])
     size = (extent / spacing).astype(int) + [2, 2, 1]
     origin = box.mean(axis=0) - axes @ ((size - 1) / 2 * spacing)
-    return Grid(
-        tuple(map(int, size)), tuple(map(float, spacing)), tuple(map(float, origin)), tuple(map(float, axes.ravel()))
-    )
+    return Grid.along(axes, size, spacing, origin)

@@ -66,7 +66,7 @@ def _facts(model: TrainedModel, plan: Plan) -> dict[str, str]:
     preparation, training = one.preprocessing, one.training
     mm = " x ".join(f"{value:.3g}" for value in preparation.spacing_mm)
     rows, cols = preparation.slice_size
-    of_patients = [held_out.fold for held_out in model.held_out.values()]
+    of_patients = [one.fold for one in model.held_out.values() if one.fold is not None]
     counts = {fold: of_patients.count(fold) for fold in sorted(set(of_patients))}
     folds = [f"fold {fold}: {n} patient{'s' * (n != 1)}" for fold, n in counts.items()]
     return {
@@ -101,7 +101,7 @@ def _trained_folds(model: TrainedModel) -> list[int]:
     """Numbers of the folds that have a log of their training or have held somebody out."""
     logged = {one.number for one in model.files.folds() if one.log.is_file()}
     of_patients = {one.fold for one in model.held_out.values()}
-    return sorted((logged | of_patients) - {None})
+    return sorted(fold for fold in logged | of_patients if fold is not None)
 
 
 def _log(model: TrainedModel, fold: int) -> TrainingLog:

@@ -133,8 +133,10 @@ def _viewer_grid(mask: sitk.Image) -> Grid:
     return Grid(tuple(map(int, size)), (SPACING_MM,) * 3, tuple(map(float, origin)), ALONG_BODY)
 
 
-def _sample(image: sitk.Image, grid: Grid, **how: object) -> np.ndarray:
-    return sitk.GetArrayFromImage(resample(image, grid, **how))
+def _sample(
+    image: sitk.Image, grid: Grid, *, interpolation: Interpolation = "linear", outside: float = 0.0
+) -> np.ndarray:
+    return sitk.GetArrayFromImage(resample(image, grid, interpolation=interpolation, outside=outside))
 
 
 def _steps(hu: np.ndarray) -> np.ndarray:

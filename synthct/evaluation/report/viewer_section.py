@@ -50,7 +50,7 @@ def viewer_section(
                 "shape": one.shape,
                 "mr_range": one.mr_range,
                 "models": models,
-                "worst": max(one.scts, key=lambda label: row_of[label, one.patient].metrics["mae_hu"]),
+                "worst": worst,
             }
         )
     index = {

@@ -14,7 +14,7 @@ import numpy as np
 import pydicom
 import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import format_number_as_ds
 
 from synthct import __version__
@@ -136,7 +136,7 @@ def _series_attributes(
     series = Dataset()
     series.file_meta = FileMetaDataset()
     series.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    series.file_meta.ImplementationClassUID = IMPLEMENTATION_UID
+    series.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
     series.file_meta.ImplementationVersionName = f"SYNTHCT {__version__}"[:16]
 
     series.update(identity.shared)  # patient, study, frame of reference

@@ -15,8 +15,8 @@ import pydicom
 from synthct.errors import ImageError
 from synthct.imaging.dicom.beginning import looks_like_dicom
 from synthct.imaging.dicom.copies import without_second_files
-from synthct.imaging.dicom.headers import ImageHeader, read_headers
-from synthct.imaging.dicom.one_image_series import SeriesKey, join_series
+from synthct.imaging.dicom.headers import ImageHeader, SeriesKey, read_headers
+from synthct.imaging.dicom.one_image_series import join_series
 from synthct.imaging.dicom.series import DicomSeries
 from synthct.imaging.dicom.volumes import volumes_of
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
@@ -64,12 +64,12 @@ def find_series(
     found: dict[SeriesKey, list[ImageHeader]] = {}
     for headers, _ in read.values():
         for image in headers:
-            patient, *series = image.series
+            patient, study, series, modality = image.series
             if patients_by == "folder":
                 patient = folder_below(folder, image.slice.path) or "."
             elif not patient:
                 patient = f"folder:{folder_below(folder, image.slice.path)}"
-            found.setdefault((patient, *series), []).append(image)
+            found.setdefault((patient, study, series, modality), []).append(image)
     if damaged := sum(count for _, count in read.values()):
         one = "1 DICOM file is damaged or does not say where it lies; it is left out."
         several = f"{damaged} DICOM files are damaged or do not say where they lie; they are left out."

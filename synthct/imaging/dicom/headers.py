@@ -65,13 +65,15 @@ _READ = [
     "PerFrameFunctionalGroupsSequence", *TRAITS, *ATTRIBUTES,
 ]  # fmt: skip
 
+SeriesKey = tuple[str, str, str, str]  # patient id, study UID, series UID, modality
+
 
 @dataclass(frozen=True)
 class ImageHeader:
     """One image of a file. ``series`` is the same for all images of a series; ``plane`` for all of one stack."""
 
     sop_uid: str
-    series: tuple[str, str, str, str]  # patient id, study UID, series UID, modality
+    series: SeriesKey
     description: str
     number: int
     frame_of_reference_uid: str
@@ -191,7 +193,12 @@ def _image(look: _Lookup, path: Path, frame: int, key: bytes) -> ImageHeader | N
     image_type = tuple(part.strip().upper() for part in look.text("ImageType").split("\\") if part.strip())
     return ImageHeader(
         sop_uid=look.text("SOPInstanceUID"),
-        series=tuple(map(look.text, ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"))),
+        series=(
+            look.text("PatientID"),
+            look.text("StudyInstanceUID"),
+            look.text("SeriesInstanceUID"),
+            look.text("Modality"),
+        ),
         description=" ".join(look.text("SeriesDescription").split()),
         number=int(look.number("SeriesNumber", 0)),
         frame_of_reference_uid=look.text("FrameOfReferenceUID"),
@@ -200,7 +207,7 @@ def _image(look: _Lookup, path: Path, frame: int, key: bytes) -> ImageHeader | N
         orientation=orientation,
         stored_range=(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1),
         traits=tuple(map(look.text, TRAITS)),
-        slice=DicomSlice(path, frame, instance, position, thickness, rescale),
+        slice=DicomSlice(path, frame, instance, triple(position), thickness, rescale),
         person=Person.of(look.text, key),
     )
 

@@ -135,12 +135,12 @@ def _silent_pydicom() -> Iterator[None]:
         yield
 
 
-def _header(files: Sequence[Path], index: int, **options: object) -> Dataset:
+def _header(files: Sequence[Path], index: int, specific_tags: list[str] | None = None) -> Dataset:
     called = f"File {index + 1} of {len(files)} of the MR series"  # paths are often named after patients
     try:
         if not looks_like_dicom(files[index]):  # pydicom would make something of any file
             raise ImageError(f"{called} is not DICOM; give the files of the series alone.")
-        return pydicom.dcmread(files[index], stop_before_pixels=True, force=True, **options)
+        return pydicom.dcmread(files[index], stop_before_pixels=True, force=True, specific_tags=specific_tags)
     except ImageError:
         raise
     except Exception as fault:  # whatever a damaged file leads pydicom to

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from synthct.imaging.dicom.headers import ImageHeader
+from synthct.imaging.dicom.headers import ImageHeader, SeriesKey
 from synthct.imaging.dicom.series import DicomSeries
 from synthct.imaging.dicom.volumes import FEWEST_SLICES, SAME_POSITION_MM, stacks_of
 
 logger = logging.getLogger(__name__)
-SeriesKey = tuple[str, ...]  # patient, study UID, series UID, modality
 REGULAR_MM = 0.1  # slices of one stack lie this near to even steps along a line
 
 

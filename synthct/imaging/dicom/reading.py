@@ -18,7 +18,8 @@ from synthct.imaging.dicom.stacking import Stacking, stack_slices
 
 LOWEST_HU = -1024.0  # what a CT holds outside its field of view; lower values are padding and no HU
 INT16 = np.iinfo(np.int16)
-_SITK_TYPES = {np.int16: sitk.sitkInt16, np.float32: sitk.sitkFloat32}
+PixelType = type[np.int16] | type[np.float32]
+_SITK_TYPES: dict[PixelType, int] = {np.int16: sitk.sitkInt16, np.float32: sitk.sitkFloat32}
 
 
 def read_series(series: DicomSeries) -> sitk.Image:
@@ -124,7 +125,7 @@ class _Decoder:
         return f"{self.series.name}: image {image.instance}"
 
 
-def _pixel_type(series: DicomSeries) -> type:
+def _pixel_type(series: DicomSeries) -> PixelType:
     rescales = {image.rescale for image in series.slices}
     if not all(value.is_integer() for rescale in rescales for value in rescale):
         return np.float32

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from synthct.imaging.dicom.copies import SAME_PLACE_MM, without_copies
-from synthct.imaging.dicom.headers import TRAITS, ImageHeader
+from synthct.imaging.dicom.headers import TRAITS, ImageHeader, SeriesKey
 from synthct.imaging.dicom.persons import contradictions
 from synthct.imaging.dicom.series import DicomSeries
 from synthct.tuples import pair_of
@@ -21,11 +21,11 @@ PROJECTIONS = {"PROJECTION IMAGE", "MIP", "MINIP", "MAX_IP", "MIN_IP", "SCREEN S
 NO_MAGNITUDE = {"P", "PHASE", "PHASE MAP", "R", "REAL", "I", "IMAGINARY"}
 
 
-def volumes_of(key: tuple[str, ...], images: Sequence[ImageHeader]) -> list[DicomSeries]:
+def volumes_of(key: SeriesKey, images: Sequence[ImageHeader]) -> list[DicomSeries]:
     """The volumes of one series. Identical copies of images at one place are left out, and counted in the log.
 
     Args:
-        key: patient, study UID, series UID, modality.
+        key: of the series.
         images: all images of the series, in any order.
     """
     stacks = [_without_copies(stack) for stack in stacks_of(images)]
@@ -118,13 +118,17 @@ def _by_rank(stack: Sequence[ImageHeader], trait: int) -> dict[str, list[ImageHe
     return groups
 
 
-def _volume(key: tuple[str, ...], part: list[ImageHeader], number: int, split: str, n_stacks: int) -> DicomSeries:
+def _volume(key: SeriesKey, part: list[ImageHeader], number: int, split: str, n_stacks: int) -> DicomSeries:
     part = sorted(part, key=_depth)
     first = part[0]
+    patient_id, study_uid, series_uid, modality = key
     rows, columns, *spacing = first.plane
     lows, highs = zip(*(image.stored_range for image in part))
     return DicomSeries(
-        *key,
+        patient_id=patient_id,
+        study_uid=study_uid,
+        series_uid=series_uid,
+        modality=modality,
         description=first.description,
         number=first.number,
         part=number,
