@@ -40,7 +40,7 @@ setup(
         "Typing :: Typed",
     ],
     packages=find_packages(include=["synthct", "synthct.*"]),
-    package_data={"": ["*.html", "*.css", "*.js", "*.md"]},
+    package_data={"": ["*.html", "*.css", "*.js", "*.md"], "synthct": ["py.typed"]},
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.6",
@@ -67,6 +67,9 @@ setup(
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
             "ruff>=0.6",
+            "mypy>=2.0",
+            "pandas-stubs>=2.2",
+            "types-tqdm>=4.66",
             "setuptools>=64",
             *cluster,
             *docs,

@@ -1,4 +1,4 @@
-"""The style check is part of the suite, so that what CI runs is what a contributor runs."""
+"""The style and type checks are part of the suite, so that what CI runs is what a contributor runs."""
 
 import subprocess
 import sys
@@ -15,4 +15,11 @@ def test_ruff_finds_nothing(command):
     done = subprocess.run(
         [sys.executable, "-m", "ruff", *command, "--quiet", "."], cwd=ROOT, capture_output=True, text=True
     )
+    assert done.returncode == 0, done.stdout
+
+
+def test_mypy_finds_nothing(tmp_path):
+    pytest.importorskip("mypy", reason="the extra 'test' is not installed")
+    command = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

@@ -201,7 +201,7 @@ def terminal_table(scored: ScoredSet, *, width: int = 100, max_patients: int = 4
                 if len(patients) > max_patients:
                     lines.append(f"... {len(patients) - max_patients} more patients in the CSV files")
                 lines.append("-" * (len(left[0]) + sum(3 + len(column[0]) for column in block)))
-            lines.append("   ".join(cells).rstrip())
+            lines.append("   ".join(line).rstrip())
     masks = masks_in_words(row.mask for model_rows in rows.values() for row in model_rows)
     lines += ["", f"Compared inside {masks}; HU not clipped."]
     shares = [row.scored_head_percent for model_rows in rows.values() for row in model_rows]

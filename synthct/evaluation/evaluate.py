@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from synthct.counted import first_of
-from synthct.dataset.raw import RawDataset
+from synthct.dataset.raw import CaseFiles, RawDataset
 from synthct.dataset.register_dataset import with_registrations
 from synthct.dataset.registration_record import REGISTRATIONS
 from synthct.errors import DatasetError, ModelError

@@ -18,7 +18,7 @@ from synthct.evaluation.sagittal import SagittalSlice, cut_sagittal
 from synthct.evaluation.voxel_histogram import VoxelHistogram
 from synthct.imaging.coding import AIR_HU
 from synthct.imaging.geometry import Grid, orientation_code
-from synthct.imaging.planes import PLANE_AXES, body_axes
+from synthct.imaging.planes import PLANE_AXES, Plane, body_axes
 
 PatientSet = Literal["cross_validation", "test", "folders"]
 

@@ -27,6 +27,7 @@ REMEDY = "get the file again from whoever exported it"
 _MAX_RATIO = 200  # of the text of fingerprints, the most even of our members, deflate makes a twentieth
 _END = struct.Struct("<4s4H2LH")  # PKWARE APPNOTE 4.3.16, end of central directory record
 _ZIP64_LOCATOR_BYTES = 20  # APPNOTE 4.3.15, before it
+_HEADER_BYTES = 30  # APPNOTE 4.3.7, before the name of a member
 _DAMAGE = (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, struct.error, zlib.error)
 
 
@@ -105,7 +106,7 @@ class ModelArchive:
                 if found:
                     raise ModelError(f"{self.path}: {name[:80]!r} {problem}, so nothing of it was read; {REMEDY}.")
             seen.add(name)
-            end = info.header_offset + zipfile.sizeFileHeader + len(name) + info.compress_size
+            end = info.header_offset + _HEADER_BYTES + len(name) + info.compress_size
         if end > self._archive.start_dir:
             raise ModelError(f"{self.path} is a damaged zip file (its members overlap their list); {REMEDY}.")
 

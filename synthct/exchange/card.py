@@ -19,6 +19,7 @@ from synthct.inference.read_model import Model, predicting_networks
 from synthct.planning.fingerprint import VolumeFacts
 from synthct.planning.plan import voxel_mm
 from synthct.qa.usefulness import HARDLY_BETTER
+from synthct.tuples import triple_of
 
 FORMAT_VERSION = 2
 AXES = ("LR", "AP", "SI")
@@ -166,7 +167,7 @@ def make_card(
         register=plan.register,
         slice_plane=seen.plane,
         neighbours=seen.neighbours,
-        network_spacing_mm=tuple(round(mm, 3) for mm in voxel_mm(model.configuration.preprocessing, seen.plane)),
+        network_spacing_mm=triple_of(round(mm, 3) for mm in voxel_mm(model.configuration.preprocessing, seen.plane)),
         mr_windows=tuple(map(str, model.input.coding.expected_mr(seen.mr_channels))),
         ct_window_hu=model.hu_range,
         parameters={name: sum(one.numel() for one in network.parameters()) for name, network in networks.items()},
@@ -195,8 +196,8 @@ def _scans(name: str, facts: Sequence[VolumeFacts]) -> ScanCard | None:
         name,
         len(facts),
         tuple(sorted({one.orientation for one in facts})),
-        tuple(_spread(values) for values in zip(*(one.spacing_mm for one in facts))),
-        tuple(_spread(values, 0) for values in zip(*(one.field_of_view_mm for one in facts))),
+        triple_of(_spread(values) for values in zip(*(one.spacing_mm for one in facts))),
+        triple_of(_spread(values, 0) for values in zip(*(one.field_of_view_mm for one in facts))),
         _spread([one.oblique_deg for one in facts], 1),
         _spread([one.head_volume_l for one in facts], 2),
         {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from string import Template
+from typing import Any
 
 from synthct.evaluation.metrics import METRICS
 from synthct.exchange.card import AXES, ModelCard, ScanCard, Spread
@@ -105,7 +106,7 @@ def _baselines(card: ModelCard) -> str:
     return f"{same}: {errors}." if errors else ""
 
 
-def _scans(scans: Sequence[ScanCard]) -> list[list[object]]:
+def _scans(scans: Sequence[ScanCard]) -> list[list[Any]]:
     percentiles = dict.fromkeys(name for scan in scans for name in scan.intensities)
     return [
         ["scans", *(scan.scans for scan in scans)],

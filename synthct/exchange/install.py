@@ -68,9 +68,8 @@ def install_model(
         ModelError: the file is refused, or the folder is there already.
     """
     with open_archive(path) as archive:
-        if folder is None:
-            folder = Path(results) / archive.manifest.dataset_name / archive.manifest.folder_name
-        target = Path(folder)
+        manifest = archive.manifest
+        target = Path(folder) if folder else Path(results or "") / manifest.dataset_name / manifest.folder_name
         _check_target(target, overwrite)
         model = _read(archive, progress)
     with ExitStack() as held:

@@ -62,7 +62,7 @@ class LinearHu:
     @staticmethod
     def of(coding: Coding) -> LinearHu | None:
         """How a coding makes HU of a network's output; None where it is not linear to within 0.01 HU."""
-        below, above = (float(hu) for hu in coding.network_to_hu(np.float32([-0.5, 0.5])))
+        below, above = (float(hu) for hu in coding.network_to_hu(np.array([-0.5, 0.5], np.float32)))
         scale, offset = above - below, (above + below) / 2
         if not np.isfinite([scale, offset]).all() or scale == 0:
             return None
@@ -86,15 +86,18 @@ class HuNetwork(nn.Module):
         super().__init__()
         self.method, self.outside = method, coding.mr_outside
         self.folds = nn.ModuleList(nn.ModuleDict(networks) for networks in folds)
-        self.linear = LinearHu.of(coding)
+        linear = LinearHu.of(coding)
+        assert linear is not None  # checked before
+        self.linear = linear
 
     def forward(self, mr: Tensor) -> Tensor:
         rows, cols = mr.shape[-2:]
         multiple = self.method.size_multiple
         if multiple > 1:  # whether it is needed or not: what is exported is for all sizes
             mr = pad(mr, (0, -cols % multiple, 0, -rows % multiple), value=self.outside)
-        hu = [self._hu(self.method.synthesize(dict(networks.items()), mr)) for networks in self.folds]
-        return (sum(hu) / len(hu))[..., :rows, :cols]
+        folds = [dict(networks.items()) for networks in self.folds if isinstance(networks, nn.ModuleDict)]
+        hu = torch.stack([self._hu(self.method.synthesize(networks, mr)) for networks in folds])
+        return hu.mean(dim=0)[..., :rows, :cols]
 
     def _hu(self, output: Tensor) -> Tensor:
         hu = output[:, :1] * self.linear.scale + self.linear.offset
@@ -178,7 +181,8 @@ def _check_output(path: Path, overwrite: bool) -> None:
 
 def _network(model: Model, folder: Path) -> HuNetwork:
     method, coding = model.method, model.input.coding
-    if method.dimensions != 2 or method.synthesize_volume.__func__ is not Trainer.synthesize_volume.__func__:
+    by_slices = vars(Trainer)["synthesize_volume"].__func__
+    if method.dimensions != 2 or getattr(method.synthesize_volume, "__func__", None) is not by_slices:
         raise ModelError(
             f"{folder}: {model.trainer} does not synthesise slice by slice, and --onnx exports networks of slices "
             "alone; export the model as a zip file instead."

@@ -72,8 +72,8 @@ def figures(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[s
         if values := [float(row[column]) for row in rows if _is_number(row.get(column))]:
             sd = statistics.stdev(values) if len(values) > 1 else None
             interval = bootstrap_interval(np.array(values))  # NaN of fewer than three
-            interval = None if math.isnan(interval[0]) else interval
-            found[column] = Figure(len(values), statistics.fmean(values), sd, interval)
+            known = None if math.isnan(interval[0]) else interval
+            found[column] = Figure(len(values), statistics.fmean(values), sd, known)
     return found
 
 

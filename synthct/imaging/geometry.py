@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import SimpleITK as sitk
 
-from synthct.imaging.planes import PLANE_ORIENTATION, body_axes
+from synthct.imaging.planes import PLANE_ORIENTATION, Plane, body_axes
+from synthct.tuples import triple_of
 
 _INTERPOLATORS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "bspline": sitk.sitkBSpline}
 MIN_BSPLINE_VOXELS = 4  # along each axis; a cubic spline spans as many
@@ -49,9 +50,9 @@ class Grid:
     ) -> Grid:
         """From rows of numbers of any kind; ``axes`` as of :attr:`axes`."""
         return Grid(
-            triple(map(int, size_xyz)),
-            triple(map(float, spacing_mm_xyz)),
-            triple(map(float, origin_mm)),
+            triple_of(map(int, size_xyz)),
+            triple_of(map(float, spacing_mm_xyz)),
+            triple_of(map(float, origin_mm)),
             tuple(map(float, np.ravel(axes))),
         )
 

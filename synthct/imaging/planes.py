@@ -6,8 +6,6 @@ from typing import Literal
 
 import numpy as np
 
-from synthct.tuples import 
-
 Plane = Literal["sagittal", "axial", "coronal"]
 
 # Towards which body side the axes (cols, rows, slices) of a slice grid run. All three are right-handed.

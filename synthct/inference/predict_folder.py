@@ -17,7 +17,7 @@ from synthct.imaging.io import FILE_ENDINGS, image_ending, image_name
 from synthct.inference.done_before import done_before
 from synthct.inference.predict_file import ModelFiles, QaSettings, check_mrs, predict_file, predict_task
 from synthct.inference.predictor import Predictor
-from synthct.inference.writers import CtSeriesWriter, ImageFileWriter
+from synthct.inference.writers import CtSeriesWriter, ImageFileWriter, Writer
 from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
@@ -175,7 +175,8 @@ def predict_folder(
     output_format, ct_settings = options.output_format, options.ct_settings
     if output_format not in (None, *OUTPUT_FORMATS):
         raise ImageError(f"'{output_format}' is not an output format; there are {', '.join(OUTPUT_FORMATS)}.")
-    output, writer = Path(output), ImageFileWriter()
+    output = Path(output)
+    writer: Writer = ImageFileWriter()
     cases = _list_cases(Path(mrs), predictor.configuration.input.mr_channels, options, runner)
     runner.check_any_left(cases)
     if output.resolve() == Path(mrs).resolve():

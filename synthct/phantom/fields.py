@@ -47,7 +47,7 @@ def smooth_noise(rng: np.random.Generator, axes: Axes, scale_mm: float) -> Volum
 
     It is drawn on a grid tied to millimetres, so that it is the same field at every voxel size.
     """
-    knots = triple(np.arange(a[0] - 2 * scale_mm, a[-1] + 3 * scale_mm, scale_mm, dtype=np.float32) for a in axes)
+    knots = triple_of(np.arange(a[0] - 2 * scale_mm, a[-1] + 3 * scale_mm, scale_mm, dtype=np.float32) for a in axes)
     values = rng.standard_normal([len(k) for k in knots[::-1]]).astype(np.float32)
     return 1.4 * resample_volume(values, triple_of(knots), axes)
 

@@ -92,7 +92,7 @@ def acquire_mr(
     """Scanner units, int16: point spread, flex-coil bias, gain, Rician noise (Gudbjartsson & Patz 1995, MRM 34:910)."""
     rng = patient.rng(20)
     signal = ndimage.gaussian_filter(signal, 0.35)
-    axes = triple(
+    axes = triple_of(
         np.arange(n, dtype=np.float32) * np.float32(s) for n, s in zip(signal.shape[::-1], spacing, strict=True)
     )
     if bias_strength:

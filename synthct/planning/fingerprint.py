@@ -11,6 +11,7 @@ from synthct.files import read_json, write_json
 from synthct.imaging.image_header import PLAUSIBLE_SPACING_MM
 from synthct.imaging.planes import body_axes
 from synthct.json_dataclasses import from_plain, is_name, shown, to_plain
+from synthct.tuples import triple_of
 
 FORMAT_VERSION = 1
 HEAD_PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
@@ -48,8 +49,11 @@ class VolumeFacts:
         for name, value in intensities.items():
             if not abs(value) <= LARGEST_INTENSITY:
                 raise ValueError(f"{name} is not an intensity of a scanner: {value:g}")
-        lengths = {"oblique_deg": (self.oblique_deg,), "head_volume_l": (self.head_volume_l,)}
-        lengths["head_size_mm"] = self.head_size_mm
+        lengths: dict[str, tuple[float, ...]] = {
+            "oblique_deg": (self.oblique_deg,),
+            "head_volume_l": (self.head_volume_l,),
+            "head_size_mm": self.head_size_mm,
+        }
         for name, values in lengths.items():
             if not all(0 <= value <= 1e5 for value in values):
                 raise ValueError(f"{name} must not be negative nor above 100000, not {list(values)}")
@@ -65,7 +69,7 @@ class VolumeFacts:
         return self._along_body([size * mm for size, mm in zip(self.size_xyz, self.spacing_mm_xyz)])
 
     def _along_body(self, values_xyz: Sequence[float]) -> tuple[float, float, float]:
-        return tuple(value for _, value in sorted(zip(body_axes(self.orientation), values_xyz)))
+        return triple_of(value for _, value in sorted(zip(body_axes(self.orientation), values_xyz)))
 
 
 @dataclass(frozen=True)

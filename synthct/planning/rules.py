@@ -15,7 +15,7 @@ from synthct.imaging.coding import MrWindow
 from synthct.imaging.planes import PLANE_AXES, Plane
 from synthct.planning.fingerprint import Fingerprint, VolumeFacts
 from synthct.planning.plan import Reason
-from synthct.tuples import 
+from synthct.tuples import triple_of
 
 # The geometry of Wolterink et al. 2017, the reference (sections 2 and 4): voxels of 1.00 x 0.87 x 0.87 mm, of which
 # 288 pixels are shrunk to 256.
@@ -26,6 +26,7 @@ REFERENCE_PADDED_SIZE = (286, 286)
 REFERENCE_FOLDS = 4
 REFERENCE_ITERATIONS = 18 * 183  # an epoch of the reference: 18 patients of 183 slices
 
+_PLANES_ACROSS: tuple[Plane, ...] = ("sagittal", "coronal", "axial")
 _AXIS_NAMES = ("LR", "AP", "SI")
 
 
@@ -169,7 +170,7 @@ def _median_spacing(fingerprint: Fingerprint) -> tuple[float, float, float]:
     """Median spacing (LR, AP, SI) of the MRs, of the CTs where there is no MR."""
     volumes = [case.mr[0] for case in fingerprint.cases.values() if case.mr]
     volumes = volumes or [case.ct for case in fingerprint.cases.values() if case.ct is not None]
-    return tuple(float(value) for value in np.median([volume.spacing_mm for volume in volumes], axis=0))
+    return triple_of(float(value) for value in np.median([volume.spacing_mm for volume in volumes], axis=0))
 
 
 def _by_axis(values: tuple[float, float, float]) -> dict[str, float]:

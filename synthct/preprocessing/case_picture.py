@@ -1,7 +1,6 @@
 """A small picture of a case: its MR and CT in three planes through the head, with the outlines of their head masks.
 
 All pictures have one scale and one size a row, so that heads can be compared from case to case. A plane is sampled
-from typing import Any
 from the images directly: a picture takes a fraction of a second whatever the size of the images.
 """
 
@@ -194,8 +193,8 @@ def _write(rows: Sequence[tuple[str, Sequence[np.ndarray]]], pixel_mm: float, pa
     around = [withStroke(linewidth=2, foreground="black")]
 
     def say(text: str, x: float, y: float, size_px: float = 12, **style: Any) -> None:
-        style = {"color": "white", "fontsize": size_px * 72 / _DPI, "path_effects": around} | style
-        figure.text(x / width, 1 - y / height, text, **style)
+        given: dict[str, Any] = {"color": "white", "fontsize": size_px * 72 / _DPI, "path_effects": around}
+        figure.text(x / width, 1 - y / height, text, **given | style)
 
     for i, (title, panels) in enumerate(rows):
         top, left = i * (HEIGHT_PX + GAP_PX), 0

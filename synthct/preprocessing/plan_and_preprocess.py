@@ -186,7 +186,7 @@ def _report(
 
 
 def _tell_registrations(raw: RawDataset, folder: Path) -> None:
-    """How many were registered, and who is not a pair since his registration failed."""
+    """How many were registered, and who is not a pair because the registration failed."""
     cases = [*raw.training.values(), *raw.test.values()]
     counts = Counter(case.registration.status for case in cases if case.registration is not None)
     if counts:
@@ -195,7 +195,7 @@ def _tell_registrations(raw: RawDataset, folder: Path) -> None:
     failed = [(case.patient, case.registration) for case in cases if case.registration and not case.aligned]
     for patient, registration in failed:
         logger.warning(
-            f"{case.patient}: the registration of CT to MR failed ({'; '.join(case.registration.problems_found)}); the "
+            f"{patient}: the registration of CT to MR failed ({'; '.join(registration.problems_found)}); the "
             "patient's scans are used, but not as a pair."
         )
     if failed:

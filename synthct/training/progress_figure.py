@@ -33,7 +33,7 @@ class ProgressFigure(TrainingLogger):
         self.training = training
 
     def epoch(self, row: Row) -> None:
-        if row["epoch"] < self.training.epochs and time.monotonic() - self.drawn_at > SECONDS_BETWEEN_IMAGES:
+        if (row["epoch"] or 0) < self.training.epochs and time.monotonic() - self.drawn_at > SECONDS_BETWEEN_IMAGES:
             self.draw()
             self.drawn_at = time.monotonic()
 
@@ -53,7 +53,7 @@ class ProgressFigure(TrainingLogger):
             return
         figure = Figure(figsize=(12, 9), layout="constrained")  # no pyplot: it keeps global state and needs a display
         figure.suptitle(f"{self.training.title}, epoch {rows.rows[-1]['epoch']}")
-        curves, images = figure.subfigures(2, 1, height_ratios=(1, 1))
+        curves, images = figure.subfigures(2, 1, height_ratios=(1, 1))  # type: ignore[misc]  # an array
         self._draw_curves(curves.subplots(1, 3), rows, self.training.has_pairs)
         self._draw_images(images.subplots(1, 3), self.training.example())
         with bytes_written_whole(self.path) as file:

@@ -60,13 +60,13 @@ class TensorBoardLog(TrainingLogger):
         self.file.flush()
 
     def epoch(self, row: Row) -> None:
-        step = int(row["step"])
+        step, epoch = int(row["step"] or 0), row["epoch"] or 0
         tags = {name: f"loss/{name}" for name in loss_names(row)}
         tags |= {name: name for name in ("val_mae_hu", "learning_rate", "ms_per_step")}
         for name, tag in tags.items():
             if row.get(name) is not None:
                 self._write(step=step, summary=self._summary.scalar(tag, row[name]))
-        last = row["epoch"] >= self.training.epochs
+        last = epoch >= self.training.epochs
         if last or time.monotonic() - self.pictured_at > SECONDS_BETWEEN_IMAGES:
             example = self.training.example()
             if example is not None:

@@ -14,7 +14,8 @@ from synthct.evaluation.compared import Candidate, Compared, Reference, read_com
 from synthct.evaluation.score import Row
 from synthct.imaging.axial import ALONG_BODY
 from synthct.imaging.coding import AIR_HU
-from synthct.imaging.geometry import Grid, extent_along, resample
+from synthct.imaging.geometry import Grid, Interpolation, extent_along, resample
+from synthct.tuples import triple_of
 
 SPACING_MM = 2.0
 STEP_HU = 4  # HU are rounded to this: below a CT's noise, and a third smaller in the page
@@ -130,7 +131,7 @@ def _viewer_grid(mask: sitk.Image) -> Grid:
     low, high = low - _MARGIN_MM, high + _MARGIN_MM
     size = np.maximum(np.ceil((high - low) / SPACING_MM), 1).astype(int)
     origin = (low + high) / 2 - (size - 1) / 2 * SPACING_MM
-    return Grid(tuple(map(int, size)), (SPACING_MM,) * 3, tuple(map(float, origin)), ALONG_BODY)
+    return Grid(triple_of(map(int, size)), (SPACING_MM,) * 3, triple_of(map(float, origin)), ALONG_BODY)
 
 
 def _sample(

@@ -42,6 +42,7 @@ def viewer_section(
     row_of = {(label, row.patient): row for label, model_rows in rows.items() for row in model_rows}
     patients = []
     for one in shown:
+        worst = max(one.scts, key=lambda label: row_of[label, one.patient].metrics["mae_hu"])
         models = [{"label": label, "scores": row_of[label, one.patient].in_words} for label in one.scts]
         patients.append(
             {

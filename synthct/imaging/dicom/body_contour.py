@@ -78,7 +78,7 @@ def structure_set(mask: np.ndarray, grid: Grid, series: ReferencedSeries, identi
     rt.SOPInstanceUID = rt.file_meta.MediaStorageSOPInstanceUID = new_uid()
     if identity.character_set or not series.manufacturer.isascii():
         rt.SpecificCharacterSet = identity.character_set or "ISO_IR 192"
-    rt.update({tag: element for tag, element in identity.shared.items() if element.keyword not in _OF_IMAGES})
+    rt.update({element.tag: element for element in identity.shared if element.keyword not in _OF_IMAGES})
     day, time = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
 
     rt.Modality = "RTSTRUCT"

@@ -121,7 +121,7 @@ def write_ct_series(
                 inside = sitk.GetArrayFromImage(on_axial_grid(body, outside=0)) > 0
                 of = ReferencedSeries(series.SeriesInstanceUID, settings.series_number, slices, settings.manufacturer)
                 contours = structure_set(inside, Grid.of(axial), of, identity, now)
-                contours.file_meta.ImplementationClassUID = IMPLEMENTATION_UID
+                contours.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
                 contours.file_meta.ImplementationVersionName = series.file_meta.ImplementationVersionName
                 pydicom.dcmwrite(temporary / BODY_FILE, contours, enforce_file_format=True)
     except OSError as fault:

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from synthct.imaging.dicom.persons import ATTRIBUTES, Person
 from synthct.imaging.dicom.series import DicomSlice
 from synthct.imaging.image_header import MAX_MM
+from synthct.tuples import triple_of
 
 MODALITIES = ("MR", "CT")
 MIN_SPACING_MM = 1e-3
@@ -207,7 +208,7 @@ def _image(look: _Lookup, path: Path, frame: int, key: bytes) -> ImageHeader | N
         orientation=orientation,
         stored_range=(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1),
         traits=tuple(map(look.text, TRAITS)),
-        slice=DicomSlice(path, frame, instance, triple(position), thickness, rescale),
+        slice=DicomSlice(path, frame, instance, triple_of(position), thickness, rescale),
         person=Person.of(look.text, key),
     )
 
