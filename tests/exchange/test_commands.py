@@ -157,7 +157,7 @@ def test_the_card_is_readable_and_complete(shared_file, here, run):
         "median HU: 163.0 HU",
         "4 patients: 4 with MR, 3 with CT, 3 with both",
         "| voxel SI, mm | 0.8 / 0.87 / 0.87 | 0.87 |",  # P4's is the second axis of the file
-        "| voxel left-right, mm | 1 / 1 / 2 | 1 |",
+        "| voxel LR, mm | 1 / 1 / 2 | 1 |",
         "CT window: -600 to 1400 HU",
         "## Privacy",
     ):
