@@ -1,0 +1,1 @@
+"""An example of what another package can add to synthct: a trainer around a network of MONAI."""
