@@ -190,39 +190,25 @@ def _recommended_trainer(plans: Path, ranks: Ranks) -> str:
 
 def _predict_held_out(dataset: str, fold: FoldFolder, device: torch.device) -> None:
     from synthct.dataset.raw import RawDataset, find_dataset_folder
-    from synthct.dataset.register_dataset import with_registrations
-    from synthct.dataset.registration_record import REGISTRATIONS
-    from synthct.errors import ModelError
-    from synthct.files import write_json
-    from synthct.inference import Predictor
-    from synthct.inference.predict_held_out import predict_held_out, record_fold
+    from synthct.inference.predict_held_out import validate_fold
     from synthct.model_folder import ModelFolder
     from synthct.qa.usefulness import useless_reason
-    from synthct.training.checkpoint import load_checkpoint
 
-    if not fold.final.exists():
-        raise ModelError(f"{fold.path} holds no trained model; train it first, without --val.")
-    # Who was held out is what the model itself was trained by, whatever splits_final.json says by now.
-    split = load_checkpoint(fold.final)["split"]
-    write_json(split, fold.split)  # which a training killed at its very end did not
     model_folder = ModelFolder(fold.path.parent)
     raw = RawDataset.open(find_dataset_folder(root_folder("synthct_raw"), dataset))
-    predictor = Predictor.from_model_folder(model_folder.path, [fold.name], device=device)
-    registrations = root_folder("synthct_preprocessed") / dataset / REGISTRATIONS
-    raw = with_registrations(raw, registrations, predictor.plan.register)
-    measured = predict_held_out(raw, predictor, tuple(split["val"]), fold.validation, progress=console.progress_bar)
-    reference = record_fold(
-        raw, predictor, model_folder.path, fold.name, measured, split["train"], progress=console.progress_bar
+    preprocessed = root_folder("synthct_preprocessed") / dataset
+    validation = validate_fold(
+        raw, preprocessed, model_folder.path, fold.name, device=device, progress=console.progress_bar
     )
     print(f"Wrote what new patients are compared with to {model_folder.qa_reference}")
-    if not measured:
+    if not validation.measured:
         print(f"Fold {fold.name} holds no patient out, so there is none to validate on.")
         print(f"Next: synthct_predict -m {model_folder.path} -i MRS -o CTS")
         return
-    print(f"Wrote {counted(len(measured), 'synthetic CT')} of held-out patients to {fold.validation}")
-    if useless := useless_reason(reference.errors):
+    print(f"Wrote {counted(len(validation.measured), 'synthetic CT')} of held-out patients to {fold.validation}")
+    if useless := useless_reason(validation.reference.errors):
         logging.getLogger("synthct").warning(f"{useless} Quality assurance gives no pass until then.")
-    if not any(raw.training[patient].paired for patient in measured):
+    if not validation.n_pairs:
         logging.getLogger("synthct").warning(
             "No held-out patient is a pair, since there is no CT or its registration to the MR failed: no sCT can be "
             "compared with a CT."

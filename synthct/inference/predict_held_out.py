@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from synthct import locks
 from synthct.dataset.images import CaseImages, HeadMasks, found_heads, head_masks, read_case
 from synthct.dataset.raw import CaseFiles, RawDataset
+from synthct.dataset.register_dataset import with_registrations
+from synthct.dataset.registration_record import REGISTRATIONS
 from synthct.errors import ModelError
 from synthct.evaluation.baseline import median_ct_hu
 from synthct.evenly import evenly_spread
+from synthct.files import write_json
 from synthct.inference.held_out_error import held_out_error
 from synthct.inference.predict_file import QaSettings, check_mrs, predict_file
 from synthct.inference.predictor import Predictor, in_found_head
@@ -24,10 +28,65 @@ from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD
 from synthct.qa.measure_sct import BONE_ABOVE_HU, HuFacts, Measurements, mean_inside, measure_hu
 from synthct.qa.mr_facts import MrFacts, measure_mr
 from synthct.qa.qa_reference import PatientRecord, Reference
+from synthct.training.checkpoint import load_checkpoint
 
 MAX_SCANS = 24  # training patients whose scans are measured: more tell little more of what is usual
 ENSEMBLE_EVERY = 4  # slices; the mean SD over a head needs no more
 MEASURE_ONLY = QaSettings(write=False)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a fold did on the patients that it held out.
+
+    Attributes:
+        measured: in their MRs and sCTs, by patient; empty for the fold ``all``.
+        n_pairs: how many of them have a CT that is aligned, with which the sCT can be compared.
+        reference: what new patients are compared with.
+    """
+
+    measured: dict[str, Measurements]
+    n_pairs: int
+    reference: Reference
+
+
+def validate_fold(
+    raw: RawDataset,
+    preprocessed: Path,
+    model_folder: Path,
+    fold: str = "0",
+    *,
+    device: torch.device | str | None = None,
+    progress: Progress = quiet,
+) -> Validation:
+    """Predict the patients that a trained fold held out, and keep what new patients are compared with.
+
+    Writes ``fold_N/validation``, ``fold_N/validation_qa`` and ``qa_reference.json``, from which an evaluation is made;
+    the second half of ``synthct_train``.
+
+    Args:
+        raw: the dataset that the model was trained on.
+        preprocessed: such as ``synthct_preprocessed/Dataset001_Brain``, where registrations are.
+        model_folder: as :func:`synthct.training.train_fold.train_fold` returns it.
+        fold: ``0``, ``1``, ... or ``all``.
+        device: where to compute; the best there is by default.
+        progress: a display like ``tqdm``.
+
+    Raises:
+        ModelError: the fold is not trained, or the raw dataset no longer has a patient.
+        ImageError: naming the file that cannot be read.
+    """
+    files = ModelFolder(Path(model_folder)).fold(fold)
+    if not files.final.exists():
+        raise ModelError(f"{files.path} holds no trained model; train it first, without --val.")
+    # Who was held out is what the model itself was trained by, whatever splits_final.json says by now.
+    split = load_checkpoint(files.final)["split"]
+    write_json(split, files.split)  # which a training killed at its very end did not
+    predictor = Predictor.from_model_folder(model_folder, [files.name], device=device)
+    raw = with_registrations(raw, Path(preprocessed) / REGISTRATIONS, predictor.plan.register)
+    measured = predict_held_out(raw, predictor, tuple(split["val"]), files.validation, progress=progress)
+    reference = record_fold(raw, predictor, Path(model_folder), files.name, measured, split["train"], progress=progress)
+    return Validation(measured, sum(raw.training[patient].paired for patient in measured), reference)
 
 
 def predict_held_out(

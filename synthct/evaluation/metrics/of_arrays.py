@@ -23,12 +23,13 @@ def measure_arrays(
     """The metrics of a synthetic CT, as columns of ``synthct_evaluate``.
 
     Args:
-        sct_hu: synthetic CT in HU (z, y, x): from the feet to the head, front to back, right to left.
+        sct_hu: synthetic CT in HU (z, y, x): z from the feet to the head; y and x along the two other axes of the body.
         ct_hu: the patient's CT in HU on the same grid.
         mask: the voxels that are compared, where both scans are known; bool, or integers 0 and 1.
         spacing_mm: of the voxels, in the order of the arrays' axes (z, y, x).
         protocol: ``all``, or those of ``seed``, ``synthrad2023`` or ``synthrad2025``.
-        sct_head, ct_head: the heads in both, for head Dice and water-equivalent path lengths, which are NaN without.
+        sct_head, ct_head: the heads found in both, masks likewise. Without them ``dice_head`` is NaN, and path lengths
+            run through the mask alone.
 
     Returns:
         Values by column; MAE in HU, PSNR in dB, path lengths in mm.
