@@ -46,7 +46,7 @@ lint: install-test
 	$(BIN)/mypy
 
 site: install-test
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict
 
 install: $(VENV)/installed
 

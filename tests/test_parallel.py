@@ -58,7 +58,7 @@ def end_worker_once(case: str, fatal: str, folder: Path) -> str:
 
 def test_a_case_that_ends_its_worker_is_named_and_the_others_are_done(tmp_path):
     arguments = {f"P{i}": (f"P{i}", "P2", tmp_path) for i in range(6)}
-    with pytest.raises(SynthctError, match=r"^P2: the worker process was ended .* memory; .*The other 5 cases"):
+    with pytest.raises(SynthctError, match=r"^P2: the worker process was killed .* memory; .*The other 5 cases"):
         CaseRunner(workers=2).run(end_worker_at, arguments)
     begun = [path.name.split()[0] for path in tmp_path.iterdir()]
     assert set(begun) == set(arguments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import math
 import statistics
 import sys
 import tempfile
@@ -95,5 +95,9 @@ def _wait_for(device: torch.device) -> None:
 def _most_memory(device: torch.device) -> tuple[float, str]:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30, "GPU"
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return math.nan, "process"
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30, "process"

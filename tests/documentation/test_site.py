@@ -17,7 +17,7 @@ LOADED = re.compile(
 def site(tmp_path_factory) -> Path:
     pytest.importorskip("mkdocstrings", reason="the extra 'docs' is not installed")
     folder = tmp_path_factory.mktemp("site")
-    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-f", str(ROOT / "mkdocs.yml")]
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(ROOT / "mkdocs.yml")]
     done = subprocess.run([*build, "-d", str(folder)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder

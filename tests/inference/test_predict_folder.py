@@ -134,7 +134,7 @@ def test_each_patient_gets_a_report_beside_the_scts(mrs, tmp_path, caplog):
     predict_folder(predictor_of(), mrs, tmp_path / "cts")
     assert sorted(path.name for path in (tmp_path / "cts").rglob("*.*")) == ["P.json", "P.nii.gz", "Q.json", "Q.nii.gz"]
     report = json.loads((tmp_path / "cts" / "qa" / "Q.json").read_text())
-    assert report["format_version"] == 1 and report["patient"] == "Q" and report["model"] == predictor_of().model_hash
+    assert report["format_version"] == 2 and report["patient"] == "Q" and report["model"] == predictor_of().model_hash
     assert report["status"] == "fail" and "heads have 2 to 7.5 l" in report["reasons"][0]
     assert report["measurements"]["mr"]["head_volume_l"] < 2 and report["checks"][0]["status"] == "fail"
     assert [one.getMessage()[:8] for one in caplog.records if "fail" in one.getMessage()] == ["Q: fail."]
