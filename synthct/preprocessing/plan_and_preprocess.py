@@ -296,7 +296,8 @@ def _new_splits(known: Fingerprint | None, now: Fingerprint, plan: Plan, path: P
     """The splits to write; None where somebody has edited those that are there: edits are checked, and kept."""
     present = read_json(path, PlanError) if path.is_file() else None
     # As many folds as there were then: n_folds may have been edited since.
-    if present is None or (known and present and present == to_plain(make_splits(known, len(present)))):
+    as_made = to_plain(make_splits(known, len(present))) if known and present and isinstance(present, list) else None
+    if present is None or present == as_made:
         return make_splits(now, plan.n_folds)
     load_splits(path, now.cases)
     logger.info(f"{path} was there already and is kept as it is.")

@@ -66,6 +66,7 @@ PLANS = [
         "add",
     ),
     Bad("splits as a table", holding(SPLITS, "{}"), PLANNING, "splits_final.json", "must be a list"),
+    Bad("splits as a number", holding(SPLITS, "5"), PLANNING, "splits_final.json", "must be a list"),
     Bad("splits that are not JSON", holding(SPLITS, "P1, P2"), TRAINING, "splits_final.json", "fix or restore"),
     Bad("no splits", removed(SPLITS), TRAINING, "splits_final.json", "synthct_plan_and_preprocess"),
     Bad(
