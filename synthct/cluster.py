@@ -37,8 +37,8 @@ def cluster_executor(address: str, *, reads: Sequence[Path] = (), writes: Sequen
         What ``CaseRunner(executor=...)`` takes.
 
     Raises:
-        SynthctError: the extra is not installed, nobody answers, no worker is there, or one has other versions or does
-            not see the files.
+        SynthctError: the extra is not installed, no scheduler answers, no worker is there, or one has other
+            versions or does not see the files.
     """
     try:
         from distributed import Client

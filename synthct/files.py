@@ -21,7 +21,7 @@ from typing import Any
 from synthct.errors import SynthctError
 
 _PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial\.(.+)")  # what written_whole calls its temporary files
-_MOST_JSON_BYTES = 2**28  # the fingerprint of a patient takes about 2 kB
+_MAX_JSON_BYTES = 2**28  # the fingerprint of a patient takes about 2 kB
 _DEEPEST_JSON = 50
 
 
@@ -109,7 +109,7 @@ def remove_leftovers(folder: Path, *, of: str = "*", deep: bool = False) -> None
     """Remove what killed processes left half-written in a folder.
 
     Args:
-        folder: may be missing; nobody else may be writing into it what ``of`` names.
+        folder: may be missing; no other process may be writing into it what ``of`` names.
         of: pattern of the names of the files and folders that were being written.
         deep: in its subfolders too, not in theirs.
     """
@@ -147,7 +147,7 @@ def write_json(value: Any, path: Path) -> None:
 def read_json(path: Path, error: type[SynthctError] = SynthctError, *, missing: str = "restore the file") -> Any:
     """Read JSON; raise ``error`` with one sentence where the file is missing (and how it is made) or is not JSON."""
     try:
-        if Path(path).stat().st_size > _MOST_JSON_BYTES:
+        if Path(path).stat().st_size > _MAX_JSON_BYTES:
             raise error(f"{path} is larger than any such file gets; restore the file.")
         return parse_json(Path(path).read_bytes(), str(path), error)
     except FileNotFoundError:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from synthct.errors import PlanError, SynthctError
 
 Record = TypeVar("Record")
-_MOST_SHOWN = 80  # characters of a value in a message
+_MAX_SHOWN = 80  # characters of a value in a message
 
 
 def added_later(default: Any) -> Any:
@@ -137,7 +137,7 @@ def check_ranges(record: Any, **limits: tuple[float, float]) -> None:
 def shown(value: Any) -> str:
     """A value as it may stand in a sentence: on one line and short."""
     text = repr(value)
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def is_name(text: str) -> bool:
@@ -147,7 +147,7 @@ def is_name(text: str) -> bool:
 
 def shown_key(key: str) -> str:
     """A key likewise, without quotes."""
-    return shown(key)[1:-1] if len(repr(key)) <= _MOST_SHOWN else f"{repr(key)[1:_MOST_SHOWN]}..."
+    return shown(key)[1:-1] if len(repr(key)) <= _MAX_SHOWN else f"{repr(key)[1:_MAX_SHOWN]}..."
 
 
 @functools.cache

@@ -77,7 +77,7 @@ def check_writable(folder: Path) -> None:
 
 @contextmanager
 def reading(folder: Path, who: str) -> Iterator[None]:
-    """Hold a folder together with other readers, so that nobody writes into it; one that is read-only needs no lock.
+    """Hold a folder together with other readers, so that no process writes into it; a read-only one needs no lock.
 
     Raises:
         FolderInUseError: another process writes into it.

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from synthct.counted import counted
 
 _NUMBERED = re.compile(r"(.+)_(\d{4})")
-_MOST_CHANNELS = 5  # of an MR; more numbers after one text are patients
+_MAX_CHANNELS = 5  # of an MR; more numbers after one text are patients
 
 
 def numbered_patients(names: Collection[str], n_channels: int, ct_names: Collection[str] = ()) -> dict[str, list[str]]:
@@ -30,7 +30,7 @@ def numbered_patients(names: Collection[str], n_channels: int, ct_names: Collect
     found = {}
     for stem, digits in numbers.items():
         of_ct = {one for one in digits if f"{stem}_{one}" in ct_names}
-        many = len(digits) >= n_channels + 2 and (len(digits) > _MOST_CHANNELS or not alike)
+        many = len(digits) >= n_channels + 2 and (len(digits) > _MAX_CHANNELS or not alike)
         if of_ct - {"0000"} or many:
             found[stem] = [f"{stem}_{one}" for one in sorted(digits)]
     return found

@@ -33,7 +33,7 @@ MAX_BELOW = 2e-3  # of the volume, below air: a CT whose background alone is wro
 AIR_NOISE = 60.0  # values from the peak of air
 MAX_HU_AIR = 0.1  # near -1000, relative to the air of a scaled CT; rims alone
 MIN_TISSUE_SHARE = 0.05  # of the volume, in the peak of a shifted CT
-_MOST_VALUES = 2_000_000  # of which peaks are measured
+_MAX_VALUES = 2_000_000  # of which peaks are measured
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def ct_unit_problems(ct: sitk.Image, name: str) -> list[str]:
     """
     values = sitk.GetArrayViewFromImage(ct)
     faces = np.concatenate([values.take(end, axis=axis).ravel() for axis in range(3) for end in (0, -1)])
-    values = values.ravel()[:: values.size // _MOST_VALUES | 1].astype(np.float64)
+    values = values.ravel()[:: values.size // _MAX_VALUES | 1].astype(np.float64)
     peaks = _peaks(values, faces)
     if peaks is not None and not _are_of_a_ct(values, peaks):
         peaks = None

@@ -19,7 +19,7 @@ MAX_MM = 1e5  # an origin beyond it is a damaged header, and large numbers in di
 MAX_VOXELS = 2**30  # 1024 along each axis: finer than any scanner sees a head
 MAX_AXES = 5  # x, y, z, and those of length 1 or of vectors, which are refused by name later
 MAX_PER_BYTE = 1032  # deflate makes at most so many bytes out of one
-_MOST_SHOWN = 60  # characters of a header's value in a message
+_MAX_SHOWN = 60  # characters of a header's value in a message
 
 
 class HeaderError(ValueError):
@@ -116,4 +116,4 @@ def shown(text: str) -> str:
     """A header's text as it may stand in a sentence: printable, on one line and short."""
     clean = text.encode("ascii", "backslashreplace").decode()
     clean = "".join(character if character.isprintable() else "?" for character in clean)
-    return clean if len(clean) <= _MOST_SHOWN else f"{clean[:_MOST_SHOWN]}..."
+    return clean if len(clean) <= _MAX_SHOWN else f"{clean[:_MAX_SHOWN]}..."

@@ -11,8 +11,8 @@ from pathlib import Path
 from synthct.imaging.image_header import Declared, HeaderError, check_spacing, real_numbers, shown, whole_numbers
 from synthct.imaging.planes import body_axes
 
-_MOST_HEADER_BYTES = 2**16
-_MOST_LINE_BYTES = 1000  # MetaIO reads lines into buffers of a fixed size
+_MAX_HEADER_BYTES = 2**16
+_MAX_LINE_BYTES = 1000  # MetaIO reads lines into buffers of a fixed size
 _BYTES = {
     "MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2, "MET_INT": 4, "MET_UINT": 4, "MET_LONG": 8,
     "MET_ULONG": 8, "MET_LONG_LONG": 8, "MET_ULONG_LONG": 8, "MET_FLOAT": 4, "MET_DOUBLE": 8,
@@ -111,11 +111,11 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
     """Keys and values, and where the header ends."""
     fields: dict[str, str] = {}
     with open(path, "rb") as file:
-        while file.tell() < _MOST_HEADER_BYTES:
-            line = file.readline(_MOST_LINE_BYTES + 1)
+        while file.tell() < _MAX_HEADER_BYTES:
+            line = file.readline(_MAX_LINE_BYTES + 1)
             text = line.decode("latin-1")
             key, separator, value = (part.strip() for part in text.partition("=" if "=" in text else ":"))
-            if len(line) > _MOST_LINE_BYTES or not separator or not key or (line and not line.endswith(b"\n")):
+            if len(line) > _MAX_LINE_BYTES or not separator or not key or (line and not line.endswith(b"\n")):
                 break
             if key in fields or "\0" in text:
                 break

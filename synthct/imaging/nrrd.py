@@ -12,8 +12,8 @@ from pathlib import Path
 
 from synthct.imaging.image_header import Declared, HeaderError, check_spacing, real_numbers, shown, whole_numbers
 
-_MOST_HEADER_BYTES = 2**20  # keys and values of a scanner may be long
-_MOST_FIELD_BYTES = 250  # the library that ITK reads with puts fields into buffers of a fixed size
+_MAX_HEADER_BYTES = 2**20  # keys and values of a scanner may be long
+_MAX_FIELD_BYTES = 250  # the library that ITK reads with puts fields into buffers of a fixed size
 _VECTORS = ("space directions", "space origin", "measurement frame")  # parsed here, or as long by nature
 _BYTES = {
     1: ("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"),
@@ -131,8 +131,8 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
     with open(path, "rb") as file:
         if not re.fullmatch(rb"NRRD000[1-5]\r?\n", file.readline(16)):
             raise HeaderError("has no header of an NRRD file; replace the file")
-        while file.tell() < _MOST_HEADER_BYTES:
-            line = file.readline(_MOST_HEADER_BYTES)
+        while file.tell() < _MAX_HEADER_BYTES:
+            line = file.readline(_MAX_HEADER_BYTES)
             text = line.decode("latin-1").strip()
             if not text and (line or "datafile" in fields):
                 return fields, file.tell()
@@ -142,7 +142,7 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
             name = {"data file": "datafile", "line skip": "lineskip", "byte skip": "byteskip"}.get(
                 name.lower(), name.lower()
             )
-            too_long = len(text) > _MOST_FIELD_BYTES * (4 if name in _VECTORS else 1)
+            too_long = len(text) > _MAX_FIELD_BYTES * (4 if name in _VECTORS else 1)
             if not separator or name in fields or "\0" in text or too_long:
                 break
             fields[name] = value.strip()

@@ -91,7 +91,7 @@ def _notes(
             "synthct_train ... --val writes it."
         )
     elif not any(record.output for record in reference.patients.values()):
-        notes.append("No fold of the model held anybody out: the sCT was compared with CTs of the training alone.")
+        notes.append("No fold of the model held a patient out: the sCT was compared with CTs of the training alone.")
     output = measured.output
     if output is not None and reference is not None and not reference.errors:
         notes.append(

@@ -21,7 +21,7 @@ UNSURE = "This MR is out of distribution for the networks: do not trust the sCT 
 
 
 def hu_checks(output: OutputFacts, records: Sequence[PatientRecord]) -> list[Check]:
-    """The sCT's HU against the held-out patients' sCTs; against the training CTs where nobody was held out."""
+    """The sCT's HU against the held-out patients' sCTs; against the training CTs where no patient was held out."""
     cts = [record.ct for record in records if record.ct is not None]
     scts = [record.output.hu for record in records if record.output is not None]
     known, whose = (scts, HELD_OUT) if scts else (cts, CTS)

@@ -161,7 +161,7 @@ DATASETS = [
         "remove one",
     ),
     Bad(
-        "a mask of nobody",
+        "a mask without a patient",
         copied(CT, "synthct_raw", "Dataset001_Heads", "masksTr", "P9.nii.gz"),
         PLANNING,
         "P9.nii.gz",

@@ -50,7 +50,7 @@ IMPORTS = [
         "DICOM",
     ),
     Bad(
-        "test patients whom nobody knows",
+        "unknown test patients",
         all_of(copied(MR, "to_import", "mr", "P1.nii.gz"), copied(CT, "to_import", "ct", "P1.nii.gz")),
         IMPORTING + " --test P9",
         "P9",

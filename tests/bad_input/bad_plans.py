@@ -55,7 +55,7 @@ PLANS = [
         "plans.json",
     ),
     Bad("no plans.json", removed(PLAN), TRAINING, "plans.json", "synthct_plan_and_preprocess"),
-    Bad("splits of a patient whom nobody knows", edited(SPLITS, "0.val", ["P9"]), PLANNING, "P9", "remove"),
+    Bad("splits of an unknown patient", edited(SPLITS, "0.val", ["P9"]), PLANNING, "P9", "remove"),
     Bad("splits that list a patient twice", edited(SPLITS, "0.val", ["P1"]), TRAINING, "fold 0 lists P1", "remove"),
     Bad("splits without a fold", holding(SPLITS, "[]"), TRAINING, "splits_final.json", "delete it"),
     Bad(

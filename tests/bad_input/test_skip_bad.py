@@ -71,7 +71,7 @@ def test_what_is_wrong_with_the_whole_dataset_is_not_skipped(place: Place):
     for patient in ("P1", "P2", "P3"):
         cut_off(lambda place, patient=patient: place.mr(patient))(place)
     before = place.contents()
-    assert plan_and_preprocess.main(PLANNING) == 2  # nobody is left
+    assert plan_and_preprocess.main(PLANNING) == 2  # no patient is left
     assert place.contents() == before
 
 

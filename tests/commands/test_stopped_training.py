@@ -32,7 +32,7 @@ def preprocessed(checkout) -> Path:
 
 
 def start(*options: str) -> subprocess.Popen:
-    """Train on everybody, so that nobody is predicted afterwards; in a session, and so a process group, of its own."""
+    """Train on all patients, so that none is predicted afterwards; in a session, and so a process group, of its own."""
     arguments = ["1", "pix2pix", "all", "-c", "2d_lowres", "-device", "cpu", *options]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(synthct.__file__).parents[1])}
     return subprocess.Popen(

@@ -102,4 +102,4 @@ def test_a_fold_that_holds_nobody_out_leaves_the_scans(raw, tmp_path):
     prediction = Predictor.from_model_folder(model, device="cpu").predict_with_qa(
         sitk.ReadImage(str(raw.training["R"].mr[0]))
     )
-    assert any("No fold of the model held anybody out" in note for note in prediction.qa.judgement.notes)
+    assert any("No fold of the model held a patient out" in note for note in prediction.qa.judgement.notes)

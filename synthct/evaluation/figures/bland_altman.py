@@ -18,7 +18,7 @@ from synthct.evaluation.figures.joint_histogram import COLOURS
 from synthct.evaluation.voxel_histogram import DIFFERENCE_EDGES_HU, EDGES_HU, VoxelHistogram
 
 NAME = "figure_bland_altman.png"
-_LEAST_VOXELS = 50  # in a bin, for its bias and limits to be drawn
+_MIN_VOXELS = 50  # in a bin, for its bias and limits to be drawn
 
 
 def draw_bland_altman(totals: Mapping[str, VoxelHistogram], folder: Path) -> Path:
@@ -61,14 +61,14 @@ def draw_bland_altman(totals: Mapping[str, VoxelHistogram], folder: Path) -> Pat
         draw,
         title="Bland-Altman: agreement of synthetic and reference CT by HU",
         note="All voxels inside the head masks. Black: mean difference; dashed: limits, mean ± 1.96 SD; in each bin of "
-        f"20 HU with at least {_LEAST_VOXELS} voxels; in the titles, over all voxels. The limits are of voxels, not of "
+        f"20 HU with at least {_MIN_VOXELS} voxels; in the titles, over all voxels. The limits are of voxels, not of "
         "patients, and the differences are not normally distributed.",
     )
 
 
 def _draw_limits(axes: Axes, total: VoxelHistogram) -> None:
     counts, mean, sd = total.bias_and_sd_by_mean()
-    enough = counts >= _LEAST_VOXELS
+    enough = counts >= _MIN_VOXELS
     centres = (EDGES_HU[:-1] + EDGES_HU[1:]) / 2
     mean, sd = np.where(enough, mean, np.nan), np.where(enough, sd, np.nan)
     axes.plot(centres, mean, color="white", linewidth=2.4)

@@ -16,7 +16,7 @@ from synthct.evaluation.score import Row
 
 NAME = "figure_patients.png"
 _SHOWN = ("mae_hu", "psnr_db")
-_LEAST_FOR_A_BOX = 5  # quartiles of fewer say nothing that the points do not
+_MIN_FOR_A_BOX = 5  # quartiles of fewer say nothing that the points do not
 
 
 def draw_by_patient(
@@ -37,7 +37,7 @@ def draw_by_patient(
             _draw_metric(axes, metric, rows, baselines or {}, mark_of)
 
     several = "; a thin line joins a patient's points" if len(rows) > 1 else ""
-    boxes = "Boxes: quartiles and median; whiskers: all patients. " if n >= _LEAST_FOR_A_BOX else ""
+    boxes = "Boxes: quartiles and median; whiskers: all patients. " if n >= _MIN_FOR_A_BOX else ""
     constants = " Dashed: the best trivial CT, mean over the patients." if baselines else ""
     return draw_chart(
         folder / NAME,
@@ -67,7 +67,7 @@ def _draw_metric(
         axes.plot(*zip(*at), color="0.8", linewidth=0.6, zorder=1)
     for i, (model, model_rows) in enumerate(values.items()):
         mark = mark_of[model]
-        if len(model_rows) >= _LEAST_FOR_A_BOX:
+        if len(model_rows) >= _MIN_FOR_A_BOX:
             axes.boxplot(
                 [list(model_rows.values())],
                 positions=[i],

@@ -46,7 +46,7 @@ def draw_figure6(
     from synthct.inference.predictor import Predictor  # torch is needed here alone
 
     fold = model.held_out[patient].fold
-    assert fold is not None  # None is a patient of the test set, whom nobody has held out alone
+    assert fold is not None  # None is a patient of the test set, whom no one has held out alone
     predictor = Predictor.from_model_folder(model.folder, folds=[fold])
     cycle = predictor.cycle([read_image(path) for path in mr], position=SLICE_POSITION)
     plane = predictor.input.plan.plane

@@ -123,7 +123,7 @@ def new_identity(patient: str, now: datetime) -> Identity:
 
 
 def new_uid() -> UID:
-    """A UID that nobody else has, from a random UUID (DICOM PS3.5, B.2)."""
+    """A UID that no one else has, from a random UUID (DICOM PS3.5, B.2)."""
     return generate_uid(prefix=None)
 
 
