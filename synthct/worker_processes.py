@@ -25,6 +25,7 @@ log = logging.getLogger("synthct")
 
 MAX_POOLS_WITHOUT_A_RESULT = 3  # that lost a worker: then it is not a case that ends them
 UNGUARDED = 79  # exit status of a worker that, while it starts, comes to where workers are started
+_TO_END = (signal.SIGINT, signal.SIGTERM)
 STOP_SECONDS = 2.0  # for workers to remove what they have half written, before they are killed
 
 
@@ -93,7 +94,7 @@ def _in_a_pool(
         while in_work or (waiting and not broken):
             while waiting and not broken and len(in_work) < workers:
                 try:
-                    with _sigint_held_back():
+                    with _signals_held_back():
                         in_work[pool.submit(_work, function, waiting[0], arguments[waiting[0]])] = waiting[0]
                 except BrokenExecutor:
                     broken = True
@@ -116,17 +117,28 @@ def _in_a_pool(
 
 
 @contextmanager
-def _sigint_held_back() -> Iterator[None]:
-    """A process that is started inside does not see Ctrl-C until it says what it does then; this one sees it later."""
-    if not hasattr(signal, "pthread_sigmask"):
+def _signals_held_back() -> Iterator[None]:
+    """A process that is started inside is started wholly, and does not see Ctrl-C until it says what it does then.
+
+    A request to end this process, by Ctrl-C or SIGTERM, is answered afterwards: amid a start it would leave a worker
+    without the end of what it is to do, of which that complains.
+    """
+    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
         yield
         return
     multiprocessing.resource_tracker.ensure_running()  # which would let the signal through when it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    asked: list[int] = []
+    # Handlers and not the mask alone, which holds for this thread: another one may take the signal for the process.
+    handlers = {request: signal.signal(request, lambda number, _: asked.append(number)) for request in _TO_END}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # the new process inherits it
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for request, handler in handlers.items():
+            signal.signal(request, signal.SIG_DFL if handler is None else handler)
+        for number in asked:
+            signal.raise_signal(number)
 
 
 def _check_start(processes: Iterable[BaseProcess]) -> None:
