@@ -1,5 +1,5 @@
 # make quickstart   everything from nothing to the table of results, on head phantoms, in about twelve minutes
-# make test         the test suite, within ten minutes on two cores
+# make test         the test suite, about twenty minutes on two cores
 # make test-long    the test suite and its long variants: many kills, many random examples
 # make fuzz         random files into every reader, FUZZ_SECONDS (60) each; stops at the first that a reader cannot bear
 # make lint         what the style check says

@@ -24,7 +24,7 @@ class ProgressFigure(TrainingLogger):
     """
 
     def __init__(self, path: Path, rows: TrainingLog) -> None:
-        """``rows`` is what the curves are drawn of; it is told of every epoch before this figure."""
+        """``rows`` holds what the curves are drawn of; it logs every epoch before this figure does."""
         self.path, self.rows = Path(path), rows
         self.available = True
         self.drawn_at = -SECONDS_BETWEEN_IMAGES

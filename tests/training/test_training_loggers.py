@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("no_figures")
 
 
 class Recorder(TrainingLogger):
-    """Keeps what it is told, and draws random numbers as a careless package might."""
+    """Keeps what is reported to it, and draws random numbers as a careless package might."""
 
     told: list = []
 

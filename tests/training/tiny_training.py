@@ -147,7 +147,7 @@ def what_to_train(
 
 
 def logged_training(folder: Path, **changes) -> LoggedTraining:
-    """What a logger is told at the start of a training of two epochs, without an example."""
+    """What is reported to a logger at the start of a training of two epochs, without an example."""
     values = {"epoch": 0, "step": 0, "epochs": 2, "has_pairs": True, "example": lambda: None}
     return LoggedTraining("title", folder, {"trainer": "unet"}, **(values | changes))
 
