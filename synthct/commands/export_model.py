@@ -49,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     folder = console.chosen_model_folder(arguments)
-    from synthct.exchange.card_text import main_points
-    from synthct.exchange.export import ExportOptions, export_model
+    from synthct.exchange.card import lines_before
+    from synthct.exchange.export import export_model
 
     print(f"Exporting {folder}")
     if arguments.onnx is not None:
@@ -60,15 +60,17 @@ def _run(arguments: argparse.Namespace) -> None:
         folder,
         arguments.output,
         arguments.folds,
-        ExportOptions(arguments.checkpoint, arguments.anonymous, arguments.overwrite),
+        checkpoint=arguments.checkpoint,
+        anonymous=arguments.anonymous,
+        overwrite=arguments.overwrite,
         progress=console.progress_bar,
     )
-    for point in main_points(exported.card):
-        console.print_wrapped(point)
+    for line in lines_before(exported.card, "Intended use"):
+        console.print_wrapped(line)
     print(f"Wrote {exported.path} ({exported.path.stat().st_size / 1e6:.1f} MB), SHA-256 {exported.sha256}")
     ids = (
         "Case ids were replaced. The"
-        if exported.card.anonymous
+        if exported.manifest.anonymous
         else "Case ids go with it as they are (--anonymous replaces them), and the"
     )
     closing = (

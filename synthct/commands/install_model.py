@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     results = None if arguments.output or arguments.verify else root_folder("synthct_results")
-    from synthct.exchange.card_text import limits, main_points
+    from synthct.exchange.card import lines_before, model_card
     from synthct.exchange.install import check_model_file, install_model
 
     if arguments.verify:
@@ -48,8 +48,8 @@ def _run(arguments: argparse.Namespace) -> None:
             overwrite=arguments.overwrite,
             progress=console.progress_bar,
         )
-    for point in (*main_points(model.card), *limits(model.card)):
-        console.print_wrapped(point)
+    for line in lines_before(model_card(model), "Results"):
+        console.print_wrapped(line)
     if folder is None:
         print(f"{arguments.file} is whole and can be installed; nothing was written.")
         print(f"Next: synthct_install_model {arguments.file}")

@@ -7,21 +7,35 @@ and checked against the manifest before anything is made of them.
 from __future__ import annotations
 
 import hashlib
+import json
 import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from synthct import __version__
 from synthct.errors import ModelError
-from synthct.exchange import file_format
-from synthct.exchange.file_format import MANIFEST, MIB, Manifest
-from synthct.files import parse_json, written_whole
-from synthct.json_dataclasses import from_plain, shown
+from synthct.exchange.file_format import (
+    FORMAT_VERSION,
+    MANIFEST,
+    MAX_BYTES,
+    MIB,
+    OF_A_FOLD,
+    OPTIONAL,
+    READABLE,
+    REQUIRED,
+    FileRecord,
+    Manifest,
+    max_bytes,
+    of_fold,
+)
+from synthct.files import parse_json
+from synthct.json_dataclasses import from_plain, shown, to_plain
 
 REMEDY = "get the file again from whoever exported it"
 _MAX_RATIO = 200  # of the text of fingerprints, the most even of our members, deflate makes a twentieth
@@ -31,14 +45,29 @@ _HEADER_BYTES = 30  # APPNOTE 4.3.7, before the name of a member
 _DAMAGE = (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, struct.error, zlib.error)
 
 
-def write_archive(path: Path, members: Mapping[str, bytes]) -> None:
-    """Write a zip file atomically; weights as they are, text deflated. The same members make the same bytes."""
-    with written_whole(path) as temporary, zipfile.ZipFile(temporary, "w", allowZip64=False) as archive:
-        for name, data in members.items():
+def write_archive(path: Path, manifest: Manifest, members: dict[str, bytes]) -> None:
+    """Write a zip file, weights as they are and text deflated; the same members make the same bytes.
+
+    Raises:
+        ModelError: a member, or all of them, would be larger than what is read again.
+    """
+    for name, data in members.items():
+        if len(data) > max_bytes(name):
+            raise ModelError(f"{path} cannot be written: {name} would have {len(data):,} bytes, too many to be read.")
+    if sum(map(len, members.values())) > MAX_BYTES:
+        raise ModelError(f"{path} cannot be written: it would have more than 3 GiB; export fewer folds with -f.")
+    listed = {name: FileRecord(len(data), hashlib.sha256(data).hexdigest()) for name, data in sorted(members.items())}
+    with zipfile.ZipFile(path, "w", allowZip64=False) as archive:
+        for name, data in ({MANIFEST: json_bytes(replace(manifest, files=listed))} | members).items():
             info = zipfile.ZipInfo(name)
             info.create_system, info.external_attr = 3, (stat.S_IFREG | 0o644) << 16
             info.compress_type = zipfile.ZIP_STORED if name.endswith(".safetensors") else zipfile.ZIP_DEFLATED
             archive.writestr(info, data)
+
+
+def json_bytes(value: Any) -> bytes:
+    """A member of JSON."""
+    return (json.dumps(to_plain(value), ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
 
 
 class ModelArchive:
@@ -52,30 +81,29 @@ class ModelArchive:
         self.manifest = self._read_manifest()
         self._check_listed()
 
-    def __contains__(self, member: str) -> bool:
-        return member in self.manifest.files
-
     def where(self, member: str) -> str:
         """For messages."""
         return f"{self.path}: {member}"
 
-    def read(self, member: str, limit: int | None = None) -> bytes:
+    def read(self, member: str, limit: int = MAX_BYTES) -> bytes:
         """The member's bytes, once they have the size and the hash of the manifest.
 
         Raises:
             ModelError: they have not, or they are more than ``limit``.
         """
         size, record = self._archive.getinfo(member).file_size, self.manifest.files[member]
-        if limit is not None and size > limit:
+        if size > limit:
             raise ModelError(f"{self.where(member)} has {size:,} bytes, more than {limit:,}; {REMEDY}.")
         data = self._read(member)
-        if len(data) != record.bytes or hashlib.sha256(data).hexdigest() != record.sha256:
+        if FileRecord(len(data), hashlib.sha256(data).hexdigest()) != record:
             raise ModelError(f"{self.where(member)} is not what the manifest lists (SHA-256 or size differ); {REMEDY}.")
         return data
 
     def read_json(self, member: str) -> Any:
         """What a member of JSON holds, of :meth:`read`; None of a member that is not there."""
-        return parse_json(self.read(member), self.where(member), ModelError, REMEDY) if member in self else None
+        if member not in self.manifest.files:
+            return None
+        return parse_json(self.read(member), self.where(member), ModelError, REMEDY)
 
     def _read(self, member: str) -> bytes:
         """A member's bytes; zipfile stops at the size that the list of members states, and compares the CRC."""
@@ -88,18 +116,16 @@ class ModelArchive:
         """What the list of members says, before any is read."""
         end, seen, total = 0, set(), 0
         for info in sorted(self._archive.infolist(), key=lambda info: info.header_offset):
-            name, limit = info.orig_filename, file_format.max_bytes(info.orig_filename)
-            grows = info.file_size > MIB and info.file_size > _MAX_RATIO * info.compress_size
-            total += info.file_size
+            name, size = info.orig_filename, info.file_size
+            total += size
             problems = {
-                "is not among the files of a model": limit is None,
+                "is not among the files of a model": not max_bytes(name),
                 "is there twice": name in seen,
                 "is a link or a device": stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG),
                 "is encrypted": info.flag_bits & (0x1 | 0x40 | 0x2000),
                 "is compressed in an unusual way": info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED),
-                f"claims {info.file_size:,} bytes, too many": info.file_size > (limit or 0)
-                or total > file_format.MAX_BYTES,
-                f"would grow from {info.compress_size:,} to {info.file_size:,} bytes": grows,
+                f"claims {size:,} bytes, too many": size > max_bytes(name) or total > MAX_BYTES,
+                f"would grow to {size:,} bytes": size > MIB and size > _MAX_RATIO * info.compress_size,
                 "overlaps another member": info.header_offset < end,
             }
             for problem, found in problems.items():
@@ -116,25 +142,18 @@ class ModelArchive:
         where = self.where(MANIFEST)
         plain = parse_json(self._read(MANIFEST), where, ModelError, REMEDY)
         version = plain.get("format_version") if isinstance(plain, dict) else None
-        if not isinstance(version, int) or version != file_format.FORMAT_VERSION:
-            again = version in range(1, file_format.FORMAT_VERSION)
-            remedy = f"have it exported again with synthct {__version__}" if again else "update synthct"
-            raise ModelError(
-                f"{where}: format_version is {shown(version)} and not {file_format.FORMAT_VERSION}; {remedy}."
-            )
+        if not isinstance(version, int) or version not in READABLE:
+            remedy = f"have it exported again with synthct {__version__}" if version == 1 else "update synthct"
+            raise ModelError(f"{where}: format_version is {shown(version)} and not {FORMAT_VERSION}; {remedy}.")
         return from_plain(Manifest, plain, where, error=ModelError)
 
     def _check_listed(self) -> None:
         there, listed = set(self._archive.namelist()) - {MANIFEST}, self.manifest.files.keys()
-        wanted = {
-            *file_format.REQUIRED,
-            *(file_format.of_fold(fold, name) for fold in self.manifest.folds for name in file_format.OF_A_FOLD),
-        }
+        wanted = {*REQUIRED, *(of_fold(fold, name) for fold in self.manifest.folds for name in OF_A_FOLD)}
         for names, problem in (
-            (there - listed, "is not listed in the manifest"),
-            (listed - there, "is listed in the manifest but missing"),
+            (there ^ listed, "is not both listed in the manifest and there"),
             (wanted - there, "is missing"),
-            (there - wanted - file_format.OPTIONAL.keys(), "belongs to no fold that the manifest names"),
+            (there - wanted - OPTIONAL.keys(), "belongs to no fold that the manifest names"),
         ):
             if names:
                 raise ModelError(f"{self.path}: {min(names)[:80]!r} {problem}; {REMEDY}.")
@@ -180,5 +199,5 @@ def _check_ends(path: Path) -> None:
     signature, *_, list_bytes, start_of_list, comment = _END.unpack(end[-_END.size :].rjust(_END.size))
     if signature != b"PK\x05\x06" or comment or start_of_list + list_bytes + _END.size != size:
         raise ModelError(f"{path} is cut off, or something was added to it; {REMEDY}.")
-    if end.startswith(b"PK\x06\x07") or list_bytes > MIB or size > file_format.MAX_BYTES:
+    if end.startswith(b"PK\x06\x07") or list_bytes > MIB or size > MAX_BYTES:
         raise ModelError(f"{path} is larger than any file of synthct_export_model; {REMEDY}.")

@@ -1,268 +1,208 @@
-"""The model card: what a colleague must know before predicting with a model of somebody else."""
+"""The model card: what a colleague must know before predicting with a model of somebody else, in Markdown.
+
+It is made of what the model file holds, at the export and again at the installation.
+"""
 
 from __future__ import annotations
 
+import math
+import re
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from string import Template
 
-import torch
+import numpy as np
 
-from synthct import __version__
 from synthct.evaluation.compared import masks_in_words
-from synthct.exchange.file_format import Manifest
-from synthct.exchange.results import Figure, Results, Rows, figures
-from synthct.exchange.texts import ModelTexts
+from synthct.evaluation.intervals import bootstrap_interval
+from synthct.evaluation.metrics import METRICS
+from synthct.exchange.model_file import ModelFile
+from synthct.exchange.results import Results, Rows, is_number
 from synthct.html_report.page_parts import packaged_text
-from synthct.inference.read_model import Model, predicting_networks
 from synthct.planning.fingerprint import VolumeFacts
 from synthct.planning.plan import voxel_mm
 from synthct.qa.usefulness import HARDLY_BETTER
-from synthct.tuples import triple_of
 
-FORMAT_VERSION = 2
-AXES = ("LR", "AP", "SI")
-INTENDED_USE = (
-    "Research on synthetic CT from head MR. Not a medical device; not for clinical use: neither diagnosis nor dose "
-    "calculation nor positioning of patients."
-)
-TISSUE_COLUMNS = ("me_hu", "mae_air_hu", "mae_soft_hu", "mae_bone_hu", "dice_bone_250", "wepl_median_mm")
-SHOWN_COLUMNS = ("mae_hu", "psnr_db", "mae_hu_windowed", "psnr_db_windowed", *TISSUE_COLUMNS)
 FEW_PATIENTS = 20  # Wolterink et al. 2017 had 24
+_AXES = ("LR", "AP", "SI")  # the patient's
+_TISSUE_COLUMNS = ("me_hu", "mae_air_hu", "mae_soft_hu", "mae_bone_hu", "dice_bone_250", "wepl_median_mm")
+_SHOWN = ("mae_hu", "psnr_db", "mae_hu_windowed", "psnr_db_windowed", *_TISSUE_COLUMNS)
+_TITLES = {m.column: f"{m.title}{f', {m.unit}' if m.unit else ''}" for m in METRICS if m.column in _SHOWN}
+_BASELINES = {"mean_ct": "the training patients' mean HU", "median_ct": "the training patients' median HU"}
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Of one number over the scans."""
+def model_card(file: ModelFile) -> str:
+    """The template ``model_card.md``, filled: of its lines ``?condition text`` those whose condition holds.
 
-    least: float
-    median: float
-    greatest: float
-
-
-@dataclass(frozen=True)
-class ScanCard:
-    """The training dataset's scans of one MR channel, or its CTs; mm along the patient's axes, :data:`AXES`."""
-
-    name: str  # of the channel, which is all that is known of an MR's sequence; ``CT``
-    scans: int
-    orientations: tuple[str, ...]  # towards which the files' axes run, such as LPS
-    voxel_mm: tuple[Spread, Spread, Spread]
-    field_of_view_mm: tuple[Spread, Spread, Spread]
-    oblique_deg: Spread  # angle between the files' axes and the patient's
-    head_volume_l: Spread  # of the head mask
-    intensities: dict[str, Spread]  # percentiles inside the head, scanner units or HU
-
-
-@dataclass(frozen=True)
-class FoldCard:
-    """One fold; ``figures`` are of the patients that it held out and that were scored."""
-
-    fold: str
-    trained_on: int
-    held_out: int
-    epochs: int
-    steps: int
-    batch_size: int
-    synthct_version: str
-    torch_version: str
-    figures: dict[str, Figure]
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """``model_card.json``; numbers of patients are of the training dataset, figures by the evaluation's columns."""
-
-    format_version: int
-    synthct_version: str
-    exported_on: str  # YYYY-MM-DD
-    dataset_name: str
-    description: dict[
-        str, str
-    ]  # what the dataset's author wrote in dataset.json (``name``, ``description``, ``licence``)
-    trainer: str
-    trainer_package: str  # that has the trainer, such as ``my-method 0.1``; empty where it is not known
-    configuration: str
-    paired: bool
-    disjoint: bool
-    folds: tuple[FoldCard, ...]
-    model_hash: str
-    anonymous: bool
-    patients: int
-    with_mr: int
-    with_ct: int
-    pairs: int  # aligned
-    mr: tuple[ScanCard, ...]
-    ct: ScanCard | None
-    planner: str
-    register: str  # whether CTs were registered to the MRs, as the plan has it
-    slice_plane: str
-    neighbours: int  # slices on each side that the network sees beside the one that it makes
-    network_spacing_mm: tuple[float, float, float]  # of the network's pixels: slices, rows, cols of its plane
-    mr_windows: tuple[str, ...]  # what is spread over the network's input range, a sentence a channel
-    ct_window_hu: tuple[float, float]
-    parameters: dict[str, int]  # numbers of weights of the networks that a prediction needs, by name
-    has_cycle: bool
-    has_qa_reference: bool
-    evaluation: str  # which patients and mask the figures are of, or why there are none
-    figures: dict[str, Figure]  # over all held-out patients
-    test_figures: dict[str, Figure]  # of the test set
-    baselines: dict[str, float]  # MAE, HU, of CTs of one HU everywhere on the held-out patients
-    intended_use: str
-    limits: tuple[str, ...]
-    dimensions: int = 2  # 3 where the network sees patches of the volume; earlier cards do not say
-
-    def __post_init__(self) -> None:
-        if self.format_version != FORMAT_VERSION:
-            raise ValueError(f"format_version is {self.format_version} and not {FORMAT_VERSION}; update synthct")
-
-    @property
-    def name(self) -> str:
-        """Such as ``Dataset001_Brain, cyclegan, 2d``."""
-        return f"{self.dataset_name}, {self.trainer}{' on disjoint patients' * self.disjoint}, {self.configuration}"
-
-
-def make_card(
-    texts: ModelTexts, manifest: Manifest, model: Model, *, has_cycle: bool, why_no_results: str, today: str
-) -> ModelCard:
-    """The card of a model.
-
-    Args:
-        texts: of the model, already anonymous where it shall be.
-        manifest: which model it is.
-        model: of all folds.
-        has_cycle: whether every fold has a network back to MR.
-        why_no_results: where ``texts`` has none.
-        today: YYYY-MM-DD.
+    Text of the file cannot make tags, links, table borders or lines of its own.
     """
-    plan, seen = texts.plan, model.configuration.input
-    cases = texts.fingerprint.cases.values()
-    results = texts.results or Results(manifest.model_hash, (), (), (), ())
-    channels = enumerate(plan.channel_names)
-    mrs = [_scans(name, [case.mr[i] for case in cases if len(case.mr) > i]) for i, name in channels]
-    with torch.device("meta"):
-        networks = predicting_networks(model.method, model.configuration, model.settings)
-    card = ModelCard(
-        format_version=FORMAT_VERSION,
-        synthct_version=__version__,
-        exported_on=today,
-        dataset_name=manifest.dataset_name,
-        description=_description(texts),
-        trainer=manifest.trainer,
-        trainer_package=manifest.trainer_package,
-        configuration=manifest.configuration,
-        paired=model.method.needs_pairs,
-        disjoint=manifest.disjoint,
-        folds=tuple(_fold(texts, fold, results.held_out) for fold in manifest.folds),
-        model_hash=manifest.model_hash,
-        anonymous=manifest.anonymous,
-        patients=len(cases),
-        with_mr=sum(bool(case.mr) for case in cases),
-        with_ct=sum(case.ct is not None for case in cases),
-        pairs=sum(case.paired for case in cases),
-        mr=tuple(scans for scans in mrs if scans is not None),
-        ct=_scans("CT", [case.ct for case in cases if case.ct is not None]),
-        planner=plan.planner,
-        register=plan.register,
-        slice_plane=seen.plane,
-        neighbours=seen.neighbours,
-        network_spacing_mm=triple_of(round(mm, 3) for mm in voxel_mm(model.configuration.preprocessing, seen.plane)),
-        mr_windows=tuple(map(str, model.input.coding.expected_mr(seen.mr_channels))),
-        ct_window_hu=model.hu_range,
-        parameters={name: sum(one.numel() for one in network.parameters()) for name, network in networks.items()},
-        has_cycle=has_cycle,
-        has_qa_reference=texts.reference is not None,
-        evaluation=_evaluation(results, why_no_results),
-        figures=figures(results.held_out, SHOWN_COLUMNS),
-        test_figures=figures(results.test, SHOWN_COLUMNS),
-        baselines={row["model"]: mae for row in results.baselines if isinstance(mae := row.get("mae_hu_mean"), float)},
-        intended_use=INTENDED_USE,
-        limits=(),
-        dimensions=model.method.dimensions,
-    )
-    return replace(card, limits=_limits(card, scored=len(results.held_out) + len(results.test)))
-
-
-def _description(texts: ModelTexts) -> dict[str, str]:
-    said = {key: texts.dataset.get(key) for key in ("name", "description", "licence")}
-    return {key: text for key, text in said.items() if isinstance(text, str) and 0 < len(text) <= 500}
-
-
-def _scans(name: str, facts: Sequence[VolumeFacts]) -> ScanCard | None:
-    if not facts:
-        return None
-    return ScanCard(
-        name,
-        len(facts),
-        tuple(sorted({one.orientation for one in facts})),
-        triple_of(_spread(values) for values in zip(*(one.spacing_mm for one in facts))),
-        triple_of(_spread(values, 0) for values in zip(*(one.field_of_view_mm for one in facts))),
-        _spread([one.oblique_deg for one in facts], 1),
-        _spread([one.head_volume_l for one in facts], 2),
-        {
-            f"{percentile}th percentile": _spread([one.head_percentiles[percentile] for one in facts], 0)
-            for percentile in ("5", "50", "95")
-        },
-    )
-
-
-def _spread(values: Sequence[float], digits: int = 3) -> Spread:
-    return Spread(*(round(float(value), digits) for value in (min(values), statistics.median(values), max(values))))
-
-
-def _fold(texts: ModelTexts, fold: str, held_out: Rows) -> FoldCard:
-    training, split = texts.trainings[fold], texts.splits[fold]
-    own = figures([row for row in held_out if row["fold"] == fold], ("mae_hu", "psnr_db"))
-    how = (
-        training.epoch,
-        training.step,
-        training.training.batch_size,
-        training.synthct_version,
-        training.torch_version,
-    )
-    return FoldCard(fold, len(split.train), len(split.val), *how, own)
-
-
-def _evaluation(results: Results, why_no_results: str) -> str:
-    held_out, test = len(results.held_out), len(results.test)
-    if not held_out and not test:
-        return f"There are no results: {why_no_results}."
-    inside = masks_in_words(str(row.get("mask")) for row in (*results.held_out, *results.test))
-    parts = [f"{held_out} patients, each predicted by the fold that held the patient out"] if held_out else []
-    parts += [f"{test} patients of the test set, predicted by all folds together"] if test else []
-    return f"{'; '.join(parts)}. Compared inside {inside}, HU not clipped unless a metric says so."
-
-
-def _limits(card: ModelCard, scored: int) -> tuple[str, ...]:
-    """What the model is not good for: those lines of limits.md whose condition holds, the most important first."""
-    low, high = card.ct_window_hu
-    mae = card.figures["mae_hu"].mean if card.figures else 0.0
-    constant = min(card.baselines.values(), default=float("inf"))
+    manifest, model, plan = file.manifest, file.model, file.model.plan
+    results = file.results or Results(manifest.model_hash, (), (), (), ())
+    scored = (*results.held_out, *results.test)
+    cases = file.fingerprint.cases.values()
+    seen, (low, high) = model.configuration.input, model.hu_range
+    baselines = {row["model"]: row["mae_hu_mean"] for row in results.baselines if is_number(row.get("mae_hu_mean"))}
+    constant = min(baselines.values(), default=math.inf)
+    maes = _values(results.held_out, "mae_hu")
+    said = {key: file.dataset.get(key) for key in ("name", "description", "licence")}
+    description = [f"{key}: {text}" for key, text in said.items() if isinstance(text, str) and 0 < len(text) <= 500]
+    conditions = {
+        "described": bool(description),
+        "held_out": bool(results.held_out),
+        "tested": bool(results.test),
+        "scored": bool(scored),
+        "not_scored": not scored,
+        "few_scored": 0 < len(scored) < FEW_PATIENTS,
+        "hardly_better": bool(maes) and statistics.fmean(maes) > HARDLY_BETTER * constant,
+        "single_folds": len(manifest.folds) > 1 and bool(scored) and not results.test,
+        "one_fold": len(manifest.folds) == 1,
+        "unpaired": not model.method.needs_pairs,
+        "unregistered": plan.register == "off",
+        "no_reference": model.reference is None,
+        "baselines": bool(baselines),
+        "anonymous": manifest.anonymous,
+        "not_anonymous": not manifest.anonymous,
+    }
     values = {
-        "patients": card.patients,
-        "few": ", which is few" * (card.patients < FEW_PATIENTS),
-        "channels": ", ".join(scans.name for scans in card.mr),
+        "name": f"{manifest.dataset_name}, {manifest.trainer}{' on disjoint patients' * manifest.disjoint}, "
+        f"{manifest.configuration}",
+        "model_hash": manifest.model_hash,
+        "synthct_version": manifest.synthct_version,
+        "patients": len(cases),
+        "few": ", which is few" * (len(cases) < FEW_PATIENTS),
+        "with_mr": sum(bool(case.mr) for case in cases),
+        "with_ct": sum(case.ct is not None for case in cases),
+        "pairs": sum(case.paired for case in cases),
+        "channels": ", ".join(plan.channel_names),
+        "folds": ", ".join(manifest.folds),
+        "description": "; ".join(text.strip().rstrip(".") for text in description),
+        "mae": _mean_sd(results.held_out, "mae_hu"),
+        "test_mae": _mean_sd(results.test, "mae_hu"),
+        "masks": masks_in_words(str(row.get("mask")) for row in scored),
+        "constant": f"{constant:.1f}",
+        "baselines": "; ".join(f"{_BASELINES.get(name, name)}: {mae:.1f} HU" for name, mae in baselines.items()),
+        "register": plan.register,
+        "trainer": f"{manifest.trainer} of {manifest.trainer_package}".removesuffix(" of "),
+        "pairing": "paired" if model.method.needs_pairs else "unpaired",
+        "configuration": manifest.configuration,
+        "planner": plan.planner,
+        "plane": seen.plane,
+        "patches": " in 3-D patches" * (model.method.dimensions == 3),
+        "neighbours": seen.neighbours,
+        "pixel_mm": " x ".join(f"{mm:.3g}" for mm in voxel_mm(model.configuration.preprocessing, seen.plane)),
+        "mr_windows": "; ".join(map(str, model.input.coding.expected_mr(seen.mr_channels))),
         "low": f"{low:g}",
         "high": f"{high:g}",
         "air": f"air cavities read {low:g} HU and not -1000, " * (low > -1000),
-        "plane": card.slice_plane,
-        "patches": " in 3-D patches" * (card.dimensions == 3),
-        "pixel": " x ".join(f"{mm:.2g}" for mm in card.network_spacing_mm),
-        "mae": f"{mae:.1f}",
-        "constant": f"{constant:.1f}",
     }
-    conditions = {
-        "always": True,
-        "hardly_better": mae > HARDLY_BETTER * constant,
-        "scored": scored > 0,
-        "few_scored": 0 < scored < FEW_PATIENTS,
-        "single_folds": len(card.folds) > 1 and scored > 0 and not card.test_figures,
-        "unpaired": not card.paired,
-        "unregistered": card.register == "off",
-        "no_reference": not card.has_qa_reference,
-        "one_fold": len(card.folds) == 1,
-        "anonymous": card.anonymous,
+    tables = {"results": _results(results), "by_fold": _by_fold(file, results.held_out), "scans": _scans(file)}
+    lines = []
+    for line in packaged_text("synthct.exchange", "model_card.md").splitlines():
+        condition, _, text = line[1:].partition(" ") if line.startswith("?") else ("", "", line)
+        if not condition or conditions[condition]:
+            lines.append(text)
+    safe = {name: _safe(str(value)) for name, value in values.items()}
+    return re.sub(r"\n{3,}", "\n\n", Template("\n".join(lines)).substitute(safe | tables)) + "\n"
+
+
+def lines_before(card: str, heading: str) -> list[str]:
+    """For the terminal: the lines of a card before one of its headings, but for the title and empty ones."""
+    return [line for line in card.partition(f"\n## {heading}")[0].splitlines()[1:] if line]
+
+
+def _results(results: Results) -> str:
+    rows = [
+        [title, _mean_sd(results.held_out, column), _interval(results.held_out, column), _mean_sd(results.test, column)]
+        for column, title in _TITLES.items()
+        if _values((*results.held_out, *results.test), column)
+    ]
+    return _table(["mean ± SD over patients", "held out", "95 % interval of the mean", "test set"], rows)
+
+
+def _by_fold(file: ModelFile, held_out: Rows) -> str:
+    head = [
+        "fold",
+        "trained on",
+        "held out",
+        "MAE, HU",
+        "PSNR, dB",
+        "epochs",
+        "steps",
+        "batch size",
+        "synthct",
+        "torch",
+    ]
+    rows = []
+    for fold, training in file.trainings.items():
+        own = tuple(row for row in held_out if row.get("fold") == fold)
+        split, versions = file.splits[fold], (training.synthct_version, training.torch_version)
+        figures = (_mean_sd(own, "mae_hu"), _mean_sd(own, "psnr_db"))
+        steps = (training.epoch, training.step, training.training.batch_size)
+        rows.append([fold, len(split.train), len(split.val), *figures, *steps, *versions])
+    return _table(head, rows)
+
+
+def _scans(file: ModelFile) -> str:
+    cases, channels = file.fingerprint.cases.values(), file.model.plan.channel_names
+    scans = {f"MR {name}": [case.mr[i] for case in cases if len(case.mr) > i] for i, name in enumerate(channels)}
+    scans["CT"] = [case.ct for case in cases if case.ct is not None]
+    scans = {name: facts for name, facts in scans.items() if facts}
+    measured = {name: [_measured(one) for one in facts] for name, facts in scans.items()}
+    rows = [["scans", *map(len, scans.values())]]
+    for quantity in next(iter(measured.values()), [{}])[0]:
+        rows.append([quantity, *(_spread([one[quantity] for one in of]) for of in measured.values())])
+    axes = [", ".join(sorted({one.orientation for one in facts})) for facts in scans.values()]
+    return _table(["", *scans], [*rows, ["axes of the files", *axes]])
+
+
+def _measured(facts: VolumeFacts) -> dict[str, float]:
+    """What is said of a scan; mm along the patient's axes."""
+    return {
+        **{f"voxel {axis}, mm": round(mm, 3) for axis, mm in zip(_AXES, facts.spacing_mm)},
+        **{f"field of view {axis}, mm": round(mm) for axis, mm in zip(_AXES, facts.field_of_view_mm)},
+        "axes tilted by, degrees": round(facts.oblique_deg, 1),
+        "volume of the head, l": round(facts.head_volume_l, 2),
+        **{
+            f"{p}th percentile in the head, MR units or HU": round(facts.head_percentiles[p]) for p in ("5", "50", "95")
+        },
     }
-    lines = (line.split(": ", 1) for line in packaged_text("synthct.exchange", "limits.md").splitlines())
-    return tuple(Template(limit).substitute(values) for condition, limit in lines if conditions[condition])
+
+
+def _spread(values: Sequence[float]) -> str:
+    spread = [f"{value:g}" for value in (min(values), statistics.median(values), max(values))]
+    return " / ".join(spread if len(set(spread)) > 1 else spread[:1])
+
+
+def _values(rows: Rows, column: str) -> list[float]:
+    return [float(row[column]) for row in rows if is_number(row.get(column))]
+
+
+def _mean_sd(rows: Rows, column: str) -> str:
+    """Such as ``80.0 ± 14.1 (n = 2)``, with the sample SD."""
+    values = _values(rows, column)
+    if not values:
+        return "-"
+    digits = _digits(values)
+    sd = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.{digits}f}{sd} (n = {len(values)})"
+
+
+def _interval(rows: Rows, column: str) -> str:
+    values = _values(rows, column)
+    low, high = bootstrap_interval(np.array(values))  # NaN of fewer than three
+    return "-" if math.isnan(low) else f"{low:.{_digits(values)}f} to {high:.{_digits(values)}f}"
+
+
+def _digits(values: Sequence[float]) -> int:
+    return 2 if abs(statistics.fmean(values)) < 10 else 1
+
+
+def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows] if rows else []
+    return "\n".join("| " + " | ".join(_safe(str(cell)) for cell in line) + " |" for line in lines)
+
+
+def _safe(text: str) -> str:
+    """In one line of Markdown, without tags, links or table borders of its own, nor a terminal's control characters."""
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return re.sub(r"[<>\[\]|`]", lambda match: f"\\{match[0]}", text)

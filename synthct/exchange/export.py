@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from synthct import __version__, locks
+from synthct import __version__
 from synthct.errors import ModelError
-from synthct.exchange import file_format
-from synthct.exchange.archive import write_archive
-from synthct.exchange.card import ModelCard, make_card
-from synthct.exchange.card_text import to_markdown
-from synthct.exchange.file_format import FileRecord, Manifest, of_fold
+from synthct.exchange.anonymous import anonymise, is_anonymous
+from synthct.exchange.archive import json_bytes, write_archive
+from synthct.exchange.card import model_card
+from synthct.exchange.file_format import CARD, FORMAT_VERSION, WEIGHTS, Manifest, of_fold
+from synthct.exchange.model_file import FoldTraining, ModelFile
+from synthct.exchange.output_file import check_output, output_file
 from synthct.exchange.results import collect_results
-from synthct.exchange.texts import FoldTraining, ModelTexts
 from synthct.exchange.weights import expected_weights, to_safetensors
-from synthct.files import read_json, remove_leftovers, sha256_of
+from synthct.files import read_json, sha256_of
 from synthct.inference.predictor import Predictor
-from synthct.inference.read_model import predicting_networks, read_model
-from synthct.json_dataclasses import from_plain, to_plain
+from synthct.inference.read_model import read_model
+from synthct.json_dataclasses import from_plain
 from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
 from synthct.parallel import Progress, quiet
 from synthct.planning.fingerprint import Fingerprint
@@ -40,39 +36,19 @@ class Exported:
     """A file that was written; ``sha256`` (64 hexadecimal digits) is to be compared by another way than the file's."""
 
     path: Path
-    card: ModelCard
+    manifest: Manifest
+    card: str  # in Markdown
     sha256: str
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """What is exported, and how."""
-
-    checkpoint: str = CHECKPOINT_FINAL  # the checkpoint's file name in each fold
-    anonymous: bool = False  # replace case ids by numbers
-    overwrite: bool = False  # whether a file that is there may be replaced
-    today: str | None = None  # the card's date, YYYY-MM-DD; today's by default
-
-
-@dataclass(frozen=True)
-class _Fold:
-    """What is taken of a checkpoint beside the weights."""
-
-    trainer_package: str
-    disjoint: bool
-    split: Split
-    training: FoldTraining
-
-
-DEFAULTS = ExportOptions()
 
 
 def export_model(
     model_folder: Path,
     output: Path | None = None,
     folds: Sequence[str] | None = None,
-    options: ExportOptions = DEFAULTS,
     *,
+    checkpoint: str = CHECKPOINT_FINAL,
+    anonymous: bool = False,
+    overwrite: bool = False,
     progress: Progress = quiet,
 ) -> Exported:
     """Write weights, plan, fingerprint, dataset.json, metrics and a model card to a zip file; nothing of it is pickled.
@@ -81,101 +57,74 @@ def export_model(
         model_folder: such as ``synthct_results/Dataset001_Brain/cyclegan__plans__2d``.
         output: the zip file; by default in the current folder, named after the model and its hash.
         folds: those to export; every trained one by default.
-        options: what is exported, and how.
+        checkpoint: the checkpoint's file name in each fold.
+        anonymous: whether case ids are replaced by numbers.
+        overwrite: whether a file that is there may be replaced.
         progress: a display like ``tqdm``.
 
     Raises:
         ModelError: something is missing, damaged or does not fit, or the output is there already.
         PlanError: plan or fingerprint are missing or malformed.
     """
-    folder = Path(model_folder).absolute()
-    files = ModelFolder(folder)
+    files = ModelFolder(Path(model_folder).absolute())
     if output is not None:
-        _check_output(Path(output), options.overwrite)
-    model = read_model(folder, folds, options.checkpoint)
-    names = list(dict.fromkeys(folds or files.trained_folds(options.checkpoint)))
-    paths = {name: files.fold(name).checkpoint(options.checkpoint) for name in names}
-    read = {name: _read_fold(paths[name], model.trainer) for name in progress(names, desc="Reading")}
-    if len({fold.disjoint for fold in read.values()}) > 1:
-        raise ModelError(f"{folder} holds folds trained on disjoint patients and others; choose with -f.")
-    predictor = Predictor(model, "cpu", "float32")
-    splits = {name: fold.split for name, fold in read.items()}
-    results, why_not = collect_results(folder, splits, predictor.model_hash, options.checkpoint)
-    texts = ModelTexts(
-        model.plan,
-        read_json(files.dataset, ModelError),
-        Fingerprint.load(files.fingerprint),
-        model.reference,
-        results,
-        splits,
-        {name: fold.training for name, fold in read.items()},
-    ).checked(str(folder))
-    texts = texts.anonymous() if options.anonymous else texts
+        check_output(Path(output), overwrite)
+    model = read_model(files.path, folds, checkpoint)
+    paths = {
+        name: files.fold(name).checkpoint(checkpoint)
+        for name in dict.fromkeys(folds or files.trained_folds(checkpoint))
+    }
+    read = {name: load_checkpoint(path) for name, path in progress(paths.items(), desc="Reading")}
+    disjoint = {bool(content.get("disjoint", False)) for content in read.values()}
+    if len(disjoint) > 1:
+        raise ModelError(f"{files.path} holds folds trained on disjoint patients and others; choose with -f.")
+    splits = {
+        name: from_plain(Split, content["split"], f"{paths[name]}: split", error=ModelError)
+        for name, content in read.items()
+    }
+    trainings = {name: _training(content, paths[name]) for name, content in read.items()}
+    package = next(iter(read.values())).get("trainer_package")
+    model_hash = Predictor(model, "cpu", "float32").model_hash
+    results = collect_results(files.path, splits, model_hash, checkpoint)
+    fingerprint, dataset = Fingerprint.load(files.fingerprint), read_json(files.dataset, ModelError)
     try:
         manifest = Manifest(
-            format_version=file_format.FORMAT_VERSION,
+            format_version=FORMAT_VERSION,
             synthct_version=__version__,
             dataset_name=model.plan.dataset_name,
             trainer=model.trainer,
-            trainer_package=read[names[0]].trainer_package,
+            trainer_package=str(package or TRAINERS.package_of(model.trainer)),
             configuration=model.configuration_name,
-            disjoint=read[names[0]].disjoint,
-            folds=tuple(names),
-            model_hash=predictor.model_hash,
-            anonymous=options.anonymous or texts.is_anonymous,
+            disjoint=disjoint.pop(),
+            folds=tuple(paths),
+            model_hash=model_hash,
+            anonymous=anonymous,
             files={},
         )
+        file = ModelFile(manifest, model, fingerprint, dataset, results, splits, trainings)
     except ValueError as fault:
-        raise ModelError(f"{folder}: {fault}; a model with it cannot be installed, so it is not exported.") from None
-    today = options.today or date.today().isoformat()
-    card = make_card(texts, manifest, model, has_cycle=predictor.has_cycle, why_no_results=why_not, today=today)
-    members = {name: _to_bytes(text) for name, text in (texts.members() | {file_format.CARD: to_plain(card)}).items()}
-    members[file_format.CARD_TEXT] = to_markdown(card).encode()
-    expected = expected_weights(partial(predicting_networks, model.method, model.configuration, model.settings))
-    for name, networks in zip(names, model.networks):
-        members[of_fold(name, file_format.WEIGHTS)] = to_safetensors(networks, expected, str(paths[name]))
-    path = Path(output) if output is not None else Path(manifest.default_file_name)
-    with locks.section(path, "synthct_export_model"):
-        _check_output(path, options.overwrite)
-        remove_leftovers(path.parent, of=path.name)  # of a killed export
-        _write(path, members, manifest)
-    return Exported(path, card, sha256_of(path))
+        raise ModelError(f"{files.path}: {fault}, so that the model could not be installed.") from None
+    file = anonymise(file) if anonymous else file
+    file = replace(file, manifest=replace(manifest, anonymous=is_anonymous(file)))
+    card = model_card(file)
+    members = {name: json_bytes(text) for name, text in file.texts().items()} | {CARD: card.encode()}
+    expected = expected_weights(model)
+    for (name, path), networks in zip(paths.items(), model.networks):
+        members[of_fold(name, WEIGHTS)] = to_safetensors(networks, expected, str(path))
+    target = Path(output) if output is not None else Path(manifest.default_file_name)
+    with output_file(target, overwrite) as temporary:
+        write_archive(temporary, file.manifest, members)
+    return Exported(target, file.manifest, card, sha256_of(target))
 
 
-def _write(path: Path, members: dict[str, bytes], manifest: Manifest) -> None:
-    for name, data in members.items():
-        if len(data) > (file_format.max_bytes(name) or 0):
-            raise ModelError(f"{path} cannot be written: {name} would have {len(data):,} bytes, too many to be read.")
-    if sum(map(len, members.values())) > file_format.MAX_BYTES:
-        raise ModelError(f"{path} cannot be written: it would have more than 3 GiB; export fewer folds with -f.")
-    listed = {name: FileRecord(len(data), hashlib.sha256(data).hexdigest()) for name, data in sorted(members.items())}
-    write_archive(path, {file_format.MANIFEST: _to_bytes(to_plain(replace(manifest, files=listed))), **members})
-
-
-def _check_output(path: Path, overwrite: bool) -> None:
-    if path.is_dir():
-        raise ModelError(f"{path} is a folder; name a zip file with -o.")
-    if path.exists() and not overwrite:
-        raise ModelError(f"{path} is there already; name another file with -o, or add --overwrite.")
-
-
-def _read_fold(path: Path, trainer: str) -> _Fold:
-    content = load_checkpoint(path)
+def _training(content: dict[str, Any], path: Path) -> FoldTraining:
+    """What a checkpoint says of its training."""
     precision = content.get("precision")
-    return _Fold(
-        str(content.get("trainer_package", "")) or TRAINERS.package_of(trainer),
-        bool(content.get("disjoint", False)),
-        from_plain(Split, content["split"], f"{path}: split", error=ModelError),
-        FoldTraining(
-            content["epoch"],
-            content["step"],
-            str(content.get("synthct_version", "unknown")),
-            str(content.get("torch_version", "unknown")),
-            precision.get("chosen") if isinstance(precision, dict) else None,
-            from_plain(TrainingPlan, upgraded_training(content["training"]), f"{path}: training", error=ModelError),
-        ),
+    return FoldTraining(
+        content["epoch"],
+        content["step"],
+        str(content.get("synthct_version", "unknown")),
+        str(content.get("torch_version", "unknown")),
+        precision.get("chosen") if isinstance(precision, dict) else None,
+        from_plain(TrainingPlan, upgraded_training(content["training"]), f"{path}: training", error=ModelError),
     )
-
-
-def _to_bytes(value: Any) -> bytes:
-    return (json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()

@@ -5,22 +5,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from synthct.json_dataclasses import shown
+from synthct.json_dataclasses import is_name, shown
 from synthct.model_folder import ModelFolder
 
-FORMAT_VERSION = 2  # 1 had the plan's earlier format, and another hash of the model
+FORMAT_VERSION = 3
+READABLE = (2, FORMAT_VERSION)  # 2 had a card for programs too; 1 had the plan's earlier format, and another hash
 MIB = 1 << 20
 MAX_BYTES = 3 << 30  # of a whole file; below 4 GiB, so that no zip64 is needed
 
-MANIFEST = "manifest.json"
+MANIFEST, CARD = "manifest.json", "model_card.md"
 PLANS, DATASET, FINGERPRINT = "plans.json", "dataset.json", "dataset_fingerprint.json"
-CARD, CARD_TEXT = "model_card.json", "model_card.md"
-REFERENCE, METRICS = "qa_reference.json", "metrics.json"
+REFERENCE, METRICS, CARD_OF_FORMAT_2 = "qa_reference.json", "metrics.json", "model_card.json"
 WEIGHTS, SPLIT, TRAINING = "weights.safetensors", "split.json", "training.json"
 
 # bytes that a member may have; a fingerprint takes some 2 kB a patient
-REQUIRED = {PLANS: 64 * MIB, DATASET: 64 * MIB, FINGERPRINT: 64 * MIB, CARD: MIB, CARD_TEXT: MIB}
-OPTIONAL = {REFERENCE: 64 * MIB, METRICS: 64 * MIB}
+REQUIRED = {PLANS: 64 * MIB, DATASET: 64 * MIB, FINGERPRINT: 64 * MIB, CARD: MIB}
+OPTIONAL = {REFERENCE: 64 * MIB, METRICS: 64 * MIB, CARD_OF_FORMAT_2: MIB}
 OF_A_FOLD = {WEIGHTS: 1024 * MIB, SPLIT: 4 * MIB, TRAINING: MIB}  # in every fold's folder
 
 
@@ -53,20 +53,20 @@ class Manifest:
     files: dict[str, FileRecord]
 
     def __post_init__(self) -> None:
-        for name in (self.dataset_name, self.trainer, self.configuration):
-            if not _is_folder_name(name):
-                raise ValueError(f"{shown(name)} cannot be a folder's name on every system")
-        if not re.fullmatch(r"Dataset\d{3}_.+", self.dataset_name):
-            raise ValueError(f"dataset_name is {shown(self.dataset_name)}, which is not the name of a dataset's folder")
-        if not re.fullmatch(r"([A-Za-z0-9][\w.-]{0,99} [\w.+!-]{1,50})?", self.trainer_package, re.ASCII):
-            raise ValueError(
-                f"trainer_package is {shown(self.trainer_package)}, which is not a package and its version"
-            )
-        if not re.fullmatch(r"[0-9a-f]{12}", self.model_hash):
-            raise ValueError(f"model_hash is {shown(self.model_hash)}, which is not the hash of a model")
-        known = [fold for fold in self.folds if max_bytes(of_fold(fold, SPLIT)) is not None]
-        if not known or len(set(known)) != len(self.folds):
-            raise ValueError(f"folds are {shown(list(self.folds))} and must be 0 to 99 or all, each once")
+        known = [fold for fold in self.folds if max_bytes(of_fold(fold, SPLIT))]
+        proper = {
+            "dataset_name": _is_folder_name(self.dataset_name) and re.match(r"Dataset\d{3}_.", self.dataset_name),
+            "trainer": _is_folder_name(self.trainer),
+            "configuration": _is_folder_name(self.configuration),
+            "trainer_package": re.fullmatch(
+                r"([A-Za-z0-9][\w.-]{0,99} [\w.+!-]{1,50})?", self.trainer_package, re.ASCII
+            ),
+            "model_hash": re.fullmatch(r"[0-9a-f]{12}", self.model_hash),
+            "folds": known and len(set(known)) == len(self.folds),
+        }
+        for name, is_proper in proper.items():
+            if not is_proper:
+                raise ValueError(f"{name} cannot be {shown(getattr(self, name))}")
 
     @property
     def folder_name(self) -> str:
@@ -85,18 +85,14 @@ def of_fold(fold: str, name: str) -> str:
     return f"fold_{fold}/{name}"
 
 
-def max_bytes(member: str) -> int | None:
-    """The greatest size of a member; None of a name that this version of the format does not have in that place."""
+def max_bytes(member: str) -> int:
+    """The greatest size of a member; 0 of a name that the format does not have in that place."""
     if fold := re.fullmatch(r"fold_(?:all|0|[1-9][0-9]?)/(.+)", member):
-        return OF_A_FOLD.get(fold[1])
-    return ({MANIFEST: MIB} | REQUIRED | OPTIONAL).get(member)
+        return OF_A_FOLD.get(fold[1], 0)
+    return ({MANIFEST: MIB} | REQUIRED | OPTIONAL).get(member, 0)
 
 
 def _is_folder_name(name: str) -> bool:
-    return (
-        0 < len(name) <= 100
-        and name.isprintable()
-        and not set(name) & set('/\\:*?"<>|')
-        and name[0] not in ". -"
-        and name[-1] not in ". "
-    )
+    """On every system."""
+    proper = is_name(name) and len(name) <= 100 and not set(name) & set(':*?"<>|')
+    return proper and name[0] not in ". -" and name[-1] not in ". "

@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from synthct import locks
 from synthct.errors import ModelError
+from synthct.exchange import file_format
 from synthct.exchange.archive import REMEDY, ModelArchive, open_archive
-from synthct.exchange.card import ModelCard
-from synthct.exchange.file_format import CARD, OPTIONAL, PLANS, REQUIRED, WEIGHTS, Manifest, of_fold
-from synthct.exchange.texts import ModelTexts, read_texts
-from synthct.exchange.weights import Networks, expected_weights, from_safetensors, max_bytes
-from synthct.files import folder_written_whole, write_json
+from synthct.exchange.card import model_card
+from synthct.exchange.file_format import of_fold
+from synthct.exchange.model_file import FoldTraining, ModelFile
+from synthct.exchange.results import Results
+from synthct.exchange.weights import MAX_HEADER_BYTES, expected_weights, from_safetensors
+from synthct.files import folder_written_whole, write_json, write_text
 from synthct.inference.predictor import Predictor
-from synthct.inference.read_model import Model, installed_method, predicting_networks
+from synthct.inference.read_model import Model, States, installed_method
 from synthct.json_dataclasses import from_plain, to_plain
 from synthct.model_folder import ModelFolder
 from synthct.parallel import Progress, quiet
+from synthct.planning.fingerprint import Fingerprint
+from synthct.planning.plan import Plan
+from synthct.planning.splits import Split
+from synthct.qa.qa_reference import Reference
 from synthct.training.checkpoint import save_checkpoint
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """A model file that has passed every check."""
-
-    manifest: Manifest
-    card: ModelCard
-    texts: ModelTexts
-    networks: dict[str, Networks]  # by fold
-    kept: dict[str, bytes]  # members that go into the model folder as they are
 
 
 def check_model_file(path: Path, *, progress: Progress = quiet) -> ModelFile:
@@ -71,46 +65,59 @@ def install_model(
         manifest = archive.manifest
         target = Path(folder) if folder else Path(results or "") / manifest.dataset_name / manifest.folder_name
         _check_target(target, overwrite)
-        model = _read(archive, progress)
+        file = _read(archive, progress)
     with ExitStack() as held:
-        for one in (target, *(fold.path for fold in ModelFolder(target).folds())):  # none of them is being trained
-            held.enter_context(locks.writing(one, "synthct_install_model"))
+        for busy in (target, *(fold.path for fold in ModelFolder(target).folds())):  # none of them is being trained
+            held.enter_context(locks.writing(busy, "synthct_install_model"))
         making = held.enter_context(folder_written_whole(target))
-        for name, data in model.kept.items():
-            (making / name).write_bytes(data)
-        for fold, networks in model.networks.items():
-            files = ModelFolder(making).fold(fold)
-            files.path.mkdir()
-            write_json(to_plain(model.texts.splits[fold]), files.split)
-            save_checkpoint(files.final, _checkpoint(model, fold, networks))
-    return target, model
+        for name, text in file.texts().items():
+            if not name.endswith(file_format.TRAINING):  # which the checkpoint says
+                write_json(text, making / name)
+        write_text(model_card(file), making / file_format.CARD)
+        for fold, networks in zip(manifest.folds, file.model.networks):
+            save_checkpoint(ModelFolder(making).fold(fold).final, _checkpoint(file, fold, networks))
+    return target, file
 
 
 def _read(archive: ModelArchive, progress: Progress) -> ModelFile:
     manifest = archive.manifest
-    texts = read_texts(archive)
-    card = from_plain(ModelCard, archive.read_json(CARD), archive.where(CARD), error=ModelError)
-    configuration = texts.plan.configurations.get(manifest.configuration)
-    if configuration is None or texts.plan.dataset_name != manifest.dataset_name:
-        raise ModelError(f"{archive.where(PLANS)} is not of the model that the manifest names; {REMEDY}.")
+
+    def built(kind: Any, name: str) -> Any:
+        return from_plain(kind, archive.read_json(name), archive.where(name), error=ModelError)
+
+    plan_path = archive.where(file_format.PLANS)
+    plan = Plan.from_plain(archive.read_json(file_format.PLANS), plan_path, ModelError)
+    if manifest.configuration not in plan.configurations or plan.dataset_name != manifest.dataset_name:
+        raise ModelError(f"{plan_path} is not of the model that the manifest names; {REMEDY}.")
     method = installed_method(manifest.trainer, manifest.trainer_package, archive.path)
-    model = Model(texts.plan, manifest.configuration, manifest.trainer, [], plan_path=archive.where(PLANS))
-    # the settings are checked before anything is built by them
-    expected = expected_weights(partial(predicting_networks, method, configuration, model.settings))
-    networks = {}
+    reference = built(Reference | None, file_format.REFERENCE)
+    model = Model(plan, manifest.configuration, manifest.trainer, [], reference=reference, plan_path=plan_path)
+    expected = expected_weights(model)
+    most = MAX_HEADER_BYTES + sum(weight.nbytes for weight in expected.values())
+    networks = []
     for fold in progress(manifest.folds, desc="Checking"):
-        name = of_fold(fold, WEIGHTS)
-        data = archive.read(name, max_bytes(expected))
-        weights = from_safetensors(data, expected, archive.where(name), REMEDY)
-        networks[fold] = {one: weights.get(one, {}) for one in method.to_predict}  # some have no weights
-    predictor = Predictor(replace(model, networks=list(networks.values())), "cpu", "float32")
-    if not manifest.model_hash == card.model_hash == predictor.model_hash:
+        name = of_fold(fold, file_format.WEIGHTS)
+        weights = from_safetensors(archive.read(name, most), expected, archive.where(name), REMEDY)
+        networks.append({network: weights.get(network, {}) for network in method.to_predict})  # some have no weights
+    model = replace(model, networks=networks)
+    model_hash = Predictor(model, "cpu", "float32").model_hash
+    if model_hash != manifest.model_hash:
         raise ModelError(
-            f"{archive.path}: weights and plan have the hash {predictor.model_hash} and not {manifest.model_hash}, as "
-            f"the manifest tells, or the model card is of another model; {REMEDY}."
+            f"{archive.path}: weights and plan have the hash {model_hash} and not {manifest.model_hash}, as the "
+            f"manifest says; {REMEDY}."
         )
-    kept = {name: archive.read(name) for name in (*REQUIRED, *OPTIONAL) if name in archive}
-    return ModelFile(manifest, card, texts, networks, kept)
+    archive.read(file_format.CARD)  # must be whole, but is not believed: it is made anew
+    parts = (
+        built(Fingerprint, file_format.FINGERPRINT),
+        archive.read_json(file_format.DATASET),
+        built(Results | None, file_format.METRICS),
+        {fold: built(Split, of_fold(fold, file_format.SPLIT)) for fold in manifest.folds},
+        {fold: built(FoldTraining, of_fold(fold, file_format.TRAINING)) for fold in manifest.folds},
+    )
+    try:
+        return ModelFile(manifest, model, *parts)
+    except ValueError as fault:
+        raise ModelError(f"{archive.path}: {fault}; {REMEDY}.") from None
 
 
 def _check_target(target: Path, overwrite: bool) -> None:
@@ -122,24 +129,23 @@ def _check_target(target: Path, overwrite: bool) -> None:
         raise ModelError(f"{target} is there already and is not a model folder; name another with -o.")
     if not overwrite:
         trained = any(fold.latest.is_file() for fold in ModelFolder(target).folds())
-        what = "a model that was trained here" if trained else "a model"
         raise ModelError(
-            f"{target} holds {what} already; install to another folder with -o, or replace it, its folds and all, "
-            "with --overwrite."
+            f"{target} holds a model{' that was trained here' * trained} already; install to another folder with -o, "
+            "or replace it, its folds and all, with --overwrite."
         )
 
 
-def _checkpoint(model: ModelFile, fold: str, networks: Networks) -> dict[str, Any]:
+def _checkpoint(file: ModelFile, fold: str, networks: States) -> dict[str, Any]:
     """What a prediction, and ``synthct_train --val``, read of a checkpoint; without it no training goes on."""
-    training = model.texts.trainings[fold]
+    training = file.trainings[fold]
     return {
-        "trainer": model.manifest.trainer,
-        "trainer_package": model.manifest.trainer_package,
-        "configuration": model.manifest.configuration,
-        "plan": model.texts.plan.to_plain(),
+        "trainer": file.manifest.trainer,
+        "trainer_package": file.manifest.trainer_package,
+        "configuration": file.manifest.configuration,
+        "plan": file.model.plan.to_plain(),
         "training": to_plain(training.training),
-        "split": to_plain(model.texts.splits[fold]),
-        "disjoint": model.manifest.disjoint,
+        "split": to_plain(file.splits[fold]),
+        "disjoint": file.manifest.disjoint,
         "epoch": training.epoch,
         "step": training.step,
         "networks": networks,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from model_files import read_members, write_trained_model
 
-from synthct.exchange import ExportOptions, export_model
+from synthct.exchange import export_model
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def shared_file(tmp_path_factory) -> Path:
     """A proper model file; not to be changed."""
     folder = tmp_path_factory.mktemp("exported")
     model = write_trained_model(folder / "synthct_results")
-    return export_model(model, folder / "model.zip", options=ExportOptions(today="2026-11-25")).path
+    return export_model(model, folder / "model.zip").path
 
 
 @pytest.fixture

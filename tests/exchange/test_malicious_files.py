@@ -125,7 +125,7 @@ ZIPS = {
     "pickle": (raw(pickle.dumps(Payload())), ""),
     "nothing but PK": (raw(b"PK\x03\x04"), ""),
     "wrong hash": (other_hash, "plans.json"),
-    "newer version": (manifest(format_version=3, novelty=1), "format_version is 3"),
+    "newer version": (manifest(format_version=4, novelty=1), "format_version"),
     "no version": (manifest(format_version="2"), "format_version"),
     "unknown key of the manifest": (manifest(run="rm -rf /"), "'run'"),
     "manifest of nonsense": (added("manifest.json", b"\xff\x00"), "manifest.json"),
@@ -140,7 +140,7 @@ ZIPS = {
     "hash that is not one": (manifest(model_hash="../evil"), "../evil"),
     "fold that is a path": (manifest(folds=["0", "1", "/../../x"]), "/../../x"),
     "fold named twice": (manifest(folds=["0", "1", "1"]), "'1', '1'"),
-    "no folds": (manifest(folds=[]), "[]"),
+    "no folds": (manifest(folds=[]), "folds"),
     "long garbage in the manifest": (manifest(trainer=["\x1b" * 5000]), "'trainer'"),
 }
 
@@ -259,17 +259,14 @@ CONTENTS = {
     "infinity": (first_weight(-np.inf), FIRST),
     "weights of another model": (first_weight(1.0), "hash"),
     "weights far larger than the network": (member(WEIGHTS, lambda data: data + bytes(3 << 20)), WEIGHTS),
-    "network of a million channels": (network(base_channels=1_000_000), "base_channels must lie between 1 and 512"),
-    "network of a million blocks": (network(n_blocks=1_000_000), "n_blocks must lie between 1 and 64"),
+    "network of a million channels": (network(base_channels=1_000_000), "base_channels"),
+    "network of a million blocks": (network(n_blocks=1_000_000), "n_blocks"),
     "another network": (network(base_channels=3), WEIGHTS),
     "plan of another dataset": (other("plans.json", dataset_name="Dataset002_X"), "plans.json"),
     "plan without the configuration": (other("plans.json", configurations={}), "configurations"),
     "unknown key of the plan": (other("plans.json", hook="os.system"), "'hook'"),
     "plan with NaN": (other("plans.json", n_folds=float("nan")), "NaN"),
-    "plan of a newer version": (other("plans.json", format_version=9), "format_version is 9"),
-    "newer model card": (other("model_card.json", format_version=3), "format_version is 3"),
-    "model card of another model": (other("model_card.json", model_hash="0" * 12), "hash"),
-    "model card with a wrong type": (other("model_card.json", patients="all"), "'patients'"),
+    "plan of a newer version": (other("plans.json", format_version=9), "format_version"),
     "case id that is a path": (case_id("../../evil"), "../../evil"),
     "case id that is hidden": (case_id(".evil"), ".evil"),
     "case id with escapes": (case_id("\x1b[2J"), "dataset_fingerprint.json"),
@@ -310,7 +307,7 @@ def test_random_damage_is_refused_or_changes_nothing(seed, shared_file, here):
         except ModelError:
             refusals += 1
         else:  # the damage is where a zip holds dates and the like
-            assert (found.manifest, found.kept) == (proper.manifest, proper.kept)
+            assert (found.manifest, found.texts()) == (proper.manifest, proper.texts())
     assert refusals > 5
 
 

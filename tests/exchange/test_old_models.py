@@ -39,11 +39,11 @@ def predict(folder: Path) -> np.ndarray:
 def test_an_old_model_folder_is_exported_and_installed_with_equal_hu(tmp_path, trainer, named):
     model = old_model(tmp_path / "theirs", trainer, named=named)
     exported = export_model(model, tmp_path / "model.zip")
-    assert exported.card.trainer == trainer and exported.card.has_cycle == (trainer == "cyclegan")
-    assert bool(exported.card.figures) == (trainer == "cyclegan")  # which was evaluated
+    assert exported.manifest.trainer == trainer
     folder, file = install_model(exported.path, tmp_path / "ours")
     np.testing.assert_array_equal(predict(folder), predict(model))
-    assert file.texts.plan.configurations == small_plan().configurations
+    assert (file.results is not None) == (trainer == "cyclegan")  # which was evaluated
+    assert file.model.plan.configurations == small_plan().configurations
     assert json.loads((folder / "plans.json").read_text())["format_version"] == 2
     training = json.loads(read_members(exported.path)["fold_0/training.json"])["training"]
     assert "lambda_cycle" not in training and training["crop_size"] == [48, 48]
@@ -56,14 +56,17 @@ def test_an_old_model_has_the_hash_of_the_same_model_of_this_version(tmp_path):
 
 
 def test_a_file_of_the_first_format_has_to_be_exported_again(shared_file, tmp_path):
-    members = read_members(shared_file)
-    manifest = json.loads(members["manifest.json"])
-    del manifest["trainer_package"]  # which it did not know
-    members["manifest.json"] = json.dumps(manifest).encode()
-    path = pack(tmp_path / "model.zip", with_manifest(members, format_version=1))
-    with pytest.raises(ModelError, match="exported again") as fault:
-        check_model_file(path)
-    assert str(path) in str(fault.value)
-    with pytest.raises(ModelError, match="exported again"):
-        install_model(path, tmp_path / "ours")
+    path = pack(tmp_path / "model.zip", with_manifest(read_members(shared_file), format_version=1))
+    for refused in (lambda: check_model_file(path), lambda: install_model(path, tmp_path / "ours")):
+        with pytest.raises(ModelError, match=f"{path}.*format_version is 1.*exported again"):
+            refused()
     assert not (tmp_path / "ours").exists()
+
+
+def test_a_file_of_the_second_format_is_installed_and_its_card_made_anew(shared_file, tmp_path):
+    members = {**read_members(shared_file), "model_card.json": b"{}", "model_card.md": b"# Model card\n\nOf old.\n"}
+    path = pack(tmp_path / "model.zip", with_manifest(members, format_version=2))
+    old, new = (install_model(file, folder=tmp_path / name)[0] for file, name in ((path, "old"), (shared_file, "new")))
+    np.testing.assert_array_equal(predict(old), predict(new))
+    assert (old / "model_card.md").read_text() == (new / "model_card.md").read_text()
+    assert {path.name for path in old.iterdir()} == {path.name for path in new.iterdir()}
