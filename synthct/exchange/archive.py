@@ -20,20 +20,8 @@ from typing import Any
 
 from synthct import __version__
 from synthct.errors import ModelError
-from synthct.exchange.file_format import (
-    FORMAT_VERSION,
-    MANIFEST,
-    MAX_BYTES,
-    MIB,
-    OF_A_FOLD,
-    OPTIONAL,
-    READABLE,
-    REQUIRED,
-    FileRecord,
-    Manifest,
-    max_bytes,
-    of_fold,
-)
+from synthct.exchange import file_format
+from synthct.exchange.file_format import MANIFEST, MAX_BYTES, MIB, FileRecord, Manifest, max_bytes, of_fold
 from synthct.files import parse_json
 from synthct.json_dataclasses import from_plain, shown, to_plain
 
@@ -142,18 +130,23 @@ class ModelArchive:
         where = self.where(MANIFEST)
         plain = parse_json(self._read(MANIFEST), where, ModelError, REMEDY)
         version = plain.get("format_version") if isinstance(plain, dict) else None
-        if not isinstance(version, int) or version not in READABLE:
+        if not isinstance(version, int) or version not in file_format.READABLE:
             remedy = f"have it exported again with synthct {__version__}" if version == 1 else "update synthct"
-            raise ModelError(f"{where}: format_version is {shown(version)} and not {FORMAT_VERSION}; {remedy}.")
+            raise ModelError(
+                f"{where}: format_version is {shown(version)} and not {file_format.FORMAT_VERSION}; {remedy}."
+            )
         return from_plain(Manifest, plain, where, error=ModelError)
 
     def _check_listed(self) -> None:
         there, listed = set(self._archive.namelist()) - {MANIFEST}, self.manifest.files.keys()
-        wanted = {*REQUIRED, *(of_fold(fold, name) for fold in self.manifest.folds for name in OF_A_FOLD)}
+        wanted = {
+            *file_format.REQUIRED,
+            *(of_fold(fold, name) for fold in self.manifest.folds for name in file_format.OF_A_FOLD),
+        }
         for names, problem in (
             (there ^ listed, "is not both listed in the manifest and there"),
             (wanted - there, "is missing"),
-            (there - wanted - OPTIONAL.keys(), "belongs to no fold that the manifest names"),
+            (there - wanted - file_format.OPTIONAL.keys(), "belongs to no fold that the manifest names"),
         ):
             if names:
                 raise ModelError(f"{self.path}: {min(names)[:80]!r} {problem}; {REMEDY}.")

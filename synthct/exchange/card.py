@@ -32,7 +32,8 @@ _BASELINES = {"mean_ct": "the training patients' mean HU", "median_ct": "the tra
 
 
 def model_card(file: ModelFile) -> str:
-    """The template ``model_card.md``, filled: of its lines ``?condition text`` those whose condition holds.
+    """The template ``model_card.md``, filled; its lines ``?name text`` hold where that value is true, ``!name text``
+    where it is not.
 
     Text of the file cannot make tags, links, table borders or lines of its own.
     """
@@ -41,68 +42,62 @@ def model_card(file: ModelFile) -> str:
     scored = (*results.held_out, *results.test)
     cases = file.fingerprint.cases.values()
     seen, (low, high) = model.configuration.input, model.hu_range
-    baselines = {row["model"]: row["mae_hu_mean"] for row in results.baselines if is_number(row.get("mae_hu_mean"))}
-    constant = min(baselines.values(), default=math.inf)
-    maes = _values(results.held_out, "mae_hu")
+    constants = {row["model"]: row["mae_hu_mean"] for row in results.baselines if is_number(row.get("mae_hu_mean"))}
+    maes, constant = _values(results.held_out, "mae_hu"), min(constants.values(), default=math.inf)
     said = {key: file.dataset.get(key) for key in ("name", "description", "licence")}
-    description = [f"{key}: {text}" for key, text in said.items() if isinstance(text, str) and 0 < len(text) <= 500]
-    conditions = {
-        "described": bool(description),
-        "held_out": bool(results.held_out),
-        "tested": bool(results.test),
-        "scored": bool(scored),
-        "not_scored": not scored,
-        "few_scored": 0 < len(scored) < FEW_PATIENTS,
-        "hardly_better": bool(maes) and statistics.fmean(maes) > HARDLY_BETTER * constant,
-        "single_folds": len(manifest.folds) > 1 and bool(scored) and not results.test,
-        "one_fold": len(manifest.folds) == 1,
-        "unpaired": not model.method.needs_pairs,
-        "unregistered": plan.register == "off",
-        "no_reference": model.reference is None,
-        "baselines": bool(baselines),
-        "anonymous": manifest.anonymous,
-        "not_anonymous": not manifest.anonymous,
-    }
     values = {
         "name": f"{manifest.dataset_name}, {manifest.trainer}{' on disjoint patients' * manifest.disjoint}, "
         f"{manifest.configuration}",
         "model_hash": manifest.model_hash,
         "synthct_version": manifest.synthct_version,
+        "anonymous": manifest.anonymous,
         "patients": len(cases),
-        "few": ", which is few" * (len(cases) < FEW_PATIENTS),
+        "few_patients": len(cases) < FEW_PATIENTS,
         "with_mr": sum(bool(case.mr) for case in cases),
         "with_ct": sum(case.ct is not None for case in cases),
         "pairs": sum(case.paired for case in cases),
         "channels": ", ".join(plan.channel_names),
         "folds": ", ".join(manifest.folds),
-        "description": "; ".join(text.strip().rstrip(".") for text in description),
-        "mae": _mean_sd(results.held_out, "mae_hu"),
-        "test_mae": _mean_sd(results.test, "mae_hu"),
+        "one_fold": len(manifest.folds) == 1,
+        "description": "; ".join(
+            f"{key}: {text.strip().rstrip('.')}"
+            for key, text in said.items()
+            if isinstance(text, str) and 0 < len(text) <= 500
+        ),
+        "mae": _figure(results.held_out, "mae_hu"),
+        "test_mae": _figure(results.test, "mae_hu"),
+        "scored": bool(scored),
+        "few_scored": 0 < len(scored) < FEW_PATIENTS,
+        "single_folds": len(manifest.folds) > 1 and bool(results.held_out) and not results.test,
         "masks": masks_in_words(str(row.get("mask")) for row in scored),
+        "baselines": "; ".join(f"{_BASELINES.get(name, name)}: {mae:.1f} HU" for name, mae in constants.items()),
         "constant": f"{constant:.1f}",
-        "baselines": "; ".join(f"{_BASELINES.get(name, name)}: {mae:.1f} HU" for name, mae in baselines.items()),
+        "hardly_better": bool(maes) and statistics.fmean(maes) > HARDLY_BETTER * constant,
         "register": plan.register,
+        "unregistered": plan.register == "off",
+        "reference": model.reference is not None,
         "trainer": f"{manifest.trainer} of {manifest.trainer_package}".removesuffix(" of "),
-        "pairing": "paired" if model.method.needs_pairs else "unpaired",
+        "paired": model.method.needs_pairs,
+        "dimensions": model.method.dimensions,
         "configuration": manifest.configuration,
         "planner": plan.planner,
         "plane": seen.plane,
-        "patches": " in 3-D patches" * (model.method.dimensions == 3),
         "neighbours": seen.neighbours,
         "pixel_mm": " x ".join(f"{mm:.3g}" for mm in voxel_mm(model.configuration.preprocessing, seen.plane)),
         "mr_windows": "; ".join(map(str, model.input.coding.expected_mr(seen.mr_channels))),
         "low": f"{low:g}",
         "high": f"{high:g}",
-        "air": f"air cavities read {low:g} HU and not -1000, " * (low > -1000),
+        "high_air": low > -1000,
     }
-    tables = {"results": _results(results), "by_fold": _by_fold(file, results.held_out), "scans": _scans(file)}
-    lines = []
-    for line in packaged_text("synthct.exchange", "model_card.md").splitlines():
-        condition, _, text = line[1:].partition(" ") if line.startswith("?") else ("", "", line)
-        if not condition or conditions[condition]:
-            lines.append(text)
+    tables = {"results": _results(results), "by_fold": _by_fold(file, results), "scans": _scans(file)}
+
+    def holding(line: re.Match[str]) -> str:
+        return line["text"] if bool(values[line["name"]]) == (line["sign"] == "?") else ""
+
+    template = packaged_text("synthct.exchange", "model_card.md")
+    chosen = re.sub(r"^(?P<sign>[?!])(?P<name>\w+) (?P<text>.*\n)", holding, template, flags=re.MULTILINE)
     safe = {name: _safe(str(value)) for name, value in values.items()}
-    return re.sub(r"\n{3,}", "\n\n", Template("\n".join(lines)).substitute(safe | tables)) + "\n"
+    return re.sub(r"\n{3,}", "\n\n", Template(chosen).substitute(safe | tables))
 
 
 def lines_before(card: str, heading: str) -> list[str]:
@@ -111,34 +106,23 @@ def lines_before(card: str, heading: str) -> list[str]:
 
 
 def _results(results: Results) -> str:
+    scored = (*results.held_out, *results.test)
     rows = [
-        [title, _mean_sd(results.held_out, column), _interval(results.held_out, column), _mean_sd(results.test, column)]
+        [title, _figure(results.held_out, column), _figure(results.test, column)]
         for column, title in _TITLES.items()
-        if _values((*results.held_out, *results.test), column)
+        if _values(scored, column)
     ]
-    return _table(["mean ± SD over patients", "held out", "95 % interval of the mean", "test set"], rows)
+    return _table(["mean ± SD over patients, 95 % interval of the mean", "held out", "test set"], rows)
 
 
-def _by_fold(file: ModelFile, held_out: Rows) -> str:
-    head = [
-        "fold",
-        "trained on",
-        "held out",
-        "MAE, HU",
-        "PSNR, dB",
-        "epochs",
-        "steps",
-        "batch size",
-        "synthct",
-        "torch",
-    ]
+def _by_fold(file: ModelFile, results: Results) -> str:
+    head = ["fold", "trained on", "held out", "MAE, HU", "epochs", "steps", "batch size", "synthct", "torch"]
     rows = []
-    for fold, training in file.trainings.items():
-        own = tuple(row for row in held_out if row.get("fold") == fold)
-        split, versions = file.splits[fold], (training.synthct_version, training.torch_version)
-        figures = (_mean_sd(own, "mae_hu"), _mean_sd(own, "psnr_db"))
-        steps = (training.epoch, training.step, training.training.batch_size)
-        rows.append([fold, len(split.train), len(split.val), *figures, *steps, *versions])
+    for fold, how in file.trainings.items():
+        mae = _figure(tuple(row for row in results.held_out if row.get("fold") == fold), "mae_hu")
+        patients = (len(file.splits[fold].train), len(file.splits[fold].val))
+        steps = (how.epoch, how.step, how.training.batch_size)
+        rows.append([fold, *patients, mae, *steps, how.synthct_version, how.torch_version])
     return _table(head, rows)
 
 
@@ -177,24 +161,16 @@ def _values(rows: Rows, column: str) -> list[float]:
     return [float(row[column]) for row in rows if is_number(row.get(column))]
 
 
-def _mean_sd(rows: Rows, column: str) -> str:
-    """Such as ``80.0 ± 14.1 (n = 2)``, with the sample SD."""
+def _figure(rows: Rows, column: str) -> str:
+    """Such as ``80.0 ± 14.1, 70.2 to 89.5 (n = 20)``; empty where there is none."""
     values = _values(rows, column)
     if not values:
-        return "-"
-    digits = _digits(values)
+        return ""
+    mean, (low, high) = statistics.fmean(values), bootstrap_interval(np.array(values))
+    digits = 2 if abs(mean) < 10 else 1
     sd = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.{digits}f}{sd} (n = {len(values)})"
-
-
-def _interval(rows: Rows, column: str) -> str:
-    values = _values(rows, column)
-    low, high = bootstrap_interval(np.array(values))  # NaN of fewer than three
-    return "-" if math.isnan(low) else f"{low:.{_digits(values)}f} to {high:.{_digits(values)}f}"
-
-
-def _digits(values: Sequence[float]) -> int:
-    return 2 if abs(statistics.fmean(values)) < 10 else 1
+    interval = "" if math.isnan(low) else f", {low:.{digits}f} to {high:.{digits}f}"
+    return f"{mean:.{digits}f}{sd}{interval} (n = {len(values)})"
 
 
 def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from synthct import __version__, locks
+from synthct import __version__
 from synthct.errors import ModelError
-from synthct.files import remove_leftovers, written_whole
+from synthct.exchange.output_file import check_output, output_file
 from synthct.imaging.coding import Coding
 from synthct.inference.predictor import Predictor
 from synthct.inference.read_model import Model, predicting_networks, read_model
@@ -31,23 +31,17 @@ from synthct.training.trainer import Trainer
 
 FORMAT_VERSION = 1
 OPSET = 17
-INPUT, OUTPUT = "mr", "sct_hu"
 MAX_DIFFERENCE_HU = 0.1  # from torch, in any pixel of the slices that are compared
 _OTHER_SIZE = (12, 20)  # pixels that the second size is larger by: no multiples of what networks halve
 
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """A file that was written.
-
-    Attributes:
-        difference_hu: the largest difference from torch in the slices that were compared.
-    """
+    """A file that was written; ``difference_hu`` is the largest from torch in the slices that were compared."""
 
     path: Path
     folds: int
     difference_hu: float
-    metadata: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -69,10 +63,10 @@ class LinearHu:
         low, high = coding.hu_range
         wanted = np.linspace(low - 1000, high + 1000, 1001)
         given = coding.network_to_hu(((wanted - offset) / scale).astype(np.float32))
-        for limits in ((None, None), (low, high)):
-            expected = wanted if limits[0] is None else np.clip(wanted, *limits)
-            if np.abs(given - expected).max() <= 0.01:
-                return LinearHu(scale, offset, *limits)
+        if np.abs(given - wanted).max() <= 0.01:
+            return LinearHu(scale, offset, None, None)
+        if np.abs(given - wanted.clip(low, high)).max() <= 0.01:
+            return LinearHu(scale, offset, low, high)
         return None
 
 
@@ -82,26 +76,29 @@ class HuNetwork(nn.Module):
     Slices are padded and cut again as in a prediction.
     """
 
-    def __init__(self, method: type[Trainer], folds: Sequence[Mapping[str, nn.Module]], coding: Coding) -> None:
+    def __init__(self, model: Model, linear: LinearHu) -> None:
         super().__init__()
-        self.method, self.outside = method, coding.mr_outside
-        self.folds = nn.ModuleList(nn.ModuleDict(networks) for networks in folds)
-        linear = LinearHu.of(coding)
-        assert linear is not None  # checked before
-        self.linear = linear
+        self.method, self.outside, self.linear = model.method, model.input.coding.mr_outside, linear
+        self.folds = []
+        for states in model.networks:
+            model.build_networks(states)  # says what does not fit
+            networks = predicting_networks(model.method, model.configuration, model.settings)  # in torch's own layers
+            for name, network in networks.items():
+                network.load_state_dict(states[name])
+            self.folds.append(networks)
+        self.networks = nn.ModuleList(network for networks in self.folds for network in networks.values())
+        self.eval()
 
     def forward(self, mr: Tensor) -> Tensor:
         rows, cols = mr.shape[-2:]
         multiple = self.method.size_multiple
         if multiple > 1:  # whether it is needed or not: what is exported is for all sizes
             mr = pad(mr, (0, -cols % multiple, 0, -rows % multiple), value=self.outside)
-        folds = [dict(networks.items()) for networks in self.folds if isinstance(networks, nn.ModuleDict)]
-        hu = torch.stack([self._hu(self.method.synthesize(networks, mr)) for networks in folds])
+        output = torch.stack([self.method.synthesize(networks, mr)[:, :1] for networks in self.folds])
+        hu = output * self.linear.scale + self.linear.offset
+        if self.linear.low is not None:
+            hu = hu.clamp(self.linear.low, self.linear.high)
         return hu.mean(dim=0)[..., :rows, :cols]
-
-    def _hu(self, output: Tensor) -> Tensor:
-        hu = output[:, :1] * self.linear.scale + self.linear.offset
-        return hu if self.linear.low is None else hu.clamp(self.linear.low, self.linear.high)
 
 
 def export_onnx(
@@ -130,82 +127,53 @@ def export_onnx(
             would not give torch's HU to within 0.1 HU, or it is there already.
     """
     path = Path(output)
-    _check_output(path, overwrite)
-    onnx, _ = _packages()
-    model = read_model(Path(model_folder), folds, checkpoint)
-    network = _network(model, model_folder)
-    metadata = _metadata(model)
-    with locks.section(path, "synthct_export_model"):
-        _check_output(path, overwrite)
-        remove_leftovers(path.parent, of=path.name)
-        with written_whole(path) as temporary:
-            try:
-                difference = _written(network, model, temporary)
-            except _Unlike as fault:
-                raise ModelError(
-                    f"{model_folder}: an ONNX file of the networks of {model.trainer} would not give their HU "
-                    f"({fault}); export the model as a zip file instead."
-                ) from None
-            proto = onnx.load(str(temporary))
-            onnx.helper.set_model_props(proto, metadata)
-            proto.producer_name, proto.producer_version = "synthct", __version__
-            onnx.checker.check_model(proto)
-            temporary.write_bytes(proto.SerializeToString())
-    return OnnxFile(path, len(model.networks), difference, metadata)
-
-
-class _Unlike(Exception):
-    """What was exported cannot be run, or gives other HU."""
-
-
-def _packages() -> tuple[Any, Any]:
+    if path.suffix != ".onnx":
+        raise ModelError(f"{path} does not end in .onnx; name an ONNX file with --onnx.")
+    check_output(path, overwrite)
     try:
         import onnx
-        import onnxruntime
+        import onnxruntime  # noqa: F401  which compares the file with torch
     except ImportError as fault:
         raise ModelError(
             f"--onnx needs the package {fault.name or 'onnx'}, which is not installed here; "
             "install it: pip install 'synthct[onnx]'."
         ) from None
-    return onnx, onnxruntime
+    model = read_model(Path(model_folder), folds, checkpoint)
+    try:
+        network = HuNetwork(model, _linear_hu(model))
+        with output_file(path, overwrite) as temporary:
+            difference = _write(network, model, temporary)
+            proto = onnx.load(str(temporary))
+            onnx.helper.set_model_props(proto, _metadata(model, network.linear))
+            proto.producer_name, proto.producer_version = "synthct", __version__
+            onnx.checker.check_model(proto)
+            temporary.write_bytes(proto.SerializeToString())
+    except _NotPossible as fault:
+        raise ModelError(
+            f"{model_folder}: the networks of {model.trainer} cannot be exported as ONNX ({fault}); export the model "
+            "as a zip file instead."
+        ) from None
+    return OnnxFile(path, len(model.networks), difference)
 
 
-def _check_output(path: Path, overwrite: bool) -> None:
-    if path.suffix != ".onnx":
-        raise ModelError(f"{path} does not end in .onnx; name an ONNX file with --onnx.")
-    if path.is_dir():
-        raise ModelError(f"{path} is a folder; name an ONNX file with --onnx.")
-    if path.exists() and not overwrite:
-        raise ModelError(f"{path} is there already; name another file with --onnx, or add --overwrite.")
+class _NotPossible(Exception):
+    """Why a model cannot be an ONNX file."""
 
 
-def _network(model: Model, folder: Path) -> HuNetwork:
-    method, coding = model.method, model.input.coding
+def _linear_hu(model: Model) -> LinearHu:
+    """How its networks' output becomes HU, where they are networks of slices whose coding is linear."""
     by_slices = vars(Trainer)["synthesize_volume"].__func__
-    if method.dimensions != 2 or getattr(method.synthesize_volume, "__func__", None) is not by_slices:
-        raise ModelError(
-            f"{folder}: {model.trainer} does not synthesise slice by slice, and --onnx exports networks of slices "
-            "alone; export the model as a zip file instead."
-        )
-    if LinearHu.of(coding) is None:
-        raise ModelError(
-            f"{folder}: the coding {type(coding).__name__} of {model.trainer} is not linear in HU, as --onnx needs it; "
-            "export the model as a zip file instead."
-        )
-    folds = []
-    for states in model.networks:
-        model.build_networks(states)  # says what does not fit
-        networks = predicting_networks(method, model.configuration, model.settings)  # in torch's own layers
-        for name, network in networks.items():
-            network.load_state_dict(states[name])
-        folds.append(networks)
-    return HuNetwork(method, folds, coding).eval()
+    if model.method.dimensions != 2 or getattr(model.method.synthesize_volume, "__func__", None) is not by_slices:
+        raise _NotPossible("they do not synthesise slice by slice")
+    linear = LinearHu.of(model.input.coding)
+    if linear is None:
+        raise _NotPossible(f"the coding {type(model.input.coding).__name__} is not linear in HU")
+    return linear
 
 
-def _metadata(model: Model) -> dict[str, str]:
+def _metadata(model: Model, linear: LinearHu) -> dict[str, str]:
     """What a program needs to make the input and to know the output; JSON but for plain texts. No case ids."""
     configuration, coding = model.configuration, model.input.coding
-    low, high = coding.hu_range
     values: dict[str, Any] = {
         "synthct_onnx_format": FORMAT_VERSION,
         "synthct_version": __version__,
@@ -214,60 +182,57 @@ def _metadata(model: Model) -> dict[str, str]:
         "configuration": model.configuration_name,
         "folds_combined": len(model.networks),
         "model_hash": Predictor(model, "cpu", "float32").model_hash,
-        "channel_names": list(model.plan.channel_names),
-        "preprocessing": to_plain(configuration.preprocessing),
+        "channel_names": model.plan.channel_names,
+        "preprocessing": configuration.preprocessing,
         "slice_plane": configuration.input.plane,
-        "slice_spacing_mm": list(voxel_mm(configuration.preprocessing, configuration.input.plane)),
-        "input": to_plain(configuration.input),
+        "slice_spacing_mm": voxel_mm(configuration.preprocessing, configuration.input.plane),
+        "input": configuration.input,
         "coding": type(coding).__name__,
-        "coding_settings": to_plain(coding),
+        "coding_settings": coding,
         "mr_outside": coding.mr_outside,
         "output_unit": "HU",
         "output_combines": "mean of the folds",
-        "hu_range": [low, high],
-        "hu_of_network_output": to_plain(LinearHu.of(coding)),
+        "hu_range": coding.hu_range,
+        "hu_of_network_output": linear,
         "use": "research; not for clinical use",
     }
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+    return {name: value if isinstance(value, str) else json.dumps(to_plain(value)) for name, value in values.items()}
 
 
-def _written(network: HuNetwork, model: Model, path: Path) -> float:
-    """Export; the largest difference from torch, HU.
+def _write(network: HuNetwork, model: Model, path: Path) -> float:
+    """Write the graph; its largest difference from torch in slices of two sizes, HU."""
+    import onnxruntime
 
-    Raises:
-        _Unlike: what was written gives other HU, or cannot be run.
-    """
-    _, onnxruntime = _packages()
     rows, cols = model.configuration.preprocessing.slice_size
     sizes = ((2, rows, cols), (1, rows + _OTHER_SIZE[0], cols + _OTHER_SIZE[1]))
-    names = {0: "batch", 2: "rows", 3: "cols"}
-    channels = model.configuration.input.channels
     generator = torch.Generator().manual_seed(0)
+    channels = model.configuration.input.channels
     slices = [torch.randn(batch, channels, *size, generator=generator) for batch, *size in sizes]
+    axes = {0: "batch", 2: "rows", 3: "cols"}
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what fails is said by an exception
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing: what depends on a size is found by the comparison
+        expected = [network(one).numpy() for one in slices]
         try:
             torch.onnx.export(
                 network,
                 (slices[0],),
                 str(path),
                 dynamo=False,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_axes={INPUT: names, OUTPUT: names},
+                input_names=["mr"],
+                output_names=["sct_hu"],
+                dynamic_axes={"mr": axes, "sct_hu": axes},
                 opset_version=OPSET,
             )
-            options = onnxruntime.SessionOptions()
-            options.log_severity_level = 4  # what fails is said by an exception
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-            given = [session.run(None, {INPUT: one.numpy()})[0] for one in slices]
+            given = [session.run(None, {"mr": one.numpy()})[0] for one in slices]
         except Exception as fault:  # torch and the runtime raise a dozen kinds
-            raise _Unlike((str(fault).strip().splitlines() or [type(fault).__name__])[0][:120]) from fault
-        expected = [network(one).numpy() for one in slices]
-    shapes = [one.shape for one in given]
-    if shapes != [one.shape for one in expected]:
-        raise _Unlike(f"slices of {list(shapes[-1])} in place of {list(expected[-1].shape)}")
+            reason = str(fault).strip().splitlines() or [type(fault).__name__]
+            raise _NotPossible(reason[0][:120]) from fault
+    if [one.shape for one in given] != [one.shape for one in expected]:
+        raise _NotPossible(f"slices of {given[-1].shape} in place of {expected[-1].shape}")
     difference = max(float(np.abs(one - other).max()) for one, other in zip(given, expected))
     if not difference <= MAX_DIFFERENCE_HU:
-        raise _Unlike(f"they differ by up to {difference:.3g} HU")
+        raise _NotPossible(f"they would differ by up to {difference:.3g} HU")
     return difference
