@@ -101,8 +101,8 @@ def model_card(file: ModelFile) -> str:
 
 
 def lines_before(card: str, heading: str) -> list[str]:
-    """For the terminal: the lines of a card before one of its headings, but for the title and empty ones."""
-    return [line for line in card.partition(f"\n## {heading}")[0].splitlines()[1:] if line]
+    """For the terminal: the lines of a card before one of its headings, without empty ones."""
+    return [line.lstrip("# ") for line in card.partition(f"\n## {heading}")[0].splitlines() if line]
 
 
 def _results(results: Results) -> str:

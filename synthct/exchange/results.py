@@ -17,6 +17,7 @@ from synthct.json_dataclasses import from_plain
 from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
 from synthct.planning.splits import Split
 
+CROSS_VALIDATION = "cross_validation"  # the set of patients that were held out in turn
 Rows = tuple[dict[str, Any], ...]
 
 log = logging.getLogger("synthct")
@@ -74,45 +75,31 @@ def collect_results(
 
 def _evaluated(files: ModelFolder, splits: Mapping[str, Split], model_hash: str, checkpoint: str) -> Results | str:
     """What ``synthct_evaluate`` measured, or why it is not of these weights."""
-    label = next((model.label for model in find_models(files.path.parent) if model.folder == files.path), None)
+    model = next((model for model in find_models(files.path.parent) if model.folder == files.path), None)
     evaluation = files.path.parent / "evaluation"
-    of_held_out, of_test, of_columns = (
-        evaluation / f"{name}.json" for name in (f"metrics_{label}", f"metrics_{label}_test", "columns")
-    )
-    if not (of_held_out.is_file() or of_test.is_file()):
+    names = [f"metrics_{model.label}", f"metrics_{model.label}_test", "columns", "summary"] if model else []
+    paths = [evaluation / f"{name}.json" for name in names]
+    if model is None or not any(path.is_file() for path in paths[:2]):
         return "it was not evaluated (synthct_evaluate) before it was exported"
     if checkpoint != CHECKPOINT_FINAL:
         return f"the evaluation is of {CHECKPOINT_FINAL} and not of {checkpoint}"
     trained = max(files.fold(fold).checkpoint(checkpoint).stat().st_mtime for fold in splits)
-    if any(path.is_file() and path.stat().st_mtime < trained for path in (of_held_out, of_test, of_columns)):
+    if any(path.is_file() and path.stat().st_mtime < trained for path in paths[:3]):
         return "the evaluation in synthct_results is older than a training; run synthct_evaluate and export again"
-    rows = [row | {"fold": str(row.get("fold"))} for row in _rows(of_held_out)]
-    held_out = tuple(row for row in rows if row["fold"] in splits and row["patient"] in splits[row["fold"]].val)
-    test = tuple(_rows(of_test)) if _tested_by(files.path, splits) else ()
+    scored, test, columns, summary = map(_rows, paths)
+    scored = tuple(row | {"fold": str(row.get("fold"))} for row in scored)
+    held_out = [row for row in scored if row["fold"] in splits and row.get("patient") in splits[row["fold"]].val]
+    if not model.tested or TestSetRecord.load(files.path).folds.keys() != splits.keys():
+        test = ()  # other folds predicted it, or these as they were before
     if not held_out and not test:
         return "no patient was scored with the folds that are exported"
-    baselines = tuple(
-        row
-        for row in _rows(evaluation / "summary.json", key="model")
-        if row["model"] in CONSTANTS and row.get("set", "cross_validation") == "cross_validation"
-    )
-    return Results(model_hash, held_out, test, baselines, tuple(_rows(of_columns, key="column")))
+    baselines = [
+        row for row in summary if row.get("model") in CONSTANTS and row.get("set", CROSS_VALIDATION) == CROSS_VALIDATION
+    ]
+    tables = {"held_out": held_out, "test": test, "baselines": baselines, "columns": columns}
+    return from_plain(Results, {"model_hash": model_hash} | tables, str(evaluation), error=ModelError)
 
 
-def _tested_by(model_folder: Path, folds: Mapping[str, Split]) -> bool:
-    """Whether exactly these folds, as they are now, predicted the test set."""
-    try:
-        record = TestSetRecord.load(model_folder)
-    except ModelError:
-        return False
-    return record.folds.keys() == folds.keys() and not record.changed_folds(model_folder)
-
-
-def _rows(path: Path, key: str = "patient") -> list[dict[str, Any]]:
+def _rows(path: Path) -> Rows:
     """A JSON table of the evaluation; empty where it is missing."""
-    if not path.is_file():
-        return []
-    rows = read_json(path, ModelError)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and isinstance(row.get(key), str) for row in rows):
-        raise ModelError(f"{path} is not a table of an evaluation; run synthct_evaluate again.")
-    return rows
+    return from_plain(Rows, read_json(path, ModelError), str(path), error=ModelError) if path.is_file() else ()

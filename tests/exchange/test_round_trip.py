@@ -12,7 +12,10 @@ from model_files import DATASET, MODEL, SPLITS, head, read_members, write_evalua
 from synthetic_datasets import write_image
 
 from synthct.exchange import export_model
+from synthct.files import sha256_of
 from synthct.inference import Predictor
+from synthct.inference.predict_test_set import TestSetRecord
+from synthct.json_dataclasses import to_plain
 
 
 @pytest.fixture
@@ -116,6 +119,19 @@ def test_metrics_are_those_of_the_exported_folds(shared_file):
     metrics = json.loads(read_members(shared_file)["metrics.json"])
     assert [(row["patient"], row["fold"]) for row in metrics["held_out"]] == [("P3", "0"), ("P1", "1")]
     assert [row["model"] for row in metrics["baselines"]] == ["median_ct"]
+
+
+def test_a_test_set_counts_where_exactly_the_exported_folds_predicted_it(model, tmp_path):
+    keys = {fold: sha256_of(model / f"fold_{fold}" / "checkpoint_final.pth")[:16] for fold in SPLITS}
+    (model / "test").mkdir()
+    (model / "test" / "T1.nii.gz").touch()
+    record = TestSetRecord(1, "checkpoint_final.pth", keys, ("T1",))
+    (model / "test" / "predicted_by.json").write_text(json.dumps(to_plain(record)))
+    rows = [{"patient": "T1", "fold": None, "mae_hu": 55.0}]
+    (model.parent / "evaluation" / "metrics_cyclegan_test.json").write_text(json.dumps(rows))
+    for folds, counted in ((None, rows), (["0"], [])):
+        path = export_model(model, tmp_path / "model.zip", folds, overwrite=True).path
+        assert json.loads(read_members(path)["metrics.json"])["test"] == counted
 
 
 def test_an_evaluation_older_than_the_training_is_not_this_models(model, tmp_path, caplog):
