@@ -18,6 +18,7 @@ from synthct.model_folder import CHECKPOINT_FINAL, ModelFolder
 from synthct.planning.splits import Split
 
 CROSS_VALIDATION = "cross_validation"  # the set of patients that were held out in turn
+MAX_ROWS = 10_000  # patients; the bootstrap of a million would take all memory
 Rows = tuple[dict[str, Any], ...]
 
 log = logging.getLogger("synthct")
@@ -34,9 +35,11 @@ class Results:
     columns: Rows  # what each column is
 
     def __post_init__(self) -> None:
-        for row in (*self.held_out, *self.test):
-            if not isinstance(row.get("patient"), str) or not is_number(row.get("mae_hu")):
-                raise ValueError("every row must have a patient and a mae_hu")
+        for key, rows in (("patient", (*self.held_out, *self.test)), ("model", self.baselines)):
+            if len(rows) > MAX_ROWS or not all(isinstance(row.get(key), str) for row in rows):
+                raise ValueError(f"every row must have a {key}, and there may be {MAX_ROWS:,} rows")
+        if not all(is_number(row.get("mae_hu")) for row in (*self.held_out, *self.test)):
+            raise ValueError("every row must have a mae_hu")
 
 
 def is_number(value: Any) -> bool:
@@ -50,13 +53,8 @@ def collect_results(
     """The evaluation of a model folder; None, and a warning that says why, where there is none of these weights.
 
     Only rows are taken that were measured with these weights: of a fold that is exported and held the patient out, in
-    tables written after the fold's training ended.
-
-    Args:
-        model_folder: in ``synthct_results/<Dataset>``, or one that was installed.
-        splits: of the folds that are exported.
-        model_hash: of these folds together.
-        checkpoint: the file of each fold that is exported.
+    tables written after the fold's training ended. ``splits`` are of the folds that are exported, and ``model_hash`` is
+    of these together.
 
     Raises:
         ModelError: a table is malformed.

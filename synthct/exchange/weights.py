@@ -26,15 +26,10 @@ def expected_weights(model: Model) -> dict[str, torch.Tensor]:
 
 
 def to_safetensors(networks: States, expected: Mapping[str, torch.Tensor], where: str) -> bytes:
-    """The weights of one fold.
-
-    Args:
-        networks: state dicts by name.
-        expected: of the networks of the plan.
-        where: the checkpoint, for messages.
+    """The state dicts of one fold, by name; ``where`` is the checkpoint, for messages.
 
     Raises:
-        ModelError: weights do not fit the plan or are not finite numbers.
+        ModelError: they do not fit the plan or are not finite numbers.
     """
     tensors = {name: weight.detach().cpu().contiguous().clone() for name, weight in _flat(networks).items()}
     _check(tensors, expected, where, "restore the plans.json that it was trained with, or train again")
@@ -42,16 +37,11 @@ def to_safetensors(networks: States, expected: Mapping[str, torch.Tensor], where
 
 
 def from_safetensors(data: bytes, expected: Mapping[str, torch.Tensor], where: str, remedy: str) -> States:
-    """State dicts by name, on the CPU.
-
-    Args:
-        data: a whole safetensors file.
-        expected: of the networks that the weights must fit, shape by shape and type by type.
-        where: the file, for messages.
-        remedy: ends them.
+    """State dicts by name, on the CPU; ``where`` is the file, for messages, which end in ``remedy``.
 
     Raises:
-        ModelError: the file is malformed, or its tensors do not fit the plan or are not finite.
+        ModelError: the file is malformed, or its tensors do not fit the plan, shape by shape and type by type, or are
+            not finite.
     """
     try:
         tensors = load(data)

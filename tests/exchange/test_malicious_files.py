@@ -275,6 +275,11 @@ CONTENTS = {
     "training of nonsense": (other("fold_0/training.json", epoch="last"), "'epoch'"),
     "dataset.json without channels": (other("dataset.json", channel_names=[]), "channel_names"),
     "metrics without patients": (other("metrics.json", held_out=[{}]), "metrics.json"),
+    "baselines without a model": (other("metrics.json", baselines=[{}]), "metrics.json"),
+    "metrics of a million patients": (
+        other("metrics.json", test=[{"patient": "P", "mae_hu": 1}] * 1_000_000),
+        "metrics.json",
+    ),
     "reference of nonsense": (other("qa_reference.json", patients=3), "'patients'"),
 }
 
