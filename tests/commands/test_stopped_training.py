@@ -81,8 +81,7 @@ def test_a_training_stopped_by_sigterm_and_then_by_ctrl_c_goes_on_to_the_same_we
         assert_no_process_is_left(process.pid)
         reached = load_checkpoint(MODEL / "fold_all" / LATEST)["step"]
         assert process.returncode == 130, told
-        assert f"Stopped after step {reached}; --continue goes on from there." in told
-        assert "Traceback" not in told and "synthct_train: interrupted." in told
+        assert f"step {reached};" in told and "--continue" in told and "Traceback" not in told
         if resumed:
             assert int(re.search(r"continuing after epoch \d+, step (\d+)", told)[1]) == before
         before, resumed = reached, ["--continue"]
