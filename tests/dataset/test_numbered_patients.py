@@ -39,7 +39,7 @@ def test_patients_with_numbers_like_channels_are_one_problem_with_its_remedy(tmp
     assert patient is None and str(tmp_path / "imagesTr") in sentence
     assert f"{mrs[0]}.nii.gz" in sentence and f"{mrs[0]}_0000.nii.gz" in sentence
     assert set(raw.training) == {*mrs, *cts}
-    with pytest.raises(DatasetError, match="with a number of four digits"):
+    with pytest.raises(DatasetError, match="four digits"):
         check_dataset(raw, runner=CaseRunner(bad={}))  # which leaving patients out would hide
 
 
@@ -61,14 +61,14 @@ def test_channels_are_channels(tmp_path, mrs, channels):
 @pytest.mark.parametrize("count", [3, 12])
 def test_mrs_to_predict_that_are_numbered_so_are_refused_with_the_remedy(tmp_path, count):
     touch(tmp_path, *(f"case_{number:04d}" for number in range(count)))
-    with pytest.raises(ImageError, match=f"{count} patients .*case_0000_0000, case_0001_0000") as fault:
+    with pytest.raises(ImageError, match="case_0000_0000, case_0001_0000") as fault:
         list_mrs(tmp_path, 1)
     assert str(tmp_path) in str(fault.value)
 
 
 def test_two_mrs_may_be_either_and_both_remedies_are_told(tmp_path):
     touch(tmp_path, "case_0000", "case_0001")
-    with pytest.raises(ImageError, match="0001 too many.*case_0000_0000"):
+    with pytest.raises(ImageError, match="0001 .*case_0000_0000"):
         list_mrs(tmp_path, 1)
 
 

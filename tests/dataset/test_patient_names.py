@@ -92,5 +92,5 @@ def test_a_pattern_finds_the_patient():
     found = match_by_pattern({"a": "T1 of P01 axial", "b": "P02x"}, {"c": "planning-P01"}, pattern)
     assert (found.mr, found.ct) == ({"P01": "a", "P02": "b"}, {"P01": "c"})
     assert match_by_pattern({"a": "P1_1", "b": "P1_2"}, {}, pattern).ambiguous == {"P1": ["a", "b"]}
-    with pytest.raises(DatasetError, match="mr/Q1.*finds no patient in 'Q1'"):
+    with pytest.raises(DatasetError, match="mr/Q1"):
         match_by_pattern({"mr/Q1": "Q1"}, {}, pattern)

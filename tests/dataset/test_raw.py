@@ -31,32 +31,31 @@ def put(folder, *names: str) -> RawDataset:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "named"),
     [
-        (None, "dataset.json is missing"),
-        ("", "not valid JSON"),
-        ("{", "not valid JSON"),
-        ("[]", "must hold a table"),
-        ("{}", '"channel_names" must number the MR channels from "0"'),
-        ({"channel_names": {}, "file_ending": ".nii"}, '"channel_names" must'),
-        ({"channel_names": ["T1"], "file_ending": ".nii"}, '"channel_names" must'),
-        ({"channel_names": {"1": "T1"}, "file_ending": ".nii"}, '"channel_names" must'),
-        ({"channel_names": {"0": "T1", "2": "T2"}, "file_ending": ".nii"}, '"channel_names" must'),
-        ({"channel_names": {"0": 1}, "file_ending": ".nii"}, '"channel_names" must'),
-        ({"channel_names": {"0": "T1"}}, '"file_ending" must be one of .nii.gz'),
-        ({"channel_names": {"0": "T1"}, "file_ending": "nii.gz"}, "not 'nii.gz'"),
-        ({"channel_names": {"0": "T1"}, "file_ending": [".nii"]}, '"file_ending" must be one of'),
+        (None, "missing"),
+        ("", "JSON"),
+        ("{", "JSON"),
+        ("[]", "table"),
+        ("{}", '"channel_names"'),
+        ({"channel_names": {}, "file_ending": ".nii"}, '"channel_names"'),
+        ({"channel_names": ["T1"], "file_ending": ".nii"}, '"channel_names"'),
+        ({"channel_names": {"1": "T1"}, "file_ending": ".nii"}, '"channel_names"'),
+        ({"channel_names": {"0": "T1", "2": "T2"}, "file_ending": ".nii"}, '"channel_names"'),
+        ({"channel_names": {"0": 1}, "file_ending": ".nii"}, '"channel_names"'),
+        ({"channel_names": {"0": "T1"}}, '"file_ending"'),
+        ({"channel_names": {"0": "T1"}, "file_ending": "nii.gz"}, "'nii.gz'"),
+        ({"channel_names": {"0": "T1"}, "file_ending": [".nii"]}, '"file_ending"'),
     ],
 )
-def test_a_description_that_cannot_be_used_is_told(folder, content, words):
+def test_a_description_that_cannot_be_used_is_told(folder, content, named):
     folder.mkdir()
     if content is not None:
         text = content if isinstance(content, str) else json.dumps(content)
         (folder / "dataset.json").write_text(text)
     with pytest.raises(DatasetError) as fault:
         RawDataset.open(folder)
-    assert words in str(fault.value)
-    assert "dataset.json" in str(fault.value)
+    assert named in str(fault.value) and "dataset.json" in str(fault.value)
 
 
 def test_a_byte_order_mark_and_further_keys_do_no_harm(folder):
@@ -100,7 +99,7 @@ def test_a_misspelt_key_is_named_with_the_right_one(folder, key, meant, kept):
     with pytest.raises(DatasetError) as fault:
         RawDataset.open(folder)
     assert str(folder / "dataset.json") in str(fault.value) and f"'{key}'" in str(fault.value)
-    assert f"looks like '{meant}'" in str(fault.value)
+    assert f"'{meant}'" in str(fault.value)
 
 
 # -- names -----------------------------------------------------------------------------------------------------------
@@ -214,21 +213,21 @@ def test_a_dataset_is_found_by_number_or_name(tmp_path, given):
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "named"),
     [
-        ("3", "no dataset with number 003 .* It holds Dataset001_A, Dataset002_A, Dataset002_B"),
-        ("Dataset009_A", "no dataset Dataset009_A"),
-        ("2", r"holds 2 datasets with number 2 \(Dataset002_A, Dataset002_B\); rename all but one"),
-        ("²", "no dataset ²"),
-        ("-1", "no dataset -1"),
-        ("Brain", "no dataset Brain"),
-        (".", "no dataset ."),
+        ("3", "003 .*Dataset001_A, Dataset002_A, Dataset002_B"),
+        ("Dataset009_A", "Dataset009_A"),
+        ("2", "Dataset002_A, Dataset002_B"),
+        ("²", "²"),
+        ("-1", "-1"),
+        ("Brain", "Brain"),
+        (".", r"\."),
     ],
 )
-def test_a_dataset_that_cannot_be_found_is_told(tmp_path, given, words):
+def test_a_dataset_that_cannot_be_found_is_told(tmp_path, given, named):
     for name in ("Dataset001_A", "Dataset002_A", "Dataset002_B", "Brain"):
         (tmp_path / name).mkdir()
-    with pytest.raises(DatasetError, match=words):
+    with pytest.raises(DatasetError, match=named):
         find_dataset_folder(tmp_path, given)
 
 

@@ -159,19 +159,16 @@ def test_low_resolution_of_the_papers_plan_halves_it():
 
 
 @pytest.mark.parametrize(
-    ("cases", "words"),
-    [
-        ({"P": case_facts(volume_facts())}, "has no CT to learn from; put some into targetsTr"),
-        ({"P": case_facts(ct=volume_facts())}, "has no MR to learn from; put some into imagesTr"),
-    ],
+    ("cases", "folder"),
+    [({"P": case_facts(volume_facts())}, "targetsTr"), ({"P": case_facts(ct=volume_facts())}, "imagesTr")],
 )
-def test_a_dataset_of_one_modality_cannot_be_planned(cases, words):
-    with pytest.raises(PlanError, match=words):
+def test_a_dataset_of_one_modality_cannot_be_planned(cases, folder):
+    with pytest.raises(PlanError, match=folder):
         make_plan("default", raw(), fingerprint(cases))
 
 
 def test_an_unknown_planner_is_told_with_those_that_there_are():
-    with pytest.raises(PlanError, match="no planner 'mine'; the planners are default, wolterink2017"):
+    with pytest.raises(PlanError, match="'mine'.*default, wolterink2017"):
         make_plan("mine", raw(), paired_fingerprint(2))
 
 
