@@ -60,20 +60,20 @@ def test_channels_are_listed_in_order(mrs):
 
 
 @pytest.mark.parametrize(
-    ("names", "channels", "words"),
+    ("names", "channels", "named"),
     [
-        ([], 1, "holds no MR: files end in one of .nii.gz"),
-        (["notes.txt"], 1, "holds no MR"),
-        (["P_0000.nii"], 2, "'P' lacks channel 0001; the model needs 2"),
-        (["P_0001.nii"], 2, "'P' lacks channel 0000"),
-        (["P_0000.nii", "P_0001.nii"], 1, "'P' has a channel 0001 too many"),
-        (["P_0000.nii", "P.nii"], 1, "are the same channel of 'P'; remove one"),
-        (["P_0000.nii", "P_0000.mha"], 1, "are the same channel of 'P'; remove one"),
+        ([], 1, "no MR"),
+        (["notes.txt"], 1, "no MR"),
+        (["P_0000.nii"], 2, "'P' .*0001"),
+        (["P_0001.nii"], 2, "'P' .*0000"),
+        (["P_0000.nii", "P_0001.nii"], 1, "'P' .*0001"),
+        (["P_0000.nii", "P.nii"], 1, "P.nii .*'P'"),
+        (["P_0000.nii", "P_0000.mha"], 1, "P_0000.nii .*'P'"),
     ],
 )
-def test_what_cannot_be_listed_is_told(mrs, names, channels, words):
+def test_what_cannot_be_listed_is_told(mrs, names, channels, named):
     touch(mrs, *names)
-    with pytest.raises(ImageError, match=words) as fault:
+    with pytest.raises(ImageError, match=named) as fault:
         list_mrs(mrs, channels)
     assert str(mrs) in str(fault.value)
 
@@ -81,7 +81,7 @@ def test_what_cannot_be_listed_is_told(mrs, names, channels, words):
 def test_what_is_no_folder_is_told(mrs):
     for path in (mrs / "gone", mrs / "file"):
         touch(mrs, "file")
-        with pytest.raises(ImageError, match="is not a folder"):
+        with pytest.raises(ImageError, match=str(path)):
             list_mrs(path, 1)
 
 
@@ -108,20 +108,20 @@ def test_several_channels_make_one_sct(mrs, tmp_path):
 
 def test_an_mr_that_cannot_be_used_is_told_by_file_and_leaves_nothing(mrs, tmp_path):
     write_image(GRID.place(np.zeros(GRID.array_shape, np.int16)), mrs / "P.nii.gz")
-    with pytest.raises(ImageError, match="P.nii.gz is empty: every voxel is 0"):
+    with pytest.raises(ImageError, match=str(mrs / "P.nii.gz")):
         predict_folder(predictor_of(), mrs, tmp_path / "cts")
     assert not (tmp_path / "cts").exists() or not list((tmp_path / "cts").iterdir())
 
 
 def test_an_unknown_output_format_is_told(mrs, tmp_path):
     touch(mrs, "P.nii")
-    with pytest.raises(ImageError, match="'png' is not an output format; there are dicom, nii.gz"):
+    with pytest.raises(ImageError, match="'png'.*dicom, nii.gz"):
         predict_folder(predictor_of(), mrs, tmp_path / "cts", FolderOptions(output_format="png"))
 
 
 def test_the_folder_of_the_mrs_is_not_written_to(mrs):
     touch(mrs, "P.nii")
-    with pytest.raises(ImageError, match="give another folder"):
+    with pytest.raises(ImageError, match="mrs"):
         predict_folder(predictor_of(), mrs, mrs / ".." / "mrs")
 
 
@@ -167,9 +167,9 @@ def test_quality_assurance_can_be_left_out_and_leaves_no_report_of_an_earlier_sc
 def test_maps_that_a_model_cannot_give_are_refused_before_anything_is_predicted(mrs, tmp_path):
     write_image(head_mr(GRID, **HEAD), mrs / "P.nii.gz")
     pix2pix = Predictor(tiny_model(small_plan(), (0, 1), "pix2pix"), "cpu")
-    with pytest.raises(ModelError, match="one fold; train another"):
+    with pytest.raises(ModelError, match="one fold"):
         predict_folder(predictor_of(), mrs, tmp_path / "cts", settings=QaSettings(save_uncertainty=True))
-    with pytest.raises(ModelError, match="only a cyclegan has"):
+    with pytest.raises(ModelError, match="cyclegan"):
         predict_folder(pix2pix, mrs, tmp_path / "cts", settings=QaSettings(save_cycle_error=True))
     assert not (tmp_path / "cts").exists()
 
@@ -195,7 +195,7 @@ def test_the_newest_model_is_the_one_whose_training_ended_last(tmp_path):
 
 def test_without_a_model_the_remedy_is_told(tmp_path):
     (tmp_path / "Dataset001_A" / "cyclegan__plans__2d" / "fold_0").mkdir(parents=True)
-    with pytest.raises(ModelError, match="holds no trained model .*synthct_train"):
+    with pytest.raises(ModelError, match=f"{tmp_path}.*synthct_train"):
         newest_model_folder(tmp_path)
     assert ModelFolder(tmp_path / "Dataset001_A" / "cyclegan__plans__2d").trained_folds() == []
 
@@ -203,7 +203,7 @@ def test_without_a_model_the_remedy_is_told(tmp_path):
 # -- going on --------------------------------------------------------------------------------------------------------
 
 
-def test_a_prediction_goes_on_with_what_is_not_finished(mrs, tmp_path, caplog):
+def test_a_prediction_goes_on_with_what_is_not_finished(mrs, tmp_path):
     cts, go_on = tmp_path / "cts", FolderOptions(go_on=True)
     for name in "PQRS":
         write_image(head_mr(GRID, **HEAD), mrs / f"{name}.nii.gz")
@@ -213,13 +213,10 @@ def test_a_prediction_goes_on_with_what_is_not_finished(mrs, tmp_path, caplog):
     report = json.loads((cts / "qa" / "R.json").read_text())
     (cts / "qa" / "R.json").write_text(json.dumps(report | {"model": "another"}))
     kept = (cts / "S.nii.gz").stat().st_mtime_ns
-    caplog.set_level("INFO", "synthct")
     written = predict_folder(predictor_of(), mrs, cts, go_on)
     assert [path.name for path in written] == ["P.nii.gz", "Q.nii.gz", "R.nii.gz"]
     assert (cts / "S.nii.gz").stat().st_mtime_ns == kept
-    assert "1 of 4 MRs has an sCT of this model already and is" in caplog.text
     assert predict_folder(predictor_of(), mrs, cts, go_on) == []
-    assert "4 of 4 MRs have an sCT of this model already and are" in caplog.text
 
 
 def test_without_quality_assurance_every_sct_that_is_there_counts_as_finished(mrs, tmp_path):

@@ -28,24 +28,24 @@ def told(folder: Path, **options) -> str:
 
 
 def test_a_folder_that_is_no_model_folder_is_told(folder, tmp_path):
-    assert "is not a model folder" in told(tmp_path)
-    assert "is not a model folder" in told(folder / "fold_0")
+    for other in (tmp_path, folder / "fold_0"):
+        assert str(other) in told(other)
 
 
 def test_an_untrained_or_missing_fold_is_told(folder):
-    assert "fold_7" in told(folder, folds=[7]) and "missing" in told(folder, folds=[7])
-    assert "holds no checkpoint_best.pth in any fold" in told(folder, checkpoint="checkpoint_best.pth")
+    assert "fold_7" in told(folder, folds=[7])
+    assert "checkpoint_best.pth" in told(folder, checkpoint="checkpoint_best.pth")
 
 
 def test_a_damaged_plan_is_told(folder):
     (folder / "plans.json").write_text("{")
-    assert "plans.json is not valid JSON" in told(folder)
+    assert str(folder / "plans.json") in told(folder)
 
 
 def test_a_plan_without_the_models_configuration_is_told(folder):
     plan = Plan.load(folder / "plans.json")
     replace(plan, configurations={"other": plan.configurations["small"]}).save(folder / "plans.json")
-    assert "no configuration 'small'" in told(folder)
+    assert "plans.json" in told(folder) and "'small'" in told(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
@@ -56,8 +56,9 @@ def test_a_damaged_checkpoint_is_told(folder, content):
 
 
 def test_a_foreign_checkpoint_is_told(folder):
-    torch.save({"state_dict": {}}, folder / "fold_0" / "checkpoint_final.pth")
-    assert "is not a checkpoint of synthct" in told(folder)
+    path = folder / "fold_0" / "checkpoint_final.pth"
+    torch.save({"state_dict": {}}, path)
+    assert str(path) in told(folder)
 
 
 @pytest.mark.parametrize("networks", [{}, {"syn_mr": {}}, [], {"syn_ct": 3}])
