@@ -144,7 +144,7 @@ def test_the_baseline_is_exact_inside_a_given_mask(raw, results):
 
 def test_a_dataset_without_pairs_is_an_error(tmp_path):
     raw = make_raw(tmp_path / "Dataset002_MrOnly", ["P1"], without_ct=("P1",))
-    with pytest.raises(DatasetError, match="no patient has both an MR and a CT that are aligned, so there is"):
+    with pytest.raises(DatasetError, match="Dataset002_MrOnly"):
         evaluate_dataset(raw, tmp_path)
 
 
@@ -156,8 +156,8 @@ def test_registered_pairs_are_scored_where_they_were_registered_and_failed_ones_
     keep_registration(raw.training["P2"], preprocessed / REGISTRATIONS, status="failed")
     evaluation = evaluate_dataset(raw, results, preprocessed, protocol="seed")
     assert [row.patient for row in evaluation.rows["pix2pix"]] == ["P1", "P3"]
-    assert "P2 is left out: the registration of the CT to the MR failed." in evaluation.warnings
-    assert any(warning.startswith("P3: the files have changed") for warning in evaluation.warnings)
+    assert any("P2" in warning and "registration" in warning for warning in evaluation.warnings)
+    assert any(warning.startswith("P3: ") for warning in evaluation.warnings)
     moved, before = (one.rows["pix2pix"][0].voxels for one in (evaluation, as_they_lie))
     assert moved < 0.95 * before  # the head of the CT has left that of the MR by 10 mm
 
@@ -165,7 +165,7 @@ def test_registered_pairs_are_scored_where_they_were_registered_and_failed_ones_
 def test_models_of_registered_pairs_ask_for_the_registrations(raw, results):
     plan = results / "pix2pix__plans__2d" / "plans.json"
     replace(Plan.load(plan), register="always").save(plan)
-    with pytest.raises(DatasetError, match="was trained on registered pairs, and synthct_preprocessed is missing"):
+    with pytest.raises(DatasetError, match="pix2pix.*synthct_preprocessed"):
         evaluate_dataset(raw, results)
 
 
@@ -198,7 +198,7 @@ def test_two_folders_are_matched_by_name_whatever_the_ending(folders, tmp_path):
         "figure4_cts_P1.png",
     }
     assert json.loads((tmp_path / "out" / "metrics_cts.json").read_text())[0]["fold"] is None
-    assert len(evaluation.warnings) == 1 and "ONLY_HERE.mha is left out" in evaluation.warnings[0]
+    assert len(evaluation.warnings) == 1 and "ONLY_HERE.mha" in evaluation.warnings[0]
 
 
 def test_given_masks_are_used_and_must_be_complete(folders, tmp_path):
@@ -210,7 +210,7 @@ def test_given_masks_are_used_and_must_be_complete(folders, tmp_path):
     (row,) = evaluation.rows["cts"]
     assert (row.mask, row.voxels, row.metrics["mae_hu"]) == ("given", 1, 20)
     (masks / "P1.nrrd").rename(masks / "P9.nrrd")
-    with pytest.raises(DatasetError, match="holds no mask of P1"):
+    with pytest.raises(DatasetError, match=f"{masks}.*P1"):
         evaluate_folders(*folders, tmp_path / "out", masks=masks, protocol="seed")
 
 
@@ -226,11 +226,11 @@ def test_with_the_mrs_the_mask_is_the_head_in_both(folders, tmp_path, name):
 
 def test_a_missing_or_double_mr_is_named(folders, tmp_path):
     write_image(image(head_mr()), tmp_path / "mrs" / "P2_0000.nii.gz")
-    with pytest.raises(DatasetError, match="mrs holds no MR of P1"):
+    with pytest.raises(DatasetError, match="mrs.*P1"):
         evaluate_folders(*folders, tmp_path / "out", mrs=tmp_path / "mrs")
     for name in ("P1", "P1_0000"):
         write_image(image(head_mr()), tmp_path / "mrs" / f"{name}.nii.gz")
-    with pytest.raises(DatasetError, match="both of patient P1"):
+    with pytest.raises(DatasetError, match="P1"):
         evaluate_folders(*folders, tmp_path / "out", mrs=tmp_path / "mrs")
 
 
@@ -242,10 +242,10 @@ def test_folders_without_a_common_name_say_what_was_looked_for(folders, tmp_path
 
 
 def test_missing_folders_and_double_names_are_errors(folders, tmp_path):
-    with pytest.raises(DatasetError, match="is not a folder"):
+    with pytest.raises(DatasetError, match="missing"):
         evaluate_folders(tmp_path / "missing", folders[1], tmp_path / "out")
     write_image(image(head_ct()), folders[0] / "P1.nii")
-    with pytest.raises(DatasetError, match="both of patient P1"):
+    with pytest.raises(DatasetError, match="P1"):
         evaluate_folders(*folders, tmp_path / "out")
 
 

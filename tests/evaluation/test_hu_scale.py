@@ -96,7 +96,7 @@ def test_a_scaled_sct_is_refused_with_its_slope_and_offset(kind, of):
     contrast, noise_in_air = OF_AN_SCT[of]
     factor, offset = SCALED[kind]
     hu = sct_hu(contrast=contrast) + OUTSIDE * np.random.default_rng(2).normal(0, noise_in_air, SHAPE)
-    with pytest.raises(DatasetError, match=r"sct\.nii\.gz is not in HU") as fault:
+    with pytest.raises(DatasetError, match=r"sct\.nii\.gz.*HU") as fault:
         check(hu * factor + offset)
     slope, sign, measured = re.search(r"are (\S+) x HU ([+-])(\d+)", str(fault.value)).groups()
     assert float(slope) == pytest.approx(factor, rel=0.1)
@@ -105,7 +105,7 @@ def test_a_scaled_sct_is_refused_with_its_slope_and_offset(kind, of):
 
 @pytest.mark.parametrize("factor", [0.5, 0.7, 1.25, 1.5, 2.0, 3.0])
 def test_where_both_are_scaled_the_reference_is_refused_with_its_factor(factor):
-    with pytest.raises(DatasetError, match=r"^ct\.nii\.gz is not in HU") as fault:
+    with pytest.raises(DatasetError, match=r"^ct\.nii\.gz.*HU") as fault:
         check(sct_hu() * factor, REFERENCE * factor)
     (measured,) = re.search(r"multiplied by ([\d.]+);", str(fault.value)).groups()
     assert float(measured) == pytest.approx(factor, rel=0.05)

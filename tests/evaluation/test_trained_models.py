@@ -29,7 +29,7 @@ def test_every_patient_is_taken_from_the_fold_that_held_him_out(tmp_path, caplog
     assert {patient: one.fold for patient, one in model.held_out.items()} == {"P1": 0, "P3": 1}
     assert model.held_out["P3"].trained_on == ("P2",)
     assert model.held_out["P3"].sct == folder / "fold_1" / "validation" / "P3.nii.gz"
-    assert "did not hold P2 out" in caplog.text and "P1 is scored on fold 0 already" in caplog.text
+    assert "P2 out" in caplog.text and "P1 is scored on fold 0" in caplog.text
 
 
 def test_stale_predictions_of_an_earlier_split_are_never_scored(tmp_path, caplog):
@@ -38,7 +38,7 @@ def test_stale_predictions_of_an_earlier_split_are_never_scored(tmp_path, caplog
     make_model(folder, stale, split={"train": ["TRAINED_ON"], "val": ["P1", "NOT_PREDICTED"]})
     (model,) = find_models(tmp_path)
     assert list(model.held_out) == ["P1"]
-    assert "did not hold TRAINED_ON out" in caplog.text and "did not hold GONE out" in caplog.text
+    assert "TRAINED_ON.nii.gz" in caplog.text and "GONE.nii.gz" in caplog.text
 
 
 def test_models_without_predictions_and_half_written_files_are_passed_over(tmp_path):
@@ -51,7 +51,7 @@ def test_models_without_predictions_and_half_written_files_are_passed_over(tmp_p
 def test_a_malformed_split_names_its_file(tmp_path):
     folder = make_model(tmp_path / "cyclegan__plans__2d", {"P1": 0.0}, split={"train": [], "val": ["P1"]})
     (folder / "fold_0" / "split.json").write_text(json.dumps({"train": []}))
-    with pytest.raises(ModelError, match=r"split\.json must hold"):
+    with pytest.raises(ModelError, match=r"split\.json"):
         find_models(tmp_path)
 
 
@@ -70,18 +70,17 @@ def test_test_patients_are_those_whom_no_fold_trained_on(with_test_set, caplog):
     assert list(model.tested) == ["T1"] and list(model.held_out) == ["P1", "P2"]
     assert model.tested["T1"].fold is None and model.tested["T1"].trained_on == ("P1", "P2")
     assert model.predictions("test") is model.tested and model.predictions("cross_validation") is model.held_out
-    assert "trained on P2, who cannot test it" in caplog.text
-    assert "LEFT_OVER.nii.gz is left out: it is not of the test set" in caplog.text
+    assert "P2.nii.gz" in caplog.text and "LEFT_OVER.nii.gz" in caplog.text
 
 
 def test_a_test_set_predicted_by_an_earlier_model_is_not_scored(with_test_set, caplog):
     (with_test_set / "fold_1" / "checkpoint_final.pth").write_text("trained again")
     (model,) = find_models(with_test_set.parent)
     assert model.tested == {}
-    assert "fold 1 was trained again or removed since" in caplog.text and "--test_set" in caplog.text
+    assert "fold 1" in caplog.text and "--test_set" in caplog.text
 
 
 def test_a_test_set_whose_prediction_was_interrupted_is_not_scored(with_test_set, caplog):
     (with_test_set / "test" / "predicted_by.json").unlink()
     (model,) = find_models(with_test_set.parent)
-    assert model.tested == {} and "test is left out: " in caplog.text
+    assert model.tested == {} and str(model.folder / "test") in caplog.text

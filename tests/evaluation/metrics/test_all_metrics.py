@@ -77,9 +77,9 @@ def test_what_cannot_be_a_pair_is_an_error():
     ct, mask = np.zeros((8, 8, 8)), np.ones((8, 8, 8), bool)
     with pytest.raises(ValueError, match="empty"):
         VolumePair(ct, ct, ~mask, grid_of(ct.shape))
-    with pytest.raises(ValueError, match=r"the mask has the shape \(2, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"mask.*\(2, 8, 8\)"):
         VolumePair(ct, ct, mask[:2], grid_of(ct.shape))
-    with pytest.raises(ValueError, match="the sCT has the shape"):
+    with pytest.raises(ValueError, match="sCT"):
         VolumePair(ct[:3], ct, mask, grid_of(ct.shape))
 
 
@@ -100,7 +100,7 @@ def test_the_seeds_columns_come_first_in_every_protocol():
     assert metrics_of("all") == METRICS
     assert [m.column for m in metrics_of("synthrad2023")][4:] == ["psnr_db_synthrad2023", "ssim_synthrad2023"]
     assert [m.column for m in metrics_of("synthrad2025")][4:] == ["psnr_db_synthrad2025", "ms_ssim_synthrad2025"]
-    with pytest.raises(DatasetError, match="'nnunet' is not a protocol; there are all, seed"):
+    with pytest.raises(DatasetError, match="'nnunet'"):
         metrics_of("nnunet")
     assert metrics_in(["psnr_db", "mae_hu"]) == METRICS[:2]
 
