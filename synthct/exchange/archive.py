@@ -41,9 +41,9 @@ def write_archive(path: Path, manifest: Manifest, members: dict[str, bytes]) -> 
     """
     for name, data in members.items():
         if len(data) > max_bytes(name):
-            raise ModelError(f"{path} cannot be written: {name} would have {len(data):,} bytes, too many to be read.")
+            raise ModelError(f"{name} would have {len(data):,} bytes, more than a model file may hold of it.")
     if sum(map(len, members.values())) > MAX_BYTES:
-        raise ModelError(f"{path} cannot be written: it would have more than 3 GiB; export fewer folds with -f.")
+        raise ModelError("The model file would have more than 3 GiB; export fewer folds with -f.")
     listed = {name: FileRecord(len(data), hashlib.sha256(data).hexdigest()) for name, data in sorted(members.items())}
     with zipfile.ZipFile(path, "w", allowZip64=False) as archive:
         for name, data in ({MANIFEST: json_bytes(replace(manifest, files=listed))} | members).items():

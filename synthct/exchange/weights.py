@@ -29,11 +29,14 @@ def to_safetensors(networks: States, expected: Mapping[str, torch.Tensor], where
     """The state dicts of one fold, by name; ``where`` is the checkpoint, for messages.
 
     Raises:
-        ModelError: they do not fit the plan or are not finite numbers.
+        ModelError: they do not fit the plan, are not finite numbers, or are of a type that the format cannot hold.
     """
     tensors = {name: weight.detach().cpu().contiguous().clone() for name, weight in _flat(networks).items()}
-    _check(tensors, expected, where, "restore the plans.json that it was trained with, or train again")
-    return save(tensors)
+    try:
+        _check(tensors, expected, where, "restore the plans.json that it was trained with, or train again")
+        return save(tensors)
+    except (KeyError, NotImplementedError) as fault:
+        raise ModelError(f"{where} holds weights of a type that a model file cannot hold: {fault}.") from None
 
 
 def from_safetensors(data: bytes, expected: Mapping[str, torch.Tensor], where: str, remedy: str) -> States:

@@ -95,6 +95,19 @@ def test_a_wrong_type_is_refused_in_a_checkpoint_and_in_a_file(model, tmp_path, 
     assert str(checkpoint) in str(fault.value) and f"coarse.{key}" in str(fault.value)
 
 
+def test_a_type_that_a_file_cannot_hold_is_refused_at_the_export(model, tmp_path, monkeypatch):
+    class Complex(Odd):
+        @classmethod
+        def build_networks(cls, configuration, settings):
+            return Odd.build_networks(configuration, settings) | {"coarse": torch.nn.Linear(1, 1, dtype=torch.cdouble)}
+
+    plug_in(monkeypatch, odd=Complex)
+    train_again(model, lambda networks: networks.update(coarse=torch.nn.Linear(1, 1, dtype=torch.cdouble).state_dict()))
+    with pytest.raises(ModelError, match="complex128"):
+        export_model(model, tmp_path / "model.zip")
+    assert not (tmp_path / "model.zip").exists()
+
+
 # -- the package -------------------------------------------------------------------------------------------------------
 
 
