@@ -294,10 +294,11 @@ def _say_the_same(present: Plan, planned: Plan) -> bool:
 
 def _new_splits(known: Fingerprint | None, now: Fingerprint, plan: Plan, path: Path) -> tuple[Split, ...] | None:
     """The splits to write; None where somebody has edited those that are there: edits are checked, and kept."""
-    present = read_json(path, PlanError) if path.is_file() else None
+    if not path.is_file():
+        return make_splits(now, plan.n_folds)
+    present = read_json(path, PlanError)
     # As many folds as there were then: n_folds may have been edited since.
-    as_made = to_plain(make_splits(known, len(present))) if known and present and isinstance(present, list) else None
-    if present is None or present == as_made:
+    if known and present and isinstance(present, list) and present == to_plain(make_splits(known, len(present))):
         return make_splits(now, plan.n_folds)
     load_splits(path, now.cases)
     logger.info(f"{path} was there already and is kept as it is.")

@@ -65,6 +65,7 @@ def test_splits_are_the_same_after_json(tmp_path):
         ([{"train": "P00", "val": []}], r"'folds\[0\].train' must be a list"),
         ([{"train": [1], "val": []}], r"'folds\[0\].train\[0\]' must be of type str"),
         ({"train": ["P00"], "val": []}, "'folds' must be a list"),
+        (None, "'folds' must be a list, not None; restore the file, or delete it"),
         ([], "holds no fold"),
     ],
 )

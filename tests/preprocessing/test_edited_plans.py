@@ -110,6 +110,14 @@ def test_edited_splits_that_no_longer_fit_are_told_by_name(first_run, run, folde
         run()
 
 
+@pytest.mark.parametrize("content", ["null", "{}", "3"])
+def test_damaged_splits_are_reported_and_left_as_they_are(first_run, run, folder, content):
+    (folder / "splits_final.json").write_text(content)
+    with pytest.raises(PlanError, match="splits_final.json: 'folds' must be a list, not .*; restore the file"):
+        run()
+    assert (folder / "splits_final.json").read_text() == content
+
+
 def test_a_wrong_edit_of_the_plan_is_told_by_name(first_run, run, folder):
     edit(folder / "plans.json", lambda plan: plan.update(folds=3))
     with pytest.raises(PlanError, match="plans.json: the key 'folds' is unknown"):
