@@ -18,7 +18,8 @@ from synthct.planning.method_settings import PlannedSettings
 from synthct.planning.plan import Configuration
 from synthct.training.gan_settings import GanSettings
 from synthct.training.losses import cycle_loss, discriminator_loss, synthesis_loss
-from synthct.training.trainer import Network, Trainer, frozen
+from synthct.training.optimisers import frozen
+from synthct.training.trainer import Network, Trainer
 
 
 @dataclass(frozen=True)

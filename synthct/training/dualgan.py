@@ -27,7 +27,8 @@ from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import PlannedSettings, mr_windows
 from synthct.planning.plan import Configuration, Reason
 from synthct.training.losses import cycle_loss
-from synthct.training.trainer import Network, Trainer, frozen
+from synthct.training.optimisers import frozen
+from synthct.training.trainer import Network, Trainer
 
 MAX_LEVELS = 8  # of the U-Net of pix2pix: 256 pixels become 1
 RMSPROP_DECAY = 0.9  # of the squared gradient, as in the authors' code

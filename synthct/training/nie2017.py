@@ -28,7 +28,8 @@ from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import PlannedSettings
 from synthct.planning.plan import Configuration, TrainingPlan
 from synthct.training.losses import masked_mean
-from synthct.training.trainer import Trainer, frozen
+from synthct.training.optimisers import frozen
+from synthct.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from synthct.plugins import TRAINERS
 from synthct.training.cyclegan import CycleGAN
 from synthct.training.losses import cycle_loss, synthesis_loss
 from synthct.training.pix2pix import Pix2Pix
-from synthct.training.trainer import Trainer, frozen
+from synthct.training.optimisers import frozen
+from synthct.training.trainer import Trainer
 
 every_trainer = pytest.mark.parametrize("name", list(TRAINERS.ours))
 # Losses that say how far a method is; "l1" where none are named.
