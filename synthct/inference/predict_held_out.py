@@ -19,8 +19,9 @@ from synthct.evaluation.baseline import median_ct_hu
 from synthct.evenly import evenly_spread
 from synthct.files import write_json
 from synthct.inference.held_out_error import held_out_error
+from synthct.inference.measure_prediction import in_found_head
 from synthct.inference.predict_file import QaSettings, check_mrs, predict_file
-from synthct.inference.predictor import Predictor, in_found_head
+from synthct.inference.predictor import Predictor
 from synthct.model_folder import ModelFolder
 from synthct.parallel import CaseRunner, Progress, quiet
 from synthct.preprocessing.case import slices_of_case
@@ -172,8 +173,8 @@ def record_fold(
         reference.save(model_folder)
     folder = ModelFolder(Path(model_folder)).fold(fold).validation_qa
     _clear(folder)
-    for patient, one in measured.items():
-        predictor.judged(one, reference.without(patient)).save(folder / f"{patient}.json", patient)
+    for patient, measurements in measured.items():
+        predictor.judged(measurements, reference.without(patient)).save(folder / f"{patient}.json", patient)
     return reference
 
 
