@@ -127,12 +127,12 @@ def _check_files(client: Any, reads: Sequence[Path], writes: Sequence[Path]) -> 
             _check_seen(client, Path(probe.name), folder)
 
 
-def _check_seen(client: Any, path: Path, told: Path) -> None:
+def _check_seen(client: Any, path: Path, folder: Path) -> None:
     for worker, seen in client.run(os.path.exists, str(path), on_error="return").items():
         if seen is False:
             raise SynthctError(
-                f"The worker {worker} does not see {told}; raw, preprocessed and results folders, MRs and output must "
-                "be on a file system that all workers see under the same path."
+                f"The worker {worker} does not see {folder}; raw, preprocessed and results folders, MRs and output "
+                "must be on a file system that all workers see under the same path."
             )
 
 

@@ -65,7 +65,7 @@ def writing(folder: Path, who: str) -> Iterator[None]:
 def check_writable(folder: Path) -> None:
     """Raise OSError of a folder, existing or to be made, into which this process cannot write."""
     folder = Path(folder).absolute()
-    existing = next(one for one in (folder, *folder.parents) if one.exists())
+    existing = next(ancestor for ancestor in (folder, *folder.parents) if ancestor.exists())
     if not existing.is_dir():
         raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), str(existing))
     try:
@@ -211,10 +211,10 @@ def _holder(number: int) -> str:
     lines = os.pread(number, 1 << 16, 0).decode(errors="replace").splitlines()
     for line in reversed(lines):
         try:
-            one: dict[str, Any] = json.loads(line)
-            if one["host"] == socket.gethostname() and not _is_alive(int(one["process"])):
+            holder: dict[str, Any] = json.loads(line)
+            if holder["host"] == socket.gethostname() and not _is_alive(int(holder["process"])):
                 continue
-            return f"{one['who']} (process {one['process']} on {one['host']} since {one['since']})"
+            return f"{holder['who']} (process {holder['process']} on {holder['host']} since {holder['since']})"
         except (ValueError, KeyError, TypeError):
             continue
     return "another process"

@@ -56,7 +56,7 @@ def _misspelt(content: Mapping[str, Any]) -> dict[str, str]:
     for key in sorted(content.keys() - {*READ_KEYS, *_OTHERS}):
         bare = _bare(key)
         close = difflib.get_close_matches(bare, ours, 1, _ALIKE)
-        exchanged = [one for one in ours if sorted(one) == sorted(bare)]  # letters in another order
+        exchanged = [name for name in ours if sorted(name) == sorted(bare)]  # letters in another order
         if close or exchanged:
             found[key] = ours[(close or exchanged)[0]]
     return found

@@ -101,10 +101,10 @@ def evaluate_dataset(
     models = find_models(results_folder)
     raw, warnings = _as_registered(raw, models, preprocessed_folder)
     cases: dict[PatientSet, Mapping[str, CaseFiles]] = {"cross_validation": raw.training, "test": raw.test}
-    paired = {kind: {p: case for p, case in of_set.items() if case.paired} for kind, of_set in cases.items()}
+    paired = {kind: {p: case for p, case in set_cases.items() if case.paired} for kind, set_cases in cases.items()}
     if not any(paired.values()):
         failed = len(raw.failed_registrations)
-        told = (
+        remedy = (
             f"the registration of CT to MR failed in all {failed} patients who have both; the preprocessing report "
             "shows them and what to do"
             if failed
@@ -112,7 +112,7 @@ def evaluate_dataset(
         )
         raise DatasetError(
             f"{raw.folder}: no patient has both an MR and a CT that are aligned, so there is nothing to compare an sCT "
-            f"with; {told}."
+            f"with; {remedy}."
         )
     models = tuple(
         model for model in models if any(paired[kind].keys() & model.predictions(kind).keys() for kind in paired)
@@ -128,7 +128,7 @@ def evaluate_dataset(
         score_models(kind, paired[kind], models, protocol, preprocessed=preprocessed_folder, runner=runner)
         for kind in paired
     ]
-    sets = [one for one in scored if one is not None and one.scores]
+    sets = [scored_set for scored_set in scored if scored_set is not None and scored_set.scores]
     runner.check_any_left(sets)
     shown = sets[0]
     models = tuple(model for model in models if model.label in shown.labels)
@@ -137,18 +137,18 @@ def evaluate_dataset(
     tables = write_tables(sets, folder)
     baselines = {label: shown.rows[label] for label in baseline.BASELINES if label in shown.rows}
     figures = (
-        *draw.draw_charts(shown.of_models, shown.scores, folder, models=models, baselines=baselines),
-        *draw.draw_scores(shown.of_models, slices, WINDOW_HU, folder, runner=runner),
-        *draw.draw_models_beside_each_other(models, shown.of_models, slices, WINDOW_HU, folder),
+        *draw.draw_charts(shown.model_rows, shown.scores, folder, models=models, baselines=baselines),
+        *draw.draw_scores(shown.model_rows, slices, WINDOW_HU, folder, runner=runner),
+        *draw.draw_models_beside_each_other(models, shown.model_rows, slices, WINDOW_HU, folder),
     )
     if shown.patients == "cross_validation":  # the cycle is that of the fold that held the patient out
         cycles = draw.draw_cycles(
-            models, shown.of_models, paired["cross_validation"], WINDOW_HU, folder, progress=runner.progress
+            models, shown.model_rows, paired["cross_validation"], WINDOW_HU, folder, progress=runner.progress
         )
         figures = (*figures, *cycles)
     _remove_stale(folder, {*tables, *figures})
-    of_sets = (warning for one in sets for warning in one.warnings)
-    warnings = (*unusable_metrics(), *warnings, *mixed_masks(sets), *of_sets)
+    set_warnings = (warning for scored_set in sets for warning in scored_set.warnings)
+    warnings = (*unusable_metrics(), *warnings, *mixed_masks(sets), *set_warnings)
     report = report_evaluation(
         folder,
         f"{raw.name}: synthetic CTs of {'held-out' if shown.patients == 'cross_validation' else 'test'} patients",
@@ -211,7 +211,7 @@ def evaluate_folders(
     ]
     label = predictions.resolve().name
     references_of = {
-        p: Reference(p, cts[p], mr_of.get(p), given[p] if given is not None else None, of_user=True) for p in matched
+        p: Reference(p, cts[p], mr_of.get(p), given[p] if given is not None else None, from_user=True) for p in matched
     }
     candidates = {patient: {label: Candidate(scts[patient])} for patient in matched}
     scored = score_set("folders", references_of, candidates, [label], protocol, runner=runner)
@@ -288,11 +288,11 @@ def _summed_up(
     for warning in warnings:
         log.warning(warning)
     shown = sets[0]
-    text = "\n\n".join(terminal_table(one) for one in sets)
+    text = "\n\n".join(terminal_table(scored_set) for scored_set in sets)
     evaluation = Evaluation(
         folder, shown.rows, shown.summaries, shown.comparisons, tables, figures, report, text, warnings
     )
-    test = next((one for one in sets if one.patients == "test"), None)
+    test = next((scored_set for scored_set in sets if scored_set.patients == "test"), None)
     if test is None:
         return evaluation
     return replace(evaluation, test_rows=test.rows, test_summaries=test.summaries, test_comparisons=test.comparisons)

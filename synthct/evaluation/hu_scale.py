@@ -69,7 +69,7 @@ def measure_scale(values: np.ndarray, reference_hu: np.ndarray) -> HuScale | Non
     slope = (soft - air) / (soft_hu - air_hu)
 
     in_tissue = (reference_hu > TISSUE_HU[0]) & (reference_hu < TISSUE_HU[1])
-    tissue, tissue_hu = (one[in_tissue].astype(np.float64) for one in (values, reference_hu))
+    tissue, tissue_hu = (hu[in_tissue].astype(np.float64) for hu in (values, reference_hu))
     if np.ptp(tissue) == 0 or np.ptp(tissue_hu) == 0:
         return None
     return HuScale(

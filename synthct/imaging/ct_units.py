@@ -198,6 +198,6 @@ def _shift(values: np.ndarray, peaks: Peaks) -> float:
     """What is to be subtracted, from the peak of air; air without noise may be -1024, not -1000."""
     shift = peaks.air + 1000
     if (values == peaks.air).sum() > 0.5 * (np.abs(values - peaks.air) <= 20).sum():
-        shift = min((shift, shift + 24), key=lambda one: abs(peaks.tissue - one - TYPICAL_TISSUE_HU))
-    common = min(COMMON_SHIFTS, key=lambda one: abs(abs(shift) - one))
+        shift = min((shift, shift + 24), key=lambda candidate: abs(peaks.tissue - candidate - TYPICAL_TISSUE_HU))
+    common = min(COMMON_SHIFTS, key=lambda candidate: abs(abs(shift) - candidate))
     return math.copysign(common, shift) if abs(abs(shift) - common) <= SHIFT_ROUNDING else float(round(shift))

@@ -163,10 +163,10 @@ def record_fold(
             continue
         # The mask of a patient whose registration failed lies on the MR.
         ct_alone = replace(case, mr=(), mask=case.mask if case.aligned else None)
-        of_ct = measure_scans(ct_alone, predictor)[1] if case.ct else None
+        ct_facts = measure_scans(ct_alone, predictor)[1] if case.ct else None
         sct = validation / f"{patient}{raw.file_ending}"
         error = held_out_error(case, sct, constant_hu) if constant_hu is not None and sct.is_file() else None
-        record = PatientRecord(fold, measured[patient].mr, of_ct, measured[patient].output, error=error)
+        record = PatientRecord(fold, measured[patient].mr, ct_facts, measured[patient].output, error=error)
         records[patient] = _with_uncertainty(record, ensemble, case) if ensemble else record
     with locks.section(model_folder):  # another fold may have ended, or end just now
         reference = (Reference.load(model_folder) or Reference()).with_fold(fold, records)

@@ -112,7 +112,7 @@ def plan_and_preprocess(
     if options.clean and (folder / REGISTRATIONS).exists():
         shutil.rmtree(folder / REGISTRATIONS)
     raw = register_dataset(raw, folder / REGISTRATIONS, register, runner=runner)
-    _tell_registrations(raw, folder / REGISTRATIONS)
+    _report_registrations(raw, folder / REGISTRATIONS)
     fingerprint = measure_dataset(raw, unchanged=unchanged_cases(raw, known), runner=runner)
     raw = raw.without(runner.left_out)
     runner.check_any_left(raw.training)
@@ -172,12 +172,12 @@ def _report(
     findings = load_all_findings(folder, raw.training)
     hints = [*left_out_sentences(left_out), *hints_of_dataset(fingerprint)]
     path = write_report(folder, raw.name, findings, spacing_mm=spacing_mm, hints=hints)
-    flagged = [one for one in findings.values() if one.flags]
+    flagged = [case for case in findings.values() if case.flags]
     unreported = [
-        one for one in flagged if raw.training[one.patient].aligned
+        case for case in flagged if raw.training[case.patient].aligned
     ]  # failed registrations have been reported
-    for one in unreported[:MAX_WARNINGS]:
-        logger.warning(f"{one.patient}: {' '.join(one.flags)}")
+    for case in unreported[:MAX_WARNINGS]:
+        logger.warning(f"{case.patient}: {' '.join(case.flags)}")
     if len(unreported) > MAX_WARNINGS:
         logger.warning(f"and {len(unreported) - MAX_WARNINGS} more flagged cases, see the report.")
     logger.info(f"Pictures of all {len(findings)} cases, {len(flagged)} of them flagged, are in {path}")
@@ -185,13 +185,13 @@ def _report(
         logger.warning(no_pair_left(len(raw.failed_registrations)))
 
 
-def _tell_registrations(raw: RawDataset, folder: Path) -> None:
+def _report_registrations(raw: RawDataset, folder: Path) -> None:
     """How many were registered, and who is not a pair because the registration failed."""
     cases = [*raw.training.values(), *raw.test.values()]
     counts = Counter(case.registration.status for case in cases if case.registration is not None)
     if counts:
-        told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-        logger.info(f"Registration of CT to MR: {told}; transforms and figures are in {folder}")
+        counted_statuses = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        logger.info(f"Registration of CT to MR: {counted_statuses}; transforms and figures are in {folder}")
     failed = [(case.patient, case.registration) for case in cases if case.registration and not case.aligned]
     for patient, registration in failed:
         logger.warning(
@@ -213,7 +213,7 @@ def _remove_unused_caches(folder: Path, plan: Plan) -> None:
     """Remove cached slices of an earlier version, and those that no configuration of the plan uses any more."""
     for removed in remove_earlier_caches(folder, plan.configurations):
         logger.info(f"The cached slices in {removed} are of an earlier version; they are removed and made anew.")
-    used = {cache_folder(folder, one.preprocessing) for one in plan.configurations.values()}
+    used = {cache_folder(folder, configuration.preprocessing) for configuration in plan.configurations.values()}
     for cache in folder.glob(f"{CACHE_PREFIX}*"):
         if cache.is_dir() and cache not in used:
             shutil.rmtree(cache)

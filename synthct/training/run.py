@@ -273,9 +273,9 @@ class TrainingRun:
         trainer_state = self.trainer.state_dict()
         # What differs between the ranks: the rest is the same on all of them.
         own = {"epoch_so_far": so_far, "rng": rng} | {name: trainer_state[name] for name in ("pools", "generators")}
-        of_ranks = gathered(own, self.ranks)
+        rank_states = gathered(own, self.ranks)
         if self.ranks.is_main_process:
-            others = {"other_ranks": of_ranks[1:]} if self.ranks.world_size > 1 else {}
+            others = {"other_ranks": rank_states[1:]} if self.ranks.world_size > 1 else {}
             save_checkpoint(path, self.identity | state | trainer_state | own | others)
         self.saved_step, self.saved_at = self.step, time.monotonic()
         return path

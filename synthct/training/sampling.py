@@ -23,8 +23,8 @@ class SliceKeys:
     def __init__(self, slices: Mapping[str, Sequence[int] | np.ndarray]) -> None:
         """The numbers of each patient's slices, in the order of patients."""
         self.patients = tuple(slices)
-        self._patient = np.repeat(np.arange(len(slices), dtype=np.int32), [len(one) for one in slices.values()])
-        self._slice = np.concatenate([np.asarray(one, np.int32) for one in [(), *slices.values()]])
+        self._patient = np.repeat(np.arange(len(slices), dtype=np.int32), [len(indices) for indices in slices.values()])
+        self._slice = np.concatenate([np.asarray(indices, np.int32) for indices in [(), *slices.values()]])
 
     def __len__(self) -> int:
         return len(self._slice)
@@ -38,8 +38,8 @@ class SliceKeys:
     def numbers(self, patients: Sequence[str]) -> np.ndarray:
         """A number for each key, the same in every collection that is given the same ``patients``; int64 (keys,)."""
         place = {patient: i for i, patient in enumerate(patients)}
-        of_patient = np.array([place[patient] for patient in self.patients], np.int64)
-        return of_patient[self._patient] * SLICES_A_PATIENT + self._slice
+        patient_numbers = np.array([place[patient] for patient in self.patients], np.int64)
+        return patient_numbers[self._patient] * SLICES_A_PATIENT + self._slice
 
     def positions(self) -> np.ndarray:
         """Where each slice lies between the first and the last one of its patient, 0 to 1; (keys,)."""

@@ -84,7 +84,9 @@ def import_dataset(
         facts = {patient: outcome for patient, outcome in written.items() if not isinstance(outcome, str)}
         training = tuple(patient for patient in facts if patient not in test)
         if not training:
-            raise DatasetError("no patient is left to train on: " + "; ".join(_told(problems) or ["all are in --test"]))
+            raise DatasetError(
+                "no patient is left to train on: " + "; ".join(_first_sentences(problems) or ["all are in --test"])
+            )
         write_json(_description(listing, dataset_folder), making / "dataset.json")
         provenance = {"format_version": 1, "synthct_version": __version__, "layout": listing.format, "cases": facts}
         write_json(provenance, making / "import.json")
@@ -198,12 +200,13 @@ def _description(listing: Listing, dataset_folder: Path) -> dict[str, Any]:
 
 def _refuse(problems: dict[str, str]) -> None:
     raise DatasetError(
-        "\n".join(_told(problems))
+        "\n".join(_first_sentences(problems))
         + f"\nNothing was written because of {counted(len(problems), 'patient')}; correct this, or leave such patients "
         "out with --skip_bad."
     )
 
 
-def _told(problems: dict[str, str]) -> list[str]:
-    told = [text for _, text in sorted(problems.items())]
-    return told if len(told) <= SHOWN else [*told[:SHOWN], f"... and {counted(len(told) - SHOWN, 'more patient')}."]
+def _first_sentences(problems: dict[str, str]) -> list[str]:
+    sentences = [text for _, text in sorted(problems.items())]
+    more = len(sentences) - SHOWN
+    return sentences if more <= 0 else [*sentences[:SHOWN], f"... and {counted(more, 'more patient')}."]

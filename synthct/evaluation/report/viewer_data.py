@@ -51,7 +51,7 @@ class Volumes:
     @property
     def characters(self) -> int:
         """What they take in the page."""
-        return sum(len(one) for one in (self.mr or "", self.ct, self.labels, *self.scts.values()))
+        return sum(len(text) for text in (self.mr or "", self.ct, self.labels, *self.scts.values()))
 
 
 def choose_patients(rows: Mapping[str, Sequence[Row]], most: int) -> dict[str, str]:
@@ -89,10 +89,10 @@ def within(volumes: Sequence[Volumes], characters: int) -> list[Volumes]:
     """Those that fit, in their order; at least none."""
     kept: list[Volumes] = []
     left = characters
-    for one in volumes:
-        if one.characters <= left:
-            kept.append(one)
-            left -= one.characters
+    for patient_volumes in volumes:
+        if patient_volumes.characters <= left:
+            kept.append(patient_volumes)
+            left -= patient_volumes.characters
     return kept
 
 

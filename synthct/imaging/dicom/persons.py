@@ -67,7 +67,7 @@ class Person:
 
 def contradictions(persons: Iterable[Person]) -> list[str]:
     """The attributes by which any two contradict each other; empty where all can be one person."""
-    found = {name for one, other in combinations(set(persons), 2) for name in one.contradictions(other)}
+    found = {name for person, other in combinations(set(persons), 2) for name in person.contradictions(other)}
     return [name for name in (BIRTH_DATE, SEX, NAME) if name in found]
 
 
