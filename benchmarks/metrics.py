@@ -68,7 +68,7 @@ def textbook_wepl(pair: VolumePair) -> float:
     *dense, mask = (sitk.GetArrayFromImage(resample(pair.grid.place(image), raster)) for image in images)
     found = []
     for degrees in np.arange(N_DIRECTIONS) * 360 / N_DIRECTIONS:
-        sct, ct, inside = (ndimage.rotate(one, degrees, (1, 2), order=1) for one in (*dense, mask))
+        sct, ct, inside = (ndimage.rotate(image, degrees, (1, 2), order=1) for image in (*dense, mask))
         along = STEP_MM * (np.cumsum(sct, axis=2) - sct / 2 - np.cumsum(ct, axis=2) + ct / 2)
         found.append(np.abs(along[inside > 0.5]))
     return float(np.median(np.concatenate(found)))
@@ -86,10 +86,10 @@ def prepare(way: str, metric: str, voxel_scale: float) -> Action:
 
 def tell(work: str, action: Action) -> None:
     """Print how long it takes: on the clock, and of the cores, which a machine shared with others does not change."""
-    started, of_cores = time.perf_counter(), time.process_time()
+    started, core_seconds = time.perf_counter(), time.process_time()
     memory = peak_memory_gib(action)
-    seconds, of_cores = time.perf_counter() - started, time.process_time() - of_cores
-    print(f"{work}: {seconds:.1f} s, {of_cores:.1f} s of cores, peak memory {memory:.2f} GiB", flush=True)
+    seconds, core_seconds = time.perf_counter() - started, time.process_time() - core_seconds
+    print(f"{work}: {seconds:.1f} s, {core_seconds:.1f} s of cores, peak memory {memory:.2f} GiB", flush=True)
 
 
 def main() -> None:
