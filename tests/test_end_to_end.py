@@ -88,8 +88,10 @@ def test_the_model_trained_last_predicts_and_is_named(home, monkeypatch, capsys)
     raw = home / "synthct_raw" / DATASET
     assert predict.main(["-i", str(raw / "imagesTs"), "-o", "again", "-device", "cpu"]) == 0
     assert "pix2pix__plans__2d_lowres, fold 0" in capsys.readouterr().out
-    one, other = (sitk.GetArrayFromImage(sitk.ReadImage(str(home / f / "HEAD_005.nii.gz"))) for f in ("cts", "again"))
-    assert (one == other).all()
+    first, second = (
+        sitk.GetArrayFromImage(sitk.ReadImage(str(home / f / "HEAD_005.nii.gz"))) for f in ("cts", "again")
+    )
+    assert (first == second).all()
 
 
 def test_a_model_folder_copied_elsewhere_predicts_alone_and_as_the_command_does(home, tmp_path, monkeypatch):

@@ -97,7 +97,7 @@ def test_the_test_set_is_scored_apart_from_the_cross_validation(tested, results)
     ]
     # All folds together trained on P1 and P2 (100 * 1 + 40 * 3) / 4 and P3 of 30 HU: (220 + 30) / 5 = 50 HU.
     np.testing.assert_allclose(pd.read_csv(folder / "metrics_mean_ct_test.csv")["mae_hu"], [10, 10], rtol=0.1)
-    assert [one.set for one in evaluation.test_comparisons] == ["test"] * 4
+    assert [comparison.set for comparison in evaluation.test_comparisons] == ["test"] * 4
     assert list(evaluation.test_rows) == ["cyclegan", "pix2pix", "mean_ct", "median_ct"]
     assert "\n\nTest set\n" in evaluation.terminal_table
     report = evaluation.report.read_text(encoding="utf-8")
@@ -158,7 +158,7 @@ def test_registered_pairs_are_scored_where_they_were_registered_and_failed_ones_
     assert [row.patient for row in evaluation.rows["pix2pix"]] == ["P1", "P3"]
     assert "P2 is left out: the registration of the CT to the MR failed." in evaluation.warnings
     assert any(warning.startswith("P3: the files have changed") for warning in evaluation.warnings)
-    moved, before = (one.rows["pix2pix"][0].voxels for one in (evaluation, as_they_lie))
+    moved, before = (result.rows["pix2pix"][0].voxels for result in (evaluation, as_they_lie))
     assert moved < 0.95 * before  # the head of the CT has left that of the MR by 10 mm
 
 

@@ -25,7 +25,10 @@ def hu(request) -> np.ndarray:
 
 def problems(values: np.ndarray) -> list[str]:
     found = ct_unit_problems(GRID.place(values.astype(np.float32)), "P.nii.gz")
-    assert all(one.startswith("P.nii.gz is not in HU") and one.endswith(".") and "\n" not in one for one in found)
+    assert all(
+        sentence.startswith("P.nii.gz is not in HU") and sentence.endswith(".") and "\n" not in sentence
+        for sentence in found
+    )
     return found
 
 

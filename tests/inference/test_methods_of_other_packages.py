@@ -94,10 +94,10 @@ def test_every_weight_counts_for_the_model_s_hash_whatever_its_type(odd_folder, 
     plan, (states,) = odd_plan(), read_model(odd_folder, ["0"]).networks
     before = Predictor(Model(plan, "small", "odd", [states]), "cpu").model_hash
     assert before == Predictor.from_model_folder(odd_folder, ["0"], device="cpu").model_hash
-    changed = {one: dict(state) for one, state in states.items()}
+    changed = {network: dict(state) for network, state in states.items()}
     weight = changed["coarse"][name]
-    for one in {name, name.replace("gains", "same_gains")}:  # tied
-        changed["coarse"][one] = ~weight if weight.dtype == torch.bool else weight * 2
+    for key in {name, name.replace("gains", "same_gains")}:  # tied
+        changed["coarse"][key] = ~weight if weight.dtype == torch.bool else weight * 2
     assert Predictor(Model(plan, "small", "odd", [changed]), "cpu").model_hash != before
 
 

@@ -94,7 +94,9 @@ def test_the_method_is_that_of_the_checkpoint_or_told_by_its_networks(tmp_path, 
     predictor = Predictor.from_model_folder(folder, device="cpu")
     assert predictor.model.trainer == trainer and predictor.has_cycle == (trainer == "cyclegan")
     new = Predictor(tiny_model(small_plan(), trainer=trainer), "cpu")
-    hu, expected = (sitk.GetArrayFromImage(one.predict(head_mr(GRID))) for one in (predictor, new))
+    hu, expected = (
+        sitk.GetArrayFromImage(model_predictor.predict(head_mr(GRID))) for model_predictor in (predictor, new)
+    )
     assert np.array_equal(hu, expected) and predictor.model_hash == new.model_hash
 
 

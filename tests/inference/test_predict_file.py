@@ -50,8 +50,8 @@ def test_a_worker_loads_the_model_once_for_all_its_cases(mrs, tmp_path, loaded):
     assert written == [tmp_path / "cts" / f"P{i}.nii.gz" for i in range(3)]
     assert len(loaded) == 2  # once here, once there
     here = predict_folder(predictor, mrs, tmp_path / "here")
-    for one, other in zip(here, written):
-        assert sitk.Hash(sitk.ReadImage(str(one))) == sitk.Hash(sitk.ReadImage(str(other)))
+    for path, other in zip(here, written):
+        assert sitk.Hash(sitk.ReadImage(str(path))) == sitk.Hash(sitk.ReadImage(str(other)))
 
 
 def test_a_model_trained_anew_is_loaded_anew(mrs, tmp_path, loaded):

@@ -137,7 +137,7 @@ def test_each_patient_gets_a_report_beside_the_scts(mrs, tmp_path, caplog):
     assert report["format_version"] == 2 and report["patient"] == "Q" and report["model"] == predictor_of().model_hash
     assert report["status"] == "fail" and "heads have 2 to 7.5 l" in report["reasons"][0]
     assert report["measurements"]["mr"]["head_volume_l"] < 2 and report["checks"][0]["status"] == "fail"
-    assert [one.getMessage()[:8] for one in caplog.records if "fail" in one.getMessage()] == ["Q: fail."]
+    assert [record.getMessage()[:8] for record in caplog.records if "fail" in record.getMessage()] == ["Q: fail."]
 
 
 @pytest.mark.parametrize("output_format", [None, "mha", "dicom"])

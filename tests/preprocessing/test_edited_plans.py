@@ -164,9 +164,9 @@ def of_format_1(first_run, folder) -> str:
     """The plan and the caches of synthct 0.1 take the place of today's; the text of the plan."""
     plan = OF_FORMAT_1 | {"channel_names": ["T1"], "n_folds": 3, "register": "off", "configurations": {}}
     for name in ("2d", "2d_lowres"):
-        plan["configurations"][name] = one = json.loads(json.dumps(OF_FORMAT_1["configurations"]["2d"]))
-        one["preprocessing"]["mr_windows"] = one["preprocessing"]["mr_windows"][:1]
-        one["network"]["mr_channels"] = 1
+        plan["configurations"][name] = configuration = json.loads(json.dumps(OF_FORMAT_1["configurations"]["2d"]))
+        configuration["preprocessing"]["mr_windows"] = configuration["preprocessing"]["mr_windows"][:1]
+        configuration["network"]["mr_channels"] = 1
         (folder / name).mkdir()
         np.savez(folder / name / "P1.npz", mr=np.zeros((1, 2, 4, 4), np.uint8), regions=np.zeros((2, 4, 4), np.uint8))
     text = json.dumps(plan, indent=1)

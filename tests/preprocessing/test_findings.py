@@ -172,6 +172,6 @@ def test_a_given_mask_that_leaves_most_of_the_head_out_is_told():
 
 
 def test_where_every_registration_failed_the_hint_gives_the_remedy():
-    one = replace(case_facts(volume_facts(), volume_facts()), aligned=False)
-    (hint,) = hints_of_dataset(fingerprint({"P1": one, "P2": one}))
+    unaligned = replace(case_facts(volume_facts(), volume_facts()), aligned=False)
+    (hint,) = hints_of_dataset(fingerprint({"P1": unaligned, "P2": unaligned}))
     assert hint.startswith("NO PAIR IS LEFT") and "all 2 patients" in hint and "--register off" in hint

@@ -242,5 +242,5 @@ def test_scans_that_lie_apart_are_a_problem_only_where_they_are_not_registered(r
     assert run(verify_only=True, register="auto") is None
 
 
-def agreement(one, other) -> float:
-    return float(((one > -600) & (other > -600)).sum())
+def agreement(first, second) -> float:
+    return float(((first > -600) & (second > -600)).sum())

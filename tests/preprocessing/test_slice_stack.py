@@ -88,8 +88,8 @@ def test_scans_that_are_not_aligned_are_never_mixed_whatever_the_plane(tmp_path,
     np.testing.assert_array_equal(both.mr[0] != OUTSIDE, head & in_mr)
     np.testing.assert_array_equal(both.ct != OUTSIDE, head & in_ct)
     # Every slice with head is one of the scan alone in that plane, in their order.
-    for image, one in ((both.mr[0][shows_mr], mr.in_plane(plane).mr[0]), (both.ct[shows_ct], ct.in_plane(plane).ct)):
-        shown = one[(one != OUTSIDE).any(axis=(1, 2))]
+    for image, scan in ((both.mr[0][shows_mr], mr.in_plane(plane).mr[0]), (both.ct[shows_ct], ct.in_plane(plane).ct)):
+        shown = scan[(scan != OUTSIDE).any(axis=(1, 2))]
         assert len(image) == len(shown)
         for got, wanted in zip(image, shown):
             np.testing.assert_array_equal(got[got != OUTSIDE], wanted[wanted != OUTSIDE])

@@ -97,7 +97,7 @@ def run(plan, preprocessed_folder, split, tmp_path):
         in_force = for_trainer(changes.pop("plan", plan), name)
         what = what_to_train(name, in_force, preprocessed_folder, tmp_path / folder, split)
         of_what = {field.name for field in dataclasses.fields(what)} & changes.keys()
-        what = dataclasses.replace(what, **{one: changes.pop(one) for one in of_what})
+        what = dataclasses.replace(what, **{field: changes.pop(field) for field in of_what})
         options = TrainingOptions(**{"device": torch.device("cpu"), "loaders": 0} | changes)
         return train(what, options, progress=progress)
 

@@ -157,9 +157,9 @@ def test_the_images_of_past_steps_are_not_kept(run, monkeypatch, loaders):
     monkeypatch.setattr(run_module, "to_device", watched)
 
     def progress(iterable, unit="", **_):
-        for one in iterable:
+        for item in iterable:
             assert unit != "step" or sum(reference() is not None for reference in alive) <= 2
-            yield one
+            yield item
 
     run("pix2pix", loaders=loaders, progress=progress, epochs=1, iterations=20)
     assert len(alive) == 20

@@ -118,8 +118,8 @@ def test_cts_that_are_deformed_to_a_good_sct_are_nearer_to_the_patients_own(made
     for name in first:
         truth = OWN_CT[name[0]]
         both = (truth != OUTSIDE) & (first[name].ct != OUTSIDE) & (second[name].ct != OUTSIDE)
-        errors.append([np.abs(one[name].ct[both].astype(float) - truth[both]).mean() for one in (first, second)])
-        shown = [(one[name].ct != OUTSIDE).sum() for one in (first, second)]
+        errors.append([np.abs(pairs[name].ct[both].astype(float) - truth[both]).mean() for pairs in (first, second)])
+        shown = [(pairs[name].ct != OUTSIDE).sum() for pairs in (first, second)]
         assert shown[1] > 0.98 * shown[0]
     before, after = np.transpose(errors)
     assert (after < before).all() and after.mean() < 0.85 * before.mean()
@@ -167,7 +167,7 @@ def test_a_rounds_pseudo_pairs_are_made_once_and_never_taken_for_anothers(tmp_pa
 def test_nothing_of_a_patients_own_ct_is_used(made, made_in, tmp_path):
     """What a patient's MR is shown does not change by a bit when the patient's CT does."""
     names, loaded = made
-    other = [one if one.patient != "B" else replace(one, ct=one.ct[::-1] // 2) for one in stacks()]
+    other = [stack if stack.patient != "B" else replace(stack, ct=stack.ct[::-1] // 2) for stack in stacks()]
     changed_names, changed = pairs_of(tmp_path, *other)
     of_b = [name for name in names if name.startswith("B~")]
     assert [name for name in changed_names if name.startswith("B~")] == of_b and len(of_b) == 2
