@@ -282,7 +282,8 @@ def results_with(
     """The table in a file, with the rows of a method; measured only where the file does not have them yet.
 
     Args:
-        condition: further columns that tell its rows from those of the same method, such as the level of misalignment.
+        condition: further columns that distinguish its rows from those of the same method, such as the level of
+            misalignment.
     """
     known = pd.read_csv(path, dtype={"steps": str}) if path.is_file() else pd.DataFrame()
     keys = {"method": method, "fold": fold, "seed": seed, **condition}

@@ -84,7 +84,7 @@ def prepare(way: str, metric: str, voxel_scale: float) -> Action:
     return (lambda: textbook(pair)) if way == "textbook" else (lambda: product(again(pair)))
 
 
-def tell(work: str, action: Action) -> None:
+def print_time(work: str, action: Action) -> None:
     """Print how long it takes: on the clock, and of the cores, which a machine shared with others does not change."""
     started, core_seconds = time.perf_counter(), time.process_time()
     memory = peak_memory_gib(action)
@@ -106,11 +106,11 @@ def main() -> None:
             write_image(sitk.Cast(image, sitk.sitkInt16), path)
         reference = Reference("benchmark", paths[1], paths[0])
         for protocol in ("all", "seed"):
-            tell(
+            print_time(
                 f"{size}, protocol {protocol}, file to file with head masks",
                 lambda protocol=protocol: score_patient(reference, {"model": Candidate(paths[2])}, protocol),
             )
-    tell(f"{size}, all metrics alone", lambda: measure(again(pair)))
+    print_time(f"{size}, all metrics alone", lambda: measure(again(pair)))
     print()
     lines: list[Measured] = []
     for metric, (textbook, product, unit) in TWO_WAYS.items():

@@ -1,10 +1,10 @@
-"""What the quality assurance of predictions tells from good MRs, and how often it doubts good ones.
+"""What the quality assurance of predictions distinguishes from good MRs, and how often it doubts these.
 
 python -m benchmarks.quality_assurance MODEL_FOLDER -np 2
 
 The model must be trained on head phantoms (synthct_make_example) of the same --voxel_scale. New phantoms of another
 seed are made; some are spoilt in one way each. The table says how many of each kind pass, are to be checked, and fail,
-and which checks told it.
+and which checks reported it.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _load(model: Path) -> Predictor:
 
 def table(seen: list[Seen]) -> list[str]:
     """In Markdown, a row a kind of MR."""
-    rows = ["| MR | n | pass | check | fail | told by |", "|---|---|---|---|---|---|"]
+    rows = ["| MR | n | pass | check | fail | reported by |", "|---|---|---|---|---|---|"]
     for kind in dict.fromkeys(kind for kind, _, _ in seen):
         statuses = Counter(status for spoiled, status, _ in seen if spoiled == kind)
         failing = Counter(name for spoiled, _, names in seen if spoiled == kind for name in names)

@@ -47,7 +47,7 @@ def writing(folder: Path, who: str) -> Iterator[None]:
 
     Args:
         folder: existing or to be made.
-        who: told to those who come second, such as ``synthct_train``.
+        who: shown to those who come second, such as ``synthct_train``.
 
     Raises:
         FolderInUseError: another process holds it: which one, and since when.
@@ -190,7 +190,7 @@ def _release(path: Path, number: int) -> None:
 
 
 def _sign(number: int, who: str, shared: bool) -> None:
-    """Leave a line that tells who holds the lock; a single writer's takes the place of all others."""
+    """Leave a line that says who holds the lock; a single writer's takes the place of all others."""
     holder = {
         "who": who,
         "process": os.getpid(),
@@ -207,7 +207,7 @@ def _sign(number: int, who: str, shared: bool) -> None:
 
 
 def _holder(number: int) -> str:
-    """Who holds the lock, as far as its file tells: the last one who still lives."""
+    """Who holds the lock, as far as its file says: the last one who still lives."""
     lines = os.pread(number, 1 << 16, 0).decode(errors="replace").splitlines()
     for line in reversed(lines):
         try:

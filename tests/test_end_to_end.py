@@ -164,7 +164,7 @@ def test_a_training_on_disjoint_patients_is_a_model_of_its_own(home, tmp_path, m
     assert (copy / "synthct_results" / DATASET / "cyclegan_disjoint__plans__2d_lowres" / "fold_0").is_dir()
 
 
-def test_a_configuration_that_is_not_preprocessed_is_told_and_leaves_no_folder(home, monkeypatch, capsys):
+def test_a_configuration_that_is_not_preprocessed_is_reported_and_leaves_no_folder(home, monkeypatch, capsys):
     monkeypatch.chdir(home)
     assert train.main(["1", "cyclegan", "-c", "2d"]) == 2
     assert "run synthct_plan_and_preprocess for the configuration 2d" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from synthct.imaging.io import FILE_ENDINGS
 from synthct.json_dataclasses import shown
 
 READ_KEYS = ("channel_names", "file_ending", "name", "description", "licence")  # the rest is kept and not read
-# Other spellings that are none of ours, so that they are no misspelt ones: nnU-Net's.
+# Other spellings that are none of ours, so that they are not misspelt ones: nnU-Net's.
 _OTHERS = ("license",)
 _ALIKE = 0.8  # difflib's ratio of a misspelt key
 

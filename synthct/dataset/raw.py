@@ -161,7 +161,7 @@ def _known(root: Path, kind: RootName) -> str:
 
 
 def _list_cases(folder: Path, part: str, n_channels: int, ending: str, problems: list[Problem]) -> dict[str, CaseFiles]:
-    """Cases of one part (``Tr`` or ``Ts``); what does not fit is told in ``problems``."""
+    """Cases of one part (``Tr`` or ``Ts``); what does not fit is listed in ``problems``."""
     mr: dict[str, dict[int, Path]] = {}
     images = _image_files(folder / f"images{part}", ending, problems)
     ct = {stem: path for path, stem in _image_files(folder / f"targets{part}", ending, problems)}

@@ -229,7 +229,7 @@ def evaluate_folders(
         *one_file_twice([scts[patient] for patient in matched]),
         *scored.warnings,
     )
-    # Names alone: where the folders lie may tell more than a report that is passed on should.
+    # Names alone: where the folders lie may say more than a report that is passed on should.
     options = {"-p": predictions, "-r": references, "-i": mrs, "-m": masks}
     given_options = " ".join(
         f"{flag} {Path(path).resolve().name}" for flag, path in options.items() if path is not None

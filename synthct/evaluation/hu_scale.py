@@ -24,7 +24,7 @@ MAX_AIR_NOISE_SHARE = 0.5  # of the air at its median: padding and ends of windo
 
 @dataclass(frozen=True)
 class HuScale:
-    """Values = ``slope`` x HU + ``offset``, and what tells a wrong scale from a poor sCT.
+    """Values = ``slope`` x HU + ``offset``, and what distinguishes a wrong scale from a poor sCT.
 
     Attributes:
         spread: SD of the sCT's values in the reference's tissue and bone, relative to the SD of the reference.

@@ -1,4 +1,4 @@
-"""A model over its patients, and models against each other: paired t-test (seed, section 4) and Wilcoxon's."""
+"""A model over its patients, and models against each other: paired t-test (Wolterink et al., section 4), Wilcoxon's."""
 
 from __future__ import annotations
 

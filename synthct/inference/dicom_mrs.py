@@ -29,7 +29,7 @@ class DicomMr:
     """The MR of one patient.
 
     Attributes:
-        patient: what outputs are called; tells nothing about the patient.
+        patient: what outputs are called; says nothing about the patient.
         series: one a channel, in the model's order.
     """
 
@@ -66,7 +66,7 @@ def list_dicom_mrs(
     """The MR of every patient below a folder, by output name.
 
     An output is called ``SCT_`` and ten hexadecimal digits of a hash of PatientID and SeriesInstanceUID: the same MR
-    always gets the same name, another MR another one, and the name tells nothing about the patient.
+    always gets the same name, another MR another one, and the name says nothing about the patient.
 
     Args:
         folder: any nesting.

@@ -31,7 +31,7 @@ from synthct.qa.mr_facts import MrFacts, measure_mr
 from synthct.qa.qa_reference import PatientRecord, Reference
 from synthct.training.checkpoint import load_checkpoint
 
-MAX_SCANS = 24  # training patients whose scans are measured: more tell little more of what is usual
+MAX_SCANS = 24  # training patients whose scans are measured: more say little more about what is usual
 ENSEMBLE_EVERY = 4  # slices; the mean SD over a head needs no more
 MEASURE_ONLY = QaSettings(write=False)
 

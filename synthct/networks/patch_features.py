@@ -1,4 +1,4 @@
-"""Features of places in an image, to tell whether two images show the same there (PatchNCE, Park et al. 2020)."""
+"""Features of places in an image, to judge whether two images show the same there (PatchNCE, Park et al. 2020)."""
 
 from __future__ import annotations
 

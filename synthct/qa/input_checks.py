@@ -29,7 +29,7 @@ FLOOR_OBLIQUE_DEG = 3.0
 
 
 def fingerprint_checks(mr: MrFacts, windows: Sequence[MrWindow], fingerprint: Fingerprint) -> list[Check]:
-    """What ``dataset_fingerprint.json`` tells of all training patients: geometry, volume, coarse intensities."""
+    """What ``dataset_fingerprint.json`` says of all training patients: geometry, volume, coarse intensities."""
     known = [case.mr for case in fingerprint.cases.values() if case.mr]
     if not known:
         return []
@@ -185,7 +185,7 @@ def _channel_checks(number: int, n_channels: int, channel: ChannelFacts, others:
         limits = limits_of(values, floor=floor, proportional=proportional, side=side)
         return Check(f"{name}{suffix}", what + of_channel, value, "", limits, MEASURED, hint)
 
-    contrast = "The MR seems to have another contrast than the training's, or is no MR."
+    contrast = "The MR seems to have another contrast than the training's, or is not an MR."
     checks = [
         check(
             "brain_dark",

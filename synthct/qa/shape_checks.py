@@ -40,7 +40,7 @@ def _kind(flag: str) -> str:
 def orientation_checks(mr: MrFacts, known: Sequence[MrFacts]) -> list[Check]:
     """Whether the head's side view is like those of others, and whether it fits them better as it lies than turned.
 
-    How it lies can only be told where heads are alike, cut by the field of view at about the same places: the second
+    How it lies can only be judged where heads are alike, cut by the field of view at about the same places: the second
     check is made where nearly all of the others lie rightly by it, and where this head looks like theirs some way
     round. None is made where fewer than three others are known.
     """

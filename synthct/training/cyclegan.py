@@ -50,7 +50,7 @@ class CycleGANSettings(GanSettings):
 
 
 class CycleGAN(Trainer):
-    """SynCT and SynMR translate each into the other's modality; DisCT and DisMR tell real from synthetic images."""
+    """SynCT and SynMR translate each into the other's modality; DisCT and DisMR distinguish real images."""
 
     Settings = CycleGANSettings
     paired = False

@@ -84,7 +84,7 @@ class SliceOrder:
 
 
 class UnpairedOrder(SliceOrder):
-    """MR and CT slices of a step are independent in patient and position (seed, Fig. 1 right).
+    """MR and CT slices of a step are independent in patient and position (Wolterink et al. 2017, Fig. 1 right).
 
     Each domain runs through permutations of its own; the smaller one begins anew more often. Where a step would by
     accident show the same slice of the same patient in both, it changes its slice with another step of the passage.
@@ -182,7 +182,7 @@ def avoid_same_patient(
 
 
 class PairedOrder(SliceOrder):
-    """The same slice of the same patient in both domains (seed, Fig. 1 left), in a fresh permutation each epoch."""
+    """The same slice of the same patient in both domains (Wolterink et al., Fig. 1 left), permuted anew each epoch."""
 
     def __init__(self, pairs: SliceKeys, seed: int, *, batch_size: int = 1, rank: int = 0, world_size: int = 1) -> None:
         super().__init__(len(pairs), batch_size, rank, world_size)
@@ -202,7 +202,7 @@ class PairedOrder(SliceOrder):
 
 
 def disjoint_patients(with_mr: set[str], with_ct: set[str], seed: int) -> tuple[set[str], set[str]]:
-    """Divide patients so that one side gives only MR and the other only CT (seed, section 5, last sentence).
+    """Divide patients so that one side gives only MR and the other only CT (Wolterink et al., section 5).
 
     Patients with one modality go to its side; those with both are divided in halves, at random by ``seed``; of an odd
     number the last goes to the side with fewer patients.

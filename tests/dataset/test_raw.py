@@ -1,4 +1,4 @@
-"""What a dataset folder holds, by its names alone; names that do not fit are told with the remedy."""
+"""What a dataset folder holds, by its names alone; names that do not fit are reported with the remedy."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def put(folder, *names: str) -> RawDataset:
         ({"channel_names": {"0": "T1"}, "file_ending": [".nii"]}, '"file_ending" must be one of'),
     ],
 )
-def test_a_description_that_cannot_be_used_is_told(folder, content, words):
+def test_a_description_that_cannot_be_used_is_reported(folder, content, words):
     folder.mkdir()
     if content is not None:
         text = content if isinstance(content, str) else json.dumps(content)
@@ -158,7 +158,7 @@ def test_a_name_that_does_not_fit_is_one_problem_with_its_remedy(folder, names, 
     assert re.search(f"^{re.escape(str(folder))}.*{words}", sentences.pop())
 
 
-def test_every_missing_channel_is_told(folder):
+def test_every_missing_channel_is_reported(folder):
     describe(folder, ("T1", "T2"))
     problems = put(folder, "imagesTr/P_0000.nii.gz", "imagesTr/Q_0001.nii.gz", "imagesTs/R_0000.nii.gz").problems
     assert len(problems) == 3
@@ -225,7 +225,7 @@ def test_a_dataset_is_found_by_number_or_name(tmp_path, given):
         (".", "no dataset ."),
     ],
 )
-def test_a_dataset_that_cannot_be_found_is_told(tmp_path, given, words):
+def test_a_dataset_that_cannot_be_found_is_reported(tmp_path, given, words):
     for name in ("Dataset001_A", "Dataset002_A", "Dataset002_B", "Brain"):
         (tmp_path / name).mkdir()
     with pytest.raises(DatasetError, match=words):

@@ -91,8 +91,8 @@ def orthanc(folder: Path, destination: int) -> Iterator[int]:
         "DicomModalities": {"synthct": [OURS, HOST, destination]},
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))
-    with open(folder / "orthanc.log", "wb") as told:
-        process = subprocess.Popen([ORTHANC, str(folder / "orthanc.json")], stdout=told, stderr=subprocess.STDOUT)
+    with open(folder / "orthanc.log", "wb") as log:
+        process = subprocess.Popen([ORTHANC, str(folder / "orthanc.json")], stdout=log, stderr=subprocess.STDOUT)
     try:
         until = time.monotonic() + START_S
         while not _answers(port):

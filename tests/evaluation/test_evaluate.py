@@ -151,14 +151,14 @@ def test_a_dataset_without_pairs_is_an_error(tmp_path):
 def test_registered_pairs_are_scored_where_they_were_registered_and_failed_ones_not_at_all(raw, results, tmp_path):
     preprocessed = tmp_path / "preprocessed"
     replace(small_plan(), register="auto").save(preprocessed / "plans.json")
-    as_they_lie = evaluate_dataset(raw, results, protocol="seed")
+    unregistered = evaluate_dataset(raw, results, protocol="seed")
     keep_registration(raw.training["P1"], preprocessed / REGISTRATIONS, shift_mm=(10.0, 0.0, 0.0))
     keep_registration(raw.training["P2"], preprocessed / REGISTRATIONS, status="failed")
     evaluation = evaluate_dataset(raw, results, preprocessed, protocol="seed")
     assert [row.patient for row in evaluation.rows["pix2pix"]] == ["P1", "P3"]
     assert "P2 is left out: the registration of the CT to the MR failed." in evaluation.warnings
     assert any(warning.startswith("P3: the files have changed") for warning in evaluation.warnings)
-    moved, before = (result.rows["pix2pix"][0].voxels for result in (evaluation, as_they_lie))
+    moved, before = (result.rows["pix2pix"][0].voxels for result in (evaluation, unregistered))
     assert moved < 0.95 * before  # the head of the CT has left that of the MR by 10 mm
 
 
@@ -258,9 +258,9 @@ def test_a_pool_of_processes_gives_the_same_rows(folders, tmp_path):
     assert alone.rows == pooled.rows and alone.terminal_table == pooled.terminal_table
 
 
-@pytest.mark.parametrize(("masked", "told"), [((), False), (("P1",), True), (("P1", "P2", "P3"), False)])
-def test_given_masks_beside_found_heads_are_warned_of(raw, results, masked, told):
+@pytest.mark.parametrize(("masked", "warned"), [((), False), (("P1",), True), (("P1", "P2", "P3"), False)])
+def test_given_masks_beside_found_heads_are_warned_of(raw, results, masked, warned):
     for patient in masked:
         write_image(image((distance() <= 20).astype(np.uint8)), raw.folder / "masksTr" / f"{patient}.nii.gz")
     warnings = evaluate_dataset(RawDataset.open(raw.folder), results).warnings
-    assert any("their numbers cannot be compared" in warning for warning in warnings) == told
+    assert any("their numbers cannot be compared" in warning for warning in warnings) == warned

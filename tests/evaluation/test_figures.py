@@ -91,7 +91,7 @@ def model(trainer, tmp_path, fold=0):
     return TrainedModel(tmp_path, trainer, "2d", trainer, {"P1": HeldOut(tmp_path / "P1.nii.gz", fold, ())})
 
 
-def test_paired_training_stands_before_unpaired_as_in_the_seed(tmp_path):
+def test_paired_training_stands_before_unpaired_as_in_the_paper(tmp_path):
     titles = panel_titles([model(name, tmp_path) for name in ("cyclegan", "not_installed", "pix2pix")])
     assert titles == {
         "pix2pix": "Paired training (pix2pix)",

@@ -131,7 +131,7 @@ def test_the_interval_of_the_difference_is_students(seed):
     assert result.interval == pytest.approx((expected.low, expected.high))
 
 
-def test_few_patients_are_warned_of_with_the_least_p_that_there_could_be(seed):
+def test_few_patients_are_warned_of_with_the_smallest_p_that_there_could_be(seed):
     four = compare_models({model: rows[:4] for model, rows in seed.items()})[0]
     assert four.sentence.endswith("With only 4 patients little can be concluded: Wilcoxon's p cannot fall below 0.125.")
 

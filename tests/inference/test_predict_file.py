@@ -75,11 +75,11 @@ def test_the_files_of_a_model_travel_and_are_absolute(tmp_path, monkeypatch):
 def test_warnings_come_back(tmp_path):
     mr = write_image(head_mr(make_grid(), size=0.6), tmp_path / "P.nii.gz")
     model = ModelFiles.of(write_model(tmp_path), device="cpu")
-    (told,) = predict_task(model, CaseFiles("P", (mr,), None, None), tmp_path / "cts" / "P.nii.gz")
-    assert told.startswith("P: fail. The volume of the head found in the MR is")
+    (message,) = predict_task(model, CaseFiles("P", (mr,), None, None), tmp_path / "cts" / "P.nii.gz")
+    assert message.startswith("P: fail. The volume of the head found in the MR is")
 
 
-def test_a_place_that_cannot_be_written_to_is_told(mrs, tmp_path):
+def test_a_place_that_cannot_be_written_to_is_reported(mrs, tmp_path):
     model = ModelFiles.of(write_model(tmp_path), device="cpu")
     (tmp_path / "cts").touch()
     case = CaseFiles("P0", (mrs / "P0_0000.nii.gz",), None, None)

@@ -45,7 +45,7 @@ def test_a_given_mask_is_used_for_held_out_patients(tmp_path):
     assert inside.sum() * 6**3 == pytest.approx(80**3, rel=0.3)
 
 
-def test_held_out_patients_who_are_gone_are_told(tmp_path):
+def test_held_out_patients_who_are_gone_are_reported(tmp_path):
     raw = write_dataset(tmp_path / "Dataset001_Heads", {"P": PAIRED})
     with pytest.raises(ModelError, match="no longer has Q, R"):
         predict_held_out(raw, predictor_of(), ("P", "R", "Q"), tmp_path / "validation")
@@ -100,7 +100,7 @@ def test_a_second_fold_adds_the_spread_over_both(raw, tmp_path):
     assert whole.qa.measured.output.uncertainty_head_hu == pytest.approx(record.uncertainty_head_hu, rel=0.3)
 
 
-def test_a_fold_that_holds_nobody_out_leaves_the_scans(raw, tmp_path):
+def test_a_fold_that_holds_no_patient_out_leaves_the_scans(raw, tmp_path):
     model = write_model(tmp_path, ("all",))
     reference = train_fold(raw, model, "all", (), ["P", "Q"])
     assert [record.output for record in reference.patients.values()] == [None, None]

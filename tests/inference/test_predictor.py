@@ -183,14 +183,14 @@ def test_two_channels_are_given_in_order():
 
 
 @pytest.mark.parametrize("kind", ["too few", "too many", "another grid"])
-def test_channels_that_do_not_fit_are_told(kind):
+def test_channels_that_do_not_fit_are_reported(kind):
     mr = head_mr(GRID)
     channels = {"too few": [mr], "too many": [mr] * 3, "another grid": [mr, head_mr(OBLIQUE)]}[kind]
     with pytest.raises(ImageError, match="channel"):
         predictor_of(mr_channels=2).predict(channels)
 
 
-def test_an_mr_without_a_head_is_told():
+def test_an_mr_without_a_head_is_reported():
     with pytest.raises(ImageError, match="no head was found in the MR"):
         predictor_of().predict(GRID.place(np.zeros(GRID.array_shape, np.int16)))
 
@@ -204,7 +204,7 @@ def test_an_mr_without_a_head_is_told():
         (lambda mr: mr + float("nan"), "The MR holds .* voxels that are NaN or infinite"),
     ],
 )
-def test_an_image_of_another_kind_is_told(spoil, words):
+def test_an_image_of_another_kind_is_reported(spoil, words):
     mr = head_mr(GRID)
     with pytest.raises(ImageError, match=words) as fault:
         predictor_of().predict(spoil(mr))
@@ -225,17 +225,17 @@ def test_an_mr_of_another_scale_is_doubted_where_the_window_is_fixed(caplog):
     fixed = MrWindow("fixed", 0, 1000)  # the brightest tissue has about 900
     assert not warnings_of(caplog, head_mr(ROOMY), fixed)
     for scale in (0.001, 0.4, 3):
-        (told,) = warnings_of(caplog, head_mr(ROOMY, scale=scale), fixed, name="P.nii")
-        assert told.startswith("P.nii: The intensity that 99.5 % of the head stay below is ")
-        assert "MRs have 500 to 2000." in told and "trained on MRs up to about 1000:" in told
+        (message,) = warnings_of(caplog, head_mr(ROOMY, scale=scale), fixed, name="P.nii")
+        assert message.startswith("P.nii: The intensity that 99.5 % of the head stay below is ")
+        assert "MRs have 500 to 2000." in message and "trained on MRs up to about 1000:" in message
         assert not warnings_of(caplog, head_mr(ROOMY, scale=scale), MrWindow("percentile", 0, 99.5))
 
 
 def test_a_head_of_an_implausible_volume_is_doubted(caplog):
     mr = head_mr(ROOMY)
     mr.SetSpacing([spacing / 2 for spacing in mr.GetSpacing()])
-    (told,) = warnings_of(caplog, mr, MrWindow("percentile", 0, 100))
-    assert "The volume of the head found in the MR is 0." in told and "heads have 2 to 7.5 l" in told
+    (message,) = warnings_of(caplog, mr, MrWindow("percentile", 0, 100))
+    assert "The volume of the head found in the MR is 0." in message and "heads have 2 to 7.5 l" in message
 
 
 def test_a_tight_field_of_view_is_not_doubted(caplog):

@@ -170,7 +170,7 @@ def test_a_dataset_of_one_modality_cannot_be_planned(cases, words):
         make_plan("default", raw(), fingerprint(cases))
 
 
-def test_an_unknown_planner_is_told_with_those_that_there_are():
+def test_an_unknown_planner_is_reported_with_those_that_there_are():
     with pytest.raises(PlanError, match="no planner 'mine'; the planners are default, wolterink2017"):
         make_plan("mine", raw(), paired_fingerprint(2))
 

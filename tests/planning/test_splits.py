@@ -35,7 +35,7 @@ def test_each_pair_is_held_out_once_and_unpaired_patients_always_train(pairs, fo
         assert split.val
 
 
-def test_a_single_fold_holds_nobody_out():
+def test_a_single_fold_holds_no_patient_out():
     assert make_splits(with_unpaired(3), 1) == (Split(("C1", "M1", "P00", "P01", "P02"), ()),)
 
 
@@ -69,7 +69,7 @@ def test_splits_are_the_same_after_json(tmp_path):
         ([], "holds no fold"),
     ],
 )
-def test_splits_that_do_not_fit_are_told_by_name(tmp_path, content, words):
+def test_splits_that_do_not_fit_are_reported_by_name(tmp_path, content, words):
     path = tmp_path / "splits_final.json"
     path.write_text(json.dumps(content))
     with pytest.raises(PlanError, match=words) as fault:
@@ -84,12 +84,12 @@ def test_a_fold_is_a_number_or_all():
 
 
 @pytest.mark.parametrize("fold", ["2", "-1", "x", "", "²", "01", "0.0"])
-def test_an_unknown_fold_is_told_with_those_that_there_are(fold):
+def test_an_unknown_fold_is_reported_with_those_that_there_are(fold):
     with pytest.raises(PlanError, match="the folds of this dataset are 0, 1 and all"):
         split_of_fold(make_splits(with_unpaired(4), 2), fold, [])
 
 
-def test_a_patient_of_a_split_file_is_told_on_one_line_whatever_his_name(tmp_path):
+def test_a_patient_of_a_split_file_is_reported_on_one_line_whatever_the_name(tmp_path):
     (tmp_path / "splits_final.json").write_text(
         json.dumps([{"train": ["a\nb", *(f"b{i}" for i in range(99))], "val": []}])
     )

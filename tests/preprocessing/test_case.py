@@ -207,7 +207,7 @@ def test_what_is_noted_can_be_written_as_json(pair):
     json.dumps(pair.info, allow_nan=False)
 
 
-def test_no_head_is_told_with_the_patient():
+def test_no_head_is_reported_with_the_patient():
     empty = GRID.place(np.zeros(GRID.array_shape, np.float32))
     for images, words in (
         (CaseImages("P7", (empty,)), "P7: no head was found in the MR"),

@@ -115,21 +115,21 @@ def test_the_head_fraction_counts_pixels_that_are_head_and_known():
     assert stack.head_fraction(MR_KNOWN | CT_KNOWN).tolist() == [1, 0, 0]
 
 
-def test_a_missing_stack_is_told_with_the_remedy(tmp_path):
+def test_a_missing_stack_is_reported_with_the_remedy(tmp_path):
     with pytest.raises(PlanError, match="P.npz is missing; run synthct_plan_and_preprocess"):
         SliceStack.load(tmp_path / "P.npz")
     assert SliceStack.load_info(tmp_path / "P.npz") is None
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 no zip", b"\x93NUMPY\x01\x00"])
-def test_what_is_no_stack_is_told(tmp_path, content):
+def test_what_is_no_stack_is_reported(tmp_path, content):
     (tmp_path / "P.npz").write_bytes(content)
     with pytest.raises(PlanError, match="P.npz is damaged .*; delete it and run"):
         SliceStack.load(tmp_path / "P.npz")
     assert SliceStack.load_info(tmp_path / "P.npz") is None
 
 
-def test_another_array_file_is_told(tmp_path):
+def test_another_array_file_is_reported(tmp_path):
     with open(tmp_path / "P.npz", "wb") as file:
         np.save(file, np.zeros(3))
     with pytest.raises(PlanError, match="damaged"):

@@ -46,7 +46,7 @@ def test_a_patient_like_the_others_passes():
         (mr_facts(channel_facts(quantiles=(1.0,) * 23)), "histogram_distance"),
     ],
 )
-def test_one_thing_that_is_wrong_is_what_is_told(mr, name):
+def test_one_thing_that_is_wrong_is_what_is_reported(mr, name):
     judged = status_on(measurements(mr))
     assert judged.status == "fail"
     also = {"dark_ratio", "bright_ratio"} if name == "histogram_distance" else set()
@@ -90,7 +90,7 @@ def test_less_noise_a_larger_field_of_view_and_a_smaller_error_are_no_fault():
     assert status_on(measurements(better, cycle_error_head=1.0)).status == "pass"
 
 
-def test_an_sct_with_other_hu_or_a_large_cycle_error_is_told():
+def test_an_sct_with_other_hu_or_a_large_cycle_error_is_reported():
     hu = output_facts().hu
     assert "share of bone" in status_on(measurements(hu=replace(hu, bone=0.6))).reasons[0]
     shifted = replace(hu, quantiles_hu=tuple(quantile + 400 for quantile in hu.quantiles_hu))

@@ -22,7 +22,7 @@ def array_of(mr: sitk.Image) -> np.ndarray:
     return sitk.GetArrayFromImage(mr)
 
 
-def test_geometry_is_told_along_the_body_whatever_the_file_s_axes():
+def test_geometry_is_reported_along_the_body_whatever_the_file_s_axes():
     grid = make_grid((66, 84, 56), (3, 3, 4.5), "SRP")
     facts = facts_of(head_mr(grid), grid)
     assert facts.orientation == "SRP" and facts.oblique_deg == 0

@@ -18,7 +18,7 @@ def test_a_reference_is_read_as_it_was_written(tmp_path):
     assert Reference.load(tmp_path) == reference_of(3)
 
 
-def test_a_damaged_or_newer_reference_is_told_with_the_remedy(tmp_path):
+def test_a_damaged_or_newer_reference_is_reported_with_the_remedy(tmp_path):
     reference_of(1).save(tmp_path)
     path = ModelFolder(tmp_path).qa_reference
     newer = json.loads(path.read_text()) | {"format_version": 99}

@@ -189,7 +189,7 @@ def test_errors_at_the_start_write_nothing(run, split, with_training, tmp_path):
     for name, changes in (
         ("nothing", {}),
         ("cyclegan", {"configuration": "4d"}),
-        ("cyclegan", {"split": split | {"train": ["NOBODY"]}}),
+        ("cyclegan", {"split": split | {"train": ["ABSENT"]}}),
         ("pix2pix", {"disjoint": True}),
         ("cyclegan", {"plan": with_training(crop_size=(16, 16))}),
     ):

@@ -140,7 +140,7 @@ def test_a_deformed_pseudo_pair_is_the_same_mr(made, later):
         assert np.array_equal(shown, in_head & known) and known[~in_head].all()
 
 
-def test_a_ct_of_his_own_is_not_deformed(tmp_path):
+def test_a_patients_own_ct_is_not_deformed(tmp_path):
     _, first = pairs_of(tmp_path, *stacks(A={"ct": False}), own_cts=True)
     later = deformed(tmp_path / "later", tmp_path / "slices", tmp_path / "pairs", sct_of_mr, own_cts=True)
     same = {name for name in first if np.array_equal(first[name].ct, later[name].ct)}
@@ -193,7 +193,7 @@ def test_disjoint_patients_give_their_mr_or_their_ct(tmp_path):
     assert not of_mr & of_ct and len(of_mr) == len(of_ct) == 2
 
 
-def test_a_patient_with_a_ct_of_his_own_is_shown_it_where_that_is_asked_for(tmp_path):
+def test_a_patient_with_an_own_ct_is_shown_it_where_that_is_asked_for(tmp_path):
     names, loaded = pairs_of(tmp_path, *stacks(A={"ct": False}), own_cts=True)
     assert sorted(name for name in names if not name.startswith("A~")) == ["B~B", "C~C", "D~D"]
     assert len([name for name in names if name.startswith("A~")]) == 2

@@ -124,8 +124,8 @@ def test_another_number_of_channels_is_an_error_that_names_the_patient(preproces
 
 
 def test_a_missing_stack_is_an_error_that_names_the_file(preprocessed_folder):
-    with pytest.raises(PlanError, match="NOBODY.npz is missing"):
-        read(preprocessed_folder, ["NOBODY"])
+    with pytest.raises(PlanError, match="ABSENT.npz is missing"):
+        read(preprocessed_folder, ["ABSENT"])
 
 
 def test_a_stack_of_an_earlier_version_is_an_error_with_the_remedy(tmp_path):

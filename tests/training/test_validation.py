@@ -101,8 +101,8 @@ def test_example_is_held_out_where_it_can_be(preprocessed_folder, held_out, trai
     assert (tmp_path / "progress.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(("held_out", "told"), [(["PAIR_4"], False), ([ONLY_CT], True)])
-def test_the_figure_says_where_no_held_out_patient_is_a_pair(preprocessed_folder, held_out, told, tmp_path, constant):
+@pytest.mark.parametrize(("held_out", "noted"), [(["PAIR_4"], False), ([ONLY_CT], True)])
+def test_the_figure_says_where_no_held_out_patient_is_a_pair(preprocessed_folder, held_out, noted, tmp_path, constant):
     from matplotlib.figure import Figure
 
     validation = Validation.read(preprocessed_folder / "tiny", held_out, [ONLY_MR], INPUT)
@@ -110,7 +110,7 @@ def test_the_figure_says_where_no_held_out_patient_is_a_pair(preprocessed_folder
     rows.epoch({"epoch": 1, "step": 2, "learning_rate": 1e-4, "l1": 0.5, "val_mae_hu": None})
     axes = Figure().subplots(1, 3)
     ProgressFigure._draw_curves(axes, rows, bool(validation.slices))
-    assert bool(axes[1].texts) == told
+    assert bool(axes[1].texts) == noted
 
 
 def test_missing_matplotlib_is_said_once_and_is_not_fatal(tmp_path, monkeypatch, caplog):

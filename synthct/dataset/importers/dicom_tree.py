@@ -1,7 +1,7 @@
 """DICOM files in any nesting: one MR and one CT series of each patient, and no name of any patient.
 
 Patients are called NAME_001, NAME_002, ... by the order of a hash of their PatientID: the same tree gives the same
-names, and the names tell nothing. Messages name the patient so, a series by its number and description, and no path
+names, and the names say nothing. Messages name the patient so, a series by its number and description, and no path
 below the folder that the user gave, because folders and files are often named after patients.
 """
 

@@ -24,7 +24,7 @@ from synthct.imaging.mask_file import read_head_mask
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 FILE_ENDING = ".nii.gz"
-SHOWN = 20  # problems told in full
+SHOWN = 20  # problems reported in full
 AS_GIVEN = "as given"  # of a mask of 0 and one other value
 
 
@@ -156,7 +156,7 @@ def _called(source: Source) -> str:
 
 
 def _in_the_users_words(problem: str, called: dict[str, str]) -> str:
-    """A problem of files that are not there any more, told of those that they were made from."""
+    """A problem of files that are not there any more, reported of those that they were made from."""
     for number, path in enumerate(called):
         problem = problem.replace(path, f"\0{number}\0").replace(Path(path).name, f"\0{number}\0")
     for number, words in enumerate(called.values()):

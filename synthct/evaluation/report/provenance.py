@@ -31,7 +31,7 @@ def versions() -> dict[str, str]:
 
 
 def commands_of_models(dataset_name: str, models: Sequence[TrainedModel]) -> list[str]:
-    """What was run from the raw dataset to this page, with the options that the plans and folders still tell."""
+    """What was run from the raw dataset to this page, with the options that the plans and folders still show."""
     number = str(int(match[1])) if (match := re.match(r"Dataset(\d{3})_", dataset_name)) else dataset_name
     plans = {model.label: Plan.load(model.files.plans) for model in models}
     preparations, trainings, predictions = [], [], []

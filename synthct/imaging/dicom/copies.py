@@ -101,7 +101,7 @@ class _VoxelKeys:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of pydicom, which hold values of the file
                 volume = sitk.GetArrayFromImage(decode(path)).astype(np.float64)
-        except Exception:  # whatever a damaged file leads to; reading the series will tell
+        except Exception:  # whatever a damaged file leads to; reading the series will show
             return []
         finally:
             sitk.ProcessObject.SetGlobalWarningDisplay(before)

@@ -67,7 +67,7 @@ def _in_one_stack(first: ImageHeader, second: ImageHeader) -> bool:
 
 
 def _told_apart(stack: list[ImageHeader], split: str) -> list[tuple[str, list[ImageHeader]]]:
-    """Volumes with one image a position, each with what tells it from the others; still one where nothing does."""
+    """Volumes with one image a position, each with what distinguishes it; still one where nothing does."""
     shared = _at_one_position(stack)
     if not shared:
         return [(split, stack)]

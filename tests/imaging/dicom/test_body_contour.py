@@ -137,8 +137,8 @@ def test_names_that_are_not_ascii_are_read_back(tmp_path):
 @pytest.mark.skipif(DCIODVFY is None, reason="dciodvfy (Debian package dicom3tools) is not installed")
 def test_dciodvfy_finds_no_error(written):
     folder, _ = written
-    told = subprocess.run([DCIODVFY, str(folder / BODY_FILE)], capture_output=True, text=True, errors="replace")
-    said = told.stderr + told.stdout
+    result = subprocess.run([DCIODVFY, str(folder / BODY_FILE)], capture_output=True, text=True, errors="replace")
+    said = result.stderr + result.stdout
     assert "RTStructureSet" in said and "Error" not in said, said
 
 
