@@ -1,4 +1,4 @@
-"""The same work in this process, in a pool or on an executor; failures and lost workers are reported with their case."""
+"""The same work in this process, in a pool or on an executor; failures and lost workers name their case."""
 
 from __future__ import annotations
 

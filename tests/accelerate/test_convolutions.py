@@ -75,10 +75,10 @@ def test_training_gives_the_weights_of_layers_that_were_fast_from_the_start(name
         batch = {"mr": mr, "ct": ct, "known": torch.ones_like(ct), "head": torch.ones_like(ct)}
         losses = [trainer.training_step(batch) for trainer in (swapped, built)]
         assert all(torch.equal(losses[0][loss], losses[1][loss]) for loss in losses[0])
-    for network, of_swapped in swapped.networks.items():
+    for network, fast_network in swapped.networks.items():
         expected = built.networks[network].state_dict()
-        assert list(expected) == list(of_swapped.state_dict())
-        assert all(torch.equal(weight, expected[key]) for key, weight in of_swapped.state_dict().items())
+        assert list(expected) == list(fast_network.state_dict())
+        assert all(torch.equal(weight, expected[key]) for key, weight in fast_network.state_dict().items())
 
 
 def test_parameters_hooks_and_layers_stay_the_same_objects():

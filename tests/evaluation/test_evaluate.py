@@ -87,9 +87,9 @@ def test_the_test_set_is_scored_apart_from_the_cross_validation(tested, results)
     evaluation = evaluate_dataset(tested, results, protocol="seed")
     folder = results / "evaluation"
     assert list(pd.read_csv(folder / "metrics_cyclegan.csv")["patient"]) == ["P1", "P2", "P3"]
-    of_test = pd.read_csv(folder / "metrics_cyclegan_test.csv")
-    assert list(of_test["patient"]) == ["T1", "T2"] and of_test["fold"].isna().all()
-    np.testing.assert_allclose(of_test["mae_hu"], [5, 15], rtol=0.1)
+    test_scores = pd.read_csv(folder / "metrics_cyclegan_test.csv")
+    assert list(test_scores["patient"]) == ["T1", "T2"] and test_scores["fold"].isna().all()
+    np.testing.assert_allclose(test_scores["mae_hu"], [5, 15], rtol=0.1)
     summary = pd.read_csv(folder / "summary.csv")
     assert list(zip(summary["model"], summary["set"], summary["n"])) == [
         *((label, "cross_validation", 3) for label in ("cyclegan", "pix2pix", "mean_ct", "median_ct")),

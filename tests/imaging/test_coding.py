@@ -104,8 +104,8 @@ def test_every_channel_has_the_window_of_its_own_statistics():
     statistics = [MrStatistics.of(channel) for channel in mr]
     coded = coding.mr_to_network(mr, np.ones(mr.shape, bool), statistics)
     windows = [(0, 3500), tuple(np.percentile(mr[1], (0.5, 99.5)))]
-    for channel, of_channel, window in zip(coded, mr, windows):
-        np.testing.assert_array_equal(channel, to_network(to_grey_levels(of_channel, window)))
+    for channel, intensities, window in zip(coded, mr, windows):
+        np.testing.assert_array_equal(channel, to_network(to_grey_levels(intensities, window)))
 
 
 def test_images_that_are_coded_are_not_changed():

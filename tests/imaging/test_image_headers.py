@@ -1,4 +1,4 @@
-"""Headers that ITK believes, and should not: refused before it reads the file, within a moment and without its memory."""
+"""Headers that ITK believes, and should not: refused before it reads the file, in a moment and without its memory."""
 
 from __future__ import annotations
 

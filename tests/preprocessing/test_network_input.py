@@ -76,14 +76,14 @@ def test_at_the_ends_the_last_slice_is_repeated():
 @pytest.mark.parametrize("neighbours", [0, 1, 3])
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_the_middle_of_the_input_is_the_slice_itself(neighbours, channels):
-    of_input = NetworkInput(InputPlan("sagittal", neighbours, channels), AsItIs())
+    own_input = NetworkInput(InputPlan("sagittal", neighbours, channels), AsItIs())
     alone = NetworkInput(InputPlan("sagittal", 0, channels), AsItIs())
     stack = numbered(channels)
-    batch = np.stack([of_input.mr(stack, i) for i in range(N_SLICES)])
-    middle = of_input.middle(batch)
+    batch = np.stack([own_input.mr(stack, i) for i in range(N_SLICES)])
+    middle = own_input.middle(batch)
     assert middle.shape == (N_SLICES, channels, 6, 5) and np.shares_memory(middle, batch)
     np.testing.assert_array_equal(middle, np.stack([alone.mr(stack, i) for i in range(N_SLICES)]))
-    np.testing.assert_array_equal(of_input.middle(batch[1]), middle[1])
+    np.testing.assert_array_equal(own_input.middle(batch[1]), middle[1])
 
 
 def test_a_pair_is_mr_with_neighbours_and_ct_without():

@@ -76,9 +76,9 @@ def alone(modality: str, shape: tuple[int, int, int]) -> SliceStack:
 
 
 @pytest.mark.parametrize("plane", ["sagittal", "axial", "coronal"])
-@pytest.mark.parametrize(("of_mr", "of_ct"), [((9, 20, 16), (11, 24, 12)), ((8, 20, 24), (8, 20, 24))])
-def test_scans_that_are_not_aligned_are_never_mixed_whatever_the_plane(tmp_path, plane, of_mr, of_ct):
-    mr, ct = alone("mr", of_mr), alone("ct", of_ct)
+@pytest.mark.parametrize(("mr_shape", "ct_shape"), [((9, 20, 16), (11, 24, 12)), ((8, 20, 24), (8, 20, 24))])
+def test_scans_that_are_not_aligned_are_never_mixed_whatever_the_plane(tmp_path, plane, mr_shape, ct_shape):
+    mr, ct = alone("mr", mr_shape), alone("ct", ct_shape)
     both = one_after_the_other(mr, ct).in_plane(plane)
     head = (both.regions & HEAD) > 0
     in_mr, in_ct = ((both.regions & known) > 0 for known in (MR_KNOWN, CT_KNOWN))

@@ -169,16 +169,16 @@ def test_nothing_of_a_patients_own_ct_is_used(made, made_in, tmp_path):
     names, loaded = made
     other = [stack if stack.patient != "B" else replace(stack, ct=stack.ct[::-1] // 2) for stack in stacks()]
     changed_names, changed = pairs_of(tmp_path, *other)
-    of_b = [name for name in names if name.startswith("B~")]
-    assert [name for name in changed_names if name.startswith("B~")] == of_b and len(of_b) == 2
-    for name in of_b:
+    names_of_b = [name for name in names if name.startswith("B~")]
+    assert [name for name in changed_names if name.startswith("B~")] == names_of_b and len(names_of_b) == 2
+    for name in names_of_b:
         assert np.array_equal(loaded[name].ct, changed[name].ct)
     assert any(not np.array_equal(loaded[name].ct, changed[name].ct) for name in names if name.endswith("~B"))
     later, changed_later = (
         deformed(tmp_path / name, folder / "slices", folder / "pairs", sct_of_mr)
         for name, folder in (("later", made_in), ("changed", tmp_path))
     )
-    for name in of_b:
+    for name in names_of_b:
         assert np.array_equal(later[name].ct, changed_later[name].ct)
 
 
@@ -189,8 +189,8 @@ def test_patients_with_one_scan_give_it(tmp_path):
 
 def test_disjoint_patients_give_their_mr_or_their_ct(tmp_path):
     names, _ = pairs_of(tmp_path, *stacks(), disjoint=True)
-    of_mr, of_ct = ({name.split("~")[i] for name in names} for i in (0, 1))
-    assert not of_mr & of_ct and len(of_mr) == len(of_ct) == 2
+    mr_patients, ct_patients = ({name.split("~")[i] for name in names} for i in (0, 1))
+    assert not mr_patients & ct_patients and len(mr_patients) == len(ct_patients) == 2
 
 
 def test_a_patient_with_an_own_ct_is_shown_it_where_that_is_asked_for(tmp_path):

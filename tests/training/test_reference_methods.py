@@ -185,9 +185,9 @@ def initialised(*networks: nn.Module) -> tuple[nn.Module, ...]:
     random = torch.Generator().manual_seed(SEED)
     for network in networks:
         for parameter in network.parameters():
-            of_bias = parameter.ndim == 1
+            is_bias = parameter.ndim == 1
             parameter.data = (
-                torch.zeros_like(parameter) if of_bias else parameter.data.normal_(0, 0.02, generator=random)
+                torch.zeros_like(parameter) if is_bias else parameter.data.normal_(0, 0.02, generator=random)
             )
     return networks
 
@@ -247,8 +247,8 @@ class HandwrittenCycleGAN:
         loss = torch.zeros(())
         for name, dis, real, synthetic in (("ct", self.dis_ct, ct, sct), ("mr", self.dis_mr, mr, smr)):
             shown = self.from_history(name, synthetic.detach().clone())
-            of_real, of_synthetic = dis(torch.cat((real, shown))).chunk(2)
-            loss = loss + 0.5 * (((1 - of_real) ** 2).mean() + (of_synthetic**2).mean())
+            real_scores, synthetic_scores = dis(torch.cat((real, shown))).chunk(2)
+            loss = loss + 0.5 * (((1 - real_scores) ** 2).mean() + (synthetic_scores**2).mean())
         update(self.discrimination, loss, number)
 
 
@@ -265,8 +265,8 @@ class HandwrittenPix2Pix:
         sct = self.syn_ct(mr)
         shown = torch.where(known > 0, sct, ct)
         real, synthetic = torch.cat((mr, ct), 1), torch.cat((mr, shown.detach()), 1)
-        of_real, of_synthetic = self.dis_ct(torch.cat((real, synthetic))).chunk(2)
-        update(self.discrimination, 0.5 * (((1 - of_real) ** 2).mean() + (of_synthetic**2).mean()), number)
+        real_scores, synthetic_scores = self.dis_ct(torch.cat((real, synthetic))).chunk(2)
+        update(self.discrimination, 0.5 * (((1 - real_scores) ** 2).mean() + (synthetic_scores**2).mean()), number)
 
         adversarial = ((1 - self.dis_ct(torch.cat((mr, shown), 1))) ** 2).mean()
         l1 = ((sct - ct).abs() * known).sum() / known.sum()

@@ -68,7 +68,7 @@ def content(
     if volumes is None:
         errors = {patient: {label: of[patient] for label, of in maes.items() if patient in of} for patient in reasons}
         volumes = [embed(patient, compared(errors[patient], unknown_slices=8)) for patient in reasons]
-    summaries = [summarise(label, of_label) for label, of_label in rows.items()]
+    summaries = [summarise(label, label_rows) for label, label_rows in rows.items()]
     values = {
         "title": "Dataset001_Spheres",
         "rows": rows,
