@@ -10,8 +10,6 @@ from pathlib import Path
 
 from synthct.counted import first_of
 from synthct.dataset.raw import CaseFiles, RawDataset
-from synthct.dataset.register_dataset import with_registrations
-from synthct.dataset.registration_record import REGISTRATIONS
 from synthct.errors import DatasetError, ModelError
 from synthct.evaluation import baseline
 from synthct.evaluation.compared import Candidate, Reference
@@ -22,14 +20,14 @@ from synthct.evaluation.images_by_patient import images_by_patient, mrs_of
 from synthct.evaluation.input_checks import one_file_twice
 from synthct.evaluation.metrics import Protocol, unusable_metrics
 from synthct.evaluation.metrics.metric import WINDOW_HU
+from synthct.evaluation.registered_pairs import as_registered
 from synthct.evaluation.report.collect import report_evaluation
 from synthct.evaluation.report.provenance import commands_of_models
 from synthct.evaluation.score import PatientSet, Row
 from synthct.evaluation.scored_set import ScoredSet, mixed_masks, score_models, score_set
 from synthct.evaluation.statistics import Summary
-from synthct.evaluation.trained_models import TrainedModel, find_models
+from synthct.evaluation.trained_models import find_models
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner, left_out_sentences
-from synthct.planning.plan import Plan
 
 log = logging.getLogger("synthct")
 
@@ -99,7 +97,7 @@ def evaluate_dataset(
         ImageError: an image cannot be read.
     """
     models = find_models(results_folder)
-    raw, warnings = _as_registered(raw, models, preprocessed_folder)
+    raw, warnings = as_registered(raw, models, preprocessed_folder)
     cases: dict[PatientSet, Mapping[str, CaseFiles]] = {"cross_validation": raw.training, "test": raw.test}
     paired = {kind: {p: case for p, case in set_cases.items() if case.paired} for kind, set_cases in cases.items()}
     if not any(paired.values()):
@@ -244,37 +242,6 @@ def evaluate_folders(
         runner=runner,
     )
     return _summed_up(output, [scored], tables, figures, report, warnings)
-
-
-def _as_registered(
-    raw: RawDataset, models: Sequence[TrainedModel], preprocessed_folder: Path | None
-) -> tuple[RawDataset, tuple[str, ...]]:
-    """The dataset with the registrations of its preprocessing, and a warning for every patient that lacks a valid one.
-
-    Raises:
-        DatasetError: a model was trained on registered pairs, and the registrations are not there.
-    """
-    plan_path = None if preprocessed_folder is None else Path(preprocessed_folder) / "plans.json"
-    if plan_path is None or not plan_path.is_file():
-        registered = [model.folder for model in models if Plan.load(model.files.plans).register != "off"]
-        if registered:
-            raise DatasetError(
-                f"{registered[0]} was trained on registered pairs, and {plan_path or 'synthct_preprocessed'} is "
-                "missing; preprocess the dataset again, or set synthct_preprocessed to where it is."
-            )
-        return raw, ()
-    mode = Plan.load(plan_path).register
-    raw = with_registrations(raw, plan_path.parent / REGISTRATIONS, mode)
-    warnings = []
-    for patient, case in (*raw.training.items(), *raw.test.items()):
-        if not case.aligned:
-            warnings.append(f"{patient} is left out: the registration of the CT to the MR failed.")
-        elif mode != "off" and case.paired and case.registration is None:
-            warnings.append(
-                f"{patient}: the files have changed since the CT was registered, and are taken as unregistered; "
-                "run synthct_plan_and_preprocess again."
-            )
-    return raw, tuple(warnings)
 
 
 def _summed_up(

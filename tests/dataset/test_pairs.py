@@ -7,7 +7,7 @@ import logging
 import pytest
 from synthetic_datasets import describe
 
-from synthct.dataset.pairs import count_pairs, tell_pairs
+from synthct.dataset.pairs import count_pairs, report_pairs
 from synthct.dataset.raw import RawDataset
 
 
@@ -24,7 +24,7 @@ def raw_dataset(folder, mrs: list[str], cts: list[str], part: str = "Tr") -> Raw
 def message_of(raw: RawDataset, caplog) -> tuple[list[str], list[str]]:
     """What is logged as information, and as warnings."""
     with caplog.at_level(logging.INFO, logger="synthct"):
-        tell_pairs(raw)
+        report_pairs(raw)
     records = [(record.levelno, record.getMessage()) for record in caplog.records]
     return [text for level, text in records if level == logging.INFO], [
         text for level, text in records if level == logging.WARNING
