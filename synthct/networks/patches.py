@@ -39,7 +39,7 @@ class SlabNetwork(nn.Module):
 
     def _synthesise_volume(self, volume: Tensor) -> Tensor:
         size = volume.shape[-3:]
-        missing = [max(0, least - side) for least, side in zip(self.patch, size)]
+        missing = [max(0, wanted - side) for wanted, side in zip(self.patch, size)]
         margins = [(width // 2, width - width // 2) for width in missing]
         if any(missing):
             volume = pad(volume, [width for margin in reversed(margins) for width in margin], mode="replicate")

@@ -123,14 +123,14 @@ def _intensity_checks(
 
 def absolute_checks(mr: MrFacts, windows: Sequence[MrWindow]) -> list[Check]:
     """What needs no other patients: a head's volume, and a fixed window that is missed by a factor of two."""
-    least, most = PLAUSIBLE_VOLUME_L
+    min_l, max_l = PLAUSIBLE_VOLUME_L
     checks = [
         Check(
             "plausible_volume_l",
             "The volume of the head found in the MR",
             mr.head_volume_l,
             "l",
-            Limits(least, most, least, most, 0),
+            Limits(min_l, max_l, min_l, max_l, 0),
             "heads",
             "Check the image and its voxel spacing, or give a mask of the head.",
         )

@@ -73,7 +73,7 @@ class UNet3dRegression(UNetRegression):
         """The patch by voxels and memory; the levels by the patch; the width by ``network_width``."""
         mm = voxel_mm(configuration.preprocessing, configuration.input.plane)
         room = (math.inf, *configuration.training.crop_size)  # which shows whole slices
-        patch: Patch = triple_of(_side(wanted / spacing, most) for wanted, spacing, most in zip(PATCH_MM, mm, room))
+        patch: Patch = triple_of(_side(wanted / spacing, limit) for wanted, spacing, limit in zip(PATCH_MM, mm, room))
         memory, gpu = (math.inf, "any") if fingerprint is None else _gpu_gib()
         settings = _settings_for(patch, configuration.network_width)
         while cls.cost(configuration, settings).gib > SHARE_OF_MEMORY * memory and max(patch) > SIDE_STEP:
@@ -164,10 +164,10 @@ def _settings_for(patch: Patch, network_width: float) -> UNet3dSettings:
     return UNet3dSettings(widths=widths, blocks=BLOCKS[:levels], patch=patch)
 
 
-def _side(voxels: float, most: float) -> int:
+def _side(voxels: float, limit: float) -> int:
     """The multiple of SIDE_STEP next to that many voxels, within a slice."""
     whole = SIDE_STEP * max(1, round(voxels / SIDE_STEP))
-    return whole if whole <= most else int(most // SIDE_STEP * SIDE_STEP or most)
+    return whole if whole <= limit else int(limit // SIDE_STEP * SIDE_STEP or limit)
 
 
 def _gpu_gib() -> tuple[float, str]:
