@@ -27,8 +27,8 @@ from benchmarks.equal_time import (
     Task,
     calibration_table,
     constant_median,
-    of_slices,
     results_with,
+    slice_methods,
     table,
     train_and_score,
 )
@@ -45,7 +45,7 @@ def main() -> None:
     """Train, score, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", help="number or name; preprocessed with -c 2d_lowres")
-    parser.add_argument("--methods", nargs="+", default=of_slices(), metavar="METHOD")
+    parser.add_argument("--methods", nargs="+", default=slice_methods(), metavar="METHOD")
     parser.add_argument("-c", dest="configuration", default="2d_lowres", help="where a method names none")
     parser.add_argument("--seconds", type=float, default=120.0, help="of the processor (default: 120)")
     parser.add_argument("--folds", type=int, nargs="+", default=[0])

@@ -126,7 +126,7 @@ def errors(sct_hu: np.ndarray, stack: SliceStack) -> dict[str, float]:
     }
 
 
-def of_slices() -> list[str]:
+def slice_methods() -> list[str]:
     """Names of the trainers whose networks see slices."""
     return [name for name in TRAINERS.names() if TRAINERS.load(name).dimensions == 2]
 
@@ -161,7 +161,9 @@ def train_and_score(
         trained, n_steps = members[0]
         steps.append(n_steps)
         network_input = NetworkInput(configuration.input, trained.coding(settings))
-        networks = [{one: member.networks[one].eval() for one in trained.to_predict} for member, _ in members]
+        networks = [
+            {network: member.networks[network].eval() for network in trained.to_predict} for member, _ in members
+        ]
         for patient, stack in stacks.items():
             options = SynthesisOptions(mirror=mirror)
             outputs[patient].append(
@@ -220,7 +222,7 @@ def _train(
 
     with tempfile.TemporaryDirectory() as own:
 
-        def of_round(trainer: Trainer, number: int) -> tuple[SliceDataset, float]:
+        def round_dataset(trainer: Trainer, number: int) -> tuple[SliceDataset, float]:
             """The batches of a round, and the processor seconds that making its slices took."""
             before = time.process_time()
             folder, names = trainer.training_slices(cached, Path(own), number, quiet)
@@ -235,7 +237,7 @@ def _train(
             training_step = recorded_step(trainer)
             for step in range(steps):
                 if step in later_rounds:
-                    dataset, _ = of_round(trainer, 1 + later_rounds.index(step))
+                    dataset, _ = round_dataset(trainer, 1 + later_rounds.index(step))
                 epoch = min(step // iterations, training.epochs - 1)
                 trainer.set_learning_rate(settings.learning_rate * trainer.learning_rate_factor(epoch, step, steps))
                 trainer.before_step(step, steps)
@@ -246,7 +248,7 @@ def _train(
             later_rounds = [epoch * steps // training.epochs for epoch in start().rounds(training.epochs)[1:]]
             return run(steps, dataset, later_rounds), steps
 
-        first, taken = of_round(start(), 0)
+        first, taken = round_dataset(start(), 0)
         if steps_wanted is not None:
             return trained(steps_wanted, first)
         run(2, first)
@@ -258,8 +260,8 @@ def _train(
         else:
             # Later rounds' slices are made once to be timed, which hardly depends on the weights, and anew on the way.
             n_later = len(trainer.rounds(training.epochs)) - 1
-            taken += sum(of_round(trainer, 1 + i)[1] for i in range(n_later))
-            first, _ = of_round(start(), 0)
+            taken += sum(round_dataset(trainer, 1 + i)[1] for i in range(n_later))
+            first, _ = round_dataset(start(), 0)
         return trained(max(training.epochs, int((seconds - taken) / a_step)), first)
 
 
@@ -280,7 +282,8 @@ def results_with(
     """The table in a file, with the rows of a method; measured only where the file does not have them yet.
 
     Args:
-        condition: further columns that tell its rows from those of the same method, such as the level of misalignment.
+        condition: further columns that distinguish its rows from those of the same method, such as the level of
+            misalignment.
     """
     known = pd.read_csv(path, dtype={"steps": str}) if path.is_file() else pd.DataFrame()
     keys = {"method": method, "fold": fold, "seed": seed, **condition}

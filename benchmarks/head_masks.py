@@ -125,19 +125,19 @@ def as_bool(mask: sitk.Image) -> np.ndarray:
     return sitk.GetArrayViewFromImage(mask) > 0
 
 
-def conditions(patient: PhantomPatient, of_mr: str, of_ct: str) -> Iterator[tuple[str, Score]]:
+def conditions(patient: PhantomPatient, mr_kind: str, ct_kind: str) -> Iterator[tuple[str, Score]]:
     """Each condition that a pair of scans gives, with its scores; fields of view are tried on the first pair alone."""
     mr, ct = (patient.mr, patient.mr_head_mask), (patient.ct, patient.ct_head_mask)
     in_mr = head_mask_from_mr(patient.mr)
-    yield f"MR: {of_mr}", compare(in_mr, patient.mr_head_mask)
-    yield f"CT: {of_ct}", score(ct, head_mask_from_ct)
-    if "mask" in of_ct:
+    yield f"MR: {mr_kind}", compare(in_mr, patient.mr_head_mask)
+    yield f"CT: {ct_kind}", score(ct, head_mask_from_ct)
+    if "mask" in ct_kind:
         with_mr = head_mask_from_ct(patient.ct, mr_head_mask=in_mr)
-        yield f"CT and MR: {of_ct}", compare(with_mr, patient.ct_head_mask)
-    if of_mr == "T1 gradient echo":
+        yield f"CT and MR: {ct_kind}", compare(with_mr, patient.ct_head_mask)
+    if mr_kind == "T1 gradient echo":
         for name, see in FIELDS.items():
-            yield f"MR: {of_mr}, {name}", score(see(mr, False), head_mask_from_mr)
-            yield f"CT: {of_ct}, {name}", score(see(ct, True), head_mask_from_ct)
+            yield f"MR: {mr_kind}, {name}", score(see(mr, False), head_mask_from_mr)
+            yield f"CT: {ct_kind}, {name}", score(see(ct, True), head_mask_from_ct)
 
 
 def show_costs() -> None:
@@ -170,9 +170,9 @@ def main() -> None:
     arguments = parser.parse_args()
     rows: dict[str, list[Score]] = {}
     for index in range(1, arguments.patients + 1):
-        for (of_mr, of_ct), settings in SCANS.items():
+        for (mr_kind, ct_kind), settings in SCANS.items():
             patient = make_phantom_patient(index, voxel_scale=arguments.voxel_scale, **settings)
-            for condition, values in conditions(patient, of_mr, of_ct):
+            for condition, values in conditions(patient, mr_kind, ct_kind):
                 rows.setdefault(condition, []).append(values)
     print("| condition | Dice: worst | median | nose and ears: worst | median | flagged |\n|---|---|---|---|---|---|")
     for condition, values in sorted(rows.items()):

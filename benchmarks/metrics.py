@@ -68,7 +68,7 @@ def textbook_wepl(pair: VolumePair) -> float:
     *dense, mask = (sitk.GetArrayFromImage(resample(pair.grid.place(image), raster)) for image in images)
     found = []
     for degrees in np.arange(N_DIRECTIONS) * 360 / N_DIRECTIONS:
-        sct, ct, inside = (ndimage.rotate(one, degrees, (1, 2), order=1) for one in (*dense, mask))
+        sct, ct, inside = (ndimage.rotate(image, degrees, (1, 2), order=1) for image in (*dense, mask))
         along = STEP_MM * (np.cumsum(sct, axis=2) - sct / 2 - np.cumsum(ct, axis=2) + ct / 2)
         found.append(np.abs(along[inside > 0.5]))
     return float(np.median(np.concatenate(found)))
@@ -84,12 +84,12 @@ def prepare(way: str, metric: str, voxel_scale: float) -> Action:
     return (lambda: textbook(pair)) if way == "textbook" else (lambda: product(again(pair)))
 
 
-def tell(work: str, action: Action) -> None:
+def print_time(work: str, action: Action) -> None:
     """Print how long it takes: on the clock, and of the cores, which a machine shared with others does not change."""
-    started, of_cores = time.perf_counter(), time.process_time()
+    started, core_seconds = time.perf_counter(), time.process_time()
     memory = peak_memory_gib(action)
-    seconds, of_cores = time.perf_counter() - started, time.process_time() - of_cores
-    print(f"{work}: {seconds:.1f} s, {of_cores:.1f} s of cores, peak memory {memory:.2f} GiB", flush=True)
+    seconds, core_seconds = time.perf_counter() - started, time.process_time() - core_seconds
+    print(f"{work}: {seconds:.1f} s, {core_seconds:.1f} s of cores, peak memory {memory:.2f} GiB", flush=True)
 
 
 def main() -> None:
@@ -106,11 +106,11 @@ def main() -> None:
             write_image(sitk.Cast(image, sitk.sitkInt16), path)
         reference = Reference("benchmark", paths[1], paths[0])
         for protocol in ("all", "seed"):
-            tell(
+            print_time(
                 f"{size}, protocol {protocol}, file to file with head masks",
                 lambda protocol=protocol: score_patient(reference, {"model": Candidate(paths[2])}, protocol),
             )
-    tell(f"{size}, all metrics alone", lambda: measure(again(pair)))
+    print_time(f"{size}, all metrics alone", lambda: measure(again(pair)))
     print()
     lines: list[Measured] = []
     for metric, (textbook, product, unit) in TWO_WAYS.items():

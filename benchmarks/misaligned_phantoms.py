@@ -109,5 +109,5 @@ def make_slices(
 
 
 def _mean_distance_mm(true: sitk.Transform, found: sitk.Transform, points: np.ndarray) -> float:
-    apart = [np.subtract(true.TransformPoint(one), found.TransformPoint(one)) for one in points.tolist()]
+    apart = [np.subtract(true.TransformPoint(point), found.TransformPoint(point)) for point in points.tolist()]
     return float(np.linalg.norm(apart, axis=1).mean())

@@ -41,10 +41,10 @@ def along(values: pd.DataFrame, curve: Sequence[Level]) -> pd.DataFrame:
     """A row a patient, a column each level of the curve; linear between measured levels, constant beyond them."""
     known = [level for level in curve if level.name in values]
     filled = [
-        np.interp([one.mm for one in curve], [one.mm for one in known], row)
-        for row in values[[one.name for one in known]].to_numpy()
+        np.interp([level.mm for level in curve], [level.mm for level in known], row)
+        for row in values[[level.name for level in known]].to_numpy()
     ]
-    return pd.DataFrame(filled, values.index, [one.name for one in curve])
+    return pd.DataFrame(filled, values.index, [level.name for level in curve])
 
 
 def crossing_mm(mm: Sequence[float], paired: Sequence[float], unpaired: Sequence[float]) -> float:
@@ -86,9 +86,9 @@ def crossings(
     found = []
     for curve, points in curves_of(levels).items():
         mm = [level.mm for level in points]
-        for one, other in _pairs(results, paired):
-            means = [along(by_patient(results, name, column), points).mean() for name in (one, other)]
-            found.append(Crossing(curve, one, other, column, crossing_mm(mm, *means), mm[-1]))
+        for paired_name, unpaired_name in _pairs(results, paired):
+            means = [along(by_patient(results, name, column), points).mean() for name in (paired_name, unpaired_name)]
+            found.append(Crossing(curve, paired_name, unpaired_name, column, crossing_mm(mm, *means), mm[-1]))
     return found
 
 
@@ -102,16 +102,18 @@ def comparisons(
     (metric,) = metrics_in(["mae_hu_windowed"])
     curves = curves_of(levels)
     found = []
-    for one, other in _pairs(results, paired):
-        of_pair = []
-        of_one, of_other = (by_patient(results, name, column) for name in (one, other))
+    for paired_name, unpaired_name in _pairs(results, paired):
+        tests = []
+        paired_scores, unpaired_scores = (by_patient(results, name, column) for name in (paired_name, unpaired_name))
         for level in levels:
-            if level.name not in of_one:
+            if level.name not in paired_scores:
                 continue
-            both = pd.concat([_at(of_other, level, curves), of_one[level.name]], axis=1).dropna().to_numpy()
-            of_pair.append((level, paired_tests(metric, other, one, both[:, 0], both[:, 1])))
-        corrected = holm([test.p for _, test in of_pair])
-        found += [(level, replace(test, holm_p=p)) for (level, test), p in zip(of_pair, corrected)]
+            both = (
+                pd.concat([_at(unpaired_scores, level, curves), paired_scores[level.name]], axis=1).dropna().to_numpy()
+            )
+            tests.append((level, paired_tests(metric, unpaired_name, paired_name, both[:, 0], both[:, 1])))
+        corrected = holm([test.p for _, test in tests])
+        found += [(level, replace(test, holm_p=p)) for (level, test), p in zip(tests, corrected)]
     return found
 
 
@@ -126,7 +128,8 @@ def _pairs(results: pd.DataFrame, paired: Mapping[str, bool]) -> list[tuple[str,
     """Each paired method with each unpaired one, both with results at the aligned level."""
     there = set(results[results.level == ALIGNED.name].method)
     names = [name for name in paired if name in there]
-    return [(name, other) for name in names if paired[name] for other in names if not paired[other]]
+    unpaired_names = [name for name in names if not paired[name]]
+    return [(name, unpaired_name) for name in names if paired[name] for unpaired_name in unpaired_names]
 
 
 def common_shift_mm(results: pd.DataFrame, method: str, level: Level) -> float:
@@ -186,9 +189,12 @@ def _tests(tests: Sequence[tuple[Level, Comparison]]) -> str:
 
 def _crossings(results: pd.DataFrame, levels: Sequence[Level], paired: Mapping[str, bool]) -> str:
     columns = {TRUTH: "the truth", MEASURED: "the misaligned CT"}
-    found = [one for column in columns for one in crossings(results, levels, paired, column)]
+    found = [crossing for column in columns for crossing in crossings(results, levels, paired, column)]
     lines = ["| curve | paired | unpaired | scored against | unpaired is as good at |", "|---|" + "---|" * 4]
-    lines += [f"| {one.curve} | {one.paired} | {one.unpaired} | {columns[one.column]} | {one} |" for one in found]
+    lines += [
+        f"| {crossing.curve} | {crossing.paired} | {crossing.unpaired} | {columns[crossing.column]} | {crossing} |"
+        for crossing in found
+    ]
     return "\n".join(lines) if found else ""
 
 
@@ -251,9 +257,9 @@ def _curve(axes: Axes, results: pd.DataFrame, method: str, points: Sequence[Leve
     line = along(values, points)
     axes.plot([point.mm for point in points], line.mean(), color=look.colour, linestyle=look.line, label=method)
     known = [point for point in points if point.name in values]
-    measured = values[[one.name for one in known]]
+    measured = values[[level.name for level in known]]
     axes.errorbar(
-        [one.mm for one in known],
+        [level.mm for level in known],
         measured.mean(),
         measured.std(ddof=1),
         color=look.colour,
@@ -276,8 +282,8 @@ def _registered(axes: Axes, results: pd.DataFrame, methods: Sequence[str], looks
 
 
 def _crossing_lines(axes: Axes, results, levels, paired, column: str, curve: str) -> None:
-    for one in crossings(results, levels, paired, column):
-        if one.curve == curve and not math.isnan(one.mm):
-            axes.axvline(one.mm, color="0.4", linewidth=0.7)
-            text = f" {one.paired} = {one.unpaired}: {one.mm:.1f} mm"
-            axes.annotate(text, (one.mm, 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize=6)
+    for crossing in crossings(results, levels, paired, column):
+        if crossing.curve == curve and not math.isnan(crossing.mm):
+            axes.axvline(crossing.mm, color="0.4", linewidth=0.7)
+            text = f" {crossing.paired} = {crossing.unpaired}: {crossing.mm:.1f} mm"
+            axes.annotate(text, (crossing.mm, 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize=6)

@@ -74,7 +74,7 @@ def beside_generator(arguments: argparse.Namespace) -> str:
         _untrained(arguments.configuration, device, arguments.precision, trainer)
         for trainer in ("pix2pix", arguments.trainer)
     ]
-    stack = _some(predictors[0][1], arguments.slices or len(predictors[0][1].regions) // 9)
+    stack = _evenly_spread(predictors[0][1], arguments.slices or len(predictors[0][1].regions) // 9)
     seconds: list[list[float]] = [[], []]
     for _ in range(1 + arguments.rounds):  # the first warms up
         for taken, (predictor, _) in zip(seconds, predictors):
@@ -123,7 +123,7 @@ def _work(
         stack = _stack_of(predictor, mr)
     else:
         predictor, stack = _untrained(configuration, device, precision)
-    return predictor, _some(stack, n_slices or (len(stack.regions) // (1 if device.type == "cuda" else 9)))
+    return predictor, _evenly_spread(stack, n_slices or (len(stack.regions) // (1 if device.type == "cuda" else 9)))
 
 
 def _untrained(
@@ -155,7 +155,7 @@ def _stack_of(predictor: object, mr: Path) -> SliceStack:
     return slices_of_case(CaseImages(mr.name, (read_image(mr),)), predictor.configuration.preprocessing)
 
 
-def _some(stack: SliceStack, n: int) -> SliceStack:
+def _evenly_spread(stack: SliceStack, n: int) -> SliceStack:
     chosen = ((np.arange(n) + 0.5) * len(stack.regions) / n).astype(int)
     return replace(stack, mr=stack.mr[:, chosen], regions=stack.regions[chosen])
 

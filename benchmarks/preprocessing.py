@@ -38,7 +38,9 @@ def textbook(images: CaseImages) -> list[np.ndarray]:
         shape = np.round(extent / plan.spacing_mm).astype(int)
         array = resize(array, shape, order=3, mode="edge", anti_aliasing=False)
         in_plane = np.round(shape[1:] / plan.slice_scale).astype(int)
-        array = np.stack([resize(one, in_plane, order=3, mode="edge", anti_aliasing=False) for one in array])
+        array = np.stack(
+            [resize(slice_image, in_plane, order=3, mode="edge", anti_aliasing=False) for slice_image in array]
+        )
         slices.append(to_grey_levels(array, window))
     return slices
 

@@ -1,10 +1,10 @@
-"""What the quality assurance of predictions tells from good MRs, and how often it doubts good ones.
+"""What the quality assurance of predictions distinguishes from good MRs, and how often it doubts these.
 
 python -m benchmarks.quality_assurance MODEL_FOLDER -np 2
 
 The model must be trained on head phantoms (synthct_make_example) of the same --voxel_scale. New phantoms of another
 seed are made; some are spoilt in one way each. The table says how many of each kind pass, are to be checked, and fail,
-and which checks told it.
+and which checks reported it.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ CONTRASTS = {
     "T1 inversion recovery (as MPRAGE)": T1_INVERSION,
 }
 SPOILT: dict[str, Callable[[PhantomPatient, int], sitk.Image]] = {
-    "the CT given as MR": lambda one, seed: one.ct,
-    "flipped left to right": lambda one, seed: flipped(one.mr, 0),
-    "flipped front to back": lambda one, seed: flipped(one.mr, 1),
-    "flipped head to foot": lambda one, seed: flipped(one.mr, 2),
-    "axes AP and SI exchanged": lambda one, seed: axes_exchanged(one.mr),
-    "noise of 15 %": lambda one, seed: noisy(one.mr, 0.15, seed),
-    "noise of 5 %": lambda one, seed: noisy(one.mr, 0.05, seed),
-    "ghosts of 4 mm motion": lambda one, seed: ghosts(one.mr, 4.0),
-    "ghosts of 1.5 mm motion": lambda one, seed: ghosts(one.mr, 1.5),
-    "left half blank": lambda one, seed: half_blank(one.mr),
-    "cut at the side (40 % of the field)": lambda one, seed: cropped(one.mr, 0, 0.4),
-    "cut at the top (25 % of the field)": lambda one, seed: cropped(one.mr, 2, 0.25),
-    "spacing x 1.3": lambda one, seed: rescaled(one.mr, 1.3),
-    "spacing x 1.1": lambda one, seed: rescaled(one.mr, 1.1),
-    "slice spacing x 1.3": lambda one, seed: thicker(one.mr, 1.3),
-    "bias field x 4, front to back": lambda one, seed: biased(one.mr, 4.0),
-    "bias field x 2, front to back": lambda one, seed: biased(one.mr, 2.0),
+    "the CT given as MR": lambda patient, seed: patient.ct,
+    "flipped left to right": lambda patient, seed: flipped(patient.mr, 0),
+    "flipped front to back": lambda patient, seed: flipped(patient.mr, 1),
+    "flipped head to foot": lambda patient, seed: flipped(patient.mr, 2),
+    "axes AP and SI exchanged": lambda patient, seed: axes_exchanged(patient.mr),
+    "noise of 15 %": lambda patient, seed: noisy(patient.mr, 0.15, seed),
+    "noise of 5 %": lambda patient, seed: noisy(patient.mr, 0.05, seed),
+    "ghosts of 4 mm motion": lambda patient, seed: ghosts(patient.mr, 4.0),
+    "ghosts of 1.5 mm motion": lambda patient, seed: ghosts(patient.mr, 1.5),
+    "left half blank": lambda patient, seed: half_blank(patient.mr),
+    "cut at the side (40 % of the field)": lambda patient, seed: cropped(patient.mr, 0, 0.4),
+    "cut at the top (25 % of the field)": lambda patient, seed: cropped(patient.mr, 2, 0.25),
+    "spacing x 1.3": lambda patient, seed: rescaled(patient.mr, 1.3),
+    "spacing x 1.1": lambda patient, seed: rescaled(patient.mr, 1.1),
+    "slice spacing x 1.3": lambda patient, seed: thicker(patient.mr, 1.3),
+    "bias field x 4, front to back": lambda patient, seed: biased(patient.mr, 4.0),
+    "bias field x 2, front to back": lambda patient, seed: biased(patient.mr, 2.0),
 }
 GOOD = "good"
 
@@ -83,8 +83,8 @@ def _status(predictor: Predictor, mr: sitk.Image) -> tuple[str, list[str]]:
         qa = predictor.predict_with_qa(mr).qa
     except SynthctError:
         return "fail", ["refused"]
-    told = [check.name for check in qa.judgement.checks if check.status != "pass"]
-    return qa.status, told + ["head mask"] * any("Look at the image and" in reason for reason in qa.reasons)
+    failing = [check.name for check in qa.judgement.checks if check.status != "pass"]
+    return qa.status, failing + ["head mask"] * any("Look at the image and" in reason for reason in qa.reasons)
 
 
 @lru_cache(maxsize=1)
@@ -94,12 +94,12 @@ def _load(model: Path) -> Predictor:
 
 def table(seen: list[Seen]) -> list[str]:
     """In Markdown, a row a kind of MR."""
-    rows = ["| MR | n | pass | check | fail | told by |", "|---|---|---|---|---|---|"]
+    rows = ["| MR | n | pass | check | fail | reported by |", "|---|---|---|---|---|---|"]
     for kind in dict.fromkeys(kind for kind, _, _ in seen):
-        statuses = Counter(status for one, status, _ in seen if one == kind)
-        told = Counter(name for one, _, names in seen if one == kind for name in names)
-        counts = " | ".join(str(statuses[one]) for one in ("pass", "check", "fail"))
-        most = ", ".join(f"{name} {n}" for name, n in told.most_common(4))
+        statuses = Counter(status for spoiled, status, _ in seen if spoiled == kind)
+        failing = Counter(name for spoiled, _, names in seen if spoiled == kind for name in names)
+        counts = " | ".join(str(statuses[status]) for status in ("pass", "check", "fail"))
+        most = ", ".join(f"{name} {n}" for name, n in failing.most_common(4))
         rows.append(f"| {kind} | {statuses.total()} | {counts} | {most} |")
     return rows
 
@@ -120,7 +120,7 @@ def main() -> None:
         for i in range(max(arguments.good, arguments.spoilt))
     }
     seen = CaseRunner(arguments.workers, progress=tqdm).run(predict_patient, tasks, describe="Phantoms")
-    print("\n".join(table([one for of_patient in seen.values() for one in of_patient])))
+    print("\n".join(table([row for patient_rows in seen.values() for row in patient_rows])))
 
 
 if __name__ == "__main__":

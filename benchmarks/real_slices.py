@@ -37,8 +37,8 @@ from benchmarks.equal_time import (
     Task,
     constant_median,
     errors,
-    of_slices,
     results_with,
+    slice_methods,
     table,
     train_and_score,
 )
@@ -65,7 +65,7 @@ def read_slice(folder: Path, name: str, pixel_mm: int) -> SliceStack:
         for kind in ("mr", "ct", "mask")
     )
     head = (mask > 0) & ((ct > -400) | (mr > 0.1 * mr.max()))
-    mr, ct, head = (_placed(_averaged(one, pixel_mm), SIZE_MM // pixel_mm) for one in (mr, ct, head))
+    mr, ct, head = (_placed(_averaged(image, pixel_mm), SIZE_MM // pixel_mm) for image in (mr, ct, head))
     inside = head >= 0.5
     regions = np.where(inside, HEAD | MR_KNOWN | CT_KNOWN, MR_KNOWN | CT_KNOWN).astype(np.uint8)
     return SliceStack(
@@ -124,7 +124,7 @@ def main() -> None:
     """Print a row a method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--methods", nargs="+", default=of_slices(), metavar="METHOD")
+    parser.add_argument("--methods", nargs="+", default=slice_methods(), metavar="METHOD")
     parser.add_argument("--seconds", type=float, default=120.0, help="of the processor, for each (default: 120)")
     parser.add_argument("--steps", type=int, help="for each, instead of seconds; such as on a GPU")
     parser.add_argument("-device", default="cpu")

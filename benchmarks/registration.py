@@ -101,7 +101,7 @@ def _part_of(ct: sitk.Image, head: sitk.Image, kind: int) -> sitk.Image:
     return ct[:, :, (0 if cut[0] == 0 else first) : (ct.GetSize()[2] if cut[1] == 1 else end)]
 
 
-def register_one(index: int, voxel_scale: float, folder: Path | None) -> Outcome:
+def register_patient(index: int, voxel_scale: float, folder: Path | None) -> Outcome:
     """Register a pair, and measure."""
     pair = Pair.kept_or_made(index, voxel_scale, folder)
     heads = HeadPair(pair.mr, head_mask_from_mr(pair.mr), pair.ct, head_mask_from_ct(pair.ct))
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("-np", dest="workers", type=int, default=1)
     arguments = parser.parse_args()
     work = {f"pair {i}": (i, arguments.voxel_scale, arguments.keep) for i in range(arguments.pairs)}
-    outcomes = CaseRunner(arguments.workers, progress=progress_bar).run(register_one, work, describe="Registering")
+    outcomes = CaseRunner(arguments.workers, progress=progress_bar).run(register_patient, work, describe="Registering")
     table = pd.DataFrame([vars(outcome) for outcome in outcomes.values()])
     groups = [*table.groupby("condition", sort=False), ("all", table)]
     rows = [

@@ -113,7 +113,7 @@ def gradient_errors(configuration: Configuration, image: Tensor) -> str:
         (output - 0.5).square().mean().backward()
         gradients.append(torch.cat([weight.grad.flatten().double() for weight in network.parameters()]))
     exact, *others = gradients
-    return " -> ".join(f"{((one - exact).norm() / exact.norm()).item():.1e}" for one in others)
+    return " -> ".join(f"{((output - exact).norm() / exact.norm()).item():.1e}" for output in others)
 
 
 def _smooth(network: nn.Module) -> nn.Module:

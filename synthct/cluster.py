@@ -86,7 +86,7 @@ def _greet(address: str) -> None:
             who = thread.submit(asyncio.run, asyncio.wait_for(identity(), CONNECT_S)).result()
     except (TimeoutError, asyncio.TimeoutError):
         reason = f"there was no answer in {CONNECT_S} s"
-    except Exception as fault:  # of an address that is none, and what a stranger's answer makes of dask's protocol
+    except Exception as fault:  # of an address that is none, and what another program's answer makes of dask's protocol
         reason = (str(fault).splitlines() or [type(fault).__name__])[0].rstrip(".")
     else:
         if who.get("type") == "Scheduler":
@@ -94,7 +94,7 @@ def _greet(address: str) -> None:
         reason = f"there is a {str(who.get('type')).lower()}"
     raise SynthctError(
         f"No dask scheduler can be reached at '{address}' ({reason}); "
-        "give the address that dask scheduler tells, such as tcp://node1:8786."
+        "give the address that dask scheduler prints, such as tcp://node1:8786."
     )
 
 
@@ -119,7 +119,7 @@ def _check_versions(client: Any) -> None:
 def _check_files(client: Any, reads: Sequence[Path], writes: Sequence[Path]) -> None:
     """Raise SynthctError for a worker that sees other files under these absolute paths."""
     for path in reads:
-        if path.exists():  # what is missing here too is told where it is needed
+        if path.exists():  # what is missing here too is reported where it is needed
             _check_seen(client, path, path)
     for folder in writes:
         existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
@@ -127,12 +127,12 @@ def _check_files(client: Any, reads: Sequence[Path], writes: Sequence[Path]) -> 
             _check_seen(client, Path(probe.name), folder)
 
 
-def _check_seen(client: Any, path: Path, told: Path) -> None:
+def _check_seen(client: Any, path: Path, folder: Path) -> None:
     for worker, seen in client.run(os.path.exists, str(path), on_error="return").items():
         if seen is False:
             raise SynthctError(
-                f"The worker {worker} does not see {told}; raw, preprocessed and results folders, MRs and output must "
-                "be on a file system that all workers see under the same path."
+                f"The worker {worker} does not see {folder}; raw, preprocessed and results folders, MRs and output "
+                "must be on a file system that all workers see under the same path."
             )
 
 

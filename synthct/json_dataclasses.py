@@ -72,7 +72,7 @@ def from_plain(
         if origin in (Union, types.UnionType):
             if plain is None and type(None) in arguments:
                 return None
-            return convert(next(one for one in arguments if one is not type(None)), plain, key)
+            return convert(next(argument for argument in arguments if argument is not type(None)), plain, key)
         if origin is Literal:
             if plain not in arguments:
                 raise fail(f"'{key}' is {shown(plain)} but must be one of {', '.join(map(repr, arguments))}")
@@ -84,7 +84,9 @@ def from_plain(
                 arguments = (arguments[0],) * len(plain)
             if len(plain) != len(arguments):
                 raise fail(f"'{key}' must hold {len(arguments)} values, not {len(plain)}")
-            return tuple(convert(one, item, f"{key}[{i}]") for i, (one, item) in enumerate(zip(arguments, plain)))
+            return tuple(
+                convert(argument, item, f"{key}[{i}]") for i, (argument, item) in enumerate(zip(arguments, plain))
+            )
         if origin is dict:
             if not isinstance(plain, dict):
                 raise fail(f"'{key}' must be a table of keys and values, not {shown(plain)}")

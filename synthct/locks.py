@@ -47,7 +47,7 @@ def writing(folder: Path, who: str) -> Iterator[None]:
 
     Args:
         folder: existing or to be made.
-        who: told to those who come second, such as ``synthct_train``.
+        who: shown to those who come second, such as ``synthct_train``.
 
     Raises:
         FolderInUseError: another process holds it: which one, and since when.
@@ -65,7 +65,7 @@ def writing(folder: Path, who: str) -> Iterator[None]:
 def check_writable(folder: Path) -> None:
     """Raise OSError of a folder, existing or to be made, into which this process cannot write."""
     folder = Path(folder).absolute()
-    existing = next(one for one in (folder, *folder.parents) if one.exists())
+    existing = next(ancestor for ancestor in (folder, *folder.parents) if ancestor.exists())
     if not existing.is_dir():
         raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), str(existing))
     try:
@@ -190,7 +190,7 @@ def _release(path: Path, number: int) -> None:
 
 
 def _sign(number: int, who: str, shared: bool) -> None:
-    """Leave a line that tells who holds the lock; a single writer's takes the place of all others."""
+    """Leave a line that says who holds the lock; a single writer's takes the place of all others."""
     holder = {
         "who": who,
         "process": os.getpid(),
@@ -207,14 +207,14 @@ def _sign(number: int, who: str, shared: bool) -> None:
 
 
 def _holder(number: int) -> str:
-    """Who holds the lock, as far as its file tells: the last one who still lives."""
+    """Who holds the lock, as far as its file says: the last one who still lives."""
     lines = os.pread(number, 1 << 16, 0).decode(errors="replace").splitlines()
     for line in reversed(lines):
         try:
-            one: dict[str, Any] = json.loads(line)
-            if one["host"] == socket.gethostname() and not _is_alive(int(one["process"])):
+            holder: dict[str, Any] = json.loads(line)
+            if holder["host"] == socket.gethostname() and not _is_alive(int(holder["process"])):
                 continue
-            return f"{one['who']} (process {one['process']} on {one['host']} since {one['since']})"
+            return f"{holder['who']} (process {holder['process']} on {holder['host']} since {holder['since']})"
         except (ValueError, KeyError, TypeError):
             continue
     return "another process"

@@ -32,7 +32,7 @@ def available_cores() -> int:
 
 
 def available_memory() -> int | None:
-    """Bytes that new processes can take without swapping; None where the system does not tell."""
+    """Bytes that new processes can take without swapping; None where the system does not report it."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -214,7 +214,7 @@ def _is_loss(fault: BaseException | None) -> bool:
 
 
 def _loss(fault: BaseException, futures: Mapping[Future[Any], str]) -> SynthctError:
-    """The error that tells of it."""
+    """The error that reports it."""
     if not _is_of_dask(fault, "KilledWorker"):
         return SynthctError(
             "The connection to the scheduler was lost, or the work was cancelled there; see the scheduler's log and "

@@ -63,7 +63,7 @@ def written(content: Any, path: Path) -> Path:
     return path
 
 
-def read_or_told(read: Callable[[Path], Any], path: Path) -> Any:
+def read_or_message(read: Callable[[Path], Any], path: Path) -> Any:
     """What ``read`` returns, or None where it refuses the file in one sentence that names it."""
     try:
         return read(path)

@@ -25,14 +25,14 @@ def assert_same_training(folder: Path, whole: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {path.name for path in whole.iterdir()}
 
 
-def equal(one: Any, other: Any) -> bool:
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return one == other
+def equal(first: Any, second: Any) -> bool:
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(equal(first[key], second[key]) for key in first)
+    if isinstance(first, (list, tuple)):
+        return len(first) == len(second) and all(map(equal, first, second))
+    return first == second
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -40,9 +40,9 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k not in ("seconds", "ms_per_step")} for row in csv.DictReader(file)]
 
 
-def assert_same_result(one: Path, other: Path) -> None:
+def assert_same_result(fold: Path, other: Path) -> None:
     """The final models and their logs are the same; how often they were stopped and when does not matter."""
-    first, second = load_checkpoint(one / "checkpoint_final.pth"), load_checkpoint(other / "checkpoint_final.pth")
+    first, second = load_checkpoint(fold / "checkpoint_final.pth"), load_checkpoint(other / "checkpoint_final.pth")
     for part in (
         "networks",
         "optimisers",
@@ -56,4 +56,4 @@ def assert_same_result(one: Path, other: Path) -> None:
         "split",
     ):
         assert equal(first[part], second[part]), part
-    assert rows(one) == rows(other)
+    assert rows(fold) == rows(other)

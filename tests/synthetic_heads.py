@@ -107,12 +107,12 @@ def smooth_hu(points: np.ndarray) -> np.ndarray:
     return 400 + 300 * np.sin(2 * np.pi * x / 150) + 250 * np.cos(2 * np.pi * y / 170) + 200 * np.sin(z / 25)
 
 
-def dice(one: sitk.Image, other: sitk.Image) -> float:
+def dice(first: sitk.Image, second: sitk.Image) -> float:
     """Overlap of two masks on one grid, 0..1."""
-    a, b = (sitk.GetArrayFromImage(mask) > 0 for mask in (one, other))
+    a, b = (sitk.GetArrayFromImage(mask) > 0 for mask in (first, second))
     return 2 * float((a & b).sum()) / float(a.sum() + b.sum())
 
 
-def same_geometry(one: sitk.Image, other: sitk.Image) -> bool:
+def same_geometry(first: sitk.Image, second: sitk.Image) -> bool:
     """Whether size, spacing, origin and direction are equal to the last bit."""
-    return Grid.of(one) == Grid.of(other)
+    return Grid.of(first) == Grid.of(second)

@@ -36,7 +36,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def record(case: str, folder: Path) -> str:
-    """Leave a file that tells the case and the process."""
+    """Leave a file that names the case and the process."""
     (folder / f"{case} {os.getpid()} {uuid.uuid4().hex}").touch()
     return case
 
@@ -153,7 +153,7 @@ def test_a_case_that_ends_every_worker_is_named(scheduler):
             CaseRunner(executor=executor).run(end_worker_at, arguments)
 
 
-def test_a_connection_that_is_lost_is_told_with_what_is_not_finished(tmp_path):
+def test_a_connection_that_is_lost_is_reported_with_what_is_not_finished(tmp_path):
     with LocalCluster(n_workers=1, silence_logs=logging.CRITICAL, **LOOPBACK) as cluster:
         with cluster_executor(cluster.scheduler_address) as executor, ThreadPoolExecutor(1) as thread:
             run = thread.submit(CaseRunner(executor=executor).run, record_and_wait, {"P2": ("P2", tmp_path)})
@@ -167,14 +167,14 @@ def test_a_connection_that_is_lost_is_told_with_what_is_not_finished(tmp_path):
 
 
 @pytest.mark.parametrize("address", ["", "node1", "tcp://127.0.0.1", "tcp://127.0.0.1:x", "http://127.0.0.1:8786"])
-def test_what_is_no_address_is_told(address):
+def test_what_is_no_address_is_reported(address):
     with pytest.raises(SynthctError, match="No dask scheduler can be reached at '.*give the address") as fault:
         with cluster_executor(address):
             pass
     assert f"'{address}'" in str(fault.value)
 
 
-def test_an_address_where_something_else_listens_is_told(monkeypatch):
+def test_an_address_where_something_else_listens_is_reported(monkeypatch):
     monkeypatch.setattr(synthct.cluster, "CONNECT_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         with pytest.raises(SynthctError, match="there was no answer in 0.5 s"):
@@ -182,7 +182,7 @@ def test_an_address_where_something_else_listens_is_told(monkeypatch):
                 pass
 
 
-def test_the_address_of_a_worker_is_told(scheduler):
+def test_the_address_of_a_worker_is_reported(scheduler):
     with Client(scheduler, set_as_default=False) as client:
         worker = next(iter(client.nthreads()))
     with pytest.raises(SynthctError, match="there is a worker"):
@@ -190,7 +190,7 @@ def test_the_address_of_a_worker_is_told(scheduler):
             pass
 
 
-def test_a_cluster_without_workers_is_told(monkeypatch):
+def test_a_cluster_without_workers_is_reported(monkeypatch):
     monkeypatch.setattr(synthct.cluster, "WORKERS_S", 0.2)
     with LocalCluster(n_workers=0, **LOOPBACK) as cluster:
         with pytest.raises(SynthctError, match="has no worker; start some: dask worker tcp://127.0.0.1"):
@@ -198,7 +198,7 @@ def test_a_cluster_without_workers_is_told(monkeypatch):
                 pass
 
 
-def test_workers_of_another_version_are_told(scheduler, monkeypatch):
+def test_workers_of_another_version_are_reported(scheduler, monkeypatch):
     monkeypatch.setattr(synthct.cluster, "__version__", "99.0")
     with pytest.raises(SynthctError, match="The worker tcp://.* has synthct .* and this process 99.0"):
         with cluster_executor(scheduler):
@@ -222,12 +222,12 @@ class Elsewhere:
         ({"python_version": OSError(), "resolve_name": ModuleNotFoundError()}, "tcp://node2:1 has no synthct; install"),
     ],
 )
-def test_workers_of_another_environment_are_told(answers, words):
+def test_workers_of_another_environment_are_reported(answers, words):
     with pytest.raises(SynthctError, match=words):
         synthct.cluster._check_versions(Elsewhere(answers))
 
 
-def test_a_folder_that_a_worker_does_not_see_is_told_and_nothing_is_left_in_it(tmp_path):
+def test_a_folder_that_a_worker_does_not_see_is_reported_and_nothing_is_left_in_it(tmp_path):
     for folders in (([tmp_path], []), ([], [tmp_path / "new" / "cts"])):
         with pytest.raises(SynthctError, match=f"tcp://node2:1 does not see {tmp_path}"):
             synthct.cluster._check_files(Elsewhere({"exists": False}), *folders)

@@ -88,8 +88,10 @@ def test_the_model_trained_last_predicts_and_is_named(home, monkeypatch, capsys)
     raw = home / "synthct_raw" / DATASET
     assert predict.main(["-i", str(raw / "imagesTs"), "-o", "again", "-device", "cpu"]) == 0
     assert "pix2pix__plans__2d_lowres, fold 0" in capsys.readouterr().out
-    one, other = (sitk.GetArrayFromImage(sitk.ReadImage(str(home / f / "HEAD_005.nii.gz"))) for f in ("cts", "again"))
-    assert (one == other).all()
+    first, second = (
+        sitk.GetArrayFromImage(sitk.ReadImage(str(home / f / "HEAD_005.nii.gz"))) for f in ("cts", "again")
+    )
+    assert (first == second).all()
 
 
 def test_a_model_folder_copied_elsewhere_predicts_alone_and_as_the_command_does(home, tmp_path, monkeypatch):
@@ -162,7 +164,7 @@ def test_a_training_on_disjoint_patients_is_a_model_of_its_own(home, tmp_path, m
     assert (copy / "synthct_results" / DATASET / "cyclegan_disjoint__plans__2d_lowres" / "fold_0").is_dir()
 
 
-def test_a_configuration_that_is_not_preprocessed_is_told_and_leaves_no_folder(home, monkeypatch, capsys):
+def test_a_configuration_that_is_not_preprocessed_is_reported_and_leaves_no_folder(home, monkeypatch, capsys):
     monkeypatch.chdir(home)
     assert train.main(["1", "cyclegan", "-c", "2d"]) == 2
     assert "run synthct_plan_and_preprocess for the configuration 2d" in capsys.readouterr().err

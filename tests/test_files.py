@@ -1,4 +1,4 @@
-"""A file is written atomically; JSON is readable, and told in one sentence where it is not JSON."""
+"""A file is written atomically; JSON is readable, and reported in one sentence where it is not JSON."""
 
 from __future__ import annotations
 
@@ -98,13 +98,13 @@ def test_a_byte_order_mark_does_no_harm(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1,}', b"\xff\xfe{\x00}\x00"])
-def test_what_is_no_json_is_told_as_the_callers_error(tmp_path, content):
+def test_what_is_no_json_is_reported_as_the_callers_error(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(PlanError, match="a.json is not valid JSON"):
         read_json(tmp_path / "a.json", PlanError)
 
 
-def test_a_missing_file_and_a_folder_are_told(tmp_path):
+def test_a_missing_file_and_a_folder_are_reported(tmp_path):
     with pytest.raises(DatasetError, match="a.json is missing"):
         read_json(tmp_path / "a.json", DatasetError)
     with pytest.raises(DatasetError, match="cannot be read"):
@@ -179,7 +179,7 @@ def test_what_a_killed_process_left_of_a_folder_is_removed_at_the_next_attempt(t
         (b"\xff\xfe\x00", "not valid JSON"),
     ],
 )
-def test_json_that_python_reads_and_cannot_work_with_is_told(tmp_path, content, words):
+def test_json_that_python_reads_and_cannot_work_with_is_reported(tmp_path, content, words):
     path = tmp_path / "f.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(SynthctError, match=words) as fault:

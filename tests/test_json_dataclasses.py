@@ -1,4 +1,4 @@
-"""Records to JSON and back, strictly: every deviation is told with its file and key."""
+"""Records to JSON and back, strictly: every deviation is reported with its file and key."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def changed(**changes) -> dict:
     return to_plain(OUTER) | changes
 
 
-def told(plain: Any) -> str:
+def message_of(plain: Any) -> str:
     with pytest.raises(PlanError) as fault:
         from_plain(Outer, plain, "/data/plans.json")
     assert str(fault.value).startswith("/data/plans.json: ")
@@ -96,8 +96,8 @@ def test_whole_numbers_stand_for_real_ones():
         (None, "'the file' must be a table"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_told_with_file_and_key(plain, words):
-    assert words in told(plain)
+def test_what_does_not_fit_is_reported_with_file_and_key(plain, words):
+    assert words in message_of(plain)
 
 
 def test_the_error_is_of_the_callers_kind():
@@ -105,6 +105,6 @@ def test_the_error_is_of_the_callers_kind():
         from_plain(Outer, {}, "f", error=DatasetError)
 
 
-def test_a_long_value_or_key_is_told_in_short():
-    assert len(told(changed(count="x" * 10_000))) < 200
-    assert len(told({"x\n" * 10_000: 1})) < 300 and "\n" not in told({"x\n" * 10_000: 1})
+def test_a_long_value_or_key_is_reported_in_short():
+    assert len(message_of(changed(count="x" * 10_000))) < 200
+    assert len(message_of({"x\n" * 10_000: 1})) < 300 and "\n" not in message_of({"x\n" * 10_000: 1})

@@ -25,14 +25,14 @@ def impatient(monkeypatch) -> None:
     monkeypatch.setattr(locks, "PATIENCE_S", 0.0)
 
 
-def test_who_comes_second_is_told_who_works_there(tmp_path, impatient):
+def test_who_comes_second_is_reported_who_works_there(tmp_path, impatient):
     with writing(tmp_path / "cts", "synthct_predict"):
         with pytest.raises(FolderInUseError) as fault:
             with writing(tmp_path / "cts", "synthct_predict"):
                 pass
-    told, here = str(fault.value), tmp_path / "cts"
-    assert told.startswith(f"{here} is in use by synthct_predict (process {os.getpid()} on {socket.gethostname()} ")
-    assert re.search(r" since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\); wait until it has ended\.$", told)
+    message, here = str(fault.value), tmp_path / "cts"
+    assert message.startswith(f"{here} is in use by synthct_predict (process {os.getpid()} on {socket.gethostname()} ")
+    assert re.search(r" since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\); wait until it has ended\.$", message)
 
 
 def test_a_lock_leaves_nothing(tmp_path):

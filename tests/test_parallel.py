@@ -1,4 +1,4 @@
-"""The same work in this process, in a pool or on an executor; failures and lost workers are told with their case."""
+"""The same work in this process, in a pool or on an executor; failures and lost workers name their case."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_an_error_that_the_user_can_fix_comes_as_it_is(tmp_path, workers):
 
 
 def end_worker_at(case: str, fatal: str, folder: Path) -> str:
-    """Leave a file that tells the case, and end the process as the system does it for lack of memory."""
+    """Leave a file that names the case, and end the process as the system does it for lack of memory."""
     (folder / f"{case} {uuid.uuid4().hex}").touch()
     if case == fatal:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -72,7 +72,7 @@ def test_a_worker_that_is_ended_once_costs_nothing_but_time(tmp_path, caplog):
     assert "done again at the end, one at a time: " in caplog.text and "P1" in caplog.text
 
 
-def test_where_no_worker_lives_long_enough_for_a_case_it_is_told_at_once():
+def test_where_no_worker_lives_long_enough_for_a_case_it_is_reported_at_once():
     begin = time.monotonic()
     with pytest.raises(SynthctError, match=r"again and again before a case was done.* Not finished: .*P49"):
         CaseRunner(workers=2).run(os._exit, {f"P{i}": (1,) for i in range(50)})
@@ -110,7 +110,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_what_the_system_refuses_is_told_with_the_case_and_the_file(tmp_path):
+def test_what_the_system_refuses_is_reported_with_the_case_and_the_file(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(SynthctError, match=r"^P1: .*folder: Is a directory"):
         IN_THIS_PROCESS.run(os.unlink, {"P1": (tmp_path / "folder",)})

@@ -28,12 +28,12 @@ def test_without_it_the_folder_of_that_name_here_is_taken(tmp_path, environ):
     assert root_folder("synthct_raw", environ, tmp_path) == tmp_path / "synthct_raw"
 
 
-def test_with_neither_the_variable_and_the_remedy_are_told(tmp_path):
+def test_with_neither_the_variable_and_the_remedy_are_reported(tmp_path):
     with pytest.raises(FolderError, match=r"synthct_raw is not set .*export synthct_raw="):
         root_folder("synthct_raw", {}, tmp_path)
 
 
-def test_a_variable_that_names_no_folder_is_told_and_not_replaced_by_the_folder_here(tmp_path):
+def test_a_variable_that_names_no_folder_is_reported_and_not_replaced_by_the_folder_here(tmp_path):
     (tmp_path / "synthct_raw").mkdir()
     with pytest.raises(FolderError, match="which does not exist"):
         root_folder("synthct_raw", {"synthct_raw": str(tmp_path / "gone")}, tmp_path)

@@ -95,7 +95,7 @@ def test_a_metric_of_another_package_belongs_to_its_protocols(install):
     assert metrics_in(["max_error_hu", "mae_hu"]) == (METRICS[0], GREATEST)
 
 
-def test_metrics_that_cannot_be_used_are_told_and_left_out(install, folders, tmp_path):
+def test_metrics_that_cannot_be_used_are_reported_and_left_out(install, folders, tmp_path):
     install(
         "synthct.metrics",
         broken=ImportError("no module named elsewhere"),

@@ -1,4 +1,4 @@
-"""Nothing leaves the machine, and nothing that is written tells who the patients are, but DICOM that must."""
+"""Nothing leaves the machine, and nothing that is written says who the patients are, but DICOM that must."""
 
 from __future__ import annotations
 
@@ -127,15 +127,15 @@ def test_the_search_finds_what_is_packed(home):
     assert sum(1 for _ in unpacked(report.read_bytes())) > 5
 
 
-def test_dicom_goes_back_to_its_patient_and_leaves_his_physicians_behind(home):
+def test_dicom_goes_back_to_its_patient_and_leaves_the_physicians_behind(home):
     slices = sorted((home / "scts_dicom").rglob("*.dcm"))
     assert {pydicom.dcmread(path).PatientID for path in slices} == {f"{PATIENT_ID}-{number}" for number in range(3)}
     assert str(pydicom.dcmread(slices[0]).PatientName) == NAME
     assert not any(word in str(path.relative_to(home)) for path in slices for word in IDENTITIES)
 
 
-def test_messages_tell_nobody_but_in_the_folders_that_were_typed(home):
+def test_messages_name_no_person_but_in_the_folders_that_were_typed(home):
     said = (home.parent.parent / "said.txt").read_text(encoding="utf-8")
-    told = "\n".join(line for line in said.splitlines() if not line.startswith("$ "))
-    told = told.replace(str(home), "here").replace(f"input/{PERSON}", "input")
-    assert [word for word in IDENTITIES if word in told] == []
+    message = "\n".join(line for line in said.splitlines() if not line.startswith("$ "))
+    message = message.replace(str(home), "here").replace(f"input/{PERSON}", "input")
+    assert [word for word in IDENTITIES if word in message] == []

@@ -27,7 +27,7 @@ def eight_points(path, *, scale: float = 1.0, rows: int = 8):
     lines = ["Patient number: 007", "From: CT", "To: mr_T1", "", "Point      x          y          z        new_x"]
     corners = [(i, j, k) for k in (0, 1) for j in (0, 1) for i in (0, 1)][:rows]
     for number, corner in enumerate(corners, start=1):
-        point = tuple(c * one for c, one in zip(corner, last))
+        point = tuple(c * last_index for c, last_index in zip(corner, last))
         moved = np.multiply(TRUTH.TransformPoint(point), scale)
         lines.append(f"  {number} " + " ".join(f"{value:10.4f}" for value in (*point, *moved)))
     path.write_text("\n".join(lines))

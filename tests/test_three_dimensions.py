@@ -48,7 +48,7 @@ def test_a_3d_model_trains_predicts_travels_and_is_evaluated(checkout, capsys):
     mrs = str(checkout / "synthct_raw" / DATASET / "imagesTs")
     capsys.readouterr()
     assert predict.main(["-i", mrs, "-o", "cts", "-device", "cpu"]) == 0
-    assert "unet3d__plans__3d_tiny" in (told := capsys.readouterr().out) and "3-D patches: on a CPU" in told
+    assert "unet3d__plans__3d_tiny" in (message := capsys.readouterr().out) and "3-D patches: on a CPU" in message
     mr = sitk.ReadImage(str(Path(mrs) / "T1_0000.nii.gz"))
     sct = sitk.ReadImage("cts/T1.nii.gz")
     assert Grid.of(sct) == Grid.of(mr) and np.ptp(sitk.GetArrayFromImage(sct)) > 100
@@ -66,6 +66,6 @@ def test_a_3d_model_trains_predicts_travels_and_is_evaluated(checkout, capsys):
 
 def test_the_full_width_is_refused_on_a_cpu_in_one_sentence(checkout, capsys):
     assert train.main(["1", "unet3d", "-c", "3d_wide", *SHORT]) == 2
-    told = capsys.readouterr().err
-    assert "96 x 64 x 64 voxels" in told and "train it on a GPU, or train unet with -c 2d" in told
-    assert "Traceback" not in told and not list((checkout / "synthct_results").rglob("*.pth"))
+    message = capsys.readouterr().err
+    assert "96 x 64 x 64 voxels" in message and "train it on a GPU, or train unet with -c 2d" in message
+    assert "Traceback" not in message and not list((checkout / "synthct_results").rglob("*.pth"))

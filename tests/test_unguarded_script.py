@@ -1,4 +1,4 @@
-"""A script without a guard, which spawned workers run again, is told so at once."""
+"""A script without a guard, which spawned workers run again, is stopped with the reason at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from synthct.parallel import CaseRunner
     try:
         print(CaseRunner(workers=2).run(operator.mul, {{f"P{{i}}": (i, 2) for i in range(4)}}))
     except SynthctError as fault:
-        print("told:", fault)
+        print("error:", fault)
 """
 GUARD = 'if __name__ == "__main__":'
 
@@ -43,16 +43,16 @@ def run(tmp_path):
     return go
 
 
-def test_a_script_without_a_guard_is_told_to_have_one(run):
-    told, errors, seconds = run("if True:")
-    assert told.startswith("told: ") and "mine.py again in every worker process" in told
-    assert 'if __name__ == "__main__":'.replace('"', "'") in told and "memory" not in told
+def test_a_script_without_a_guard_is_reported_to_have_one(run):
+    message, errors, seconds = run("if True:")
+    assert message.startswith("error: ") and "mine.py again in every worker process" in message
+    assert 'if __name__ == "__main__":'.replace('"', "'") in message and "memory" not in message
     assert errors == "" and seconds < 30
 
 
-def test_a_script_that_fails_where_it_is_run_again_is_told_the_same_beside_its_error(run):
-    told, errors, _ = run("if True:", 'if __name__ != "__main__": raise ValueError("the folder is locked")')
-    assert "ended with the error above" in told and "if __name__ == '__main__':" in told
+def test_a_script_that_fails_where_it_is_run_again_is_reported_the_same_beside_its_error(run):
+    message, errors, _ = run("if True:", 'if __name__ != "__main__": raise ValueError("the folder is locked")')
+    assert "ended with the error above" in message and "if __name__ == '__main__':" in message
     assert "ValueError: the folder is locked" in errors
 
 

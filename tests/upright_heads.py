@@ -57,17 +57,17 @@ def head_stack(
     images = np.where(inside, np.rint(both), OUTSIDE).astype(np.int16)
     regions = np.where(inside, HEAD, 0) | (MR_KNOWN if mr else 0) | (CT_KNOWN if ct else 0)
     info: dict = {"made_from": f"{patient}-{scale}-{shift_mm}"}
-    one, two = images
+    first, second = images
     if mr and ct and not aligned:
-        n, nothing = len(inside), np.full_like(one, OUTSIDE)
-        one, two = np.concatenate([one, nothing]), np.concatenate([nothing, two])
+        n, nothing = len(inside), np.full_like(first, OUTSIDE)
+        first, second = np.concatenate([first, nothing]), np.concatenate([nothing, second])
         known = np.repeat([MR_KNOWN, CT_KNOWN], n)[:, None, None]
         regions = np.where(np.concatenate([inside, inside]), HEAD, 0) | known
         info["mr_slices"] = n
     return SliceStack(
         patient,
-        one[None] if mr else None,
-        two if ct else None,
+        first[None] if mr else None,
+        second if ct else None,
         regions.astype(np.uint8),
         mr_steps=(1.0,) if mr else (),
         mr_statistics=(MrStatistics.of(both[0][inside].astype(np.float32)),) if mr else (),

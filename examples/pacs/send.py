@@ -65,8 +65,8 @@ def send(files: Sequence[Path], host: str, port: int, *, aet: str = "SYNTHCT", p
             except (ValueError, RuntimeError) as fault:
                 raise NotSent(f"{path} was not sent: {fault}") from None
             if status is None or (status != 0 and status >> 12 != 0xB):  # 0xB...: taken, with a warning
-                told = "no answer" if status is None else f"status 0x{status:04X}"
-                raise NotSent(f"{path} was not taken by {peer_aet} ({told}).")
+                answer = "no answer" if status is None else f"status 0x{status:04X}"
+                raise NotSent(f"{path} was not taken by {peer_aet} ({answer}).")
     finally:
         association.release()
 

@@ -22,12 +22,12 @@ def at_once(first: Callable[[], Tensor], second: Callable[[], Tensor], device: t
         return first(), second()
     here, beside = torch.cuda.current_stream(device), _second_stream(device)
     beside.wait_stream(here)
-    one = first()
+    first_result = first()
     with torch.cuda.stream(beside):
         other = second()
     here.wait_stream(beside)
     other.record_stream(here)  # its memory belongs to the second stream, and is used on the first from here on
-    return one, other
+    return first_result, other
 
 
 @cache

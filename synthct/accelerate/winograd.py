@@ -182,22 +182,24 @@ class _WinogradConvolution(torch.autograd.Function):
         tile, reach = tiles.outputs, tiles.reach
         batch, c, in_rows, in_cols = ctx.image_shape
         k, down, across = len(weight), (in_rows - 2) // tile, (in_cols - 2) // tile
-        of_outputs = gradient.reshape(batch, k, down, tile, across, tile).permute(3, 5, 1, 0, 2, 4)
-        of_products = (tiles.to_output.T @ of_outputs.reshape(tile**2, -1)).view(reach**2, k, -1)  # (P, K, T)
-        of_image = of_weight = of_bias = None
+        output_tiles = gradient.reshape(batch, k, down, tile, across, tile).permute(3, 5, 1, 0, 2, 4)
+        product_gradient = (tiles.to_output.T @ output_tiles.reshape(tile**2, -1)).view(reach**2, k, -1)  # (P, K, T)
+        image_gradient = weight_gradient = bias_gradient = None
         if ctx.needs_input_grad[2]:
-            of_bias = gradient.sum((0, 2, 3))
+            bias_gradient = gradient.sum((0, 2, 3))
         if ctx.needs_input_grad[1]:
-            of_filters = torch.bmm(of_products, inputs.transpose(1, 2))  # (P, K, C)
-            of_weight = (tiles.filter_to_domain.T @ of_filters.view(reach**2, -1)).view(3, 3, k, c)
-            of_weight = of_weight.permute(2, 3, 0, 1).contiguous()
+            filter_gradient = torch.bmm(product_gradient, inputs.transpose(1, 2))  # (P, K, C)
+            weight_gradient = (tiles.filter_to_domain.T @ filter_gradient.view(reach**2, -1)).view(3, 3, k, c)
+            weight_gradient = weight_gradient.permute(2, 3, 0, 1).contiguous()
         if ctx.needs_input_grad[0]:
             filters = _filters_to_domain(weight, gradient.dtype)
-            of_inputs = torch.bmm(filters.transpose(1, 2), of_products)  # (P, C, T)
-            of_tiles = (tiles.to_domain.T @ of_inputs.view(reach**2, -1)).view(reach, reach, c, batch, down, across)
-            of_image = gradient.new_zeros(batch, c, in_rows, in_cols)
+            input_gradient = torch.bmm(filters.transpose(1, 2), product_gradient)  # (P, C, T)
+            tile_gradient = (tiles.to_domain.T @ input_gradient.view(reach**2, -1)).view(
+                reach, reach, c, batch, down, across
+            )
+            image_gradient = gradient.new_zeros(batch, c, in_rows, in_cols)
             for row in range(reach):
                 for col in range(reach):  # no two tiles meet in one of these steps: the sum has a fixed order
-                    there = of_image[:, :, row : row + tile * down : tile, col : col + tile * across : tile]
-                    there += of_tiles[row, col].transpose(0, 1)
-        return of_image, of_weight, of_bias
+                    there = image_gradient[:, :, row : row + tile * down : tile, col : col + tile * across : tile]
+                    there += tile_gradient[row, col].transpose(0, 1)
+        return image_gradient, weight_gradient, bias_gradient

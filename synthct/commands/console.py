@@ -180,9 +180,9 @@ def run(
     except Exception as fault:
         if arguments.debug:
             raise
-        status, told = _told(fault)
+        status, message = _status_and_message(fault)
         _end_progress_bars()
-        print(f"{parser.prog}: {told}", file=sys.stderr)
+        print(f"{parser.prog}: {message}", file=sys.stderr)
         return status
     if left_out:
         for sentence in left_out_sentences(left_out):
@@ -198,7 +198,7 @@ def _end_progress_bars() -> None:
             bar.close()
 
 
-def _told(fault: Exception) -> tuple[int, str]:
+def _status_and_message(fault: Exception) -> tuple[int, str]:
     """The exit status of an error, and what the user reads of it."""
     if isinstance(fault, SynthctError):
         return BAD_INPUT, str(fault)

@@ -75,7 +75,7 @@ def _run(arguments: argparse.Namespace) -> None:
     )
     closing = (
         f"{ids} file holds measurements of every training patient, but no image. Read the limits and the privacy "
-        "section of its model_card.md before you hand it on. Tell the SHA-256 by another way than the file's: it alone "
+        "section of its model_card.md before you hand it on. Send the SHA-256 by another way than the file: it alone "
         "shows that the file is yours."
     )
     console.print_wrapped(closing, indent="")

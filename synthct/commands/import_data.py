@@ -149,8 +149,8 @@ def _show(listing: Listing) -> None:
     for case in listing.cases:
         kinds = [kind for kind, source in (("MR", case.mr), ("CT", case.ct), ("mask", case.mask)) if source is not None]
         chosen = [source.name for source in (case.mr, case.ct) if source is not None]
-        told = ", ".join(chosen if listing.format == "dicom" else kinds)
-        print(f"{case.patient}: {told}")
+        shown = ", ".join(chosen if listing.format == "dicom" else kinds)
+        print(f"{case.patient}: {shown}")
     for problem in listing.problems.values():
         print(problem)
     for remark in listing.remarks:

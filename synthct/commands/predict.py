@@ -239,7 +239,7 @@ def _summarise(written: Sequence[Path]) -> None:
     from synthct.qa.qa_report import qa_path, read_status
 
     statuses = [read_status(qa_path(path))[0] for path in written]
-    counts = ", ".join(f"{statuses.count(one)} {one}" for one in ("pass", "check", "fail"))
+    counts = ", ".join(f"{statuses.count(status)} {status}" for status in ("pass", "check", "fail"))
     print(f"Quality assurance: {counts}; reasons and measurements are in {qa_path(written[0]).parent}")
 
 

@@ -13,7 +13,7 @@ from synthct.imaging.io import FILE_ENDINGS
 from synthct.json_dataclasses import shown
 
 READ_KEYS = ("channel_names", "file_ending", "name", "description", "licence")  # the rest is kept and not read
-# Other spellings that are none of ours, so that they are no misspelt ones: nnU-Net's.
+# Other spellings that are none of ours, so that they are not misspelt ones: nnU-Net's.
 _OTHERS = ("license",)
 _ALIKE = 0.8  # difflib's ratio of a misspelt key
 
@@ -56,7 +56,7 @@ def _misspelt(content: Mapping[str, Any]) -> dict[str, str]:
     for key in sorted(content.keys() - {*READ_KEYS, *_OTHERS}):
         bare = _bare(key)
         close = difflib.get_close_matches(bare, ours, 1, _ALIKE)
-        exchanged = [one for one in ours if sorted(one) == sorted(bare)]  # letters in another order
+        exchanged = [name for name in ours if sorted(name) == sorted(bare)]  # letters in another order
         if close or exchanged:
             found[key] = ours[(close or exchanged)[0]]
     return found

@@ -138,17 +138,17 @@ def found_heads(images: CaseImages, masks: HeadMasks) -> HeadMasks:
         (mr,) = _within((found.the_mr,), (masks.the_mr,))
         return HeadMasks(mr, found.ct)
     there = [name for name in ("mr", "ct") if getattr(masks, name) is not None]
-    of_both = _within([getattr(found, name) for name in there], [getattr(masks, name) for name in there])
-    return replace(HeadMasks(None, None), **dict(zip(there, of_both)))
+    limited = _within([getattr(found, name) for name in there], [getattr(masks, name) for name in there])
+    return replace(HeadMasks(None, None), **dict(zip(there, limited)))
 
 
 def _within(found: Sequence[sitk.Image], given: Sequence[sitk.Image]) -> tuple[sitk.Image, ...]:
     """The found heads less what lies outside the given mask; all of them, or none, so that they can be compared."""
-    cut = [one & mask for one, mask in zip(found, given)]
+    cut = [head & mask for head, mask in zip(found, given)]
     n_found, n_given, n_cut = ([_n_voxels(mask) for mask in masks] for masks in (found, given, cut))
-    least, most = PLAUSIBLE_VOLUME_L
-    for one, n_one, n_mask, n_both in zip(found, n_found, n_given, n_cut):
-        if n_one == 0 or not (least <= volume_litres(one) <= most or n_both >= MIN_FILLED * n_mask):
+    min_l, max_l = PLAUSIBLE_VOLUME_L
+    for head, n_head, n_mask, n_both in zip(found, n_found, n_given, n_cut):
+        if n_head == 0 or not (min_l <= volume_litres(head) <= max_l or n_both >= MIN_FILLED * n_mask):
             return tuple(given)  # there is no head to be found in this image
     return tuple(cut if all(n >= MIN_KEPT * of for n, of in zip(n_cut, n_found)) else found)
 

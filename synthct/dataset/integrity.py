@@ -40,11 +40,11 @@ def check_dataset(
     problems = list(raw.problems)
     if not raw.training:
         mr, ct = f"PATIENT_0000{raw.file_ending}", f"PATIENT{raw.file_ending}"
-        told = f"put MRs into imagesTr ({mr}) and CTs into targetsTr ({ct})"
-        problems.append(Problem(None, f"{raw.folder} holds no training patient: {told}."))
+        remedy = f"put MRs into imagesTr ({mr}) and CTs into targetsTr ({ct})"
+        problems.append(Problem(None, f"{raw.folder} holds no training patient: {remedy}."))
     for patient in sorted(set(raw.training) & set(raw.test)):
-        told = f"patient '{patient}' is in the training and in the test set; remove one"
-        problems.append(Problem(patient, f"{raw.folder}: {told}."))
+        remedy = f"patient '{patient}' is in the training and in the test set; remove one"
+        problems.append(Problem(patient, f"{raw.folder}: {remedy}."))
     to_check = {f"training:{patient}": case for patient, case in raw.training.items() if patient not in checked}
     to_check |= {f"test:{patient}": case for patient, case in raw.test.items()}
     cases = {name: (case, may_lie_apart) for name, case in to_check.items()}
@@ -149,9 +149,9 @@ def _problems_of_any(image: sitk.Image, name: str) -> list[str]:
     return []
 
 
-def _overlap(one: sitk.Image, other: sitk.Image) -> bool:
+def _overlap(first: sitk.Image, second: sitk.Image) -> bool:
     """Whether the boxes around both images in space share any volume."""
-    a, b = Grid.of(one).corners, Grid.of(other).corners
+    a, b = Grid.of(first).corners, Grid.of(second).corners
     return bool((np.maximum(a.min(axis=0), b.min(axis=0)) < np.minimum(a.max(axis=0), b.max(axis=0))).all())
 
 

@@ -29,10 +29,10 @@ def numbered_patients(names: Collection[str], n_channels: int, ct_names: Collect
     alike = len(numbers) > 1 and len(set(map(frozenset, numbers.values()))) == 1
     found = {}
     for stem, digits in numbers.items():
-        of_ct = {one for one in digits if f"{stem}_{one}" in ct_names}
+        ct_numbers = {number for number in digits if f"{stem}_{number}" in ct_names}
         many = len(digits) >= n_channels + 2 and (len(digits) > _MAX_CHANNELS or not alike)
-        if of_ct - {"0000"} or many:
-            found[stem] = [f"{stem}_{one}" for one in sorted(digits)]
+        if ct_numbers - {"0000"} or many:
+            found[stem] = [f"{stem}_{number}" for number in sorted(digits)]
     return found
 
 

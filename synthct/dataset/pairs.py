@@ -31,7 +31,7 @@ def lacks_pairs(cases: Iterable[Any]) -> bool:
     return (True, True) not in kinds and {(True, False), (False, True)} <= kinds
 
 
-def tell_pairs(raw: RawDataset) -> None:
+def report_pairs(raw: RawDataset) -> None:
     """Log how many pairs the training and the test set hold, and warn where the names of MRs and CTs do not agree."""
     for which, cases in (("Training", raw.training), ("Test", raw.test)):
         if cases:

@@ -63,9 +63,9 @@ class CaseFiles:
         # The voxels of an .mhd header are in a file beside it.
         beside = [path.with_suffix(ending) for path in self.files if path.suffix == ".mhd" for ending in MHD_DATA]
         stats = [(path.name, path.stat()) for path in (*self.files, *filter(Path.is_file, beside))]
-        told = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+        states = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
         judged_by = [] if self.mask is None else ["found heads"]
-        return hashlib.sha256(repr([*told, *judged_by]).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr([*states, *judged_by]).encode()).hexdigest()[:16]
 
 
 class Problem(NamedTuple):
@@ -161,7 +161,7 @@ def _known(root: Path, kind: RootName) -> str:
 
 
 def _list_cases(folder: Path, part: str, n_channels: int, ending: str, problems: list[Problem]) -> dict[str, CaseFiles]:
-    """Cases of one part (``Tr`` or ``Ts``); what does not fit is told in ``problems``."""
+    """Cases of one part (``Tr`` or ``Ts``); what does not fit is listed in ``problems``."""
     mr: dict[str, dict[int, Path]] = {}
     images = _image_files(folder / f"images{part}", ending, problems)
     ct = {stem: path for path, stem in _image_files(folder / f"targets{part}", ending, problems)}
@@ -175,31 +175,31 @@ def _list_cases(folder: Path, part: str, n_channels: int, ending: str, problems:
             continue
         match = re.fullmatch(r"(.+)_(\d{4})", stem)
         if match is None:
-            told = f"rename it to {stem}_0000{ending}"
+            remedy = f"rename it to {stem}_0000{ending}"
             problems.append(
-                Problem(stem, f"{path}: an MR is named PATIENT_0000{ending} with the channel's number; {told}.")
+                Problem(stem, f"{path}: an MR is named PATIENT_0000{ending} with the channel's number; {remedy}.")
             )
         elif int(match[2]) >= n_channels:
-            told = f"channel {match[2]} is not in dataset.json, which names {n_channels} channel(s)"
-            told += "; add it there or remove the file"
+            remedy = f"channel {match[2]} is not in dataset.json, which names {n_channels} channel(s)"
+            remedy += "; add it there or remove the file"
             if match[1] in mr or n_channels == 1:
-                told += f". If {stem} is a patient, rename the file to {stem}_0000{ending}"
-            problems.append(Problem(match[1], f"{path}: {told}."))
+                remedy += f". If {stem} is a patient, rename the file to {stem}_0000{ending}"
+            problems.append(Problem(match[1], f"{path}: {remedy}."))
         else:
             mr.setdefault(match[1], {})[int(match[2])] = path
     for patient, channels in mr.items():
         for channel in sorted(set(range(n_channels)) - set(channels)):
             wanted = folder / f"images{part}" / f"{patient}_{channel:04d}{ending}"
-            told = f"every patient needs all {n_channels} MR channel(s); add the file, or remove the patient's others"
-            problems.append(Problem(patient, f"{wanted} is missing: {told}."))
+            remedy = f"every patient needs all {n_channels} MR channel(s); add the file, or remove the patient's others"
+            problems.append(Problem(patient, f"{wanted} is missing: {remedy}."))
     for patient, path in ct.items():
         if re.fullmatch(r".+_0000", patient) and patient[:-5] in mr:
-            told = f"a CT has no channel number; rename it to {patient[:-5]}{ending}"
-            problems += [Problem(name, f"{path}: {told}.") for name in (patient, patient[:-5])]
+            remedy = f"a CT has no channel number; rename it to {patient[:-5]}{ending}"
+            problems += [Problem(name, f"{path}: {remedy}.") for name in (patient, patient[:-5])]
     masks = {stem: path for path, stem in _image_files(folder / f"masks{part}", ending, problems)}
     for patient in sorted(set(masks) - set(mr) - set(ct)):
-        told = f"there is neither an MR nor a CT of '{patient}'; rename or remove the mask"
-        problems.append(Problem(patient, f"{masks[patient]}: {told}."))
+        remedy = f"there is neither an MR nor a CT of '{patient}'; rename or remove the mask"
+        problems.append(Problem(patient, f"{masks[patient]}: {remedy}."))
     return {
         patient: CaseFiles(
             patient,
@@ -223,6 +223,6 @@ def _image_files(folder: Path, ending: str, problems: list[Problem]) -> list[tup
             found.append((path, path.name[: -len(ending)]))
         elif not (ending == ".mhd" and path.suffix in MHD_DATA):
             patient = re.sub(r"_\d{4}$", "", path.name.partition(".")[0])
-            told = f"dataset.json says that files end in {ending}; convert or remove the file"
-            problems.append(Problem(patient, f'{path}: {told}, or change "file_ending".'))
+            remedy = f"dataset.json says that files end in {ending}; convert or remove the file"
+            problems.append(Problem(patient, f'{path}: {remedy}, or change "file_ending".'))
     return found

@@ -1,4 +1,4 @@
-"""Register the CT of each patient to his MR, once; the cases then carry their :class:`Registration`.
+"""Register the CT of each patient to the patient's MR, once; the cases then carry their :class:`Registration`.
 
 ``read_case`` gives the CT of a registered case where the MR has it: its origin and direction are moved and no voxel is
 touched, so that each is interpolated once, by whatever samples it next.

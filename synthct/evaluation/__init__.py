@@ -1,1 +1,1 @@
-"""How near synthetic CTs are to reference CTs: metrics, statistics, tables and figures (seed, sections 3.2 and 4)."""
+"""Synthetic CTs compared with reference CTs: metrics, statistics, figures (Wolterink et al., sections 3.2, 4)."""

@@ -106,7 +106,7 @@ def _coarse_ct(path: Path, step: tuple[int, int, int]) -> np.ndarray | None:
     if stack.ct is None:
         return None
     ct = stack.ct[stack.info.get("mr_slices", 0) :]  # of scans that are not aligned, the MR's slices come first
-    ct = ct[tuple(slice((one - 1) // 2, None, one) for one in step)]
+    ct = ct[tuple(slice((stride - 1) // 2, None, stride) for stride in step)]
     return np.where(ct == OUTSIDE, np.int16(NONE_THERE), ct)
 
 

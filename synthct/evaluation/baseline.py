@@ -73,8 +73,8 @@ def add_baselines(
     """
     average_heads: dict[tuple[Path, tuple[str, ...]], AverageHead | None] = {}
     fingerprints: dict[Path, Fingerprint | None] = {}
-    for patient, of_patient in candidates.items():
-        model = next((model for model in models if model.label in of_patient), None)
+    for patient, by_label in candidates.items():
+        model = next((model for model in models if model.label in by_label), None)
         if model is None:
             continue
         if model.folder not in fingerprints:
@@ -84,18 +84,18 @@ def add_baselines(
                 fingerprints[model.folder] = None
                 log.warning(f"The trivial baselines {' and '.join(CONSTANTS)} are left out: {fault}")
         held_out = model.predictions(patients)[patient]
-        of_training = model.folder, tuple(held_out.trained_on)
-        if of_training not in average_heads:
-            average_heads[of_training] = _average_head(model, held_out.trained_on, preprocessed)
-        if (average := average_heads[of_training]) is not None:
-            of_patient[AVERAGE_HEAD] = Candidate(average, held_out.fold)
+        training_set = model.folder, tuple(held_out.trained_on)
+        if training_set not in average_heads:
+            average_heads[training_set] = _average_head(model, held_out.trained_on, preprocessed)
+        if (average := average_heads[training_set]) is not None:
+            by_label[AVERAGE_HEAD] = Candidate(average, held_out.fold)
         fingerprint = fingerprints[model.folder]
         if fingerprint is None:
             continue
         for label, constant_hu in zip(CONSTANTS, (mean_ct_hu, median_ct_hu)):
             hu = constant_hu(fingerprint, held_out.trained_on)
             if hu is not None:
-                of_patient[label] = Candidate(float(hu), held_out.fold)
+                by_label[label] = Candidate(float(hu), held_out.fold)
 
 
 def useless_models(
@@ -112,14 +112,14 @@ def useless_models(
     for label in labels:
         own = mae_by_patient(rows.get(label, ()))
         not_beaten: list[tuple[float, float, list[float]]] = []
-        for of_baseline in CONSTANTS:
-            constant = mae_by_patient(rows.get(of_baseline, ()))
+        for constant_label in CONSTANTS:
+            constant = mae_by_patient(rows.get(constant_label, ()))
             common = own.keys() & constant.keys()
             if not common:
                 continue
             model_mae, constant_mae = (fmean(mae[patient] for patient in common) for mae in (own, constant))
             if model_mae >= constant_mae:
-                scts = [candidates[patient][of_baseline].sct for patient in common]
+                scts = [candidates[patient][constant_label].sct for patient in common]
                 values_hu = [sct for sct in scts if isinstance(sct, float)]
                 not_beaten.append((constant_mae, model_mae, values_hu))
         if not_beaten:

@@ -48,7 +48,7 @@ class Reference:
     mr: Path | None = None  # the first channel
     mask: Path | None = None  # head mask given by the user; replaces those determined in CT and MR
     registration: Registration | None = None  # of the CT to the MR
-    of_user: bool = False  # files that neither an import nor a verification has seen; they are checked here
+    from_user: bool = False  # files that neither an import nor a verification has seen; they are checked here
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def read_compared(reference: Reference, candidates: Mapping[str, Candidate], *, 
 
     ct = read_ct(reference.ct, reference.registration)
     warned: list[str] = []
-    if reference.of_user:
+    if reference.from_user:
         check_reference(ct, reference.ct)
         for label, sct in scts.items():
             warned += check_sct(sct, files[label], ct, reference.ct)
@@ -137,7 +137,7 @@ def read_compared(reference: Reference, candidates: Mapping[str, Candidate], *, 
     if not sitk.GetArrayViewFromImage(mask).any():
         raise DatasetError(_empty_mask_message(reference, files[first], kind))
     percent = _scored_percent(ct_head, mask)
-    if reference.of_user:
+    if reference.from_user:
         warned += coverage_warning(reference.patient, percent)
     known = ct_known if mr is None else ct_known & _known(scanned_region(mr), grid)
     return Compared(
@@ -224,8 +224,8 @@ def _known(scanned: sitk.Image, grid: Grid) -> sitk.Image:
     return grid.place(scanned_on(scanned, grid).astype(np.uint8))
 
 
-def _share_of_smaller(one: sitk.Image, other: sitk.Image) -> float:
-    a, b = (sitk.GetArrayViewFromImage(mask).astype(bool) for mask in (one, other))
+def _share_of_smaller(first: sitk.Image, second: sitk.Image) -> float:
+    a, b = (sitk.GetArrayViewFromImage(mask).astype(bool) for mask in (first, second))
     smaller = min(a.sum(), b.sum())
     return float((a & b).sum() / smaller) if smaller else 0.0
 

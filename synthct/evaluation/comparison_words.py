@@ -47,11 +47,11 @@ def sentence(metric: Metric, comparison: Comparison, n_pairs: int = 1) -> str:
         tests += f"; Wilcoxon, {_p(comparison.wilcoxon_p)}"
     text = f"{finding} ({interval}); {status} at the {SIGNIFICANCE:.0%} level ({tests})."
     if n < FEW_PATIENTS:
-        text += f" With only {n} patients little can be concluded: Wilcoxon's p cannot fall below {_least_p(n)}."
+        text += f" With only {n} patients little can be concluded: Wilcoxon's p cannot fall below {_smallest_p(n)}."
     return text
 
 
-def _least_p(n: int) -> str:
+def _smallest_p(n: int) -> str:
     """The smallest two-sided p of Wilcoxon's test: all differences of one sign, 2 of 2^n ways."""
     return f"{2 / 2**n:.3g}"
 

@@ -45,14 +45,14 @@ def write_tables(sets: Sequence[ScoredSet], folder: Path) -> tuple[Path, ...]:
     """
     metrics = metrics_in(next(iter(sets[0].rows.values()))[0].metrics)
     paths: list[Path] = []
-    for one in sets:
-        for label, rows in one.rows.items():
-            name = f"{label}_test" if one.patients == "test" else label
+    for scored_set in sets:
+        for label, rows in scored_set.rows.items():
+            name = f"{label}_test" if scored_set.patients == "test" else label
             paths += write_patient_table(rows, name, folder)
     paths += write_summary(sets, folder)
     if sets[0].patients != "folders":
         paths += write_comparison(sets, folder)
-    masks = {row.mask for one in sets for rows in one.rows.values() for row in rows}
+    masks = {row.mask for scored_set in sets for rows in scored_set.rows.values() for row in rows}
     paths += write_columns(metrics, masks, folder)
     return tuple(paths)
 
@@ -84,8 +84,8 @@ def write_summary(sets: Sequence[ScoredSet], folder: Path) -> tuple[Path, Path]:
     it could be computed.
     """
     records = []
-    for one in sets:
-        for summary in one.summaries:
+    for scored_set in sets:
+        for summary in scored_set.summaries:
             metrics = metrics_in(summary.mean)
             record: dict[str, Any] = {"model": summary.model, "set": summary.set, "n": summary.n}
             for column in (metric.column for metric in metrics):
@@ -98,7 +98,7 @@ def write_summary(sets: Sequence[ScoredSet], folder: Path) -> tuple[Path, Path]:
                     f"{column}_ci95_high": high,
                     f"{column}_n": summary.counted[column],
                 }
-            masks = sorted({row.mask for row in one.rows[summary.model]})
+            masks = sorted({row.mask for row in scored_set.rows[summary.model]})
             record |= {"mask": ", ".join(masks), "clipping": _clipping_in_words(metrics), "grid": _GRID}
             records.append(record)
     return _write(records, list(records[0]), folder / "summary.csv")
@@ -107,9 +107,9 @@ def write_summary(sets: Sequence[ScoredSet], folder: Path) -> tuple[Path, Path]:
 def write_comparison(sets: Sequence[ScoredSet], folder: Path) -> tuple[Path, Path]:
     """``comparison.csv`` and its JSON twin: a row a metric and two models; only the header with a single model."""
     records = []
-    for one in sets:
-        masks = ", ".join(sorted({row.mask for rows in one.of_models.values() for row in rows}))
-        for comparison in one.comparisons:
+    for scored_set in sets:
+        masks = ", ".join(sorted({row.mask for rows in scored_set.model_rows.values() for row in rows}))
+        for comparison in scored_set.comparisons:
             (metric,) = metrics_in([comparison.metric])
             low, high = comparison.interval
             record = {column: getattr(comparison, column, None) for column in COMPARISON_COLUMNS}

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from synthct.counted import first_of
 from synthct.dataset.raw import CaseFiles, RawDataset
-from synthct.dataset.register_dataset import with_registrations
-from synthct.dataset.registration_record import REGISTRATIONS
 from synthct.errors import DatasetError, ModelError
 from synthct.evaluation import baseline
 from synthct.evaluation.compared import Candidate, Reference
@@ -22,14 +20,14 @@ from synthct.evaluation.images_by_patient import images_by_patient, mrs_of
 from synthct.evaluation.input_checks import one_file_twice
 from synthct.evaluation.metrics import Protocol, unusable_metrics
 from synthct.evaluation.metrics.metric import WINDOW_HU
+from synthct.evaluation.registered_pairs import as_registered
 from synthct.evaluation.report.collect import report_evaluation
 from synthct.evaluation.report.provenance import commands_of_models
 from synthct.evaluation.score import PatientSet, Row
 from synthct.evaluation.scored_set import ScoredSet, mixed_masks, score_models, score_set
 from synthct.evaluation.statistics import Summary
-from synthct.evaluation.trained_models import TrainedModel, find_models
+from synthct.evaluation.trained_models import find_models
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner, left_out_sentences
-from synthct.planning.plan import Plan
 
 log = logging.getLogger("synthct")
 
@@ -99,12 +97,12 @@ def evaluate_dataset(
         ImageError: an image cannot be read.
     """
     models = find_models(results_folder)
-    raw, warnings = _as_registered(raw, models, preprocessed_folder)
+    raw, warnings = as_registered(raw, models, preprocessed_folder)
     cases: dict[PatientSet, Mapping[str, CaseFiles]] = {"cross_validation": raw.training, "test": raw.test}
-    paired = {kind: {p: case for p, case in of_set.items() if case.paired} for kind, of_set in cases.items()}
+    paired = {kind: {p: case for p, case in set_cases.items() if case.paired} for kind, set_cases in cases.items()}
     if not any(paired.values()):
         failed = len(raw.failed_registrations)
-        told = (
+        remedy = (
             f"the registration of CT to MR failed in all {failed} patients who have both; the preprocessing report "
             "shows them and what to do"
             if failed
@@ -112,7 +110,7 @@ def evaluate_dataset(
         )
         raise DatasetError(
             f"{raw.folder}: no patient has both an MR and a CT that are aligned, so there is nothing to compare an sCT "
-            f"with; {told}."
+            f"with; {remedy}."
         )
     models = tuple(
         model for model in models if any(paired[kind].keys() & model.predictions(kind).keys() for kind in paired)
@@ -128,7 +126,7 @@ def evaluate_dataset(
         score_models(kind, paired[kind], models, protocol, preprocessed=preprocessed_folder, runner=runner)
         for kind in paired
     ]
-    sets = [one for one in scored if one is not None and one.scores]
+    sets = [scored_set for scored_set in scored if scored_set is not None and scored_set.scores]
     runner.check_any_left(sets)
     shown = sets[0]
     models = tuple(model for model in models if model.label in shown.labels)
@@ -137,18 +135,18 @@ def evaluate_dataset(
     tables = write_tables(sets, folder)
     baselines = {label: shown.rows[label] for label in baseline.BASELINES if label in shown.rows}
     figures = (
-        *draw.draw_charts(shown.of_models, shown.scores, folder, models=models, baselines=baselines),
-        *draw.draw_scores(shown.of_models, slices, WINDOW_HU, folder, runner=runner),
-        *draw.draw_models_beside_each_other(models, shown.of_models, slices, WINDOW_HU, folder),
+        *draw.draw_charts(shown.model_rows, shown.scores, folder, models=models, baselines=baselines),
+        *draw.draw_scores(shown.model_rows, slices, WINDOW_HU, folder, runner=runner),
+        *draw.draw_models_beside_each_other(models, shown.model_rows, slices, WINDOW_HU, folder),
     )
     if shown.patients == "cross_validation":  # the cycle is that of the fold that held the patient out
         cycles = draw.draw_cycles(
-            models, shown.of_models, paired["cross_validation"], WINDOW_HU, folder, progress=runner.progress
+            models, shown.model_rows, paired["cross_validation"], WINDOW_HU, folder, progress=runner.progress
         )
         figures = (*figures, *cycles)
     _remove_stale(folder, {*tables, *figures})
-    of_sets = (warning for one in sets for warning in one.warnings)
-    warnings = (*unusable_metrics(), *warnings, *mixed_masks(sets), *of_sets)
+    set_warnings = (warning for scored_set in sets for warning in scored_set.warnings)
+    warnings = (*unusable_metrics(), *warnings, *mixed_masks(sets), *set_warnings)
     report = report_evaluation(
         folder,
         f"{raw.name}: synthetic CTs of {'held-out' if shown.patients == 'cross_validation' else 'test'} patients",
@@ -211,7 +209,7 @@ def evaluate_folders(
     ]
     label = predictions.resolve().name
     references_of = {
-        p: Reference(p, cts[p], mr_of.get(p), given[p] if given is not None else None, of_user=True) for p in matched
+        p: Reference(p, cts[p], mr_of.get(p), given[p] if given is not None else None, from_user=True) for p in matched
     }
     candidates = {patient: {label: Candidate(scts[patient])} for patient in matched}
     scored = score_set("folders", references_of, candidates, [label], protocol, runner=runner)
@@ -229,7 +227,7 @@ def evaluate_folders(
         *one_file_twice([scts[patient] for patient in matched]),
         *scored.warnings,
     )
-    # Names alone: where the folders lie may tell more than a report that is passed on should.
+    # Names alone: where the folders lie may say more than a report that is passed on should.
     options = {"-p": predictions, "-r": references, "-i": mrs, "-m": masks}
     given_options = " ".join(
         f"{flag} {Path(path).resolve().name}" for flag, path in options.items() if path is not None
@@ -246,37 +244,6 @@ def evaluate_folders(
     return _summed_up(output, [scored], tables, figures, report, warnings)
 
 
-def _as_registered(
-    raw: RawDataset, models: Sequence[TrainedModel], preprocessed_folder: Path | None
-) -> tuple[RawDataset, tuple[str, ...]]:
-    """The dataset with the registrations of its preprocessing, and a warning for every patient that lacks a valid one.
-
-    Raises:
-        DatasetError: a model was trained on registered pairs, and the registrations are not there.
-    """
-    plan_path = None if preprocessed_folder is None else Path(preprocessed_folder) / "plans.json"
-    if plan_path is None or not plan_path.is_file():
-        registered = [model.folder for model in models if Plan.load(model.files.plans).register != "off"]
-        if registered:
-            raise DatasetError(
-                f"{registered[0]} was trained on registered pairs, and {plan_path or 'synthct_preprocessed'} is "
-                "missing; preprocess the dataset again, or set synthct_preprocessed to where it is."
-            )
-        return raw, ()
-    mode = Plan.load(plan_path).register
-    raw = with_registrations(raw, plan_path.parent / REGISTRATIONS, mode)
-    warnings = []
-    for patient, case in (*raw.training.items(), *raw.test.items()):
-        if not case.aligned:
-            warnings.append(f"{patient} is left out: the registration of the CT to the MR failed.")
-        elif mode != "off" and case.paired and case.registration is None:
-            warnings.append(
-                f"{patient}: the files have changed since the CT was registered, and are taken as unregistered; "
-                "run synthct_plan_and_preprocess again."
-            )
-    return raw, tuple(warnings)
-
-
 def _summed_up(
     folder: Path,
     sets: Sequence[ScoredSet],
@@ -288,11 +255,11 @@ def _summed_up(
     for warning in warnings:
         log.warning(warning)
     shown = sets[0]
-    text = "\n\n".join(terminal_table(one) for one in sets)
+    text = "\n\n".join(terminal_table(scored_set) for scored_set in sets)
     evaluation = Evaluation(
         folder, shown.rows, shown.summaries, shown.comparisons, tables, figures, report, text, warnings
     )
-    test = next((one for one in sets if one.patients == "test"), None)
+    test = next((scored_set for scored_set in sets if scored_set.patients == "test"), None)
     if test is None:
         return evaluation
     return replace(evaluation, test_rows=test.rows, test_summaries=test.summaries, test_comparisons=test.comparisons)

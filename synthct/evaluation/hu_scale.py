@@ -24,7 +24,7 @@ MAX_AIR_NOISE_SHARE = 0.5  # of the air at its median: padding and ends of windo
 
 @dataclass(frozen=True)
 class HuScale:
-    """Values = ``slope`` x HU + ``offset``, and what tells a wrong scale from a poor sCT.
+    """Values = ``slope`` x HU + ``offset``, and what distinguishes a wrong scale from a poor sCT.
 
     Attributes:
         spread: SD of the sCT's values in the reference's tissue and bone, relative to the SD of the reference.
@@ -69,7 +69,7 @@ def measure_scale(values: np.ndarray, reference_hu: np.ndarray) -> HuScale | Non
     slope = (soft - air) / (soft_hu - air_hu)
 
     in_tissue = (reference_hu > TISSUE_HU[0]) & (reference_hu < TISSUE_HU[1])
-    tissue, tissue_hu = (one[in_tissue].astype(np.float64) for one in (values, reference_hu))
+    tissue, tissue_hu = (hu[in_tissue].astype(np.float64) for hu in (values, reference_hu))
     if np.ptp(tissue) == 0 or np.ptp(tissue_hu) == 0:
         return None
     return HuScale(

@@ -160,18 +160,18 @@ def _check_place(sct: sitk.Image, path: Path, ct: sitk.Image, ct_path: Path) -> 
     """
     if sct.GetSize() != ct.GetSize() or Grid.of(sct).matches(Grid.of(ct), tolerance_mm=1.0):
         return
-    values, reference = (sitk.GetArrayViewFromImage(one) for one in (sct, ct))
+    values, reference = (sitk.GetArrayViewFromImage(image) for image in (sct, ct))
     in_place = _correlation(values, sitk.GetArrayFromImage(resample(ct, Grid.of(sct), outside=AIR_HU)))
     by_voxel = _correlation(values, reference)
     if by_voxel >= CLOSE and by_voxel - in_place >= CLEARLY_CLOSER:
         wrong = [
             name
-            for name, one, other in (
+            for name, sct_place, ct_place in (
                 ("origin", sct.GetOrigin(), ct.GetOrigin()),
                 ("spacing", sct.GetSpacing(), ct.GetSpacing()),
                 ("direction", sct.GetDirection(), ct.GetDirection()),
             )
-            if not np.allclose(one, other, atol=1e-2)
+            if not np.allclose(sct_place, ct_place, atol=1e-2)
         ]
         raise DatasetError(
             f"{path} has the voxels of {ct_path} but another {' and '.join(wrong)} in its header, so it lies "
@@ -196,12 +196,12 @@ def _check_header(sct: sitk.Image, values: np.ndarray, on_sct: np.ndarray, ct: s
         )
 
 
-def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Pearson's, of the values with the reference's bone held to 500 HU; 0 where one is constant."""
-    one, other = one.ravel().astype(np.float64), np.clip(other.ravel(), -1000, 500).astype(np.float64)
-    if one.size < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
+def _correlation(values: np.ndarray, reference: np.ndarray) -> float:
+    """Pearson's, of the values with the reference, its bone clipped to 500 HU; 0 where either is constant."""
+    values, reference = values.ravel().astype(np.float64), np.clip(reference.ravel(), -1000, 500).astype(np.float64)
+    if values.size < 2 or np.ptp(values) == 0 or np.ptp(reference) == 0:
         return 0.0
-    return float(np.corrcoef(np.clip(one, *np.percentile(one, (0.1, 99.5))), other)[0, 1])
+    return float(np.corrcoef(np.clip(values, *np.percentile(values, (0.1, 99.5))), reference)[0, 1])
 
 
 def _axes_to_flip(image: sitk.Image) -> list[tuple[int, str]]:

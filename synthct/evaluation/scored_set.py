@@ -43,20 +43,20 @@ class ScoredSet:
     comparisons: tuple[Comparison, ...]
 
     @property
-    def of_models(self) -> dict[str, tuple[Row, ...]]:
+    def model_rows(self) -> dict[str, tuple[Row, ...]]:
         """The rows without those of the trivial baselines."""
         return {label: self.rows[label] for label in self.labels}
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know before trusting the numbers, a sentence each."""
-        of_patients = (warning for score in self.scores.values() for warning in score.warnings)
-        return (*of_patients, *baseline.useless_models(self.rows, self.candidates, self.labels))
+        patient_warnings = (warning for score in self.scores.values() for warning in score.warnings)
+        return (*patient_warnings, *baseline.useless_models(self.rows, self.candidates, self.labels))
 
 
 def mixed_masks(sets: Sequence[ScoredSet]) -> tuple[str, ...]:
     """A sentence where some patients are scored in given masks and others in the heads that were found."""
-    kinds = {row.patient: row.mask for one in sets for rows in one.rows.values() for row in rows}
+    kinds = {row.patient: row.mask for scored_set in sets for rows in scored_set.rows.values() for row in rows}
     given = [patient for patient, kind in kinds.items() if kind == "given"]
     if len(given) in (0, len(kinds)):
         return ()
@@ -95,8 +95,8 @@ def score_models(
         predictions = model.predictions(patients)
         plane = Plan.load(model.files.plans).configuration(model.configuration).input.plane
         for patient in cases.keys() & predictions.keys():
-            one = predictions[patient]
-            candidates[patient][model.label] = Candidate(one.sct, one.fold, plane)
+            prediction = predictions[patient]
+            candidates[patient][model.label] = Candidate(prediction.sct, prediction.fold, plane)
     baseline.add_baselines(candidates, models, patients, preprocessed)
     references = {
         patient: Reference(patient, case.ct, case.mr[0], case.mask, case.registration)
@@ -124,14 +124,12 @@ def score_set(
         baselines: further labels, which are not compared.
         runner: how the patients are worked through; bad are those who cannot be scored.
     """
-    jobs = {
-        patient: (references[patient], of_patient, protocol) for patient, of_patient in candidates.items() if of_patient
-    }
+    jobs = {patient: (references[patient], by_label, protocol) for patient, by_label in candidates.items() if by_label}
     describe = "Scoring the test set" if patients == "test" else "Scoring"
     scores = runner.run(score_patient, jobs, describe=describe)
     labels = [label for label in labels if any(label in score.rows for score in scores.values())]
     rows = {label: tuple(s.rows[label] for s in scores.values() if label in s.rows) for label in (*labels, *baselines)}
-    rows = {label: of_label for label, of_label in rows.items() if of_label}
+    rows = {label: label_rows for label, label_rows in rows.items() if label_rows}
     return ScoredSet(
         patients,
         references,
@@ -139,6 +137,6 @@ def score_set(
         scores,
         rows,
         tuple(labels),
-        tuple(summarise(label, of_label, patients) for label, of_label in rows.items()),
+        tuple(summarise(label, label_rows, patients) for label, label_rows in rows.items()),
         compare_models({label: rows[label] for label in labels}, patients),
     )

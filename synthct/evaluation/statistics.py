@@ -1,4 +1,4 @@
-"""A model over its patients, and models against each other: paired t-test (seed, section 4) and Wilcoxon's."""
+"""A model over its patients, and models against each other: paired t-test (Wolterink et al., section 4), Wilcoxon's."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def summarise(model: str, rows: Sequence[Row], patients: PatientSet = "cross_val
     """Every metric over a model's patients (at least one)."""
     columns = [metric.column for metric in metrics_in(rows[0].metrics)]
     values = {column: np.array([row.metrics[column] for row in rows], float) for column in columns}
-    known = {column: of_column[~np.isnan(of_column)] for column, of_column in values.items()}
+    known = {column: column_values[~np.isnan(column_values)] for column, column_values in values.items()}
     return Summary(
         model,
         len(rows),
@@ -81,8 +81,8 @@ def compare_models(
         found = []
         for model_a, model_b in combinations(rows, 2):
             common = [patient for patient in scores[model_a] if patient in scores[model_b]]
-            of_both = np.array([[scores[model][patient] for patient in common] for model in (model_a, model_b)])
-            found.append(paired_tests(metric, model_a, model_b, of_both[0], of_both[1]))
+            both_scores = np.array([[scores[model][patient] for patient in common] for model in (model_a, model_b)])
+            found.append(paired_tests(metric, model_a, model_b, both_scores[0], both_scores[1]))
         corrected = holm([comparison.p for comparison in found])
         n_pairs = len(found)
         for comparison, holm_p in zip(found, corrected):
@@ -91,15 +91,15 @@ def compare_models(
     return tuple(comparisons)
 
 
-def paired_tests(metric: Metric, model_a: str, model_b: str, of_a: np.ndarray, of_b: np.ndarray) -> Comparison:
+def paired_tests(metric: Metric, model_a: str, model_b: str, values_a: np.ndarray, values_b: np.ndarray) -> Comparison:
     """Student's t-test that the mean of the per-patient differences is zero, t = mean / (SD / sqrt(n)), n - 1 degrees;
     and Wilcoxon's signed-rank test that they lie evenly around zero.
 
     Args:
-        of_a, of_b: a value a patient, in the same order (n,).
+        values_a, values_b: a value a patient, in the same order (n,).
     """
     with np.errstate(invalid="ignore"):
-        differences = of_a - of_b
+        differences = values_a - values_b
     # Equal images have an infinite PSNR, which has no difference; a patient without bone has no error in bone.
     differences = differences[np.isfinite(differences)]
     n = len(differences)

@@ -145,7 +145,9 @@ def _images(folder: Path) -> dict[str, Path]:
 def _read_split(path: Path) -> Mapping[str, list[str]]:
     split = read_json(path, ModelError)
     lists = [split.get(part) for part in ("train", "val")] if isinstance(split, dict) else []
-    if not lists or not all(isinstance(one, list) and all(isinstance(name, str) for name in one) for one in lists):
+    if not lists or not all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists
+    ):
         raise ModelError(
             f'{path} must hold the lists "train" and "val" of patients; restore it or train this fold again.'
         )

@@ -45,20 +45,22 @@ class VoxelHistogram:
         sct_hu, ct_hu = sct[mask].astype(np.float32), ct[mask].astype(np.float32)
         error_hu = sct_hu - ct_hu
         n, m = len(EDGES_HU) - 1, len(DIFFERENCE_EDGES_HU) - 1
-        of_ct, of_sct = _bin(ct_hu, EDGES_HU), _bin(sct_hu, EDGES_HU)
-        of_mean, of_error = _bin((sct_hu + ct_hu) / 2, EDGES_HU), _bin(error_hu, DIFFERENCE_EDGES_HU)
+        ct_bins, sct_bins = _bin(ct_hu, EDGES_HU), _bin(sct_hu, EDGES_HU)
+        mean_bins, error_bins = _bin((sct_hu + ct_hu) / 2, EDGES_HU), _bin(error_hu, DIFFERENCE_EDGES_HU)
         # bincount sums in float64
-        sums = [np.bincount(of_mean, weights=weights, minlength=n) for weights in (error_hu, np.square(error_hu))]
+        sums = [np.bincount(mean_bins, weights=weights, minlength=n) for weights in (error_hu, np.square(error_hu))]
         return VoxelHistogram(
-            np.bincount(of_ct * n + of_sct, minlength=n * n).reshape(n, n),
-            np.bincount(of_mean * m + of_error, minlength=n * m).reshape(n, m),
+            np.bincount(ct_bins * n + sct_bins, minlength=n * n).reshape(n, n),
+            np.bincount(mean_bins * m + error_bins, minlength=n * m).reshape(n, m),
             np.stack(sums, axis=1),
         )
 
     @staticmethod
     def total(histograms: Iterable[VoxelHistogram]) -> VoxelHistogram:
         """All voxels of several patients together (at least one)."""
-        joint, difference, sums = zip(*((one.joint, one.difference, one.sums) for one in histograms))
+        joint, difference, sums = zip(
+            *((histogram.joint, histogram.difference, histogram.sums) for histogram in histograms)
+        )
         return VoxelHistogram(*(reduce(np.add, counts) for counts in (joint, difference, sums)))
 
     @property
@@ -83,7 +85,7 @@ def _bin(values_hu: np.ndarray, edges_hu: np.ndarray) -> np.ndarray:
     return np.clip(index, 0, len(edges_hu) - 2, out=index)
 
 
-def _mean_and_sd(n: np.ndarray | int, total: np.ndarray, of_squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _mean_and_sd(n: np.ndarray | int, total: np.ndarray, squared_total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.divide(total, n)
-        return mean, np.sqrt(np.maximum(np.divide(of_squares, n) - mean**2, 0))
+        return mean, np.sqrt(np.maximum(np.divide(squared_total, n) - mean**2, 0))

@@ -109,12 +109,12 @@ def _rotation_deg(transform: sitk.Transform) -> float:
     return float(np.degrees(np.arccos(np.clip((np.trace(turned) - 1) / 2, -1, 1))))
 
 
-def _probability_below(some: np.ndarray, others: np.ndarray) -> float:
+def _probability_below(values: np.ndarray, others: np.ndarray) -> float:
     """That one of ``some`` is below one of ``others`` (Mann and Whitney 1947, from ranks); 0.5 where there is none."""
-    if not some.size or not others.size:
+    if not values.size or not others.size:
         return 0.5
-    ranks = rankdata(np.concatenate([some, others]))[: some.size]
-    return float(1 - (ranks.sum() - some.size * (some.size + 1) / 2) / (some.size * others.size))
+    ranks = rankdata(np.concatenate([values, others]))[: values.size]
+    return float(1 - (ranks.sum() - values.size * (values.size + 1) / 2) / (values.size * others.size))
 
 
 def _array(image: sitk.Image) -> np.ndarray:

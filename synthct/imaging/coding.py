@@ -155,7 +155,7 @@ class GreyLevels(Coding):
 
     def mr_to_network(self, mr: np.ndarray, inside: np.ndarray, statistics: Sequence[MrStatistics]) -> np.ndarray:
         channels = zip(mr, inside, self.mr_windows, statistics)
-        return np.stack([self._coded(one, seen, window.in_force(of)) for one, seen, window, of in channels])
+        return np.stack([self._coded(channel, seen, window.in_force(of)) for channel, seen, window, of in channels])
 
     def ct_to_network(self, hu: np.ndarray, inside: np.ndarray) -> np.ndarray:
         return self._coded(hu, inside, self.ct_window_hu)

@@ -1,6 +1,6 @@
 """Whether a CT is in HU: its air near -1000, its soft tissue near 40, and air around it.
 
-Air and soft tissue are the two great peaks of every CT of a head. Where they lie tells what the stored values lack:
+Air and soft tissue are the two great peaks of every CT of a head. Where they lie shows what the stored values lack:
 both shifted alike, an intercept; another distance between them, a slope. Brain lies at 20 to 45 HU, muscle at 40 to 70,
 fat at -120 to -80 (Kalender, Computed Tomography, 3rd ed., 2011, fig. 1.12).
 """
@@ -24,7 +24,7 @@ PURE_SHIFT_HU = (950.0, 1110.0)  # from air to soft tissue, where the slope is r
 COMMON_SHIFTS = (1000.0, 1024.0)
 SHIFT_ROUNDING = 6.0  # HU by which air differs from -1000 between scanners
 MIN_AIR_ON_FACES = 0.15
-MIN_NEGATIVE_SHARE = 1e-3  # fat, sinuses and rims: what tells a CT with a filled-in background from an MR
+MIN_NEGATIVE_SHARE = 1e-3  # fat, sinuses and rims: what distinguishes a CT with a filled-in background from an MR
 MIN_BACKGROUND_SHARE = 0.3  # of the voxels on the volume's faces, which one value takes
 MIN_PEAK_SHARE = 1 / 3  # of what is denser than air; half of a CT's, a sixth of an MR's
 BACKGROUND_HU = -300.0  # above it a background is a value that was filled in, not air of another scale
@@ -198,6 +198,6 @@ def _shift(values: np.ndarray, peaks: Peaks) -> float:
     """What is to be subtracted, from the peak of air; air without noise may be -1024, not -1000."""
     shift = peaks.air + 1000
     if (values == peaks.air).sum() > 0.5 * (np.abs(values - peaks.air) <= 20).sum():
-        shift = min((shift, shift + 24), key=lambda one: abs(peaks.tissue - one - TYPICAL_TISSUE_HU))
-    common = min(COMMON_SHIFTS, key=lambda one: abs(abs(shift) - one))
+        shift = min((shift, shift + 24), key=lambda candidate: abs(peaks.tissue - candidate - TYPICAL_TISSUE_HU))
+    common = min(COMMON_SHIFTS, key=lambda candidate: abs(abs(shift) - candidate))
     return math.copysign(common, shift) if abs(abs(shift) - common) <= SHIFT_ROUNDING else float(round(shift))

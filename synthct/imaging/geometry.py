@@ -225,7 +225,7 @@ def slice_grid(
         head_mask: uint8, any grid along the same axes.
         plane: ``sagittal``, ``axial`` or ``coronal``.
         spacing_mm: (slices, rows, cols) of the slices.
-        slice_size: least (rows, cols); grows by multiples of 4 pixels where the head is larger.
+        slice_size: smallest (rows, cols); grows by multiples of 4 pixels where the head is larger.
 
     Returns:
         A grid whose array is (slices, rows, cols).
@@ -237,19 +237,19 @@ def slice_grid(
     axes = np.reshape(reorient(reference[:2, :2, :2], orientation).GetDirection(), (3, 3))
     low_mm, high_mm = extent_along(head_mask, axes)
     spacing_xyz = np.asarray(spacing_mm)[::-1]
-    least = np.array([slice_size[1], slice_size[0], 1])
+    min_size = np.array([slice_size[1], slice_size[0], 1])
     # Voxels around the head (axis, before and after it), so that its border is interpolated between known slices.
     margin = np.array([(4, 4), (4, 4), (1, 1)])
     along_body = body_axes(orientation).index(2)
     top = 0 if orientation[along_body] == "I" else 1
     if along_body < 2:  # from the least size, which a long neck does not change
-        margin[along_body, top] = max(least[along_body] // 12, 4)
+        margin[along_body, top] = max(min_size[along_body] // 12, 4)
     centre_mm = (low_mm + high_mm) / 2
     in_slice = [axis for axis in range(2) if axis != along_body]
     centre_mm[in_slice] = _cranium_centre(head_mask, axes)[in_slice]
     half_size_mm = np.maximum(high_mm - centre_mm, centre_mm - low_mm)
     size = np.ceil(2 * half_size_mm / spacing_xyz).astype(int) + margin.sum(axis=1)
-    size[:2] = np.maximum(least[:2], -(-size[:2] // 4) * 4)
+    size[:2] = np.maximum(min_size[:2], -(-size[:2] // 4) * 4)
     room_mm = (margin[along_body, top] - 0.5) * spacing_xyz[along_body]  # to the centre of the outermost voxel
     half_mm = (size[along_body] - 1) / 2 * spacing_xyz[along_body]
     if top == 0:

@@ -59,7 +59,7 @@ def _near_mr_head(head: sitk.Image, tissue: sitk.Image, mr_head_mask: sitk.Image
     layers = _wider_than(beyond & (thick == 0), 80.0)
     trimmed = (head & (layers == 0)) | (tissue & in_mr)
     overlap = sitk.GetArrayFromImage(head & near).sum() / max(1, sitk.GetArrayFromImage(head & known).sum())
-    return trimmed if overlap > 0.85 else head  # less: the two are not aligned, and the MR tells nothing about the CT
+    return trimmed if overlap > 0.85 else head  # less: the two are not aligned, and the MR says nothing about the CT
 
 
 def _wider_than(mask: sitk.Image, extent_mm: float) -> sitk.Image:

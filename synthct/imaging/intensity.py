@@ -1,4 +1,4 @@
-"""HU or MR units -> grey levels -> network units, and back (seed, section 4: 256 levels over a window)."""
+"""HU or MR units -> grey levels -> network units, and back (Wolterink et al., section 4: 256 levels)."""
 
 from __future__ import annotations
 

@@ -54,11 +54,11 @@ def _inside(values: np.ndarray, name: str) -> tuple[np.ndarray, str | None]:
     if np.array_equal(kinds, np.round(kinds)):
         if low < 0 or high > MAX_LABELS:
             raise ImageError(f"{name} is not a mask: its values go from {low:g} to {high:g}, as in a scan; {remedy}.")
-        of_head = counts[kinds > 0]
-        if of_head.size > GREY_LEVELS and of_head[-1] > 0.5 * of_head.sum():
+        head_counts = counts[kinds > 0]
+        if head_counts.size > GREY_LEVELS and head_counts[-1] > 0.5 * head_counts.sum():
             half = high / 2
             return values >= half, f"{name} holds grey levels of 0 to {high:g}; what is {half:g} or more is the head."
-        labels = ", ".join(f"{kind:g}" for kind in kinds[kinds > 0][:5]) + (" ..." if of_head.size > 5 else "")
+        labels = ", ".join(f"{kind:g}" for kind in kinds[kinds > 0][:5]) + (" ..." if head_counts.size > 5 else "")
         return values > 0, f"{name} holds labels ({labels}), not 0 and 1; all of them are taken as the head."
     if not (PROBABILITY_RANGE[0] <= low and high <= PROBABILITY_RANGE[1]):
         raise ImageError(

@@ -34,12 +34,12 @@ def mask_flags(mask: sitk.Image) -> tuple[str, ...]:
     Args:
         mask: non-zero inside the head.
     """
-    volume, (least, most) = volume_litres(mask), PLAUSIBLE_VOLUME_L
+    volume, (min_l, max_l) = volume_litres(mask), PLAUSIBLE_VOLUME_L
     if volume == 0:
         return ("no head was found",)
     flags = []
-    if not least <= volume <= most:
-        flags.append(f"the head has {volume:.1f} l, and heads have {least:g} to {most:g} l")
+    if not min_l <= volume <= max_l:
+        flags.append(f"the head has {volume:.1f} l, and heads have {min_l:g} to {max_l:g} l")
     coarse = _coarse(mask)
     pieces = len(piece_shapes(coarse, PIECE_ML))
     if pieces > 1:
@@ -88,8 +88,8 @@ def _cut_borders(mask: sitk.Image) -> list[str]:
     for axis, names in enumerate(BORDERS):
         pixel_cm2 = np.prod(spacing) / spacing[axis] / 100.0
         for name, place in zip(names, (0, -1)):
-            least_cm2 = CUT_VERTEX_CM2 if name == "upper" else CUT_AREA_CM2
-            if name and head.take(place, axis=2 - axis).sum() * pixel_cm2 > least_cm2:
+            min_cm2 = CUT_VERTEX_CM2 if name == "upper" else CUT_AREA_CM2
+            if name and head.take(place, axis=2 - axis).sum() * pixel_cm2 > min_cm2:
                 cut.append(name)
     return cut
 

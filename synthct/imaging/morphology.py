@@ -48,7 +48,7 @@ def on_grid_of(image: sitk.Image, mask: sitk.Image) -> sitk.Image:
     part, _ = _part_with(mask, 2.0 * max(mask.GetSpacing()))
     if part is None:
         return result
-    # The axes are the image's, so that two corners tell where the part lies in it; elsewhere there is no head.
+    # The axes are the image's, so that two corners show where the part lies in it; elsewhere there is no head.
     size = np.array(part.GetSize())
     corners = [
         image.TransformPhysicalPointToContinuousIndex(part.TransformContinuousIndexToPhysicalPoint(corner.tolist()))

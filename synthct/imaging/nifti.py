@@ -84,11 +84,11 @@ def copy_place(source: Path, written: Path) -> None:
     """
     order = read_nifti_header(source).order
     with opened(source) as file:
-        theirs = file.read(HEADER_BYTES)
+        source_header = file.read(HEADER_BYTES)
     with open(written, "r+b") as file:
         for offset, form in _PLACE_FIELDS:
             file.seek(offset)
-            file.write(struct.pack(f"<{form}", *struct.unpack_from(order + form, theirs, offset)))
+            file.write(struct.pack(f"<{form}", *struct.unpack_from(order + form, source_header, offset)))
 
 
 def ends_early(path: Path, n_bytes: int) -> bool:

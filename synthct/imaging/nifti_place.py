@@ -47,14 +47,14 @@ def nifti_place(
                 "where you know that the matrix in its header is right, set the code, such as with "
                 "fslorient -setsformcode 1"
             )
-        return _of_quaternion(qform, spacing_mm, handedness)
+        return _affine_of_quaternion(qform, spacing_mm, handedness)
     check_possible(sform, "sform")
     affine = np.reshape(np.asarray(sform, float), (3, 4))
     lengths = np.linalg.norm(affine[:, :3], axis=0)
     if not lengths.all():
         raise HeaderError("has an axis of length 0 in its sform; correct its header")
     if qform is not None:
-        apart_mm = _apart_mm(_of_quaternion(qform, spacing_mm, handedness) - affine, sizes)
+        apart_mm = _apart_mm(_affine_of_quaternion(qform, spacing_mm, handedness) - affine, sizes)
         if not apart_mm <= AGREEMENT_MM:
             raise HeaderError(
                 f"says in its qform and its sform two places that are {apart_mm:.3g} mm apart; find out which is right "
@@ -76,7 +76,7 @@ def nifti_place(
     return affine
 
 
-def _of_quaternion(numbers: Sequence[float], spacing_mm: Sequence[float], handedness: float) -> np.ndarray:
+def _affine_of_quaternion(numbers: Sequence[float], spacing_mm: Sequence[float], handedness: float) -> np.ndarray:
     """The matrix (3, 4) of a quaternion (b, c, d) and an offset; nifti1.h, method 2."""
     b, c, d, *offset = numbers
     length = math.sqrt(b * b + c * c + d * d)

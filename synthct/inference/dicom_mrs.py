@@ -29,7 +29,7 @@ class DicomMr:
     """The MR of one patient.
 
     Attributes:
-        patient: what outputs are called; tells nothing about the patient.
+        patient: what outputs are called; says nothing about the patient.
         series: one a channel, in the model's order.
     """
 
@@ -39,12 +39,12 @@ class DicomMr:
     @property
     def name(self) -> str:
         """What messages call it."""
-        return f"{self.patient} ({', '.join(one.name for one in self.series)})"
+        return f"{self.patient} ({', '.join(volume.name for volume in self.series)})"
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All files, those of the first channel first."""
-        return tuple(dict.fromkeys(path for one in self.series for path in one.files))
+        return tuple(dict.fromkeys(path for volume in self.series for path in volume.files))
 
     def read(self) -> tuple[sitk.Image, ...]:
         """The channels, in scanner units.
@@ -66,7 +66,7 @@ def list_dicom_mrs(
     """The MR of every patient below a folder, by output name.
 
     An output is called ``SCT_`` and ten hexadecimal digits of a hash of PatientID and SeriesInstanceUID: the same MR
-    always gets the same name, another MR another one, and the name tells nothing about the patient.
+    always gets the same name, another MR another one, and the name says nothing about the patient.
 
     Args:
         folder: any nesting.
@@ -105,8 +105,8 @@ def list_dicom_mrs(
     for key, patient in numbered("Patient", by_patient).items():
         try:
             if patients_by == "id" and not mr_series:  # MRs of two persons are not ours to choose from
-                check_person((one for one in by_patient[key] if not one.unfit), patients_by)
-            chosen = tuple(_chosen(by_patient[key], of_channel, root) for of_channel in texts)
+                check_person((volume for volume in by_patient[key] if not volume.unfit), patients_by)
+            chosen = tuple(_chosen(by_patient[key], channel_texts, root) for channel_texts in texts)
             check_person(chosen, patients_by, patient)
         except ImageError as fault:
             problems[patient] = ImageError(f"{folder}, {patient}: {fault}")
@@ -122,8 +122,10 @@ def list_dicom_mrs(
 
 def output_name(series: Sequence[DicomSeries]) -> str:
     """What the sCT of an MR is called, a series a channel."""
-    told = [(one.patient_id, one.series_uid, one.part) for one in series]  # copied data may share UIDs
-    return f"SCT_{hashlib.sha256(repr(told).encode()).hexdigest()[:10]}"
+    identifiers = [
+        (volume.patient_id, volume.series_uid, volume.part) for volume in series
+    ]  # copied data may share UIDs
+    return f"SCT_{hashlib.sha256(repr(identifiers).encode()).hexdigest()[:10]}"
 
 
 def _chosen(candidates: Sequence[DicomSeries], wanted: Sequence[str], root: Path) -> DicomSeries:

@@ -47,5 +47,5 @@ def held_out_error(case: CaseFiles, sct: Path, constant_hu: float) -> HeldOutErr
         return None
     ct_hu = sitk.GetArrayFromImage(resample(images.the_ct, grid, interpolation="linear", outside=AIR_HU))[inside]
     sct_hu = sitk.GetArrayFromImage(synthetic)[inside]
-    of_model, of_constant = (np.abs(hu - ct_hu.astype(np.float64)).mean() for hu in (sct_hu, constant_hu))
-    return HeldOutError(round(float(of_model), 2), round(float(constant_hu), 2), round(float(of_constant), 2))
+    model_error, constant_error = (np.abs(hu - ct_hu.astype(np.float64)).mean() for hu in (sct_hu, constant_hu))
+    return HeldOutError(round(float(model_error), 2), round(float(constant_hu), 2), round(float(constant_error), 2))

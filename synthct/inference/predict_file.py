@@ -188,10 +188,10 @@ def check_mrs(
     Raises:
         ImageError: naming the file or series that cannot be used.
     """
-    runner.run(_check_one, {patient: (case,) for patient, case in cases.items()}, describe="Checking")
+    runner.run(_check_readable, {patient: (case,) for patient, case in cases.items()}, describe="Checking")
 
 
-def _check_one(case: CaseFiles | DicomMr) -> None:
+def _check_readable(case: CaseFiles | DicomMr) -> None:
     read_mr(case)
 
 

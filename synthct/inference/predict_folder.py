@@ -133,10 +133,10 @@ def list_mrs(folder: Path, n_channels: int, *, runner: CaseRunner = IN_THIS_PROC
         if missing or extra:
             what = f"lacks channel {missing[0]:04d}" if missing else f"has a channel {extra[0]:04d} too many"
             named = f"{patient}_0000" + f" to {patient}_{n_channels - 1:04d}" * (n_channels > 1)
-            told = f"the model needs {counted(n_channels, 'channel')}, named {named}"
+            remedy = f"the model needs {counted(n_channels, 'channel')}, named {named}"
             if len(channels) > 1 and not missing:
-                told += f"; if they are patients numbered from 0000, rename them to {patient}_0000_0000, and so on"
-            runner.reject(patient, ImageError(f"{folder}: '{patient}' {what}; {told}."))
+                remedy += f"; if they are patients numbered from 0000, rename them to {patient}_0000_0000, and so on"
+            runner.reject(patient, ImageError(f"{folder}: '{patient}' {what}; {remedy}."))
     return {patient: tuple(channels[i] for i in range(n_channels)) for patient, channels in runner.good(found).items()}
 
 
@@ -198,8 +198,8 @@ def predict_folder(
         raise ImageError(f"{output} is a file; give another folder with -o.")
     if options.go_on and (done := done_before(written, predictor.model_hash, settings)):
         have, are = ("has", "is") if len(done) == 1 else ("have", "are")
-        of_all = f"{len(done)} of {counted(len(cases), 'MR')}"
-        logger.info(f"{of_all} {have} an sCT of this model already and {are} left alone.")
+        share = f"{len(done)} of {counted(len(cases), 'MR')}"
+        logger.info(f"{share} {have} an sCT of this model already and {are} left alone.")
         cases = {patient: case for patient, case in cases.items() if patient not in set(done)}
     absolute = {patient: _absolute(case) for patient, case in cases.items()}
     if len(cases) > 1:  # a single bad MR raises before anything is written anyway
@@ -215,7 +215,7 @@ def predict_folder(
             patient: (model, absolute[patient], written[patient].absolute(), writer, settings) for patient in cases
         }
         warnings = runner.run(predict_task, tasks, describe="Predicting")
-        for warning in (one for of_case in warnings.values() for one in of_case):
+        for warning in (sentence for case_warnings in warnings.values() for sentence in case_warnings):
             logger.warning(warning)
         done = list(warnings)
     else:

@@ -19,8 +19,9 @@ from synthct.evaluation.baseline import median_ct_hu
 from synthct.evenly import evenly_spread
 from synthct.files import write_json
 from synthct.inference.held_out_error import held_out_error
+from synthct.inference.measure_prediction import in_found_head
 from synthct.inference.predict_file import QaSettings, check_mrs, predict_file
-from synthct.inference.predictor import Predictor, in_found_head
+from synthct.inference.predictor import Predictor
 from synthct.model_folder import ModelFolder
 from synthct.parallel import CaseRunner, Progress, quiet
 from synthct.preprocessing.case import slices_of_case
@@ -30,7 +31,7 @@ from synthct.qa.mr_facts import MrFacts, measure_mr
 from synthct.qa.qa_reference import PatientRecord, Reference
 from synthct.training.checkpoint import load_checkpoint
 
-MAX_SCANS = 24  # training patients whose scans are measured: more tell little more of what is usual
+MAX_SCANS = 24  # training patients whose scans are measured: more say little more about what is usual
 ENSEMBLE_EVERY = 4  # slices; the mean SD over a head needs no more
 MEASURE_ONLY = QaSettings(write=False)
 
@@ -162,18 +163,18 @@ def record_fold(
             continue
         # The mask of a patient whose registration failed lies on the MR.
         ct_alone = replace(case, mr=(), mask=case.mask if case.aligned else None)
-        of_ct = measure_scans(ct_alone, predictor)[1] if case.ct else None
+        ct_facts = measure_scans(ct_alone, predictor)[1] if case.ct else None
         sct = validation / f"{patient}{raw.file_ending}"
         error = held_out_error(case, sct, constant_hu) if constant_hu is not None and sct.is_file() else None
-        record = PatientRecord(fold, measured[patient].mr, of_ct, measured[patient].output, error=error)
+        record = PatientRecord(fold, measured[patient].mr, ct_facts, measured[patient].output, error=error)
         records[patient] = _with_uncertainty(record, ensemble, case) if ensemble else record
     with locks.section(model_folder):  # another fold may have ended, or end just now
         reference = (Reference.load(model_folder) or Reference()).with_fold(fold, records)
         reference.save(model_folder)
     folder = ModelFolder(Path(model_folder)).fold(fold).validation_qa
     _clear(folder)
-    for patient, one in measured.items():
-        predictor.judged(one, reference.without(patient)).save(folder / f"{patient}.json", patient)
+    for patient, measurements in measured.items():
+        predictor.judged(measurements, reference.without(patient)).save(folder / f"{patient}.json", patient)
     return reference
 
 

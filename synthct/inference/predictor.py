@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from functools import cached_property
@@ -22,6 +20,8 @@ from synthct.imaging.geometry import Grid, resample_mask
 from synthct.imaging.intensity import from_network
 from synthct.imaging.io import check_volume
 from synthct.imaging.mask_file import head_mask_of
+from synthct.inference.measure_prediction import measure_prediction
+from synthct.inference.model_hash import hash_model
 from synthct.inference.prediction import CycleSlice, Prediction
 from synthct.inference.read_model import Model, read_model, read_other_planes
 from synthct.inference.synthesis import (
@@ -32,7 +32,6 @@ from synthct.inference.synthesis import (
     over_planes,
     synthesize_stack,
 )
-from synthct.json_dataclasses import to_plain
 from synthct.model_folder import CHECKPOINT_FINAL
 from synthct.planning.plan import Configuration, pixel_mm
 from synthct.preprocessing.case import check_channels, slices_of_case
@@ -40,8 +39,7 @@ from synthct.preprocessing.inverse import map_from_slices, volume_from_slices
 from synthct.preprocessing.network_input import padded_to_multiple
 from synthct.preprocessing.slice_stack import HEAD, SliceStack
 from synthct.qa.judge import judge
-from synthct.qa.measure_sct import Measurements, measure_output
-from synthct.qa.mr_facts import measure_mr
+from synthct.qa.measure_sct import Measurements
 from synthct.qa.qa_reference import Reference
 from synthct.qa.qa_report import QaReport
 from synthct.training.device import select_device
@@ -128,7 +126,9 @@ class Predictor:
         if best:
             planes += read_other_planes(Path(folder), folds, checkpoint)
         first, *others = planes
-        other_planes = [Predictor(one, device, precision, combine=combine, mirror=best) for one in others]
+        other_planes = [
+            Predictor(plane_model, device, precision, combine=combine, mirror=best) for plane_model in others
+        ]
         return Predictor(first, device, precision, combine=combine, mirror=best, other_planes=other_planes)
 
     @property
@@ -157,26 +157,8 @@ class Predictor:
     @cached_property
     def model_hash(self) -> str:
         """12 hexadecimal digits that stand for plan, method and weights, wherever their files lie."""
-        digest = hashlib.sha256(json.dumps(self._identity(), sort_keys=True).encode())
-        for networks in self._networks:
-            for network in networks.values():
-                for name, weights in sorted(network.state_dict().items()):
-                    digest.update(name.encode())
-                    digest.update(weights.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-        for plane in self.other_planes:
-            digest.update(plane.model_hash.encode())
-        return digest.hexdigest()[:12]
-
-    def _identity(self) -> dict:
-        """What besides the weights decides an sCT."""
-        one = self.configuration
-        identity = {
-            "preprocessing": to_plain(one.preprocessing),
-            "input": to_plain(one.input),
-            "trainer": self.model.trainer,
-            "settings": to_plain(self.model.settings),
-        }
-        return identity | {"mirror": True} if self.mirror else identity
+        hashes = [plane.model_hash for plane in self.other_planes]
+        return hash_model(self.model, self._networks, mirror=self.mirror, other_planes=hashes)
 
     def predict(
         self,
@@ -234,7 +216,10 @@ class Predictor:
         masks = head_masks(images)
         stack = slices_of_case(images, self.configuration.preprocessing, masks)
         output = self.synthesize(stack, cycle_every=cycle_every)
-        qa = self._assess(images, found_heads(images, masks).the_mr, stack, output) if assess else None
+        qa = None
+        if assess:
+            found = found_heads(images, masks).the_mr
+            qa = self.judged(measure_prediction(images, found, stack, output, self.model), self.reference)
         place = Grid.from_plain(stack.info["grid"]), masks.the_mr if grid is None else resample_mask(masks.the_mr, grid)
         cycle_error = output.cycle_error if cycle_every == 1 else None
         return Prediction(
@@ -244,23 +229,6 @@ class Predictor:
             qa=qa,
             head=place[1],
         )
-
-    def _assess(self, images: CaseImages, found: sitk.Image, stack: SliceStack, output: NetworkOutput) -> QaReport:
-        """``found`` is the head in the MR, whatever mask was given: only so can patients be compared."""
-        head = in_found_head(stack, found)
-        facts = None
-        if head.any():
-            facts = measure_output(
-                output.sct_hu,
-                head,
-                self.configuration.preprocessing,
-                self.hu_range,
-                n_folds=self.n_folds,
-                spread_hu=output.plane_spread_hu if self.n_folds > 1 else None,  # the reference's is over folds
-                cycle_error=output.cycle_error,
-            )
-        measured = Measurements(measure_mr(images.mr, found, images.mr_scanned), facts)
-        return self.judged(measured, self.reference)
 
     def judged(self, measured: Measurements, reference: Reference | None) -> QaReport:
         """The QA status of what was measured in a prediction, compared with a reference."""
@@ -325,9 +293,3 @@ class Predictor:
             SynthesisOptions(self.combine, cycle_every, every, self.mirror),
         )
         return over_planes([output, *(plane.synthesize(stack) for plane in self.other_planes)])
-
-
-def in_found_head(stack: SliceStack, found: sitk.Image) -> np.ndarray:
-    """Where slices have both the head mask and a head that was found, on any grid; bool (slices, rows, cols)."""
-    on_slices = resample_mask(found, Grid.from_plain(stack.info["grid"]))
-    return ((stack.regions & HEAD) > 0) & (sitk.GetArrayFromImage(on_slices) > 0)

@@ -134,10 +134,10 @@ def read_model(folder: Path, folds: Sequence[int | str] | None = None, checkpoin
     paths = [files.fold(name).checkpoint(checkpoint) for name in names]
     read = [read_checkpoint(path, plan, files.plans) for path in paths]
     first = read[0]
-    for path, one in zip(paths, read):
-        if (one.trainer, one.configuration_name) != (first.trainer, first.configuration_name):
+    for path, model in zip(paths, read):
+        if (model.trainer, model.configuration_name) != (first.trainer, first.configuration_name):
             raise ModelError(f"{path} is of another trainer or configuration than {paths[0]}; give one model's folds.")
-    networks = [states for one in read for states in one.networks]
+    networks = [states for model in read for states in model.networks]
     return replace(first, networks=networks, fingerprint=fingerprint, reference=Reference.load(folder))
 
 
@@ -205,9 +205,11 @@ def read_checkpoint(path: Path, plan: Plan, plan_path: Path) -> Model:
     # Checkpoints without a trainer's name are of the two methods that there were then.
     trainer = str(content.get("trainer") or ("cyclegan" if "syn_mr" in networks else "pix2pix"))
     to_predict = installed_method(trainer, str(content.get("trainer_package", "")), path).to_predict
-    if missing := [one for one in to_predict if not isinstance(networks.get(one), dict)]:
+    if missing := [network for network in to_predict if not isinstance(networks.get(network), dict)]:
         raise ModelError(f"{path} holds no network {missing[0]}; restore it or train again.")
-    return Model(plan, name, trainer, [{one: networks[one] for one in to_predict}], plan_path=str(plan_path))
+    return Model(
+        plan, name, trainer, [{network: networks[network] for network in to_predict}], plan_path=str(plan_path)
+    )
 
 
 def installed_method(trainer: str, package: str, where: Path | str) -> type[Trainer]:

@@ -101,24 +101,29 @@ def synthesize_stack(
 
     with torch.inference_mode():
         at_once = SLICES_AT_ONCE.get(device.type, 1)
-        of_ways = [
+        streams = [
             method.synthesize_volume(networks, mirrored_mr if mirror else mr, shown, at_once)
             for networks, mirror in ways
         ]
-        for outputs in zip(*of_ways):  # side by side through the slices
+        for outputs in zip(*streams):  # side by side through the slices
             chosen = outputs[0][0]
             network_scts = [  # a way each: (slices, 1, rows, cols)
                 mirrored(output, seen.plane) if mirror else output for (_, output), (_, mirror) in zip(outputs, ways)
             ]
             hu = torch.from_numpy(
-                np.stack([coding.network_to_hu(one[:, 0, :rows, :cols].float().cpu().numpy()) for one in network_scts])
+                np.stack(
+                    [
+                        coding.network_to_hu(network_sct[:, 0, :rows, :cols].float().cpu().numpy())
+                        for network_sct in network_scts
+                    ]
+                )
             )
             sct[chosen] = combined(hu, options.combine).numpy()
             if spread is not None:
                 spread[chosen] = hu.std(0).numpy()
             here = np.flatnonzero(np.isin(chosen, back))
             if here.size:
-                error = _cycle_error(method, [one for one, _ in ways], network_scts, mr(chosen[here]), here)
+                error = _cycle_error(method, [networks for networks, _ in ways], network_scts, mr(chosen[here]), here)
                 if error is not None:
                     cycle_error = np.full_like(sct, np.nan) if cycle_error is None else cycle_error
                     cycle_error[chosen[here]] = PERCENT_OF_RANGE * error[:, :rows, :cols]

@@ -1,4 +1,4 @@
-"""The discriminator (seed, section 3.1): real or synthetic, for every 70 x 70 patch. C64-C128-C256-C512."""
+"""The discriminator (Wolterink et al., section 3.1): real or synthetic, for each 70 x 70 patch. C64-C128-C256-C512."""
 
 from __future__ import annotations
 

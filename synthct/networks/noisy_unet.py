@@ -78,8 +78,8 @@ class NoisyUNet(nn.Module):
             skipped.append(features)
         skipped.pop()
         for upward in self.up:
-            of_level = skipped.pop()
-            features = torch.cat((upward(features, of_level.shape[-2:]), of_level), dim=1)
+            skip = skipped.pop()
+            features = torch.cat((upward(features, skip.shape[-2:]), skip), dim=1)
         return torch.tanh(self.out(features.relu(), output_size=image.shape[-2:]))[..., :rows, :cols]
 
     def draw_noise_from(self, generator: torch.Generator) -> None:

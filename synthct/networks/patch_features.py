@@ -1,4 +1,4 @@
-"""Features of places in an image, to tell whether two images show the same there (PatchNCE, Park et al. 2020)."""
+"""Features of places in an image, to judge whether two images show the same there (PatchNCE, Park et al. 2020)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ class PlaceFeatures(nn.Module):
         Returns:
             Of each layer (batch, places, width), float32.
         """
-        return [functional.normalize(head(_at(one, places)).float(), dim=2) for head, one in zip(self.heads, features)]
+        return [
+            functional.normalize(head(_at(feature, places)).float(), dim=2)
+            for head, feature in zip(self.heads, features)
+        ]
 
 
 def _at(features: Tensor, places: Tensor) -> Tensor:

@@ -35,28 +35,28 @@ class SlabNetwork(nn.Module):
     def forward(self, slab: Tensor) -> Tensor:
         """(batch, slices x in_channels, rows, cols), slice by slice -> (batch, slices, rows, cols)."""
         volume = slab.unflatten(1, (-1, self.in_channels)).transpose(1, 2)
-        return self._of_volume(volume)[:, 0]
+        return self._synthesise_volume(volume)[:, 0]
 
-    def _of_volume(self, volume: Tensor) -> Tensor:
+    def _synthesise_volume(self, volume: Tensor) -> Tensor:
         size = volume.shape[-3:]
-        missing = [max(0, least - side) for least, side in zip(self.patch, size)]
-        margins = [(one // 2, one - one // 2) for one in missing]
+        missing = [max(0, wanted - side) for wanted, side in zip(self.patch, size)]
+        margins = [(width // 2, width - width // 2) for width in missing]
         if any(missing):
             volume = pad(volume, [width for margin in reversed(margins) for width in margin], mode="replicate")
-        inner = _of_batch(slice(before, before + side) for (before, _), side in zip(margins, size))
+        inner = _in_whole_batch(slice(before, before + side) for (before, _), side in zip(margins, size))
         if volume.shape[-3:] == self.patch:
             return self.network(volume)[inner]
         weight = gaussian(self.patch).to(volume.device)
         total = torch.zeros((len(volume), 1, *volume.shape[-3:]), device=volume.device)
         weights = torch.zeros((1, 1, *volume.shape[-3:]), device=volume.device)
         for corner in itertools.product(*map(patch_starts, volume.shape[-3:], self.patch)):
-            place = _of_batch(slice(start, start + side) for start, side in zip(corner, self.patch))
+            place = _in_whole_batch(slice(start, start + side) for start, side in zip(corner, self.patch))
             total[place] += weight * self.network(volume[place])
             weights[place] += weight
         return (total / weights)[inner]
 
 
-def _of_batch(place: Iterable[slice]) -> tuple[slice, ...]:
+def _in_whole_batch(place: Iterable[slice]) -> tuple[slice, ...]:
     """A place (slices, rows, cols) in all channels of all volumes."""
     return (slice(None), slice(None), *place)
 

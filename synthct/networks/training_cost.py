@@ -34,7 +34,7 @@ def training_cost(make_network: Callable[[], nn.Module], shape: Sequence[int]) -
     """Of a step on images of that shape; the network is made and run on torch's device without memory, ``meta``."""
     with torch.device("meta"):
         network, image = make_network(), torch.empty(tuple(shape))
-    weights = {id(one.untyped_storage()): one.untyped_storage() for one in network.parameters()}
+    weights = {id(parameter.untyped_storage()): parameter.untyped_storage() for parameter in network.parameters()}
     kept = dict(weights)  # holds the storages, so that no id is used twice
     multiplications = 0.0
 
@@ -52,5 +52,5 @@ def training_cost(make_network: Callable[[], nn.Module], shape: Sequence[int]) -
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         network(image)
     n_bytes = sum(storage.nbytes() for storage in kept.values())
-    of_weights = sum(storage.nbytes() for storage in weights.values())
-    return TrainingCost(n_bytes + (COPIES_OF_WEIGHTS - 1) * of_weights, 2 * (1 + BACKWARD) * multiplications)
+    weight_bytes = sum(storage.nbytes() for storage in weights.values())
+    return TrainingCost(n_bytes + (COPIES_OF_WEIGHTS - 1) * weight_bytes, 2 * (1 + BACKWARD) * multiplications)

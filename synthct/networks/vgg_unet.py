@@ -45,9 +45,9 @@ class VggUNet(nn.Module):
             skipped.append((features, maxima))
             features = pooled
         for convolutions in self.decoder:
-            of_level, maxima = skipped.pop()
+            skip, maxima = skipped.pop()
             features = max_unpool2d(features, maxima, [2, 2])
-            features = convolutions(torch.cat((features, of_level), dim=1))
+            features = convolutions(torch.cat((features, skip), dim=1))
         return self.out(features)[..., :rows, :cols]
 
 

@@ -44,17 +44,17 @@ def with_inherited(plan: Any, where: str, error: type[SynthctError]) -> Any:
         return plan
 
     def whole(name: str, heirs: tuple[str, ...]) -> Any:
-        one = configurations[name]
-        if not isinstance(one, dict) or INHERITS not in one:
-            return one
-        parent = one[INHERITS]
+        configuration = configurations[name]
+        if not isinstance(configuration, dict) or INHERITS not in configuration:
+            return configuration
+        parent = configuration[INHERITS]
         if not isinstance(parent, str) or parent not in configurations or parent in (*heirs, name):
             raise error(
                 f"{where}: 'configurations.{shown_key(str(name))}.{INHERITS}' is {shown(parent)} but must be another "
                 "configuration of the plan, which does not inherit from this one."
             )
         base = whole(parent, (*heirs, name))
-        difference = {key: value for key, value in one.items() if key != INHERITS}
+        difference = {key: value for key, value in configuration.items() if key != INHERITS}
         return _merged(base, difference) if isinstance(base, dict) else base
 
     return plan | {"configurations": {name: whole(name, ()) for name in configurations}}
@@ -94,7 +94,9 @@ def upgraded(plan: Any) -> Any:
         return plan
     plan = copy.deepcopy(plan)
     try:
-        plan["configurations"] = {name: _upgraded(one) for name, one in plan["configurations"].items()}
+        plan["configurations"] = {
+            name: _upgraded(configuration) for name, configuration in plan["configurations"].items()
+        }
         plan["reasons"] = {}  # their paths have moved
         plan["format_version"] = 2
     except (KeyError, TypeError, AttributeError):
@@ -109,8 +111,12 @@ def upgraded_training(training: Any) -> Any:
     return {key: value for key, value in training.items() if key not in _MOVED}
 
 
-def _upgraded(one: Table) -> Table:
-    preprocessing, network, training = one["preprocessing"], one["network"], one["training"]
+def _upgraded(configuration: Table) -> Table:
+    preprocessing, network, training = (
+        configuration["preprocessing"],
+        configuration["network"],
+        configuration["training"],
+    )
     coding = {key: preprocessing.pop(key) for key in ("ct_window_hu", "mr_windows", "grey_levels")}
     mr_channels = network.pop("mr_channels")
     both = {

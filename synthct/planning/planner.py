@@ -146,18 +146,18 @@ def _plan(
     reasons: dict[str, Reason],
     fingerprint: Fingerprint | None,
 ) -> Plan:
-    derived, of_derived = _derived_configurations(full)
-    configurations, reasons = {FULL_SIZE: full, **derived}, reasons | of_derived
-    of_full_size: dict[str, Reason] = {}  # which comes first: what is as there is explained there alone
+    derived, derived_reasons = _derived_configurations(full)
+    configurations, reasons = {FULL_SIZE: full, **derived}, reasons | derived_reasons
+    full_size_reasons: dict[str, Reason] = {}  # which comes first: what is as there is explained there alone
     for name, configuration in configurations.items():
-        methods, of_methods = planned_methods(configuration, fingerprint)
+        methods, method_reasons = planned_methods(configuration, fingerprint)
         configurations[name] = replace(configuration, methods=methods)
         reasons = reasons | {
             f"configurations.{name}.methods.{path}": reason
-            for path, reason in of_methods.items()
-            if reason != of_full_size.get(path)
+            for path, reason in method_reasons.items()
+            if reason != full_size_reasons.get(path)
         }
-        of_full_size = of_full_size or of_methods
+        full_size_reasons = full_size_reasons or method_reasons
     return Plan(
         format_version=FORMAT_VERSION,
         synthct_version=__version__,

@@ -12,7 +12,7 @@ import numpy as np
 from synthct.counted import first_of
 from synthct.errors import PlanError
 from synthct.files import read_json, write_json
-from synthct.json_dataclasses import from_plain, shown_key, to_plain
+from synthct.json_dataclasses import from_plain, shown, shown_key, to_plain
 from synthct.planning.fingerprint import Fingerprint
 
 
@@ -48,6 +48,11 @@ def load_splits(path: Path, patients: Collection[str]) -> tuple[Split, ...]:
             held out.
     """
     plain = read_json(path, PlanError, missing="run synthct_plan_and_preprocess")
+    if not isinstance(plain, list):
+        raise PlanError(
+            f"{path}: 'folds' must be a list, not {shown(plain)}; restore the file, or delete it and run "
+            "synthct_plan_and_preprocess again."
+        )
     splits = from_plain(tuple[Split, ...], plain, str(path), key="folds")
     if not splits:
         raise PlanError(f"{path} holds no fold; delete it and run synthct_plan_and_preprocess again.")

@@ -145,7 +145,7 @@ def _given_mask_flags(masks: HeadMasks, heads: HeadMasks) -> list[str]:
 
 def _window_flags(mr: sitk.Image, mask: sitk.Image, window: tuple[float, float], channel: str) -> list[str]:
     """Whether a window shows the head: one of fixed scanner units may not fit a scanner."""
-    values, head = (sitk.GetArrayViewFromImage(image)[::2, ::2, ::2] for image in (mr, mask))  # an eighth tells
+    values, head = (sitk.GetArrayViewFromImage(image)[::2, ::2, ::2] for image in (mr, mask))  # an eighth is enough
     inside = values[head > 0]
     if inside.size == 0:
         return []

@@ -25,7 +25,7 @@ def volume_from_slices(hu: np.ndarray, grid: Grid, head_mask: sitk.Image) -> sit
 
 
 def map_from_slices(values: np.ndarray, grid: Grid, head_mask: sitk.Image) -> sitk.Image:
-    """As :func:`volume_from_slices` for what is no HU, such as an uncertainty: float32 in tenths, 0 outside the head.
+    """As :func:`volume_from_slices`, of values such as an uncertainty: float32 in tenths, 0 outside the head.
 
     It is interpolated once, as the sCT is.
     """

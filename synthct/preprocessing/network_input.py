@@ -55,7 +55,7 @@ class NetworkInput:
         """
         reach = self.plan.neighbours
         numbers = np.clip(np.arange(i - reach, i + reach + 1), 0, case.n_slices - 1)
-        return np.concatenate([self._one_mr(case, number) for number in numbers.tolist()])
+        return np.concatenate([self._mr_of_slice(case, number) for number in numbers.tolist()])
 
     def ct(self, case: CaseSlices, i: int) -> np.ndarray:
         """The CT of a slice: float32 (1, rows, cols)."""
@@ -78,7 +78,7 @@ class NetworkInput:
         numbers = np.arange(first, first + self.slab)
         within = np.clip(numbers, 0, case.n_slices - 1)
         slices = [self._paired_slice(case, number) for number in within.tolist()]
-        images = {name: np.concatenate([one[name] for one in slices]) for name in slices[0]}
+        images = {name: np.concatenate([slice_images[name] for slice_images in slices]) for name in slices[0]}
         images["head"][numbers != within] = 0
         return images
 
@@ -103,9 +103,9 @@ class NetworkInput:
         The others are air without doubt: of a flat image, instance norm would make noise.
         """
         outside = self.coding.mr_outside
-        return np.array([i for i in range(case.n_slices) if (self._one_mr(case, i) != outside).any()], int)
+        return np.array([i for i in range(case.n_slices) if (self._mr_of_slice(case, i) != outside).any()], int)
 
-    def _one_mr(self, case: CaseSlices, i: int) -> np.ndarray:
+    def _mr_of_slice(self, case: CaseSlices, i: int) -> np.ndarray:
         stored = case.mr_slice(i)
         steps = np.asarray(case.mr_steps, np.float32)[:, None, None]
         return self.coding.mr_to_network(stored * steps, stored != OUTSIDE, case.mr_statistics)

@@ -11,25 +11,25 @@ from pathlib import Path
 
 from synthct.counted import counted
 from synthct.dataset.integrity import check_dataset
-from synthct.dataset.pairs import pair_warnings, tell_pairs
+from synthct.dataset.pairs import pair_warnings, report_pairs
 from synthct.dataset.raw import RawDataset
 from synthct.dataset.register_dataset import register_dataset, with_registrations
 from synthct.dataset.registration_record import REGISTRATIONS, RegisterMode
 from synthct.errors import PlanError
-from synthct.files import read_json, write_text
-from synthct.json_dataclasses import to_plain
+from synthct.files import write_text
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner, available_memory, left_out_sentences
 from synthct.planning.configurations import FULL_SIZE
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.measure_dataset import measure_dataset, unchanged_cases
 from synthct.planning.method_settings import check_settings
-from synthct.planning.plan import FORMAT_VERSION, Plan, check_configuration
+from synthct.planning.plan import Plan, check_configuration
 from synthct.planning.planner import make_plan
-from synthct.planning.splits import Split, load_splits, make_splits, save_splits
+from synthct.planning.splits import Split, make_splits, save_splits
 from synthct.plugins import CONFIGURATIONS
 from synthct.preprocessing.cache import CACHE_PREFIX, cache_folder, remove_earlier_caches
 from synthct.preprocessing.case_report import load_all_findings
 from synthct.preprocessing.findings import hints_of_dataset, no_pair_left
+from synthct.preprocessing.kept_edits import new_splits, settled_plan, text_of_earlier_version
 from synthct.preprocessing.preprocess_dataset import memory_per_worker, preprocess_dataset
 from synthct.preprocessing.preprocessing_report import write_report
 
@@ -87,7 +87,7 @@ def plan_and_preprocess(
     fingerprint_path, plan_path = folder / "dataset_fingerprint.json", folder / "plans.json"
     known = None if options.clean else _load_known(fingerprint_path)
     present = Plan.load(plan_path) if plan_path.is_file() and not options.clean else None
-    earlier_text = _text_of_earlier_version(plan_path) if present else None
+    earlier_text = text_of_earlier_version(plan_path) if present else None
     planner = options.planner or (present.planner if present else "default")
     register = options.register or (present.register if present else "off")
     if earlier_text is not None:
@@ -106,13 +106,13 @@ def plan_and_preprocess(
     n_patients = f"{len(raw.training)} training and {counted(len(raw.test), 'test patient')}"
     but = ", but MRs and CTs do not make pairs, see below" if pair_warnings(raw) else ""
     logger.info(f"{raw.name}: {n_patients}, no problem found{' in the files' * bool(but)}{but}.")
-    tell_pairs(raw)
+    report_pairs(raw)
     if options.verify_only:
         return None
     if options.clean and (folder / REGISTRATIONS).exists():
         shutil.rmtree(folder / REGISTRATIONS)
     raw = register_dataset(raw, folder / REGISTRATIONS, register, runner=runner)
-    _tell_registrations(raw, folder / REGISTRATIONS)
+    _report_registrations(raw, folder / REGISTRATIONS)
     fingerprint = measure_dataset(raw, unchanged=unchanged_cases(raw, known), runner=runner)
     raw = raw.without(runner.left_out)
     runner.check_any_left(raw.training)
@@ -120,7 +120,7 @@ def plan_and_preprocess(
     plan = replace(plan, register=register)
     if present is not None:
         present = replace(present, register=register)  # asked for anew, which is not an edit
-        plan = _settled_plan(plan, present, raw, known, plan_path)
+        plan = settled_plan(plan, present, raw, known, plan_path)
     wanted = options.configurations or tuple(plan.configurations)
     for name in wanted:
         plan.configuration(name)  # of an edited plan that is replaced
@@ -129,7 +129,7 @@ def plan_and_preprocess(
     if options.clean:
         splits = make_splits(fingerprint, plan.n_folds)
     else:
-        splits = _new_splits(known, fingerprint, plan, splits_path)
+        splits = new_splits(known, fingerprint, plan, splits_path)
     if options.clean and folder.exists():
         _remove_all_but(folder, REGISTRATIONS)
     write_text((raw.folder / "dataset.json").read_text(encoding="utf-8-sig"), folder / "dataset.json")
@@ -172,12 +172,12 @@ def _report(
     findings = load_all_findings(folder, raw.training)
     hints = [*left_out_sentences(left_out), *hints_of_dataset(fingerprint)]
     path = write_report(folder, raw.name, findings, spacing_mm=spacing_mm, hints=hints)
-    flagged = [one for one in findings.values() if one.flags]
+    flagged = [case for case in findings.values() if case.flags]
     unreported = [
-        one for one in flagged if raw.training[one.patient].aligned
+        case for case in flagged if raw.training[case.patient].aligned
     ]  # failed registrations have been reported
-    for one in unreported[:MAX_WARNINGS]:
-        logger.warning(f"{one.patient}: {' '.join(one.flags)}")
+    for case in unreported[:MAX_WARNINGS]:
+        logger.warning(f"{case.patient}: {' '.join(case.flags)}")
     if len(unreported) > MAX_WARNINGS:
         logger.warning(f"and {len(unreported) - MAX_WARNINGS} more flagged cases, see the report.")
     logger.info(f"Pictures of all {len(findings)} cases, {len(flagged)} of them flagged, are in {path}")
@@ -185,13 +185,13 @@ def _report(
         logger.warning(no_pair_left(len(raw.failed_registrations)))
 
 
-def _tell_registrations(raw: RawDataset, folder: Path) -> None:
+def _report_registrations(raw: RawDataset, folder: Path) -> None:
     """How many were registered, and who is not a pair because the registration failed."""
     cases = [*raw.training.values(), *raw.test.values()]
     counts = Counter(case.registration.status for case in cases if case.registration is not None)
     if counts:
-        told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-        logger.info(f"Registration of CT to MR: {told}; transforms and figures are in {folder}")
+        counted_statuses = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        logger.info(f"Registration of CT to MR: {counted_statuses}; transforms and figures are in {folder}")
     failed = [(case.patient, case.registration) for case in cases if case.registration and not case.aligned]
     for patient, registration in failed:
         logger.warning(
@@ -202,18 +202,11 @@ def _tell_registrations(raw: RawDataset, folder: Path) -> None:
         logger.info(f"A right transform, put into {folder / failed[0][0]}.tfm, takes the place of a failed one.")
 
 
-def _text_of_earlier_version(path: Path) -> str | None:
-    """The text of a plan that an earlier version of synthct wrote; None of one of this version."""
-    content = read_json(path, PlanError)
-    is_earlier = isinstance(content, dict) and content.get("format_version") != FORMAT_VERSION
-    return path.read_text(encoding="utf-8-sig") if is_earlier else None
-
-
 def _remove_unused_caches(folder: Path, plan: Plan) -> None:
     """Remove cached slices of an earlier version, and those that no configuration of the plan uses any more."""
     for removed in remove_earlier_caches(folder, plan.configurations):
         logger.info(f"The cached slices in {removed} are of an earlier version; they are removed and made anew.")
-    used = {cache_folder(folder, one.preprocessing) for one in plan.configurations.values()}
+    used = {cache_folder(folder, configuration.preprocessing) for configuration in plan.configurations.values()}
     for cache in folder.glob(f"{CACHE_PREFIX}*"):
         if cache.is_dir() and cache not in used:
             shutil.rmtree(cache)
@@ -243,62 +236,3 @@ def _load_known(path: Path) -> Fingerprint | None:
     except PlanError as fault:
         logger.warning(f"{fault} It is measured anew.")
         return None
-
-
-def _settled_plan(fresh: Plan, present: Plan, raw: RawDataset, known: Fingerprint | None, path: Path) -> Plan:
-    """The fresh plan, unless somebody has edited the one that is there: edits are kept while its planner is."""
-    if _say_the_same(present, fresh):
-        return fresh
-    if known is not None and _is_as_planned(present, raw, known):
-        return fresh
-    if present.planner != fresh.planner:
-        logger.warning(f"{path} had been edited; the planner {fresh.planner} replaces it.")
-        return fresh
-    if present.channel_names != raw.channel_names:
-        raise PlanError(
-            f"{path} has been edited and plans for the MR channels {', '.join(present.channel_names)}, but "
-            f"dataset.json names {', '.join(raw.channel_names)}; correct the plan, or use --clean to plan anew."
-        )
-    logger.warning(f"{path} has been edited and is kept as it is; --clean plans anew.")
-    return present
-
-
-def _is_as_planned(plan: Plan, raw: RawDataset, known: Fingerprint) -> bool:
-    """Whether a plan is still what its planner made of the fingerprint and the ``dataset.json`` of then."""
-    if any(case.mr and len(case.mr) != len(plan.channel_names) for case in known.cases.values()):
-        return False
-    then = replace(raw, channel_names=plan.channel_names, file_ending=plan.file_ending)
-    as_planned = replace(make_plan(plan.planner, then, known), register=plan.register)
-    return _say_the_same(plan, as_planned)
-
-
-def _say_the_same(present: Plan, planned: Plan) -> bool:
-    """Whether a plan that is there decides nothing else than what was planned.
-
-    No edit is an update of synthct, with its wording of reasons, nor a package with further trainers or configurations
-    that was installed since, or further trainers that are gone, or another recommendation; a configuration that nothing
-    plans is one.
-    """
-
-    def comparable(plan: Plan, beside: Plan) -> Plan:
-        configurations = {}
-        for name in present.configurations:
-            both = plan.configurations[name].methods.keys() & beside.configurations[name].methods.keys()
-            kept = {trainer: plan.configurations[name].methods[trainer] for trainer in both}
-            configurations[name] = replace(plan.configurations[name], methods=kept)
-        return replace(plan, synthct_version="", recommended_trainer=None, reasons={}, configurations=configurations)
-
-    known = present.configurations.keys() <= planned.configurations.keys()
-    return known and comparable(present, planned) == comparable(planned, present)
-
-
-def _new_splits(known: Fingerprint | None, now: Fingerprint, plan: Plan, path: Path) -> tuple[Split, ...] | None:
-    """The splits to write; None where somebody has edited those that are there: edits are checked, and kept."""
-    present = read_json(path, PlanError) if path.is_file() else None
-    # As many folds as there were then: n_folds may have been edited since.
-    as_made = to_plain(make_splits(known, len(present))) if known and present and isinstance(present, list) else None
-    if present is None or present == as_made:
-        return make_splits(now, plan.n_folds)
-    load_splits(path, now.cases)
-    logger.info(f"{path} was there already and is kept as it is.")
-    return None

@@ -55,7 +55,10 @@ def preprocess_dataset(
         How many cached files were written, and how many were there already and unchanged.
     """
     stale: dict[str, tuple[CaseFiles, list[CacheEntry]]] = {}
-    caches = {cache_folder(folder, one.preprocessing): one.preprocessing for one in configurations.values()}
+    caches = {
+        cache_folder(folder, configuration.preprocessing): configuration.preprocessing
+        for configuration in configurations.values()
+    }
     for cache, plan in caches.items():
         for leftover in cache.glob("*.npz"):
             if leftover.stem not in raw.training:

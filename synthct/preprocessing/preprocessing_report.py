@@ -56,7 +56,7 @@ def write_report(
     page = page_parts.page(
         f"{dataset_name}: preprocessing",
         "\n".join(lead),
-        "\n".join(_case(one, folder) for one in ordered),
+        "\n".join(_case(case, folder) for case in ordered),
         navigation='<div class="controls"><label><input type="checkbox" id="only"> flagged only</label> '
         '<span id="shown" class="quiet" role="status"></span></div>',
         style=f":root {{ --picture-width: {picture_size(1)[0]}px; }}\n"
@@ -71,7 +71,7 @@ def write_report(
 
 def _summary(cases: Sequence[Findings], spacing_mm: tuple[float, float, float] | None) -> str:
     n_flagged = sum(bool(case.flags) for case in cases)
-    n_both, n_pairs = sum(one.has("MR") and one.has("CT") for one in cases), sum(one.paired for one in cases)
+    n_both, n_pairs = sum(case.has("MR") and case.has("CT") for case in cases), sum(case.paired for case in cases)
     unpaired = [(sum(case.has(scan) for case in cases) - n_both, f"{scan} alone") for scan in ("MR", "CT")]
     unpaired.append((n_both - n_pairs, "not aligned"))
     others = "".join(f", {n} {what}" for n, what in unpaired if n)
@@ -85,11 +85,11 @@ def _summary(cases: Sequence[Findings], spacing_mm: tuple[float, float, float] |
 def _hints(cases: Sequence[Findings], hints: Sequence[str]) -> str:
     """What was said of the dataset, and the flags that several cases share, with links to them."""
     lines = [escape(hint) for hint in hints]
-    of_kind: dict[str, dict[str, str]] = {}  # flags that differ in their numbers alone, by patient
-    for one in cases:
-        for flag in one.flags:
-            of_kind.setdefault(re.sub(r"\d+(\.\d+)?", "…", flag), {})[one.patient] = flag
-    for kind, flag_of in sorted(of_kind.items(), key=lambda item: -len(item[1])):
+    by_kind: dict[str, dict[str, str]] = {}  # flags that differ in their numbers alone, by patient
+    for case in cases:
+        for flag in case.flags:
+            by_kind.setdefault(re.sub(r"\d+(\.\d+)?", "…", flag), {})[case.patient] = flag
+    for kind, flag_of in sorted(by_kind.items(), key=lambda item: -len(item[1])):
         patients = list(flag_of)
         words = kind if len(patients) > 1 else flag_of[patients[0]]
         links = first_of((f'<a href="#case-{quote(patient)}">{escape(patient)}</a>' for patient in patients), MAX_LINKS)
@@ -108,18 +108,18 @@ def _legend() -> str:
     )
 
 
-def _case(one: Findings, folder: Path) -> str:
-    scans = [scan for scan in ("MR", "CT") if one.has(scan)]
+def _case(case: Findings, folder: Path) -> str:
+    scans = [scan for scan in ("MR", "CT") if case.has(scan)]
     rows = 3 if len(scans) == 2 else 1
     width, height = picture_size(rows)
-    picture = quote(picture_path(folder, one.patient).relative_to(folder).as_posix())
+    picture = quote(picture_path(folder, case.patient).relative_to(folder).as_posix())
     seen = "MR, CT and a checkerboard of both" if rows == 3 else scans[0] if scans else "images"
-    alternative = f"{one.patient}: {seen}, in three planes through the head, with the outline of the head"
+    alternative = f"{case.patient}: {seen}, in three planes through the head, with the outline of the head"
     return (
-        f'<article class="case{" flagged" * bool(one.flags)}" id="case-{escape(one.patient)}">\n'
+        f'<article class="case{" flagged" * bool(case.flags)}" id="case-{escape(case.patient)}">\n'
         f'<a href="{picture}"><img src="{picture}" loading="lazy" width="{width}" height="{height}" '
-        f'alt="{escape(alternative)}"></a>\n<div>\n<h2>{escape(one.patient)}{" (flagged)" * bool(one.flags)}</h2>\n'
-        f"{elements.warning_list(one.flags, 'Flags')}\n{_facts(one.facts, scans)}\n</div>\n</article>"
+        f'alt="{escape(alternative)}"></a>\n<div>\n<h2>{escape(case.patient)}{" (flagged)" * bool(case.flags)}</h2>\n'
+        f"{elements.warning_list(case.flags, 'Flags')}\n{_facts(case.facts, scans)}\n</div>\n</article>"
     )
 
 

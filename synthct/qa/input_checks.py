@@ -29,13 +29,13 @@ FLOOR_OBLIQUE_DEG = 3.0
 
 
 def fingerprint_checks(mr: MrFacts, windows: Sequence[MrWindow], fingerprint: Fingerprint) -> list[Check]:
-    """What ``dataset_fingerprint.json`` tells of all training patients: geometry, volume, coarse intensities."""
+    """What ``dataset_fingerprint.json`` says of all training patients: geometry, volume, coarse intensities."""
     known = [case.mr for case in fingerprint.cases.values() if case.mr]
     if not known:
         return []
     first = [channels[0] for channels in known]
-    spacings = np.array([one.spacing_mm for one in first])  # (patients, axes)
-    fields = np.array([one.field_of_view_mm for one in first])
+    spacings = np.array([channel.spacing_mm for channel in first])  # (patients, axes)
+    fields = np.array([channel.field_of_view_mm for channel in first])
     checks = []
     for axis, name in enumerate(AXES):
         words = name.replace("_", " to ")
@@ -65,7 +65,7 @@ def fingerprint_checks(mr: MrFacts, windows: Sequence[MrWindow], fingerprint: Fi
             "The tilt of the image's axes against the body",
             mr.oblique_deg,
             "degrees",
-            limits_of([one.oblique_deg for one in first], floor=FLOOR_OBLIQUE_DEG, side="high"),
+            limits_of([channel.oblique_deg for channel in first], floor=FLOOR_OBLIQUE_DEG, side="high"),
             TRAINING,
             "Check the orientation in the file.",
         ),
@@ -74,7 +74,7 @@ def fingerprint_checks(mr: MrFacts, windows: Sequence[MrWindow], fingerprint: Fi
             "The volume of the head found in the MR",
             mr.head_volume_l,
             "l",
-            limits_of([one.head_volume_l for one in first], floor=FLOOR_VOLUME, proportional=True),
+            limits_of([channel.head_volume_l for channel in first], floor=FLOOR_VOLUME, proportional=True),
             TRAINING,
             "Check the voxel size, and whether the head is complete and its mask right.",
         ),
@@ -97,14 +97,16 @@ def _intensity_checks(
                 f"The intensity that 99.5 % of the head{of_channel} stay below",
                 channel.brightest,
                 "",
-                limits_of([one.head_percentiles["99.5"] for one in known], floor=FLOOR_INTENSITY, proportional=True),
+                limits_of(
+                    [volume.head_percentiles["99.5"] for volume in known], floor=FLOOR_INTENSITY, proportional=True
+                ),
                 TRAINING,
                 "The model sees a fixed window of scanner units: use an MR of the same scale, or a model with a "
                 "percentile window.",
             )
         )
     for key, index, word in (("5", 2, "dark"), ("95", 20, "bright")):
-        ratios = [one.head_percentiles[key] / max(one.head_percentiles["50"], 1e-6) for one in known]
+        ratios = [volume.head_percentiles[key] / max(volume.head_percentiles["50"], 1e-6) for volume in known]
         checks.append(
             Check(
                 f"{word}_ratio{suffix}",
@@ -121,14 +123,14 @@ def _intensity_checks(
 
 def absolute_checks(mr: MrFacts, windows: Sequence[MrWindow]) -> list[Check]:
     """What needs no other patients: a head's volume, and a fixed window that is missed by a factor of two."""
-    least, most = PLAUSIBLE_VOLUME_L
+    min_l, max_l = PLAUSIBLE_VOLUME_L
     checks = [
         Check(
             "plausible_volume_l",
             "The volume of the head found in the MR",
             mr.head_volume_l,
             "l",
-            Limits(least, most, least, most, 0),
+            Limits(min_l, max_l, min_l, max_l, 0),
             "heads",
             "Check the image and its voxel spacing, or give a mask of the head.",
         )
@@ -159,14 +161,14 @@ def reference_checks(mr: MrFacts, known: Sequence[MrFacts]) -> list[Check]:
             f"The head's size from {name.replace('_', ' to ')} above the brows",
             mr.cranium_size_mm[axis],
             "mm",
-            limits_of([one.cranium_size_mm[axis] for one in known], floor=FLOOR_CRANIUM, proportional=True),
+            limits_of([facts.cranium_size_mm[axis] for facts in known], floor=FLOOR_CRANIUM, proportional=True),
             MEASURED,
             "Check the voxel size, whether the head is complete, and its mask.",
         )
         for axis, name in enumerate(AXES[:2])
     ]
     for number, channel in enumerate(mr.channels):
-        others = [one.channels[number] for one in known if number < len(one.channels)]
+        others = [facts.channels[number] for facts in known if number < len(facts.channels)]
         if others:
             checks += _channel_checks(number, len(mr.channels), channel, others)
     return checks
@@ -178,12 +180,12 @@ def _channel_checks(number: int, n_channels: int, channel: ChannelFacts, others:
     def check(
         name: str, what: str, hint: str, *, floor: float, proportional: bool = False, side: Side = "both"
     ) -> Check:
-        values = [getattr(one, name) for one in others]
+        values = [getattr(channel, name) for channel in others]
         value = getattr(channel, name)
         limits = limits_of(values, floor=floor, proportional=proportional, side=side)
         return Check(f"{name}{suffix}", what + of_channel, value, "", limits, MEASURED, hint)
 
-    contrast = "The MR seems to have another contrast than the training's, or is no MR."
+    contrast = "The MR seems to have another contrast than the training's, or is not an MR."
     checks = [
         check(
             "brain_dark",
@@ -229,7 +231,7 @@ def _channel_checks(number: int, n_channels: int, channel: ChannelFacts, others:
                 f"The distance of the head's intensity histogram from the average one{of_channel} "
                 "(Wasserstein, in units of the head's median)",
                 channel.quantiles,
-                [one.quantiles for one in others],
+                [channel.quantiles for channel in others],
                 lambda a, b: np.abs(a - b).mean(),
                 contrast,
             ),
@@ -238,7 +240,7 @@ def _channel_checks(number: int, n_channels: int, channel: ChannelFacts, others:
                 f"The difference of the intensities of scalp, skull and brain from the average ones{of_channel} "
                 "(root mean square, in units of the head's median)",
                 channel.depth_profile,
-                [one.depth_profile for one in others],
+                [channel.depth_profile for channel in others],
                 lambda a, b: np.sqrt(((a - b) ** 2).mean()),
                 contrast,
             ),
@@ -255,8 +257,8 @@ def _distance_check(
     hint: str,
 ) -> Check:
     """A vector's distance from the others' mean, compared with the distance of each of them from the rest's mean."""
-    value, theirs = distances_from_mean(vector, others, distance)
-    limits = limits_of(theirs, floor=FLOOR_DISTANCE * float(np.median(theirs)), side="high")
+    value, distances = distances_from_mean(vector, others, distance)
+    limits = limits_of(distances, floor=FLOOR_DISTANCE * float(np.median(distances)), side="high")
     return Check(name, what, value, "", limits, MEASURED, hint)
 
 
@@ -268,5 +270,5 @@ def distances_from_mean(
     """The distance of a vector from the mean of at least two others, and of each of these from the mean of the rest."""
     table = np.asarray(others, float)
     total = table.sum(axis=0)
-    theirs = [float(distance(one, (total - one) / (len(table) - 1))) for one in table]
-    return float(distance(np.asarray(vector, float), total / len(table))), theirs
+    distances = [float(distance(row, (total - row) / (len(table) - 1))) for row in table]
+    return float(distance(np.asarray(vector, float), total / len(table))), distances

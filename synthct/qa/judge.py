@@ -66,8 +66,8 @@ def judge(
         checks += hu_checks(output, records) + certainty_checks(output, records)
     flags = flag_reasons(mr, known)
     bad = sorted((check for check in checks if check.status != "pass"), key=lambda check: -SEVERITY[check.status])
-    failing = [one.sentence for one in bad if one.status == "fail"]
-    doubtful = [one.sentence for one in bad if one.status == "check"]
+    failing = [check.sentence for check in bad if check.status == "fail"]
+    doubtful = [check.sentence for check in bad if check.status == "check"]
     useless = useless_reason(reference.errors) if reference is not None and output is not None else None
     model_reasons = [useless] if useless else []
     status: QaStatus = "fail" if failing else "check" if doubtful or flags or model_reasons else "pass"

@@ -140,7 +140,9 @@ def _noise(image: sitk.Image, deep: np.ndarray, coarse: sitk.Image) -> float:
     cube = sitk.GetArrayViewFromImage(image)[tuple(slice(a, b) for a, b in zip(start[::-1], stop[::-1]))]
     values = cube.astype(np.float64)
     differences = [np.diff(values, 2, axis=axis) for axis in range(3) if values.shape[axis] >= 3]
-    spreads = [1.4826 * float(np.median(np.abs(one))) / np.sqrt(6) for one in differences if one.size]
+    spreads = [
+        1.4826 * float(np.median(np.abs(difference))) / np.sqrt(6) for difference in differences if difference.size
+    ]
     return float(min(spreads, default=0.0))
 
 

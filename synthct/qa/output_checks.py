@@ -35,7 +35,7 @@ def hu_checks(output: OutputFacts, records: Sequence[PatientRecord]) -> list[Che
             f"The sCT's share of air (below {AIR_BELOW_HU:.0f} HU) {part}",
             100 * hu.air,
             "%",
-            limits_of([100 * one.air for one in known], floor=100 * FLOOR_AIR),
+            limits_of([100 * facts.air for facts in known], floor=100 * FLOOR_AIR),
             whose,
             UNTRUE,
         ),
@@ -44,22 +44,24 @@ def hu_checks(output: OutputFacts, records: Sequence[PatientRecord]) -> list[Che
             f"The sCT's share of bone (above {BONE_ABOVE_HU:.0f} HU) {part}",
             100 * hu.bone,
             "%",
-            limits_of([100 * one.bone for one in known], floor=100 * FLOOR_BONE),
+            limits_of([100 * facts.bone for facts in known], floor=100 * FLOOR_BONE),
             whose,
             UNTRUE,
         ),
     ]
     if len(cts) > 1:
         distance = lambda a, b: np.abs(a - b).mean()  # noqa: E731  the Wasserstein distance of two quantile functions
-        value, of_cts = distances_from_mean(hu.quantiles_hu, [one.quantiles_hu for one in cts], distance)
-        of_scts = [distances_from_mean(one.quantiles_hu, [ct.quantiles_hu for ct in cts], distance)[0] for one in scts]
+        value, ct_distances = distances_from_mean(hu.quantiles_hu, [ct.quantiles_hu for ct in cts], distance)
+        sct_distances = [
+            distances_from_mean(sct.quantiles_hu, [ct.quantiles_hu for ct in cts], distance)[0] for sct in scts
+        ]
         checks.append(
             Check(
                 "hu_distance",
                 f"The distance of the sCT's HU histogram from that of the training CTs (Wasserstein, {part[3:]})",
                 value,
                 "HU",
-                limits_of(of_scts or of_cts, floor=FLOOR_HU_DISTANCE, proportional=True, side="high"),
+                limits_of(sct_distances or ct_distances, floor=FLOOR_HU_DISTANCE, proportional=True, side="high"),
                 whose,
                 UNTRUE,
             )
@@ -76,7 +78,7 @@ def certainty_checks(output: OutputFacts, records: Sequence[PatientRecord]) -> l
         if value is not None and known:
             # All folds but one have seen these patients. At worst those agree exactly: the SD over n folds is then
             # 1 / sqrt(n) of what it is between folds of which none has.
-            widened = float(np.sqrt(np.median([one.ensemble_folds for one in known])))
+            widened = float(np.sqrt(np.median([record.ensemble_folds for record in known])))
             checks.append(
                 Check(
                     f"uncertainty_{place}_hu",
@@ -84,7 +86,7 @@ def certainty_checks(output: OutputFacts, records: Sequence[PatientRecord]) -> l
                     value,
                     "HU",
                     limits_of(
-                        [getattr(one, f"uncertainty_{place}_hu") for one in known],
+                        [getattr(record, f"uncertainty_{place}_hu") for record in known],
                         floor=FLOOR_ERROR,
                         proportional=True,
                         side="high",
@@ -96,7 +98,7 @@ def certainty_checks(output: OutputFacts, records: Sequence[PatientRecord]) -> l
             )
         value = getattr(output, f"cycle_error_{place}")
         errors = [getattr(record.output, f"cycle_error_{place}") for record in records if record.output is not None]
-        errors = [one for one in errors if one is not None]
+        errors = [error for error in errors if error is not None]
         if value is not None and errors:
             checks.append(
                 Check(

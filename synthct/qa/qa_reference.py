@@ -76,7 +76,9 @@ class Reference:
         """
         kept = {patient: record for patient, record in self.patients.items() if record.fold not in (fold, None)}
         scans_only = {patient: record for patient, record in self.patients.items() if record.fold is None}
-        fresh = {patient: one for patient, one in records.items() if one.fold is not None or patient not in kept}
+        fresh = {
+            patient: record for patient, record in records.items() if record.fold is not None or patient not in kept
+        }
         return replace(self, patients=dict(sorted((scans_only | kept | fresh).items())))
 
     def without(self, patient: str) -> Reference:
@@ -84,7 +86,7 @@ class Reference:
 
         Of this patient it keeps only how far the model's sCT was from the CT: that says what the model is worth.
         """
-        others = {name: one for name, one in self.patients.items() if name != patient}
+        others = {name: record for name, record in self.patients.items() if name != patient}
         own = self.patients.get(patient)
         if own is None or own.error is None:
             return replace(self, patients=others)
@@ -94,4 +96,4 @@ class Reference:
     @property
     def errors(self) -> tuple[HeldOutError, ...]:
         """Of the held-out patients of whom they were measured."""
-        return tuple(one.error for one in self.patients.values() if one.error is not None)
+        return tuple(record.error for record in self.patients.values() if record.error is not None)

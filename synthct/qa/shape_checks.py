@@ -22,10 +22,10 @@ USUAL_SHARE = 0.25  # of the other patients: what is found in so many is not a d
 
 def flag_reasons(mr: MrFacts, known: Sequence[MrFacts]) -> list[str]:
     """What is doubtful in the head mask, but for the volume, and is not so in a quarter of the other patients too."""
-    kinds = [{_kind(flag) for flag in one.mask_flags} for one in known]
+    kinds = [{_kind(flag) for flag in facts.mask_flags} for facts in known]
     reasons = []
     for flag in mr.mask_flags:
-        usual = sum(_kind(flag) in one for one in kinds)
+        usual = sum(_kind(flag) in seen for seen in kinds)
         if " l, and heads have " in flag or (kinds and usual >= USUAL_SHARE * len(kinds)):
             continue
         against = f"; so have {usual} of {len(kinds)} {MEASURED}" if kinds else ""
@@ -40,16 +40,16 @@ def _kind(flag: str) -> str:
 def orientation_checks(mr: MrFacts, known: Sequence[MrFacts]) -> list[Check]:
     """Whether the head's side view is like those of others, and whether it fits them better as it lies than turned.
 
-    How it lies can only be told where heads are alike, cut by the field of view at about the same places: the second
+    How it lies can only be judged where heads are alike, cut by the field of view at about the same places: the second
     check is made where nearly all of the others lie rightly by it, and where this head looks like theirs some way
     round. None is made where fewer than three others are known.
     """
     if len(known) < 3:
         return []
-    chosen = [one.silhouette for one in evenly_spread(known, SILHOUETTES)]
+    chosen = [facts.silhouette for facts in evenly_spread(known, SILHOUETTES)]
     as_it_lies, turned, best = orientation_of(mr.silhouette, chosen)
-    theirs = [orientation_of(side, chosen[:i] + chosen[i + 1 :]) for i, side in enumerate(chosen)]
-    usual = limits_of([lies for lies, _, _ in theirs], floor=FLOOR_LIKENESS, side="low")
+    orientations = [orientation_of(side, chosen[:i] + chosen[i + 1 :]) for i, side in enumerate(chosen)]
+    usual = limits_of([lies for lies, _, _ in orientations], floor=FLOOR_LIKENESS, side="low")
     likeness = Check(
         "side_view_likeness",
         "The likeness of the head's side view to other patients', whichever way it is turned,",
@@ -59,7 +59,7 @@ def orientation_checks(mr: MrFacts, known: Sequence[MrFacts]) -> list[Check]:
         MEASURED,
         "Look whether the head is complete, and how it lies: it is cut elsewhere than theirs, or no head.",
     )
-    margins = [lies - other for lies, other, _ in theirs]
+    margins = [lies - other for lies, other, _ in orientations]
     if likeness.status != "pass" or np.mean(np.array(margins) > 0) < TELLING_SHARE:
         return [likeness]
     hint = (

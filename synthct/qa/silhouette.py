@@ -48,9 +48,9 @@ def silhouette_of(mask: sitk.Image) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(int(round(value)) for value in row) for row in cut)
 
 
-def likeness(one: Silhouette, other: Silhouette) -> float:
+def likeness(first: Silhouette, second: Silhouette) -> float:
     """How alike two silhouettes are, 0..1, where they lie on each other best: the greatest normalised product."""
-    a, b = np.asarray(one, float), np.asarray(other, float)
+    a, b = np.asarray(first, float), np.asarray(second, float)
     size = float(np.sqrt((a**2).sum() * (b**2).sum()))
     return float(signal.correlate(a, b, method="fft").max()) / size if size else 0.0
 

@@ -42,7 +42,7 @@ def useless_reason(errors: Sequence[HeldOutError]) -> str | None:
     """
     if not errors:
         return None
-    model_hu, constant_hu = (fmean(getattr(one, name) for one in errors) for name in ("mae_hu", "constant_mae_hu"))
+    model_hu, constant_hu = (fmean(getattr(error, name) for error in errors) for name in ("mae_hu", "constant_mae_hu"))
     if model_hu <= HARDLY_BETTER * constant_hu:
         return None
     patients = "1 held-out patient" if len(errors) == 1 else f"{len(errors)} held-out patients"

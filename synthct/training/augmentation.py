@@ -97,7 +97,7 @@ def change_intensities(mr: Tensor, outside: float, changes: IntensityChanges) ->
         changes: drawn for that shape.
     """
 
-    def of_each(numbers: Tensor) -> Tensor:
+    def per_image(numbers: Tensor) -> Tensor:
         return numbers.to(mr.device, non_blocking=True)[:, None, :, None, None]
 
     n_images, mr_channels = changes.gamma.shape
@@ -112,12 +112,12 @@ def change_intensities(mr: Tensor, outside: float, changes: IntensityChanges) ->
         low, high = _lowest(image, inside), -_lowest(-image, inside)
         extent = (high - low).clamp(min=1e-6)
         unit = ((image - low) / extent).clamp(0, 1)
-        image = _with_statistics_of(image, low + extent * unit ** of_each(changes.gamma), inside)
+        image = _with_statistics_of(image, low + extent * unit ** per_image(changes.gamma), inside)
     if (changes.contrast != 1).any():
         mean, _ = _mean_and_sd(image, inside)
-        image = mean + (image - mean) * of_each(changes.contrast)
+        image = mean + (image - mean) * per_image(changes.contrast)
     if changes.blur_pixels.any():
-        image = _blurred(image, inside, of_each(changes.blur_pixels))
+        image = _blurred(image, inside, per_image(changes.blur_pixels))
     if changes.noise is not None:
         image = image + changes.noise.to(mr.device, non_blocking=True)
     return torch.where(inside, image, outside).view_as(mr)

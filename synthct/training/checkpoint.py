@@ -49,7 +49,7 @@ def load_checkpoint(
     Args:
         path: of the file.
         map_location: where its tensors go.
-        remedy: told to the user where the file is damaged.
+        remedy: part of the message where the file is damaged.
 
     Raises:
         ModelError: in one sentence, where the file is missing, truncated, foreign or of a newer version.
@@ -80,7 +80,7 @@ def load_checkpoint(
 
 
 def _why_refused(fault: Exception) -> str:
-    # What torch says of a refused pickle tells how to load it all the same, which would execute it.
+    # What torch says of a refused pickle is how to load it all the same, which would execute it.
     if type(fault).__name__ == "UnpicklingError" or "weights_only" in str(fault):
         return "it does not read as tensors and plain values, and anything else is not loaded, as it could be harmful"
     return _first_line(fault)

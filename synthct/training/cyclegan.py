@@ -18,7 +18,8 @@ from synthct.planning.method_settings import PlannedSettings
 from synthct.planning.plan import Configuration
 from synthct.training.gan_settings import GanSettings
 from synthct.training.losses import cycle_loss, discriminator_loss, synthesis_loss
-from synthct.training.trainer import Network, Trainer, frozen
+from synthct.training.optimisers import frozen
+from synthct.training.trainer import Network, Trainer
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class CycleGANSettings(GanSettings):
 
 
 class CycleGAN(Trainer):
-    """SynCT and SynMR translate each into the other's modality; DisCT and DisMR tell real from synthetic images."""
+    """SynCT and SynMR translate each into the other's modality; DisCT and DisMR distinguish real images."""
 
     Settings = CycleGANSettings
     paired = False

@@ -58,7 +58,7 @@ class CycleGANNce(CycleGAN):
     def build_networks(cls, configuration: Configuration, settings: CycleGANSettings) -> dict[str, nn.Module]:
         width = settings.base_channels
         channels = [width, 2 * width, 4 * width, 4 * width]
-        heads = {f"places_{one}": PlaceFeatures(channels) for one in ("mr", "ct")}
+        heads = {f"places_{modality}": PlaceFeatures(channels) for modality in ("mr", "ct")}
         return super().build_networks(configuration, settings) | heads
 
     def prepare_training(self) -> None:
@@ -84,10 +84,10 @@ class CycleGANNce(CycleGAN):
 
     def more_losses(self, mr: Tensor, ct: Tensor, sct: Tensor, smr: Tensor) -> dict[str, Tensor]:
         # Each network has made two passes: first over real images, then over synthetic ones.
-        of_mr, of_smr = self.seen_by_syn_ct()
-        of_ct, of_sct = self.seen_by_syn_mr()
-        nce = patch_nce_loss(self.places_ct(of_sct, self.in_mr), self.places_mr(of_mr, self.in_mr))
-        nce = nce + patch_nce_loss(self.places_mr(of_smr, self.in_ct), self.places_ct(of_ct, self.in_ct))
+        mr_features, smr_features = self.seen_by_syn_ct()
+        ct_features, sct_features = self.seen_by_syn_mr()
+        nce = patch_nce_loss(self.places_ct(sct_features, self.in_mr), self.places_mr(mr_features, self.in_mr))
+        nce = nce + patch_nce_loss(self.places_mr(smr_features, self.in_ct), self.places_ct(ct_features, self.in_ct))
         hinge = self.settings.gradient_hinge
         missing = sum(
             (hinge - gradient_correlation(real.mean(1, True), synthetic.mean(1, True))).clamp(min=0).mean()

@@ -1,4 +1,4 @@
-"""Where to train, and why there."""
+"""Where to train, why there, and what to do where its memory is too small."""
 
 from __future__ import annotations
 
@@ -44,6 +44,22 @@ def select_device(name: str | None = None, local_rank: int = 0) -> tuple[torch.d
     if device.type == "mps" and not mps:
         raise TrainingError(f"There is no device 'mps' for torch {torch.__version__} here; use -device cpu.")
     return device, "as asked for"
+
+
+def out_of_memory(device: torch.device, images: torch.Tensor, *, in_3d: bool) -> TrainingError:
+    """What to do about a batch that is too large for a device.
+
+    Args:
+        device: that trains.
+        images: of the batch, (batch, slab, rows, cols).
+        in_3d: whether the method is trained on 3-D patches.
+    """
+    n, slab, *crop = images.shape
+    smaller = "a smaller patch in plans.json" if in_3d else "the configuration 2d_lowres"
+    return TrainingError(
+        f"The memory of {device} is too small for crops of {[slab, *crop] if in_3d else crop} in "
+        f"batches of {n}; use {smaller}, or end other programs that use it."
+    )
 
 
 def _own_gpu(local_rank: int) -> torch.device:

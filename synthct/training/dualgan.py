@@ -27,7 +27,8 @@ from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import PlannedSettings, mr_windows
 from synthct.planning.plan import Configuration, Reason
 from synthct.training.losses import cycle_loss
-from synthct.training.trainer import Network, Trainer, frozen
+from synthct.training.optimisers import frozen
+from synthct.training.trainer import Network, Trainer
 
 MAX_LEVELS = 8  # of the U-Net of pix2pix: 256 pixels become 1
 RMSPROP_DECAY = 0.9  # of the squared gradient, as in the authors' code
@@ -74,7 +75,7 @@ class DualGAN(Trainer):
 
     @classmethod
     def plan_settings(cls, configuration: Configuration, fingerprint: Fingerprint | None) -> PlannedSettings:
-        windows, of_windows = mr_windows(configuration, fingerprint)
+        windows, window_reasons = mr_windows(configuration, fingerprint)
         width = max(1, round(64 * configuration.network_width))
         crop = configuration.training.crop_size
         settings = DualGANSettings(
@@ -83,7 +84,7 @@ class DualGAN(Trainer):
             n_levels=max(2, min(MAX_LEVELS, int(math.log2(min(crop))))),
             discriminator_base_channels=width,
         )
-        reasons = {f"coding.{path}": reason for path, reason in of_windows.items()}
+        reasons = {f"coding.{path}": reason for path, reason in window_reasons.items()}
         rule = f"halved down to 1 pixel, at most {MAX_LEVELS} times"
         return PlannedSettings(settings, reasons | {"n_levels": Reason(rule, {"crop": list(crop)})})
 

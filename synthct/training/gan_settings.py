@@ -36,7 +36,7 @@ class GanSettings:
     @classmethod
     def planned(cls, configuration: Configuration, fingerprint: Fingerprint | None) -> PlannedSettings:
         """Windows by the MRs' intensities, blocks by the crop, width by the configuration; the rest is the paper's."""
-        windows, of_windows = mr_windows(configuration, fingerprint)
+        windows, window_reasons = mr_windows(configuration, fingerprint)
         blocks = rules.n_blocks(configuration.training.crop_size)
         width = max(1, round(64 * configuration.network_width))
         settings = cls(
@@ -45,5 +45,5 @@ class GanSettings:
             n_blocks=blocks.value,
             discriminator_base_channels=width,
         )
-        reasons = {f"coding.{path}": reason for path, reason in of_windows.items()}
+        reasons = {f"coding.{path}": reason for path, reason in window_reasons.items()}
         return PlannedSettings(settings, reasons | {"n_blocks": blocks.reason})

@@ -95,10 +95,10 @@ def _until(stop: StopRequest, progress: Progress) -> Progress:
     """A display of work that may be thrown away: it ends as soon as that is asked for."""
 
     def display(iterable: Iterable, **options: Any) -> Iterator:
-        for one in progress(iterable, **options):
+        for item in progress(iterable, **options):
             if stop:
                 log.info("Stopped between two rounds; --continue goes on from there.")
                 raise KeyboardInterrupt
-            yield one
+            yield item
 
     return display

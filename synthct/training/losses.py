@@ -16,16 +16,16 @@ def discriminator_loss(dis: nn.Module, real: Tensor, synthetic: Tensor) -> Tenso
         synthetic: same shape, detached from the generator.
     """
     # One pass for both: instance norm treats every image by itself, so the result is that of two passes.
-    of_real, of_synthetic = dis(torch.cat((real, synthetic))).float().chunk(2)
-    return (1 - of_real).square().mean() + of_synthetic.square().mean()
+    real_scores, synthetic_scores = dis(torch.cat((real, synthetic))).float().chunk(2)
+    return (1 - real_scores).square().mean() + synthetic_scores.square().mean()
 
 
-def synthesis_loss(of_synthetic: Tensor) -> Tensor:
+def synthesis_loss(synthetic_scores: Tensor) -> Tensor:
     """The generator's side of eqs. 1 and 2: (1 - Dis(Syn(x)))^2, the mean over all patches; scalar.
 
     "Maximising" eqs. 1 and 2 is done with the non-saturating target 1, as in the implementation that the paper used.
     """
-    return (1 - of_synthetic.float()).square().mean()
+    return (1 - synthetic_scores.float()).square().mean()
 
 
 def cycle_loss(reconstructed: Tensor, original: Tensor) -> Tensor:
@@ -33,18 +33,18 @@ def cycle_loss(reconstructed: Tensor, original: Tensor) -> Tensor:
     return functional.l1_loss(reconstructed.float(), original)
 
 
-def gradient_correlation(one: Tensor, other: Tensor) -> Tensor:
+def gradient_correlation(first: Tensor, second: Tensor) -> Tensor:
     """How far two images have their edges in the same places, whichever side is brighter (after Hiasa et al. 2018).
 
     The correlation of the magnitudes of their gradients, central differences.
 
     Args:
-        one, other: (batch, 1, rows, cols).
+        first, second: (batch, 1, rows, cols).
 
     Returns:
         (batch,), -1 to 1.
     """
-    edges = [_centred(_gradient_magnitude(image.float()).flatten(1)) for image in (one, other)]
+    edges = [_centred(_gradient_magnitude(image.float()).flatten(1)) for image in (first, second)]
     norms = edges[0].norm(dim=1) * edges[1].norm(dim=1)
     return (edges[0] * edges[1]).sum(1) / norms.clamp(min=1e-6)
 

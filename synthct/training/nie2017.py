@@ -28,7 +28,8 @@ from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import PlannedSettings
 from synthct.planning.plan import Configuration, TrainingPlan
 from synthct.training.losses import masked_mean
-from synthct.training.trainer import Trainer, frozen
+from synthct.training.optimisers import frozen
+from synthct.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -97,20 +98,20 @@ class Nie2017(Trainer):
 
         # First the discriminator, as in the authors' code; real and synthetic have batch statistics of their own.
         with self.autocast():
-            of_real, of_synthetic = self.dis_ct(ct), self.dis_ct(shown.detach())
-        dis_ct = cross_entropy(of_real, 1.0) + cross_entropy(of_synthetic, 0.0)
+            real_scores, synthetic_scores = self.dis_ct(ct), self.dis_ct(shown.detach())
+        dis_ct = cross_entropy(real_scores, 1.0) + cross_entropy(synthetic_scores, 0.0)
         self.update(self.discrimination, dis_ct)
 
         # Then SynCT: the discriminator judges, but does not learn.
         with frozen(self.dis_ct):
             with self.autocast():
-                of_synthetic = self.dis_ct(shown)
-            adversarial = cross_entropy(of_synthetic, 1.0)
+                synthetic_scores = self.dis_ct(shown)
+            adversarial = cross_entropy(synthetic_scores, 1.0)
             voxel = masked_mean((sct - ct).square(), known)
             gradient = gradient_difference(sct, ct, known)
             # Squared norms are sums over a patch in the paper and in the authors' code, cross entropy is a mean.
-            of_patch = settings.lambda_voxel * voxel + settings.lambda_gradient * gradient
-            self.update(self.synthesis, settings.lambda_adversarial * adversarial + PATCH**2 * of_patch)
+            patch_loss = settings.lambda_voxel * voxel + settings.lambda_gradient * gradient
+            self.update(self.synthesis, settings.lambda_adversarial * adversarial + PATCH**2 * patch_loss)
         self.average_statistics()
 
         losses = {"syn_ct": adversarial, "voxel": voxel, "gradient": gradient, "dis_ct": dis_ct}

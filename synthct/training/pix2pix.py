@@ -16,7 +16,8 @@ from synthct.planning.method_settings import PlannedSettings
 from synthct.planning.plan import Configuration
 from synthct.training.gan_settings import GanSettings
 from synthct.training.losses import discriminator_loss, masked_l1_loss, synthesis_loss
-from synthct.training.trainer import Trainer, frozen
+from synthct.training.optimisers import frozen
+from synthct.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

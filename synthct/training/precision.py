@@ -46,7 +46,7 @@ def has_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies in bfloat16 faster than in float32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= BFLOAT16_CAPABILITY
-    # Of the CPU's instruction sets torch tells these two under private names only.
+    # Of the CPU's instruction sets torch reports these two under private names only.
     tests = (getattr(torch.cpu, name, bool) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return device.type == "cpu" and any(test() for test in tests)
 

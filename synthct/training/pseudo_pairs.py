@@ -148,8 +148,8 @@ class PseudoPairs:
             return [_Group(mr, givers.ct)]
         first, second = givers.ct[::2], givers.ct[1::2]
         return [
-            _Group([one for one in mr if one not in first], first),
-            _Group([one for one in mr if one in first], second),
+            _Group([patient for patient in mr if patient not in first], first),
+            _Group([patient for patient in mr if patient in first], second),
         ]
 
 
@@ -229,10 +229,10 @@ def _write_deformed(
         pair.save(cached_path(folder, name))
 
     with ThreadPoolExecutor(what.threads) as pool:
-        for of_mr in progress(by_mr.values(), total=len(by_mr), desc="Deforming CTs", unit="MR"):
-            pair = SliceStack.load(cached_path(first, of_mr[0]))
+        for mr_names in progress(by_mr.values(), total=len(by_mr), desc="Deforming CTs", unit="MR"):
+            pair = SliceStack.load(cached_path(first, mr_names[0]))
             sct = Head.of(sct_of(pair), pair.the_mr[0] != OUTSIDE, spacing, CT_RANGE_HU[0])
-            list(pool.map(partial(write, sct=sct), of_mr))
+            list(pool.map(partial(write, sct=sct), mr_names))
     return names
 
 

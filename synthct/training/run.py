@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import dataclasses
 import logging
 import time
 from collections.abc import Callable
@@ -16,28 +15,24 @@ from torch import Tensor
 from synthct.accelerate.cuda_graph import recorded_step
 from synthct.errors import TrainingError
 from synthct.files import remove_leftovers, write_json
-from synthct.json_dataclasses import to_plain
 from synthct.model_folder import CHECKPOINT_FINAL, CHECKPOINT_LATEST, FoldFolder
-from synthct.networks.discriminator import SMALLEST_IMAGE
 from synthct.parallel import Progress
-from synthct.plugins import TRAINERS
 from synthct.preprocessing.network_input import NetworkInput
 from synthct.training.checkpoint import save_checkpoint
-from synthct.training.distributed import agreed, gathered, mean_over_ranks
-from synthct.training.loader import KEYS, Batch, SliceDataset, to_device
+from synthct.training.device import out_of_memory
+from synthct.training.distributed import agreed, gathered
+from synthct.training.epoch_so_far import EpochSoFar
+from synthct.training.finite_losses import FiniteLosses
+from synthct.training.loader import Batch, SliceDataset, to_device
 from synthct.training.log import TrainingLog
 from synthct.training.logger import LoggedTraining, additional_loggers
 from synthct.training.progress_figure import ProgressFigure
-from synthct.training.resume import check_resumable, find_checkpoint, holds_model, plain_split, training_of
-from synthct.training.sampling import Key
-from synthct.training.schedule import shorten
+from synthct.training.random_state import random_state, restore_random_state
+from synthct.training.resume import check_resumable, find_checkpoint, holds_model
 from synthct.training.trainer import CachedSlices
+from synthct.training.training_in_force import configuration_in_force, identity_of
 from synthct.training.validation import Validation
 from synthct.training.what_to_train import FoldToTrain, TrainingOptions
-
-STEPS_BETWEEN_CHECKS = 50  # looking at the losses waits for the device
-
-Keys = dict[str, list[Key]]  # of a batch: which slices its MR and CT images are
 
 log = logging.getLogger("synthct")
 
@@ -46,41 +41,24 @@ class TrainingRun:
     """A training under way: the trainer, and how far it is.
 
     Attributes:
-        epoch: finished epochs. step: finished steps of all epochs. step_in_epoch: of the epoch at hand.
+        epoch: finished epochs. step: finished steps of all epochs.
+        epoch_so_far: of the epoch at hand.
         iterations: steps of every epoch.
     """
 
     def __init__(self, what: FoldToTrain, options: TrainingOptions, device: torch.device) -> None:
-        method, configuration, settings = what.trainer_class, what.planned, what.settings()
+        method, settings = what.trainer_class, what.settings()
         if what.disjoint and method.needs_pairs:
             raise TrainingError(f"{what.trainer} needs MR and CT of the same patients; leave out --disjoint.")
         self.fold = FoldFolder(what.fold_folder)
         self.checkpoint = find_checkpoint(self.fold) if options.resume else None
         if options.resume and self.checkpoint is None:
             log.warning("There is no checkpoint in %s to continue from; a new training starts.", self.fold.path)
-        planned = method.training_plan(configuration.training, settings)
-        training = training_of(self.checkpoint, self.fold.path) if self.checkpoint else planned
-        training = shorten(training, options.epochs, options.iterations)
-        configuration = dataclasses.replace(configuration, training=training)
-        method.check_device(configuration, settings, device)
-        if min(training.crop_size) < SMALLEST_IMAGE:
-            raise TrainingError(
-                f"crop_size {list(training.crop_size)} is below {SMALLEST_IMAGE}; raise it in plans.json."
-            )
-
-        self.what, self.training, self.split = what, training, plain_split(what.split)
+        configuration = configuration_in_force(what, options, device, self.checkpoint)
+        self.what, self.training = what, configuration.training
         self.title = f"{what.trainer} {what.configuration} {self.fold.path.name}"
-        self.identity = {
-            "trainer": what.trainer,
-            "trainer_package": TRAINERS.package_of(what.trainer),
-            "configuration": what.configuration,
-            "plan": what.plan.to_plain(),
-            "settings": to_plain(settings),
-            "training": to_plain(training),
-            "split": self.split,
-            "disjoint": what.disjoint,
-            "world_size": options.ranks.world_size,
-        }
+        self.identity = identity_of(what, self.training, options.ranks.world_size)
+        self.split = self.identity["split"]
         if self.checkpoint:
             check_resumable(self.checkpoint, self.identity, configuration, self.fold.path)
         self.device, self.ranks = device, options.ranks
@@ -94,14 +72,12 @@ class TrainingRun:
         if not self.ranks.is_main_process:
             self.loggers = []
 
-        self.epoch = self.step = self.step_in_epoch = 0
-        self.iterations = training.iterations_per_epoch or 0  # 0: as many as the first round's slices give
-        self.learning_rate = settings.learning_rate  # in force
-        self.loss_sums: dict[str, Tensor] = {}
-        self.seconds = 0.0  # of the epoch at hand, in earlier runs
-        self.unchecked: list[tuple[int, Keys, dict[str, Tensor]]] = []  # steps whose losses are not yet looked at
+        self.epoch = self.step = 0
+        self.iterations = self.training.iterations_per_epoch or 0  # 0: as many as the first round's slices give
+        self.epoch_so_far = EpochSoFar(settings.learning_rate)
+        self.finite_losses = FiniteLosses()
         self.saved_step: int | None = None
-        self.started = self.saved_at = time.monotonic()
+        self.saved_at = time.monotonic()
 
     @property
     def done(self) -> bool:
@@ -114,7 +90,13 @@ class TrainingRun:
         return bisect.bisect_right(self.trainer.rounds(self.training.epochs), self.epoch) - 1
 
     @property
+    def step_in_epoch(self) -> int:
+        """Finished steps of the epoch at hand."""
+        return self.epoch_so_far.steps
+
+    @property
     def steps_left(self) -> int:
+        """Until all epochs are finished."""
         return (self.training.epochs - self.epoch) * self.iterations - self.step_in_epoch
 
     # -- hooks -------------------------------------------------------------------------------------------------------
@@ -178,52 +160,41 @@ class TrainingRun:
         return dataset
 
     def on_epoch_start(self) -> None:
-        self.started = time.monotonic()
+        self.epoch_so_far.start()
 
     def train_step(self, batch: Batch) -> None:
         """One step; the losses stay on the device and are looked at now and then."""
         steps = self.training.epochs * self.iterations
         factor = self.trainer.learning_rate_factor(self.epoch, self.step, steps)
-        self.learning_rate = self.trainer.settings.learning_rate * factor
-        self.trainer.set_learning_rate(self.learning_rate)
+        self.epoch_so_far.learning_rate = self.trainer.settings.learning_rate * factor
+        self.trainer.set_learning_rate(self.epoch_so_far.learning_rate)
         self.trainer.before_step(self.step, steps)
         try:
             losses = self.perform_step(self.trainer.augment(to_device(batch, self.device)))
         except torch.OutOfMemoryError:
-            slab, *crop = batch["ct"].shape[1:]
-            of_patches = self.trainer.dimensions == 3
-            smaller = "a smaller patch in plans.json" if of_patches else "the configuration 2d_lowres"
-            raise TrainingError(
-                f"The memory of {self.device} is too small for crops of {[slab, *crop] if of_patches else crop} in "
-                f"batches of {self.training.batch_size}; use {smaller}, or end other programs that use it."
-            ) from None
-        for name, loss in losses.items():
-            self.loss_sums[name] = self.loss_sums[name] + loss if name in self.loss_sums else loss
+            raise out_of_memory(self.device, batch["ct"], in_3d=self.trainer.dimensions == 3) from None
+        self.epoch_so_far.add(losses)
         self.step += 1
-        self.step_in_epoch += 1
-        # Not the images: this many batches of them would be kept.
-        self.unchecked.append((self.step, {name: batch[name] for name in KEYS}, losses))
-        if len(self.unchecked) >= STEPS_BETWEEN_CHECKS:
-            self._check_losses()
+        self.finite_losses.note(self.step, batch, losses)
+        if self.finite_losses.due:
+            self.finite_losses.check(self._remedy())
 
     def on_epoch_end(self) -> None:
-        self._check_losses()
-        sums = mean_over_ranks(self.loss_sums, self.ranks)
-        means = {name: float(total) / max(1, self.step_in_epoch) for name, total in sums.items()}
-        seconds = self.seconds + time.monotonic() - self.started
+        self.finite_losses.check(self._remedy())
+        means, seconds = self.epoch_so_far.mean_losses(self.ranks), self.epoch_so_far.seconds
         self.epoch += 1
         if self.ranks.is_main_process:
-            self._tell(means, seconds)
-        self.step_in_epoch, self.loss_sums, self.seconds = 0, {}, 0.0
+            self._report(means, seconds)
+        self.epoch_so_far.end()
         self.save(CHECKPOINT_LATEST)
 
-    def _tell(self, means: dict[str, float], seconds: float) -> None:
+    def _report(self, means: dict[str, float], seconds: float) -> None:
         """The epoch's row for the loggers, and its line on the terminal."""
         mae_hu = self.validation.mae_hu(self.trainer)
         row = {
             "epoch": self.epoch,
             "step": self.step,
-            "learning_rate": self.learning_rate,
+            "learning_rate": self.epoch_so_far.learning_rate,
             "seconds": round(seconds, 1),
             "ms_per_step": round(1000 * seconds / max(1, self.step_in_epoch), 1),
             **means,
@@ -288,21 +259,11 @@ class TrainingRun:
 
     def save(self, name: str) -> Path:
         """Write a checkpoint, unless a loss or a weight is not finite; all ranks give to it, rank 0 writes it."""
-        self._check_losses()
+        self.finite_losses.check(self._remedy())
         if not self.trainer.is_finite():
-            raise TrainingError(f"A network weight is not finite after step {self.step}; {self._last_good()}.")
+            raise TrainingError(f"A network weight is not finite after step {self.step}; {self._remedy()}.")
         path = self.fold.checkpoint(name)
-        now = time.monotonic()
-        seconds = self.seconds + (now - self.started if self.step_in_epoch else 0.0)
-        progress = {
-            "step_in_epoch": self.step_in_epoch,
-            "loss_sums": self.loss_sums,
-            "learning_rate": self.learning_rate,
-            "seconds": seconds,
-        }
-        rng = {"torch": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            rng["cuda"] = torch.cuda.get_rng_state(self.device)
+        so_far, rng = self.epoch_so_far.state_dict(), random_state(self.device)
         state = {
             "epoch": self.epoch,
             "step": self.step,
@@ -311,10 +272,10 @@ class TrainingRun:
         }
         trainer_state = self.trainer.state_dict()
         # What differs between the ranks: the rest is the same on all of them.
-        own = {"epoch_so_far": progress, "rng": rng} | {name: trainer_state[name] for name in ("pools", "generators")}
-        of_ranks = gathered(own, self.ranks)
+        own = {"epoch_so_far": so_far, "rng": rng} | {name: trainer_state[name] for name in ("pools", "generators")}
+        rank_states = gathered(own, self.ranks)
         if self.ranks.is_main_process:
-            others = {"other_ranks": of_ranks[1:]} if self.ranks.world_size > 1 else {}
+            others = {"other_ranks": rank_states[1:]} if self.ranks.world_size > 1 else {}
             save_checkpoint(path, self.identity | state | trainer_state | own | others)
         self.saved_step, self.saved_at = self.step, time.monotonic()
         return path
@@ -325,36 +286,11 @@ class TrainingRun:
         self.trainer.load_state_dict(checkpoint)
         self.epoch, self.step = checkpoint["epoch"], checkpoint["step"]
         self.iterations = self.iterations or checkpoint.get("iterations", 0)  # later rounds' slices may be others
-        so_far = checkpoint["epoch_so_far"]
-        self.step_in_epoch, self.seconds = so_far["step_in_epoch"], so_far["seconds"]
-        self.loss_sums = {name: total.to(self.device) for name, total in so_far["loss_sums"].items()}
-        # For the log, where the training was stopped after the last step of an epoch; each step sets its own.
-        self.learning_rate = so_far.get("learning_rate", self.learning_rate)
-        torch.set_rng_state(checkpoint["rng"]["torch"])
-        if self.device.type == "cuda" and "cuda" in checkpoint["rng"]:
-            torch.cuda.set_rng_state(checkpoint["rng"]["cuda"], self.device)
+        self.epoch_so_far.load_state_dict(checkpoint["epoch_so_far"], self.device)
+        restore_random_state(checkpoint["rng"], self.device)
         self.saved_step = self.step
         self.checkpoint = None  # its tensors need not stay in memory
 
-    def _check_losses(self) -> None:
-        """Stop at the first step since the last look whose losses are not finite."""
-        if not self.unchecked:
-            return
-        of_steps = torch.stack([torch.stack(list(losses.values())).sum() for _, _, losses in self.unchecked])
-        bad = (~of_steps.isfinite()).nonzero().flatten().tolist()
-        if bad:
-            step, keys, losses = self.unchecked[bad[0]]
-            names = ", ".join(name for name, loss in losses.items() if not loss.isfinite())
-            raise TrainingError(
-                f"The loss {names} is not finite at step {step} (MR {_words(keys['mr_keys'])}; "
-                f"CT {_words(keys['ct_keys'])}); {self._last_good()}, or train with precision float32."
-            )
-        self.unchecked = []
-
-    def _last_good(self) -> str:
+    def _remedy(self) -> str:
         last = self.fold.latest if self.fold.latest.is_file() else self.fold.final
         return f"go on with --continue from {last} (step {self.saved_step})"
-
-
-def _words(keys: list[Key]) -> str:
-    return ", ".join(f"{patient} slice {i}" for patient, i in keys)

@@ -23,8 +23,8 @@ class SliceKeys:
     def __init__(self, slices: Mapping[str, Sequence[int] | np.ndarray]) -> None:
         """The numbers of each patient's slices, in the order of patients."""
         self.patients = tuple(slices)
-        self._patient = np.repeat(np.arange(len(slices), dtype=np.int32), [len(one) for one in slices.values()])
-        self._slice = np.concatenate([np.asarray(one, np.int32) for one in [(), *slices.values()]])
+        self._patient = np.repeat(np.arange(len(slices), dtype=np.int32), [len(indices) for indices in slices.values()])
+        self._slice = np.concatenate([np.asarray(indices, np.int32) for indices in [(), *slices.values()]])
 
     def __len__(self) -> int:
         return len(self._slice)
@@ -38,8 +38,8 @@ class SliceKeys:
     def numbers(self, patients: Sequence[str]) -> np.ndarray:
         """A number for each key, the same in every collection that is given the same ``patients``; int64 (keys,)."""
         place = {patient: i for i, patient in enumerate(patients)}
-        of_patient = np.array([place[patient] for patient in self.patients], np.int64)
-        return of_patient[self._patient] * SLICES_A_PATIENT + self._slice
+        patient_numbers = np.array([place[patient] for patient in self.patients], np.int64)
+        return patient_numbers[self._patient] * SLICES_A_PATIENT + self._slice
 
     def positions(self) -> np.ndarray:
         """Where each slice lies between the first and the last one of its patient, 0 to 1; (keys,)."""
@@ -84,7 +84,7 @@ class SliceOrder:
 
 
 class UnpairedOrder(SliceOrder):
-    """MR and CT slices of a step are independent in patient and position (seed, Fig. 1 right).
+    """MR and CT slices of a step are independent in patient and position (Wolterink et al. 2017, Fig. 1 right).
 
     Each domain runs through permutations of its own; the smaller one begins anew more often. Where a step would by
     accident show the same slice of the same patient in both, it changes its slice with another step of the passage.
@@ -182,7 +182,7 @@ def avoid_same_patient(
 
 
 class PairedOrder(SliceOrder):
-    """The same slice of the same patient in both domains (seed, Fig. 1 left), in a fresh permutation each epoch."""
+    """The same slice of the same patient in both domains (Wolterink et al., Fig. 1 left), permuted anew each epoch."""
 
     def __init__(self, pairs: SliceKeys, seed: int, *, batch_size: int = 1, rank: int = 0, world_size: int = 1) -> None:
         super().__init__(len(pairs), batch_size, rank, world_size)
@@ -202,7 +202,7 @@ class PairedOrder(SliceOrder):
 
 
 def disjoint_patients(with_mr: set[str], with_ct: set[str], seed: int) -> tuple[set[str], set[str]]:
-    """Divide patients so that one side gives only MR and the other only CT (seed, section 5, last sentence).
+    """Divide patients so that one side gives only MR and the other only CT (Wolterink et al., section 5).
 
     Patients with one modality go to its side; those with both are divided in halves, at random by ``seed``; of an odd
     number the last goes to the side with fewer patients.

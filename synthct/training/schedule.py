@@ -1,4 +1,4 @@
-"""The learning rate over the epochs (seed, section 4: 100 epochs constant, 100 linearly to zero)."""
+"""The learning rate over the epochs (Wolterink et al., section 4: 100 epochs constant, 100 linearly to 0)."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def measure_steps(what: FoldToTrain, steps: int, options: TrainingOptions, *, pr
     a_step = statistics.median(seconds)
     images = run.training.batch_size * options.ranks.world_size / a_step
     share = waited / (statistics.fmean(seconds) * steps)
-    return StepTimes(1000 * a_step, share, images, *_most_memory(device), run.trainer.precision)
+    return StepTimes(1000 * a_step, share, images, *_peak_memory(device), run.trainer.precision)
 
 
 def _wait_for(device: torch.device) -> None:
@@ -92,7 +92,7 @@ def _wait_for(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _most_memory(device: torch.device) -> tuple[float, str]:
+def _peak_memory(device: torch.device) -> tuple[float, str]:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30, "GPU"
     try:

@@ -20,7 +20,7 @@ class TensorBoardLog(TrainingLogger):
     """Writes losses, learning rate, held-out MAE and the example of an epoch as events, numbered by finished steps.
 
     Event files grow record by record, so that they alone are not written atomically: readers pass over a record that a
-    killed training left incomplete. A resumed training writes another file, which tells the reader to drop what comes
+    killed training left incomplete. A resumed training writes another file, which makes the reader drop what comes
     after the step that is resumed from. Torch's SummaryWriter would put the machine's name into that of the file.
 
     Raises:

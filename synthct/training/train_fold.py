@@ -100,11 +100,13 @@ def check_one_plan(what: FoldToTrain) -> None:
         TrainingError: they were not.
     """
     model = ModelFolder(what.fold_folder.parent)
-    others = [one.path.name for one in model.folds() if one.path != what.fold_folder and any(one.path.glob("*.pth"))]
+    others = [
+        fold.path.name for fold in model.folds() if fold.path != what.fold_folder and any(fold.path.glob("*.pth"))
+    ]
     if not others or not model.plans.is_file():
         return
     plan, earlier = what.planned, Plan.load(model.plans).configuration(what.configuration)
-    parts = [(one.preprocessing, one.input, one.methods.get(what.trainer)) for one in (plan, earlier)]
+    parts = [(planned.preprocessing, planned.input, planned.methods.get(what.trainer)) for planned in (plan, earlier)]
     if parts[0] != parts[1]:
         raise TrainingError(
             f"{model.path} holds {', '.join(others)} trained with another plan; move that folder away, "

@@ -1,10 +1,10 @@
-"""What a method is to the rest of the product, and what every trainer shares."""
+"""The contract of a method: what the rest of the product asks of every trainer."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -21,14 +21,11 @@ from synthct.parallel import Progress
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import PlannedSettings
 from synthct.planning.plan import Configuration, TrainingPlan
-from synthct.training.distributed import ALONE, Ranks, average_gradients, average_tensors
-from synthct.training.image_pool import ImagePool
+from synthct.training.distributed import ALONE, Ranks
+from synthct.training.optimisers import adam
 from synthct.training.precision import choose_precision, forward_passes
 from synthct.training.schedule import learning_rate_factor
-from synthct.training.weight_average import WeightAverage
-
-SEEDS_OF_A_RANK = 1000  # pools take them from the first on, other generators from the last
-WAYS_TO_COMPUTE = ("fused", "foreach", "capturable")  # of an optimiser: what depends on the device alone
+from synthct.training.training_state import TrainingState
 
 Network = Callable[[Tensor], Tensor]
 
@@ -48,11 +45,12 @@ class CachedSlices:
     disjoint: bool = False
 
 
-class Trainer(ABC):
+class Trainer(TrainingState, ABC):
     """A method: its settings, its networks, what it is shown, one training step, and how it synthesises a CT.
 
     A method is one file with one subclass. What is asked of the class holds for training, prediction, quality
-    assurance and export alike; an instance is a training under way. The loop, checkpoints, log and schedule are shared.
+    assurance and export alike; an instance is a training under way: its networks, optimisers, image pools, averages of
+    weights and generators are its :class:`TrainingState`. The loop, checkpoints, log and schedule are shared.
 
     Attributes:
         Settings: the frozen dataclass of the method's settings with the defaults of its paper; it stands in
@@ -63,10 +61,7 @@ class Trainer(ABC):
         to_predict: names of the networks that a prediction needs; they are what is exported.
         size_multiple: rows and cols of a slice must be multiples of it; slices are padded for the networks.
         dimensions: 2 where networks see slices, 3 where they see slabs of them; of the configurations that it trains.
-        networks: of a training, by name; with them sCTs are made. optimisers, pools: likewise.
-        averages: of those networks that are averages of weights which learn, by the network's name.
-        generators: of random numbers that the method draws, on the CPU, by name.
-        rates: learning rates of optimisers, relative to the settings' one, by name; 1 where there is none.
+        generator: of random numbers for the first weights.
         precision, precision_reason: of the forward passes, ``float32`` or ``bfloat16``, and why.
     """
 
@@ -104,7 +99,7 @@ class Trainer(ABC):
         """How many neighbouring slices an image of a batch holds; above 1 for a paired method of 3 ``dimensions``."""
         return 1
 
-    @classmethod  # noqa: B027  any device will do
+    @classmethod
     def check_device(cls, configuration: Configuration, settings: Any, device: torch.device) -> None:
         """Raise TrainingError, with what to do instead, where a training on a device could not end; none by default."""
 
@@ -180,22 +175,16 @@ class Trainer(ABC):
             ranks: the processes that train together. All start with the same weights, each has pools of its own.
         """
         self.configuration, self.settings = configuration, settings
-        self.device = torch.device(device)
-        self.ranks = ranks
-        self.seed = configuration.training.seed if seed is None else seed
-        self.precision, self.precision_reason = choose_precision(configuration.training.precision, self.device)
-        self.generator = torch.Generator().manual_seed(self.seed)
+        seed = configuration.training.seed if seed is None else seed
         with torch.random.fork_rng([]):
-            torch.manual_seed(self.seed)
-            self.networks = self.build_networks(configuration, settings)
+            torch.manual_seed(seed)
+            networks = self.build_networks(configuration, settings)
+        super().__init__(networks, torch.device(device), seed, ranks)
+        self.precision, self.precision_reason = choose_precision(configuration.training.precision, self.device)
+        self.generator = torch.Generator().manual_seed(seed)
         for name, network in self.networks.items():
             self.initialise(network)
             self.networks[name] = self.accelerated(network.to(self.device))
-        self.optimisers: dict[str, torch.optim.Optimizer] = {}
-        self.pools: dict[str, ImagePool] = {}
-        self.averages: dict[str, WeightAverage] = {}
-        self.generators: dict[str, torch.Generator] = {}
-        self.rates: dict[str, float] = {}
         self.prepare_training()
 
     @property
@@ -228,7 +217,7 @@ class Trainer(ABC):
         """
         return cached.folder, list(cached.patients)
 
-    def on_train_end(self, own: Path) -> None:  # noqa: B027  most methods make nothing
+    def on_train_end(self, own: Path) -> None:
         """Remove what :meth:`training_slices` has made, once the training is complete."""
 
     def augment(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -252,13 +241,8 @@ class Trainer(ABC):
             The losses by name: detached scalars that are still on the device, so that nothing waits for it.
         """
 
-    def initialise(self, network: nn.Module) -> None:  # noqa: B027  torch's own weights will do
+    def initialise(self, network: nn.Module) -> None:
         """Draw the weights of a network anew; by default they stay as torch draws them."""
-
-    def add_optimiser(self, name: str, optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """Take an optimiser into the checkpoints and under the schedule of learning rates."""
-        self.optimisers[name] = optimiser
-        return optimiser
 
     def add_adam(
         self,
@@ -271,76 +255,12 @@ class Trainer(ABC):
 
         Args:
             name: of the optimiser.
-            networks: that it changes.
+            networks, weight_decay: as of :func:`synthct.training.optimisers.adam`.
             betas: the settings' ``adam_betas`` by default.
-            weight_decay: of AdamW (Loshchilov and Hutter 2019); None takes plain Adam.
         """
-        parameters = [parameter for network in networks for parameter in network.parameters()]
-        rate, on_gpu = self.settings.learning_rate, self.device.type == "cuda"
-        decay: dict[str, Any] = {} if weight_decay is None else {"weight_decay": weight_decay}
-        adam = (torch.optim.AdamW if decay else torch.optim.Adam)(
-            parameters,
-            # One pass over all parameters; on a GPU with all numbers there, so that nothing waits.
-            lr=torch.tensor(rate, device=self.device) if on_gpu else rate,
-            betas=betas or self.settings.adam_betas,
-            fused=on_gpu or self.device.type == "cpu",
-            capturable=on_gpu,
-            **decay,
-        )
-        return self.add_optimiser(name, adam)
-
-    def add_average(self, name: str, decay: float) -> nn.Module:
-        """Make one of ``networks`` the average of weights that learn, see :class:`WeightAverage`.
-
-        Args:
-            name: of the network.
-            decay: of the average at each step, below 1; 0 averages nothing.
-
-        Returns:
-            The network that learns, for the optimiser and the loss.
-        """
-        if decay == 0:
-            return self.networks[name]
-        self.averages[name] = WeightAverage(self.networks[name], decay)
-        return self.averages[name].learning
-
-    def add_pool(self, name: str, size: int) -> ImagePool:
-        """A history of synthetic images with a generator of its own."""
-        seed = self.seed + 1 + len(self.pools) + SEEDS_OF_A_RANK * self.ranks.rank
-        self.pools[name] = ImagePool(size, seed, self.device)
-        return self.pools[name]
-
-    def add_generator(self, name: str) -> torch.Generator:
-        """Random numbers on the CPU, others on each rank; the generator's state is part of the checkpoints."""
-        seed = self.seed + SEEDS_OF_A_RANK * (self.ranks.rank + 1) - len(self.generators)
-        self.generators[name] = torch.Generator().manual_seed(seed)
-        return self.generators[name]
-
-    def update(self, optimiser: torch.optim.Optimizer, loss: Tensor, *, clip: float | None = None) -> None:
-        """One step of the optimiser down the loss, averaged over the processes that train together.
-
-        Args:
-            optimiser: of the weights that learn.
-            loss: scalar.
-            clip: the largest norm of the gradient of all these weights; None: any.
-        """
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        weights = [p for group in optimiser.param_groups for p in group["params"]]
-        average_gradients(weights, self.ranks)
-        if clip is not None:
-            torch.nn.utils.clip_grad_norm_(weights, clip)
-        optimiser.step()
-
-    def update_averages(self) -> None:
-        """Take the weights as they are now into the averages; once a step."""
-        for average in self.averages.values():
-            average.update()
-
-    def average_statistics(self) -> None:
-        """The running statistics of batch norms, averaged over the processes that train together; once a step."""
-        buffers = [buffer for network in self.networks.values() for buffer in network.buffers()]
-        average_tensors([buffer for buffer in buffers if buffer.is_floating_point()], self.ranks)
+        betas = betas or self.settings.adam_betas
+        rate = self.settings.learning_rate
+        return self.add_optimiser(name, adam(networks, rate, betas, self.device, weight_decay=weight_decay))
 
     def accelerated(self, network: nn.Module) -> nn.Module:
         """A network that is on the device, with the layers that compute the same faster there."""
@@ -367,81 +287,14 @@ class Trainer(ABC):
         """
         return learning_rate_factor(epoch, self.configuration.training)
 
-    def before_step(self, step: int, steps: int) -> None:  # noqa: B027  most methods do the same in every step
+    def before_step(self, step: int, steps: int) -> None:
         """Set what depends on how far the training is, in place: a recorded step goes on reading the same tensors.
 
         Args:
             step, steps: as of :meth:`learning_rate_factor`.
         """
 
-    def set_learning_rate(self, learning_rate: float) -> None:
-        """The rate of every optimiser, times its own in :attr:`rates`."""
-        for name, optimiser in self.optimisers.items():
-            rate = learning_rate * self.rates.get(name, 1.0)
-            for group in optimiser.param_groups:
-                if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(rate)  # in place: a recorded step goes on reading it
-                else:
-                    group["lr"] = rate
-
     def sct_of(self, mr: Tensor) -> Tensor:
         """sCT of MR slices as the networks are now: shapes as of :meth:`synthesize`, float32, no gradient."""
-        training = [layer for network in self.networks.values() for layer in network.modules() if layer.training]
-        for network in self.networks.values():
-            network.eval()  # as in a prediction: dropout would draw random numbers, batch norm would learn
-        try:
-            with torch.inference_mode(), self.autocast():
-                return self.synthesize(self.networks, mr.to(self.device)).float()
-        finally:
-            for layer in training:
-                layer.training = True
-
-    def is_finite(self) -> bool:
-        """Whether no weight is NaN or infinite; waits for the device."""
-        weights = [weight for network in self.networks.values() for weight in network.parameters()]
-        return bool(torch.stack([weight.detach().isfinite().all() for weight in weights]).all())
-
-    def state_dict(self) -> dict[str, dict[str, Any]]:
-        """States of networks, optimisers, pools, averages and generators, by name."""
-        return {
-            "networks": {name: network.state_dict() for name, network in self.networks.items()},
-            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
-            "pools": {name: pool.state_dict() for name, pool in self.pools.items()},
-            "averages": {name: average.state_dict() for name, average in self.averages.items()},
-            "generators": {name: generator.get_state() for name, generator in self.generators.items()},
-        }
-
-    def load_state_dict(self, state: dict[str, dict[str, Any]]) -> None:
-        """Restore :meth:`state_dict`; raises as torch does where networks do not fit."""
-        for name, network in self.networks.items():
-            network.load_state_dict(state["networks"][name])
-        for name, optimiser in self.optimisers.items():
-            loaded = state["optimisers"][name]
-            pairs = zip(loaded["param_groups"], optimiser.param_groups, strict=True)
-            groups = [_as_here(group, here) for group, here in pairs]
-            optimiser.load_state_dict(loaded | {"param_groups": groups})
-        for name, pool in self.pools.items():
-            pool.load_state_dict(state["pools"][name])
-        for name, average in self.averages.items():
-            average.load_state_dict(state["averages"][name])
-        for name, generator in self.generators.items():
-            generator.set_state(state["generators"][name].cpu())
-
-
-def _as_here(loaded: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
-    """A loaded group of an optimiser, computed as on this device, whatever the device that it was written on."""
-    rate = float(loaded["lr"])
-    lr = torch.full_like(here["lr"], rate) if isinstance(here["lr"], Tensor) else rate
-    return loaded | {name: here[name] for name in WAYS_TO_COMPUTE if name in here} | {"lr": lr}
-
-
-@contextmanager
-def frozen(*networks: nn.Module) -> Iterator[None]:
-    """Inside, the gradient goes through the networks but not into their weights."""
-    for network in networks:
-        network.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for network in networks:
-            network.requires_grad_(True)
+        with self.as_in_prediction(), torch.inference_mode(), self.autocast():
+            return self.synthesize(self.networks, mr.to(self.device)).float()

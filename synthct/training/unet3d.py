@@ -73,7 +73,7 @@ class UNet3dRegression(UNetRegression):
         """The patch by voxels and memory; the levels by the patch; the width by ``network_width``."""
         mm = voxel_mm(configuration.preprocessing, configuration.input.plane)
         room = (math.inf, *configuration.training.crop_size)  # which shows whole slices
-        patch: Patch = triple_of(_side(wanted / one, most) for wanted, one, most in zip(PATCH_MM, mm, room))
+        patch: Patch = triple_of(_side(wanted / spacing, limit) for wanted, spacing, limit in zip(PATCH_MM, mm, room))
         memory, gpu = (math.inf, "any") if fingerprint is None else _gpu_gib()
         settings = _settings_for(patch, configuration.network_width)
         while cls.cost(configuration, settings).gib > SHARE_OF_MEMORY * memory and max(patch) > SIDE_STEP:
@@ -81,21 +81,23 @@ class UNet3dRegression(UNetRegression):
             patch = triple_of(side - SIDE_STEP * (axis == longest) for axis, side in enumerate(patch))
             settings = _settings_for(patch, configuration.network_width)
         cost = cls.cost(configuration, settings)
-        sides = " x ".join(f"{one:g}" for one in PATCH_MM)
+        sides = " x ".join(f"{side:g}" for side in PATCH_MM)
         rule = (
             f"{sides} mm in multiples of {SIDE_STEP} voxels, its longest side shortened until a step in batches of "
             f"{settings.batch_size} takes at most {SHARE_OF_MEMORY:.0%} of the GPU's memory"
         )
         measured = {
-            "voxel mm": [round(one, 3) for one in mm],
+            "voxel mm": [round(spacing, 3) for spacing in mm],
             "GPU": gpu,
             "estimated for a step, GiB": round(cost.gib, 1),
         }
-        of_levels = Reason(
+        level_reason = Reason(
             f"nnU-Net's, by the root of network_width, halved down to {MIN_VOXELS} voxels along the longest side",
             {"patch": list(patch), "network_width": configuration.network_width},
         )
-        return PlannedSettings(settings, {"patch": Reason(rule, measured), "widths": of_levels, "blocks": of_levels})
+        return PlannedSettings(
+            settings, {"patch": Reason(rule, measured), "widths": level_reason, "blocks": level_reason}
+        )
 
     @classmethod
     def training_plan(cls, training: TrainingPlan, settings: UNetSettings) -> TrainingPlan:
@@ -158,14 +160,14 @@ def _cost(mr_channels: int, settings: UNet3dSettings) -> TrainingCost:
 def _settings_for(patch: Patch, network_width: float) -> UNet3dSettings:
     levels = max(2, min(len(WIDTHS), 1 + int(math.log2(max(patch) / MIN_VOXELS))))
     width = math.sqrt(network_width)  # cost goes with the square of the width
-    widths = tuple(max(4, round(width * one)) for one in WIDTHS[:levels])
+    widths = tuple(max(4, round(width * factor)) for factor in WIDTHS[:levels])
     return UNet3dSettings(widths=widths, blocks=BLOCKS[:levels], patch=patch)
 
 
-def _side(voxels: float, most: float) -> int:
+def _side(voxels: float, limit: float) -> int:
     """The multiple of SIDE_STEP next to that many voxels, within a slice."""
     whole = SIDE_STEP * max(1, round(voxels / SIDE_STEP))
-    return whole if whole <= most else int(most // SIDE_STEP * SIDE_STEP or most)
+    return whole if whole <= limit else int(limit // SIDE_STEP * SIDE_STEP or limit)
 
 
 def _gpu_gib() -> tuple[float, str]:

@@ -59,8 +59,8 @@ class Validation:
         plane = network_input.plan.plane
         paths = [folder / f"{patient}.npz" for patient in held_out]
         facts = [SliceFacts.load(path, plane) for path in paths if path.is_file()]
-        pairs = [one for one in facts if one.paired]
-        showing_head = [np.flatnonzero(one.head_fraction(MR_KNOWN | CT_KNOWN) > 0) for one in pairs]
+        pairs = [facts_of_patient for facts_of_patient in facts if facts_of_patient.paired]
+        showing_head = [np.flatnonzero(pair.head_fraction(MR_KNOWN | CT_KNOWN) > 0) for pair in pairs]
         ends = np.cumsum([len(indices) for indices in showing_head], dtype=int)  # of each patient's, in one long list
         n_candidates = int(ends[-1]) if pairs else 0
         n = min(math.ceil(N_SLICES / network_input.slab), n_candidates)
@@ -68,7 +68,9 @@ class Validation:
         for place in ((np.arange(n) + 0.5) * n_candidates / max(n, 1)).astype(int).tolist():
             number = int(np.searchsorted(ends, place, side="right"))
             wanted.setdefault(number, []).append(int(showing_head[number][place - ends[number]]))
-        slices = [one for number, chosen in wanted.items() for one in _examples(pairs[number], chosen, network_input)]
+        slices = [
+            example for number, chosen in wanted.items() for example in _examples(pairs[number], chosen, network_input)
+        ]
         shown = pairs[0] if slices else _best_of(folder, training, plane)
         example = None
         if shown is not None:
@@ -82,25 +84,25 @@ class Validation:
         The reference is the CT as the method is shown it, and so within its range of HU.
         """
         total, voxels = 0.0, 0
-        for one in self.slices:
-            error = np.abs(self.sct_hu(trainer, one) - one.ct_hu)
-            total += float(error[one.inside].sum(dtype=np.float64))
-            voxels += int(one.inside.sum())
+        for example in self.slices:
+            error = np.abs(self.sct_hu(trainer, example) - example.ct_hu)
+            total += float(error[example.inside].sum(dtype=np.float64))
+            voxels += int(example.inside.sum())
         return total / voxels if voxels else None
 
     def images(self, trainer: Trainer) -> ExampleImages | None:
         """The example as the networks are now; None without one."""
-        one = self.example
-        if one is None:
+        example = self.example
+        if example is None:
             return None
-        sct_hu = self.sct_hu(trainer, one)
+        sct_hu = self.sct_hu(trainer, example)
         middle = len(sct_hu) // 2
-        ct_hu = None if one.ct_hu is None else one.ct_hu[middle]
-        return ExampleImages(one.patient, self.input.middle(one.mr)[0], sct_hu[middle], ct_hu)
+        ct_hu = None if example.ct_hu is None else example.ct_hu[middle]
+        return ExampleImages(example.patient, self.input.middle(example.mr)[0], sct_hu[middle], ct_hu)
 
-    def sct_hu(self, trainer: Trainer, one: ExampleSlice) -> np.ndarray:
+    def sct_hu(self, trainer: Trainer, example: ExampleSlice) -> np.ndarray:
         """Its sCT, HU (slab, rows, cols)."""
-        return sct_slice_hu(trainer, self.input, one.mr)
+        return sct_slice_hu(trainer, self.input, example.mr)
 
 
 def sct_slice_hu(trainer: Trainer, network_input: NetworkInput, mr: np.ndarray) -> np.ndarray:

@@ -73,12 +73,12 @@ def test_training_gives_the_weights_of_layers_that_were_fast_from_the_start(name
     for _ in range(3):
         mr, ct = (torch.rand(1, n, 32, 32, generator=generator) * 2 - 1 for n in (2, 1))
         batch = {"mr": mr, "ct": ct, "known": torch.ones_like(ct), "head": torch.ones_like(ct)}
-        losses = [one.training_step(batch) for one in (swapped, built)]
+        losses = [trainer.training_step(batch) for trainer in (swapped, built)]
         assert all(torch.equal(losses[0][loss], losses[1][loss]) for loss in losses[0])
-    for network, of_swapped in swapped.networks.items():
+    for network, fast_network in swapped.networks.items():
         expected = built.networks[network].state_dict()
-        assert list(expected) == list(of_swapped.state_dict())
-        assert all(torch.equal(weight, expected[key]) for key, weight in of_swapped.state_dict().items())
+        assert list(expected) == list(fast_network.state_dict())
+        assert all(torch.equal(weight, expected[key]) for key, weight in fast_network.state_dict().items())
 
 
 def test_parameters_hooks_and_layers_stay_the_same_objects():
@@ -88,8 +88,8 @@ def test_parameters_hooks_and_layers_stay_the_same_objects():
     network.layers[-2].register_forward_hook(lambda *_: seen.append("last"))
     assert with_fast_convolutions(network) is network
     assert list(network.named_parameters()) == list(parameters.items())
-    assert all(one is parameters[name] for name, one in network.named_parameters())
-    assert all(one is layers[name] for name, one in network.named_modules())
+    assert all(parameter is parameters[name] for name, parameter in network.named_parameters())
+    assert all(module is layers[name] for name, module in network.named_modules())
     network(an_image())
     assert seen == ["last"]
 
@@ -190,6 +190,6 @@ def test_images_without_a_batch_and_images_that_are_too_small_are_treated_as_by_
     fast = with_fast_convolutions(copy.deepcopy(layer))
     image = torch.rand(layer.in_channels, 9, 9)
     assert torch.equal(fast(image), layer(image))
-    for one in (layer, fast):
+    for module in (layer, fast):
         with pytest.raises(RuntimeError, match="[Kk]ernel size"):
-            one(torch.rand(1, layer.in_channels, 2, 2))
+            module(torch.rand(1, layer.in_channels, 2, 2))

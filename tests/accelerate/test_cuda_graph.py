@@ -64,12 +64,14 @@ def test_recorded_steps_are_the_eager_ones(name, recorded):
     step = recorded(trainer)
     for number, batch in enumerate(batches(EAGER_STEPS + 9)):
         rate = 2e-4 if number < EAGER_STEPS + 5 else 1e-4
-        for one in (eager, trainer):
-            one.set_learning_rate(rate)
+        for each_trainer in (eager, trainer):
+            each_trainer.set_learning_rate(rate)
         expected, found = eager.training_step(batch), step(batch)
         assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert step.graph is not None
-    assert all(torch.equal(one, other) for one, other in zip(weights(eager), weights(trainer), strict=True))
+    assert all(
+        torch.equal(eager_weight, other) for eager_weight, other in zip(weights(eager), weights(trainer), strict=True)
+    )
     for name, pool in eager.pools.items():
         assert torch.equal(pool.generator.get_state(), trainer.pools[name].generator.get_state())
         assert torch.equal(pool.images[:-1], trainer.pools[name].images[:-1])
@@ -97,7 +99,9 @@ def test_a_step_that_cannot_be_recorded_goes_on_eagerly_and_says_so(failure, rec
         expected, found = eager.training_step(batch), step(batch)
         assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert step.graph is None
-    assert all(torch.equal(one, other) for one, other in zip(weights(eager), weights(trainer), strict=True))
+    assert all(
+        torch.equal(eager_weight, other) for eager_weight, other in zip(weights(eager), weights(trainer), strict=True)
+    )
     assert caplog.text.count("cannot be recorded as a CUDA graph") == 1
     assert ("operation not permitted" if failure == "not recordable" else "losses differ by 9") in caplog.text
 

@@ -17,10 +17,10 @@ def test_output_and_gradients_are_those_of_a_plain_convolution(out_channels):
     found = layer(image)
     torch.testing.assert_close(found, expected)
     wanted = (image, layer.weight, layer.bias)
-    for one, other in zip(
+    for gradient, other in zip(
         torch.autograd.grad(found, wanted, towards), torch.autograd.grad(expected, wanted, towards), strict=True
     ):
-        torch.testing.assert_close(one, other)
+        torch.testing.assert_close(gradient, other)
 
 
 def test_the_output_keeps_float32_where_the_rest_is_in_bfloat16():

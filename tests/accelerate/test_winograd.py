@@ -33,9 +33,9 @@ def test_output_and_gradients_are_those_of_float64(batch, size):
     found = with_gradients(lambda x, w, b: layer(x), image, layer.weight, layer.bias, towards)
     doubles = [t.detach().double().requires_grad_() for t in (image, layer.weight, layer.bias)]
     exact = with_gradients(F.conv2d, *doubles, towards.double())
-    for one, other in zip(found, exact, strict=True):
-        assert one.shape == other.shape
-        assert relative(one, other) < 1e-5
+    for result, other in zip(found, exact, strict=True):
+        assert result.shape == other.shape
+        assert relative(result, other) < 1e-5
 
 
 def test_gradients_pass_gradcheck(monkeypatch):
@@ -110,7 +110,7 @@ def test_two_runs_give_the_same_bits():
     layer = WinogradConv2d(WIDE, WIDE)
     image, towards = torch.randn(1, WIDE, 18, 18, requires_grad=True), torch.randn(1, WIDE, 16, 16)
     runs = [with_gradients(lambda x, w, b: layer(x), image, layer.weight, layer.bias, towards) for _ in range(2)]
-    assert all(torch.equal(one, other) for one, other in zip(*runs))
+    assert all(torch.equal(result, other) for result, other in zip(*runs))
 
 
 def test_a_gradient_of_a_gradient_is_refused_rather_than_wrong():

@@ -22,8 +22,8 @@ def heads_of(given: sitk.Image | None, images: CaseImages = IMAGES) -> tuple[sit
     return heads.mr, heads.ct
 
 
-def dice(one: sitk.Image, other: sitk.Image) -> float:
-    a, b = (sitk.GetArrayFromImage(mask) > 0 for mask in (one, other))
+def dice(first: sitk.Image, second: sitk.Image) -> float:
+    a, b = (sitk.GetArrayFromImage(mask) > 0 for mask in (first, second))
     return float(2 * (a & b).sum() / (a.sum() + b.sum()))
 
 

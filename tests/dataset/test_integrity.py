@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 
 def problems(folder: Path, **options) -> list[str]:
-    """The problems told, without the listing's title."""
+    """The problems reported, without the listing's title."""
     raw = RawDataset.open(folder)
     with pytest.raises(DatasetError) as fault:
         check_dataset(raw, **options)
@@ -67,20 +67,20 @@ def test_several_channels_on_one_grid_pass(tmp_path):
     check_dataset(write_dataset(tmp_path, {"P": PAIRED, "Q": {"mr"}}, channels=("T1", "T2")))
 
 
-def test_a_second_channel_on_another_grid_is_told(tmp_path):
+def test_a_second_channel_on_another_grid_is_reported(tmp_path):
     folder = tmp_path / "Dataset001_Heads"
     write_dataset(folder, {"P": {"mr"}}, channels=("T1", "T2"))
     write_image(head_mr(make_grid((34, 42, 40), (6, 6, 6))), mr_path(folder, channel=1))
-    told = only_problem(folder)
-    assert "P_0001.nii.gz" in told and "34 x 42 x 40" in told
+    message = only_problem(folder)
+    assert "P_0001.nii.gz" in message and "34 x 42 x 40" in message
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_voxels_that_are_no_numbers_are_told(folder, value):
+def test_voxels_that_are_no_numbers_are_reported(folder, value):
     ct = sitk.GetArrayFromImage(head_ct(GRID)).astype(np.float32)
     ct[0, 0, 0] = value
     write_image(GRID.place(ct), ct_path(folder))
-    assert str(ct_path(folder)) in (told := only_problem(folder)) and "NaN" in told
+    assert str(ct_path(folder)) in (message := only_problem(folder)) and "NaN" in message
 
 
 @pytest.mark.parametrize(
@@ -94,20 +94,20 @@ def test_voxels_that_are_no_numbers_are_told(folder, value):
         (lambda mr: mr[:, :, :1], "3-D"),
     ],
 )
-def test_an_image_of_another_kind_is_told(folder, spoil, words):
+def test_an_image_of_another_kind_is_reported(folder, spoil, words):
     write_image(spoil(head_mr(GRID)), mr_path(folder))
-    told = only_problem(folder)
-    assert words in told and str(mr_path(folder)) in told
+    message = only_problem(folder)
+    assert words in message and str(mr_path(folder)) in message
 
 
-def test_an_implausible_spacing_is_told(folder):
+def test_an_implausible_spacing_is_reported(folder):
     mr = head_mr(GRID)
     mr.SetSpacing((0.006, 0.006, 0.006))
     write_image(mr, mr_path(folder))
     assert any("0.006 x 0.006 x 0.006 mm" in problem for problem in problems(folder))
 
 
-def test_a_damaged_file_is_told(folder):
+def test_a_damaged_file_is_reported(folder):
     ct_path(folder).write_bytes(b"no image")
     assert str(ct_path(folder)) in only_problem(folder)
 
@@ -124,10 +124,10 @@ def test_a_damaged_file_is_told(folder):
         (lambda hu: padded((hu + 1024) * 3, -2000), "RescaleSlope and RescaleIntercept"),
     ],
 )
-def test_a_ct_without_air_is_told_as_not_in_hu(folder, to_stored, remedy):
+def test_a_ct_without_air_is_reported_as_not_in_hu(folder, to_stored, remedy):
     write_image(to_stored(head_ct(GRID)), ct_path(folder))
-    told = only_problem(folder)
-    assert str(ct_path(folder)) in told and remedy in told
+    message = only_problem(folder)
+    assert str(ct_path(folder)) in message and remedy in message
 
 
 @pytest.mark.parametrize("padding", [-1024, -2048, -3024])
@@ -142,7 +142,7 @@ def test_a_ct_cropped_to_the_head_passes(folder):
     check_dataset(RawDataset.open(folder))
 
 
-def test_a_ct_in_place_of_an_mr_is_told(folder):
+def test_a_ct_in_place_of_an_mr_is_reported(folder):
     write_image(head_ct(GRID), mr_path(folder))
     assert f"{mr_path(folder)} looks like a CT" in only_problem(folder)
     ct_path(folder).unlink()
@@ -155,38 +155,38 @@ def test_an_mr_in_place_of_a_ct_is_not_to_be_shifted(folder):
     assert "RescaleSlope and RescaleIntercept" in only_problem(folder)
 
 
-def test_exchanged_mr_and_ct_are_told_in_one_sentence(folder):
+def test_exchanged_mr_and_ct_are_reported_in_one_sentence(folder):
     write_image(head_ct(GRID), mr_path(folder))
     write_image(head_mr(GRID, scale=1.2), ct_path(folder))  # its tissue near 1024
-    told = only_problem(folder)
-    assert str(mr_path(folder)) in told and str(ct_path(folder)) in told and "exchange" in told
+    message = only_problem(folder)
+    assert str(mr_path(folder)) in message and str(ct_path(folder)) in message and "exchange" in message
 
 
-def test_mr_and_ct_apart_in_space_are_told(folder):
+def test_mr_and_ct_apart_in_space_are_reported(folder):
     write_image(head_ct(make_grid(centre_mm=(0, 0, 900)), centre_mm=(0, 0, 900)), ct_path(folder))
-    told = only_problem(folder)
-    assert str(ct_path(folder)) in told and "P_0000.nii.gz" in told
+    message = only_problem(folder)
+    assert str(ct_path(folder)) in message and "P_0000.nii.gz" in message
 
 
-def test_an_empty_mask_is_told(folder):
+def test_an_empty_mask_is_reported(folder):
     write_image(GRID.place(np.zeros(GRID.array_shape, np.uint8)), folder / "masksTr" / "P.nii.gz")
     assert str(folder / "masksTr" / "P.nii.gz") in only_problem(folder)
 
 
-def test_a_patient_in_training_and_test_is_told(folder):
+def test_a_patient_in_training_and_test_is_reported(folder):
     write_dataset(folder, {"P": PAIRED}, part="Ts")
-    assert "'P'" in (told := only_problem(folder)) and "test set" in told
+    assert "'P'" in (message := only_problem(folder)) and "test set" in message
 
 
 def test_a_dataset_without_patients_says_where_to_put_them(tmp_path):
     folder = tmp_path / "Dataset001_Heads"
     describe(folder)
-    told = only_problem(folder)
-    assert "imagesTr (PATIENT_0000.nii.gz)" in told and "targetsTr (PATIENT.nii.gz)" in told
+    message = only_problem(folder)
+    assert "imagesTr (PATIENT_0000.nii.gz)" in message and "targetsTr (PATIENT.nii.gz)" in message
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_all_problems_of_a_dataset_are_told_in_one_listing(folder, workers):
+def test_all_problems_of_a_dataset_are_reported_in_one_listing(folder, workers):
     write_dataset(folder, {"Q": PAIRED, "R": PAIRED, "S": {"ct"}})
     mr_path(folder, "Q").rename(folder / "imagesTr" / "Q.nii.gz")  # no channel number
     write_image(head_mr(GRID) * 0, mr_path(folder, "R"))  # empty ...
@@ -195,10 +195,10 @@ def test_all_problems_of_a_dataset_are_told_in_one_listing(folder, workers):
     write_image(head_mr(GRID), mr_path(folder, "P", 1))  # a channel too many
     write_image(GRID.place(np.ones(GRID.array_shape, np.uint8)), folder / "masksTr" / "X.nii.gz")
     (folder / "targetsTr" / "notes.txt").touch()
-    told = problems(folder, runner=CaseRunner(workers))
-    assert len(told) == 7
+    found = problems(folder, runner=CaseRunner(workers))
+    assert len(found) == 7
     for name in ("Q.nii.gz", "R_0000.nii.gz", "/R.nii.gz", "S.nii.gz", "P_0001.nii.gz", "X.nii.gz", "notes.txt"):
-        assert sum(name in problem for problem in told) == 1, name
+        assert sum(name in problem for problem in found) == 1, name
 
 
 def test_patients_who_passed_before_are_not_read_again(folder):

@@ -1,4 +1,4 @@
-"""Patients numbered case_0000, case_0001, ... are told from the channels of one."""
+"""Patients numbered case_0000, case_0001, ... are distinguished from the channels of one."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_mrs_to_predict_that_are_numbered_so_are_refused_with_the_remedy(tmp_pat
     assert str(tmp_path) in str(fault.value)
 
 
-def test_two_mrs_may_be_either_and_both_remedies_are_told(tmp_path):
+def test_two_mrs_may_be_either_and_both_remedies_are_reported(tmp_path):
     touch(tmp_path, "case_0000", "case_0001")
     with pytest.raises(ImageError, match="0001 .*case_0000_0000"):
         list_mrs(tmp_path, 1)

@@ -7,7 +7,7 @@ import logging
 import pytest
 from synthetic_datasets import describe
 
-from synthct.dataset.pairs import count_pairs, tell_pairs
+from synthct.dataset.pairs import count_pairs, report_pairs
 from synthct.dataset.raw import RawDataset
 
 
@@ -21,10 +21,10 @@ def raw_dataset(folder, mrs: list[str], cts: list[str], part: str = "Tr") -> Raw
     return RawDataset.open(folder)
 
 
-def told(raw: RawDataset, caplog) -> tuple[list[str], list[str]]:
+def message_of(raw: RawDataset, caplog) -> tuple[list[str], list[str]]:
     """What is logged as information, and as warnings."""
     with caplog.at_level(logging.INFO, logger="synthct"):
-        tell_pairs(raw)
+        report_pairs(raw)
     records = [(record.levelno, record.getMessage()) for record in caplog.records]
     return [text for level, text in records if level == logging.INFO], [
         text for level, text in records if level == logging.WARNING
@@ -39,23 +39,25 @@ def test_kinds_of_patients_are_counted(tmp_path):
 
 @pytest.mark.parametrize("part", ["Tr", "Ts"])
 def test_names_that_would_agree_without_modality_are_warned_of(tmp_path, caplog, part):
-    said, (warning,) = told(raw_dataset(tmp_path, ["P01_T1", "P02_T1", "P3"], ["P01_CT", "P02_CT", "P3"], part), caplog)
+    said, (warning,) = message_of(
+        raw_dataset(tmp_path, ["P01_T1", "P02_T1", "P3"], ["P01_CT", "P02_CT", "P3"], part), caplog
+    )
     assert "5 patients: 1 pair, 2 MR only, 2 CT only" in said[0]
     assert "2 MRs" in warning and f"'P01_T1' in images{part}" in warning and f"'P01_CT' in targets{part}" in warning
     assert f"images{part}/PATIENT_0000.nii.gz" in warning
 
 
 def test_no_pair_at_all_is_said_beside_names_that_would_agree(tmp_path, caplog):
-    _, (warning,) = told(raw_dataset(tmp_path, ["P01_T1"], ["P01_CT"]), caplog)
+    _, (warning,) = message_of(raw_dataset(tmp_path, ["P01_T1"], ["P01_CT"]), caplog)
     assert warning.startswith("No patient") and "1 MR " in warning
 
 
 def test_no_pair_at_all_is_warned_of_with_the_remedy(tmp_path, caplog):
-    _, (warning,) = told(raw_dataset(tmp_path, ["A", "B"], ["x", "y"]), caplog)
+    _, (warning,) = message_of(raw_dataset(tmp_path, ["A", "B"], ["x", "y"]), caplog)
     assert warning.startswith("No patient") and "A, B" in warning
 
 
 @pytest.mark.parametrize(("mrs", "cts"), [(["A", "B"], ["A"]), (["A"], []), (["A", "B"], ["B", "C"])])
 def test_unpaired_patients_beside_pairs_and_mrs_alone_are_counted_without_a_warning(tmp_path, caplog, mrs, cts):
-    said, warnings = told(raw_dataset(tmp_path, mrs, cts), caplog)
+    said, warnings = message_of(raw_dataset(tmp_path, mrs, cts), caplog)
     assert len(said) == 1 and not warnings

@@ -1,4 +1,4 @@
-"""What a dataset folder holds, by its names alone; names that do not fit are told with the remedy."""
+"""What a dataset folder holds, by its names alone; names that do not fit are reported with the remedy."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_name_that_does_not_fit_is_one_problem_with_its_remedy(folder, names, 
     assert re.search(f"^{re.escape(str(folder))}.*{words}", sentences.pop())
 
 
-def test_every_missing_channel_is_told(folder):
+def test_every_missing_channel_is_reported(folder):
     describe(folder, ("T1", "T2"))
     problems = put(folder, "imagesTr/P_0000.nii.gz", "imagesTr/Q_0001.nii.gz", "imagesTs/R_0000.nii.gz").problems
     assert len(problems) == 3

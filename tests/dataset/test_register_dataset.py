@@ -77,14 +77,14 @@ def test_the_transform_beside_the_status_is_the_true_one_from_mr_to_ct(kept, tru
 
 
 def test_a_registered_ct_is_read_where_the_mr_has_it_and_no_voxel_is_touched(raw, registered, truth):
-    as_it_lies, moved = (read_case(dataset.training["P1"]).ct for dataset in (raw, registered))
-    assert np.array_equal(sitk.GetArrayViewFromImage(as_it_lies), sitk.GetArrayViewFromImage(moved))
+    unregistered, moved = (read_case(dataset.training["P1"]).ct for dataset in (raw, registered))
+    assert np.array_equal(sitk.GetArrayViewFromImage(unregistered), sitk.GetArrayViewFromImage(moved))
     index = (60, 50, 40)
     in_mr = moved.TransformIndexToPhysicalPoint(index)
-    assert truth.TransformPoint(in_mr) == pytest.approx(as_it_lies.TransformIndexToPhysicalPoint(index), abs=2.0)
+    assert truth.TransformPoint(in_mr) == pytest.approx(unregistered.TransformIndexToPhysicalPoint(index), abs=2.0)
 
 
-def test_a_patient_whose_registration_failed_is_no_pair_and_his_ct_stays(raw, registered):
+def test_a_patient_whose_registration_failed_is_not_a_pair_and_the_ct_stays(raw, registered):
     case = registered.training["P3"]
     assert not case.paired
     assert not read_case(case).aligned
@@ -139,7 +139,7 @@ def test_a_transform_that_is_not_rigid_is_an_error_that_names_it(tmp_path):
         load_transform(path)
 
 
-def test_a_damaged_status_is_told_and_made_again(raw, kept, tmp_path, caplog):
+def test_a_damaged_status_is_reported_and_made_again(raw, kept, tmp_path, caplog):
     for name in ("P2.tfm", "P2.json"):
         (tmp_path / name).write_bytes((kept / name).read_bytes())
     (tmp_path / "P2.json").write_text("{")

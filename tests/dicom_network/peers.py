@@ -42,7 +42,7 @@ def small_pacs(folder: Path, destination: int) -> Iterator[int]:
 
     def matching(identifier: Dataset) -> list[Dataset]:
         wanted = {name: identifier.get(name) for name in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")}
-        return [one for one in kept.values() if all(not v or one.get(name) == v for name, v in wanted.items())]
+        return [file for file in kept.values() if all(not v or file.get(name) == v for name, v in wanted.items())]
 
     def find(event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
         for dataset in matching(event.identifier):
@@ -91,8 +91,8 @@ def orthanc(folder: Path, destination: int) -> Iterator[int]:
         "DicomModalities": {"synthct": [OURS, HOST, destination]},
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))
-    with open(folder / "orthanc.log", "wb") as told:
-        process = subprocess.Popen([ORTHANC, str(folder / "orthanc.json")], stdout=told, stderr=subprocess.STDOUT)
+    with open(folder / "orthanc.log", "wb") as log:
+        process = subprocess.Popen([ORTHANC, str(folder / "orthanc.json")], stdout=log, stderr=subprocess.STDOUT)
     try:
         until = time.monotonic() + START_S
         while not _answers(port):
@@ -106,9 +106,9 @@ def orthanc(folder: Path, destination: int) -> Iterator[int]:
 
 
 def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind((HOST, 0))
-        return one.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        return listener.getsockname()[1]
 
 
 def _answers(port: int) -> bool:

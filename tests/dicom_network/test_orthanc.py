@@ -71,8 +71,8 @@ def test_an_mr_of_the_pacs_comes_back_as_an_sct_with_its_qa_status(place, receiv
     ask_to_send(pacs, header.StudyInstanceUID, header.SeriesInstanceUID, PATIENT_ID)
     arrived = sorted((place / "incoming").rglob("*.dcm"))
     assert receiver.images == len(arrived) == len(mr)
-    sent = {one.SOPInstanceUID: one.PixelData for one in map(pydicom.dcmread, mr)}
-    assert {one.SOPInstanceUID: one.PixelData for one in map(pydicom.dcmread, arrived)} == sent
+    sent = {header.SOPInstanceUID: header.PixelData for header in map(pydicom.dcmread, mr)}
+    assert {header.SOPInstanceUID: header.PixelData for header in map(pydicom.dcmread, arrived)} == sent
 
     folder = predicted(place, place / "incoming")
     status = json.loads((place / "scts" / "qa" / f"{folder.name}.json").read_text())["status"]
@@ -83,14 +83,16 @@ def test_an_mr_of_the_pacs_comes_back_as_an_sct_with_its_qa_status(place, receiv
     for statuses, word in ((others, "not sent"), ([status], "files sent")):
         capsys.readouterr()
         assert send_example.main([*arguments, *statuses]) == 0
-        told = capsys.readouterr().out
-        assert f"{folder.name}: QA status {status}" in told and word in told
+        message = capsys.readouterr().out
+        assert f"{folder.name}: QA status {status}" in message and word in message
         slices = {pydicom.dcmread(path).SOPInstanceUID for path in folder.glob("sCT_*.dcm")}
         there = held(pacs, PatientID=PATIENT_ID, StudyInstanceUID=header.StudyInstanceUID, Modality="CT")
-        there = {one.SOPInstanceUID for one in there if one.Modality == "CT"}
+        there = {header.SOPInstanceUID for header in there if header.Modality == "CT"}
         assert there == (slices if word == "files sent" else set())
-    contours = [one for one in held(pacs, PatientID=PATIENT_ID) if one.Modality == "RTSTRUCT"]
-    assert [one.SOPInstanceUID for one in contours] == [pydicom.dcmread(folder / "body_contour.dcm").SOPInstanceUID]
+    contours = [header for header in held(pacs, PatientID=PATIENT_ID) if header.Modality == "RTSTRUCT"]
+    assert [contour.SOPInstanceUID for contour in contours] == [
+        pydicom.dcmread(folder / "body_contour.dcm").SOPInstanceUID
+    ]
 
 
 def test_an_sct_without_quality_assurance_says_so(place):
@@ -106,8 +108,8 @@ def test_a_pacs_that_cannot_be_reached_is_named_with_exit_status_2(place, receiv
     (place / "scts" / "SCT_1").mkdir(parents=True)
     mr[0].rename(place / "scts" / "SCT_1" / "sCT_0001.dcm")
     assert send_example.main(["scts", HOST, str(receiver.port), "--status", "none"]) == 2
-    told = capsys.readouterr().err
-    assert str(receiver.port) in told and told.count("\n") == 1
+    message = capsys.readouterr().err
+    assert str(receiver.port) in message and message.count("\n") == 1
 
 
 def test_an_image_that_is_not_an_mr_is_not_received(place, receiver, mr):

@@ -54,7 +54,7 @@ def test_a_model_that_does_not_beat_both_constants_is_reported():
 
 
 def test_a_model_that_beats_the_constants_but_not_the_average_head_is_named():
-    of_labels = {label: rows_of(P1=mae) for label, mae in
+    rows_by_label = {label: rows_of(P1=mae) for label, mae in
                  {"good": 80.0, "between": 95.0, "median_ct": 100.0, "average_head": 90.0}.items()}  # fmt: skip
-    (sentence,) = useless_models(of_labels, {"P1": {"median_ct": Candidate(30.0, 0)}}, ["good", "between"])
+    (sentence,) = useless_models(rows_by_label, {"P1": {"median_ct": Candidate(30.0, 0)}}, ["good", "between"])
     assert sentence.startswith("between (MAE 95.0 HU) is not better than the average head")

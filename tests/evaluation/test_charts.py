@@ -36,7 +36,7 @@ def figures(monkeypatch):
     def draw(text, renderer):
         draw_text(text, renderer)
         if text.get_visible() and text.get_text().strip():
-            drawn[-1].texts_drawn = [*(one for one in drawn[-1].texts_drawn if one is not text), text]
+            drawn[-1].texts_drawn = [*(earlier for earlier in drawn[-1].texts_drawn if earlier is not text), text]
 
     draw_text = Text.draw
     monkeypatch.setattr(Text, "draw", draw)
@@ -78,11 +78,11 @@ def assert_readable(path, figure):
     renderer = figure.canvas.get_renderer()
     boxes = [(text, text.get_window_extent(renderer)) for text in figure.texts_drawn]
     assert len(boxes) > 8
-    for (one, box), (other, another) in combinations(boxes, 2):
+    for (first, box), (second, another) in combinations(boxes, 2):
         width = min(box.x1, another.x1) - max(box.x0, another.x0)
         height = min(box.y1, another.y1) - max(box.y0, another.y0)
-        slanted = one.get_rotation() % 90 or other.get_rotation() % 90  # whose boxes are larger than they
-        assert slanted or not (width > 1 and height > 1), f"{one.get_text()!r} lies on {other.get_text()!r}"
+        slanted = first.get_rotation() % 90 or second.get_rotation() % 90  # whose boxes are larger than they
+        assert slanted or not (width > 1 and height > 1), f"{first.get_text()!r} lies on {second.get_text()!r}"
 
 
 @pytest.mark.parametrize("n_models, n_patients", [(1, 1), (2, 3), (4, 12), (6, 40)])

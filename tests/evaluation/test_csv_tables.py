@@ -27,7 +27,7 @@ def rows_of(mae, n=3, fold=0, psnr=30.0):
 
 
 def scored(rows, patients="cross_validation"):
-    summaries = tuple(summarise(label, of_label, patients) for label, of_label in rows.items())
+    summaries = tuple(summarise(label, label_rows, patients) for label, label_rows in rows.items())
     return ScoredSet(patients, {}, {}, {}, dict(rows), tuple(rows), summaries, compare_models(rows, patients))
 
 

@@ -87,9 +87,9 @@ def test_the_test_set_is_scored_apart_from_the_cross_validation(tested, results)
     evaluation = evaluate_dataset(tested, results, protocol="seed")
     folder = results / "evaluation"
     assert list(pd.read_csv(folder / "metrics_cyclegan.csv")["patient"]) == ["P1", "P2", "P3"]
-    of_test = pd.read_csv(folder / "metrics_cyclegan_test.csv")
-    assert list(of_test["patient"]) == ["T1", "T2"] and of_test["fold"].isna().all()
-    np.testing.assert_allclose(of_test["mae_hu"], [5, 15], rtol=0.1)
+    test_scores = pd.read_csv(folder / "metrics_cyclegan_test.csv")
+    assert list(test_scores["patient"]) == ["T1", "T2"] and test_scores["fold"].isna().all()
+    np.testing.assert_allclose(test_scores["mae_hu"], [5, 15], rtol=0.1)
     summary = pd.read_csv(folder / "summary.csv")
     assert list(zip(summary["model"], summary["set"], summary["n"])) == [
         *((label, "cross_validation", 3) for label in ("cyclegan", "pix2pix", "mean_ct", "median_ct")),
@@ -97,7 +97,7 @@ def test_the_test_set_is_scored_apart_from_the_cross_validation(tested, results)
     ]
     # All folds together trained on P1 and P2 (100 * 1 + 40 * 3) / 4 and P3 of 30 HU: (220 + 30) / 5 = 50 HU.
     np.testing.assert_allclose(pd.read_csv(folder / "metrics_mean_ct_test.csv")["mae_hu"], [10, 10], rtol=0.1)
-    assert [one.set for one in evaluation.test_comparisons] == ["test"] * 4
+    assert [comparison.set for comparison in evaluation.test_comparisons] == ["test"] * 4
     assert list(evaluation.test_rows) == ["cyclegan", "pix2pix", "mean_ct", "median_ct"]
     assert "\n\nTest set\n" in evaluation.terminal_table
     report = evaluation.report.read_text(encoding="utf-8")
@@ -151,14 +151,14 @@ def test_a_dataset_without_pairs_is_an_error(tmp_path):
 def test_registered_pairs_are_scored_where_they_were_registered_and_failed_ones_not_at_all(raw, results, tmp_path):
     preprocessed = tmp_path / "preprocessed"
     replace(small_plan(), register="auto").save(preprocessed / "plans.json")
-    as_they_lie = evaluate_dataset(raw, results, protocol="seed")
+    unregistered = evaluate_dataset(raw, results, protocol="seed")
     keep_registration(raw.training["P1"], preprocessed / REGISTRATIONS, shift_mm=(10.0, 0.0, 0.0))
     keep_registration(raw.training["P2"], preprocessed / REGISTRATIONS, status="failed")
     evaluation = evaluate_dataset(raw, results, preprocessed, protocol="seed")
     assert [row.patient for row in evaluation.rows["pix2pix"]] == ["P1", "P3"]
     assert any("P2" in warning and "registration" in warning for warning in evaluation.warnings)
     assert any(warning.startswith("P3: ") for warning in evaluation.warnings)
-    moved, before = (one.rows["pix2pix"][0].voxels for one in (evaluation, as_they_lie))
+    moved, before = (one.rows["pix2pix"][0].voxels for one in (evaluation, unregistered))
     assert moved < 0.95 * before  # the head of the CT has left that of the MR by 10 mm
 
 
@@ -258,9 +258,9 @@ def test_a_pool_of_processes_gives_the_same_rows(folders, tmp_path):
     assert alone.rows == pooled.rows and alone.terminal_table == pooled.terminal_table
 
 
-@pytest.mark.parametrize(("masked", "told"), [((), False), (("P1",), True), (("P1", "P2", "P3"), False)])
-def test_given_masks_beside_found_heads_are_warned_of(raw, results, masked, told):
+@pytest.mark.parametrize(("masked", "warned"), [((), False), (("P1",), True), (("P1", "P2", "P3"), False)])
+def test_given_masks_beside_found_heads_are_warned_of(raw, results, masked, warned):
     for patient in masked:
         write_image(image((distance() <= 20).astype(np.uint8)), raw.folder / "masksTr" / f"{patient}.nii.gz")
     warnings = evaluate_dataset(RawDataset.open(raw.folder), results).warnings
-    assert any("their numbers cannot be compared" in warning for warning in warnings) == told
+    assert any("their numbers cannot be compared" in warning for warning in warnings) == warned

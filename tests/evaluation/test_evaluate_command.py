@@ -28,10 +28,10 @@ def test_a_dataset_that_cannot_be_evaluated_does_not_keep_the_others_back(here, 
     make_trained(here, "Dataset002_Spheres")
     make_trained(here, "Dataset003_Unpaired", without_ct=("P1", "P2"))
     assert evaluate.main(["-np", "1"]) == 0
-    told = capsys.readouterr()
+    output = capsys.readouterr()
     for name in ("Dataset001_Unpaired", "Dataset003_Unpaired"):
-        assert f"Warning: {name} " in told.err
-    assert "median_ct" in told.out and "Figure 6" not in told.err
+        assert f"Warning: {name} " in output.err
+    assert "median_ct" in output.out and "Figure 6" not in output.err
     assert (here / "synthct_results" / "Dataset002_Spheres" / "evaluation" / "metrics_median_ct.csv").is_file()
 
 

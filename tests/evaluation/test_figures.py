@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_up import make_model, make_raw
@@ -8,6 +10,7 @@ from synthct.evaluation.figures import draw, figure6
 from synthct.evaluation.figures.draw import best_median_worst, panel_titles
 from synthct.evaluation.figures.figure4 import draw_figure4
 from synthct.evaluation.figures.figure5 import draw_figure5
+from synthct.evaluation.figures.fitted_text import FittedText, fitted
 from synthct.evaluation.figures.panels import Panel, Scale, draw_panels
 from synthct.evaluation.sagittal import SagittalSlice
 from synthct.evaluation.score import Row
@@ -88,7 +91,7 @@ def model(trainer, tmp_path, fold=0):
     return TrainedModel(tmp_path, trainer, "2d", trainer, {"P1": HeldOut(tmp_path / "P1.nii.gz", fold, ())})
 
 
-def test_paired_training_stands_before_unpaired_as_in_the_seed(tmp_path):
+def test_paired_training_stands_before_unpaired_as_in_the_paper(tmp_path):
     titles = panel_titles([model(name, tmp_path) for name in ("cyclegan", "not_installed", "pix2pix")])
     assert titles == {
         "pix2pix": "Paired training (pix2pix)",
@@ -129,3 +132,25 @@ def test_figure_6_sends_a_slice_through_a_models_own_networks(tmp_path):
     path = figure6.draw_figure6(model, "P1", raw.training["P1"].mr, WINDOW, tmp_path / "figures")
     assert path.name == "figure6_cyclegan_P1.png"
     assert_good_figure(path)
+
+
+NAMES = ["my_hospitals_residual_unet_with_perceptual_loss__2d_lowres_disjoint", "nameofatrainerinasingleword" * 2]
+
+
+@pytest.mark.parametrize("label", NAMES)
+def test_a_long_name_of_a_trainer_is_wrapped_and_whole(label):
+    title = fitted(f"Paired training ({label})", 28.0, 8, max_lines=4)
+    assert title.text.replace("\n", "") == f"Paired training ({label})"
+    assert title.text.count("\n") <= 3 and 5 <= title.size <= 8
+    assert title.height_mm == pytest.approx((title.text.count("\n") + 1) * title.size * 1.2 * 25.4 / 72)
+
+
+def test_a_short_title_stays_on_its_line():
+    assert fitted("Paired training (unet)", 40.0, 8, max_lines=4) == FittedText("Paired training (unet)", 8)
+
+
+def test_figure_5_with_long_names_keeps_its_width(shown, tmp_path):
+    labels = [*NAMES, "cyclegan", "pix2pix"]
+    long = replace(shown, sct_hu={label: shown.ct_hu for label in labels})
+    titles = {label: f"Paired training ({label})" for label in labels}
+    assert_good_figure(draw_figure5(long, titles, {label: row_of("P1", 70.0) for label in labels}, WINDOW, tmp_path))

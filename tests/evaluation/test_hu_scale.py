@@ -80,7 +80,7 @@ OF_AN_SCT = {  # contrast, SD of noise in air
 @pytest.mark.parametrize("kind", HONEST)
 def test_an_honest_sct_is_scored_however_poor_and_nothing_is_said_of_its_air(kind):
     warnings = check(HONEST[kind])
-    assert all("It is scored as it is" in one and "has air" not in one for one in warnings)
+    assert all("It is scored as it is" in warning and "has air" not in warning for warning in warnings)
 
 
 @pytest.mark.parametrize("kind", DOUBTFUL)

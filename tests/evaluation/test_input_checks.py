@@ -90,8 +90,8 @@ def test_the_scored_share_of_the_head_is_measured_and_warned_of(tmp_path):
     write_image(image(head(), ORIGIN), ct)
     for first, warned in ((0, False), (20, True)):
         write_image(sct_of(GOOD[first:], (*ORIGIN[:2], ORIGIN[2] + 5.0 * first)), sct)
-        score = score_patient(Reference("P1", ct, of_user=True), {"m": Candidate(sct)}, "seed")
+        score = score_patient(Reference("P1", ct, from_user=True), {"m": Candidate(sct)}, "seed")
         percent = score.rows["m"].scored_head_percent
-        assert (percent < 60) == warned == any(f"{percent:.0f} %" in one for one in score.warnings)
+        assert (percent < 60) == warned == any(f"{percent:.0f} %" in warning for warning in score.warnings)
         assert bool(score.rows["m"].notes) == warned
     assert coverage_warning("P1", 96.0) == []

@@ -68,9 +68,9 @@ def test_only_common_patients_are_compared():
 def test_too_few_patients_are_said_to_be_too_few(seed):
     two = compare_models({model: rows[:2] for model, rows in seed.items()})[0]
     assert "With only 2 patients little can be concluded" in two.sentence
-    one = compare_models({model: rows[:1] for model, rows in seed.items()})[0]
-    assert one.n == 1 and math.isnan(one.t) and math.isnan(one.p)
-    assert "needs at least 2 patients" in one.sentence
+    of_one_patient = compare_models({model: rows[:1] for model, rows in seed.items()})[0]
+    assert of_one_patient.n == 1 and math.isnan(of_one_patient.t) and math.isnan(of_one_patient.p)
+    assert "needs at least 2 patients" in of_one_patient.sentence
     none = compare_models({"a": rows_of((1.0,), (2.0,)), "b": rows_of((1.0,), (2.0,), first=9)})[0]
     assert none.n == 0 and math.isnan(none.mean_difference)
     assert "cannot be compared" in none.sentence
@@ -131,7 +131,7 @@ def test_the_interval_of_the_difference_is_students(seed):
     assert result.interval == pytest.approx((expected.low, expected.high))
 
 
-def test_few_patients_are_warned_of_with_the_least_p_that_there_could_be(seed):
+def test_few_patients_are_warned_of_with_the_smallest_p_that_there_could_be(seed):
     four = compare_models({model: rows[:4] for model, rows in seed.items()})[0]
     assert four.sentence.endswith("With only 4 patients little can be concluded: Wilcoxon's p cannot fall below 0.125.")
 

@@ -26,7 +26,7 @@ def test_every_patient_is_taken_from_the_fold_that_held_him_out(tmp_path, caplog
     make_model(folder, {"P1": 0.0, "P3": 0.0}, split={"train": ["P2"], "val": ["P1", "P3"]}, fold=1)
     make_model(folder, {"P4": 0.0}, split={"train": ["P4"], "val": ["P4"]}, fold="all")
     (model,) = find_models(tmp_path)
-    assert {patient: one.fold for patient, one in model.held_out.items()} == {"P1": 0, "P3": 1}
+    assert {patient: held_out.fold for patient, held_out in model.held_out.items()} == {"P1": 0, "P3": 1}
     assert model.held_out["P3"].trained_on == ("P2",)
     assert model.held_out["P3"].sct == folder / "fold_1" / "validation" / "P3.nii.gz"
     assert "P2 out" in caplog.text and "P1 is scored on fold 0" in caplog.text

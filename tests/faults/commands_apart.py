@@ -32,8 +32,8 @@ ENVIRONMENT = {
 class Running:
     """A command that runs: in a fresh Python, or forked from one that has loaded everything already."""
 
-    def __init__(self, process: int, told: Path, status: Any) -> None:
-        self.process, self._told, self._status = process, told, status
+    def __init__(self, process: int, output: Path, status: Any) -> None:
+        self.process, self._output, self._status = process, output, status
         self._ended: int | None = None
 
     def wait(self, seconds: float = PATIENCE_S) -> int:
@@ -43,7 +43,7 @@ class Running:
                 self._ended = self._status(seconds)
             except (queue.Empty, subprocess.TimeoutExpired):
                 self.signal(signal.SIGKILL, group=True)
-                raise AssertionError(f"the command goes on and on: {self.told}") from None
+                raise AssertionError(f"the command goes on and on: {self.output}") from None
         return self._ended
 
     def signal(self, number: int, *, group: bool = False) -> None:
@@ -54,9 +54,9 @@ class Running:
             pass
 
     @property
-    def told(self) -> str:
+    def output(self) -> str:
         """What it has said so far."""
-        return self._told.read_text(encoding="utf-8", errors="replace")
+        return self._output.read_text(encoding="utf-8", errors="replace")
 
     def others(self) -> list[int]:
         """Living processes of its group beside itself."""
@@ -105,9 +105,9 @@ class Commands:
             environment: further variables.
         """
         self._count += 1
-        told = self._scratch / f"told_{self._count}.txt"
+        output = self._scratch / f"output_{self._count}.txt"
         if fresh:
-            with open(told, "wb") as file:
+            with open(output, "wb") as file:
                 process = subprocess.Popen(
                     [sys.executable, "-m", f"synthct.commands.{command}", *arguments],
                     cwd=folder,
@@ -117,13 +117,13 @@ class Commands:
                     stderr=file,
                     start_new_session=True,
                 )
-            return Running(process.pid, told, lambda seconds: process.wait(seconds))
+            return Running(process.pid, output, lambda seconds: process.wait(seconds))
         server = self._idle.pop() if self._idle else self._new_server()
         request = {
             "command": command,
             "arguments": list(arguments),
             "folder": str(folder),
-            "told": str(told),
+            "output": str(output),
             "environment": environment,
             "largest_file": largest_file,
         }
@@ -137,13 +137,13 @@ class Commands:
             self._idle.append(server)
 
         threading.Thread(target=collect, daemon=True).start()
-        return Running(number, told, lambda seconds: status.get(timeout=seconds))
+        return Running(number, output, lambda seconds: status.get(timeout=seconds))
 
     def run(self, command: str, *arguments: str, folder: Path, **options: Any) -> str:
         """Run a command that must succeed; what it said."""
         running = self.start(command, *arguments, folder=folder, **options)
-        assert running.wait() == 0, running.told
-        return running.told
+        assert running.wait() == 0, running.output
+        return running.output
 
     def close(self) -> None:
         """End what there is to fork commands from."""

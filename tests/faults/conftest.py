@@ -17,7 +17,7 @@ from worlds import Worlds
 @pytest.fixture(scope="session")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     """Starts commands."""
-    commands = Commands(tmp_path_factory.mktemp("told"))
+    commands = Commands(tmp_path_factory.mktemp("commands"))
     yield commands
     commands.close()
 

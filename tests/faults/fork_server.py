@@ -36,14 +36,14 @@ def main() -> None:
 
 
 def _run(
-    command: str, arguments: list[str], folder: str, told: str, environment: dict[str, str], largest_file: int | None
+    command: str, arguments: list[str], folder: str, output: str, environment: dict[str, str], largest_file: int | None
 ) -> None:
     """Be the command from now on, leading a process group of its own."""
     status = 1
     try:
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        file = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(file, 1)
         os.dup2(file, 2)
         os.environ.update(environment)

@@ -54,8 +54,8 @@ def test_files_of_another_time_are_taken_and_known_again(year, commands, worlds,
     commands.run(PLAN.command, *PLAN.arguments, folder=folder)
     made = contents(folder / PREPROCESSED)
     set_times(folder / PREPROCESSED, 2)
-    told = commands.run(PLAN.command, *PLAN.arguments, folder=folder)
-    assert "0 cached cases written, 2 unchanged" in told
+    message = commands.run(PLAN.command, *PLAN.arguments, folder=folder)
+    assert "0 cached cases written, 2 unchanged" in message
     assert contents(folder / PREPROCESSED) == made
 
 
@@ -88,7 +88,7 @@ def test_a_file_of_the_same_size_and_time_is_taken_as_unchanged(commands, worlds
     content[9] ^= 1  # in gzip's header: which system wrote the file
     ct.write_bytes(content)
     os.utime(ct, ns=times)
-    told = commands.run(PLAN.command, *PLAN.arguments, folder=folder)
-    assert "0 cached cases written, 2 unchanged" in told
-    told = commands.run(PLAN.command, *PLAN.arguments, "--clean", folder=folder)
-    assert "2 cached cases written, 0 unchanged" in told
+    message = commands.run(PLAN.command, *PLAN.arguments, folder=folder)
+    assert "0 cached cases written, 2 unchanged" in message
+    message = commands.run(PLAN.command, *PLAN.arguments, "--clean", folder=folder)
+    assert "2 cached cases written, 0 unchanged" in message

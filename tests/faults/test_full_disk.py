@@ -38,12 +38,12 @@ def sizes(folder: Path) -> list[int]:
     return sorted({path.stat().st_size for path in folder.rglob("*") if path.is_file()})
 
 
-def assert_told_and_whole(row: Row, status: int, told: str, folder: Path, whole: Path) -> None:
+def assert_reported_and_whole(row: Row, status: int, message: str, folder: Path, whole: Path) -> None:
     """Exit status 2, a sentence that ends with the remedy, every file whole, and none that is hidden."""
-    assert status == 2, told
-    assert "Traceback" not in told
+    assert status == 2, message
+    assert "Traceback" not in message
     (sentence,) = [
-        line for line in told.splitlines() if line.startswith(f"synthct_{row.command.removesuffix('_data')}: ")
+        line for line in message.splitlines() if line.startswith(f"synthct_{row.command.removesuffix('_data')}: ")
     ]
     assert re.search(r"\.\w+\b.*free space", sentence), "the file and the remedy"
     there = contents(whole)
@@ -70,7 +70,7 @@ def test_a_file_that_cannot_grow(row, share, commands: Commands, worlds: Worlds,
     limit = max(20, largest[round(share * (len(largest) - 1))] // 2)
     folder = worlds.copy(row.stage, tmp_path)
     running = commands.start(row.command, *row.arguments, folder=folder, largest_file=limit)
-    assert_told_and_whole(row, running.wait(), running.told, folder, whole)
+    assert_reported_and_whole(row, running.wait(), running.output, folder, whole)
     commands.run(row.command, *row.arguments, *row.again, folder=folder)
     assert_same(folder / row.makes, whole)
 
@@ -81,14 +81,14 @@ def test_what_was_there_before_is_unharmed(commands, worlds, whole_of, tmp_path)
     shutil.copytree(whole_of(row), folder / row.makes)
     (sct,) = (folder / row.makes).glob("*.nii.gz")
     running = commands.start(row.command, *row.arguments, folder=folder, largest_file=sct.stat().st_size // 2)
-    assert running.wait() == 2, running.told
+    assert running.wait() == 2, running.output
     assert sct.read_bytes() == (whole_of(row) / sct.name).read_bytes()
 
 
 def test_a_full_disk_is_no_patients_fault(commands, worlds, tmp_path):
     row, folder = next(row for row in ROWS if row.command == "import_data"), worlds.copy("raw", tmp_path)
     running = commands.start(row.command, *row.arguments, "--skip_bad", folder=folder, largest_file=3000)
-    assert running.wait() == 2 and "free space" in running.told, running.told
+    assert running.wait() == 2 and "free space" in running.output, running.output
     assert not (folder / row.makes).exists()
 
 
@@ -97,7 +97,7 @@ def test_an_sct_in_any_format_is_whole_or_not_there(ending, commands, worlds, tm
     folder = worlds.copy("trained", tmp_path)
     arguments = ("-d", "1", "-i", str(RAW / "imagesTs"), "-o", "cts", "--output_format", ending)
     running = commands.start("predict", *arguments, folder=folder, largest_file=3000)
-    assert running.wait() == 2 and "free space" in running.told, running.told
+    assert running.wait() == 2 and "free space" in running.output, running.output
     assert not [path for path in (folder / "cts").rglob("*") if path.is_file()]
 
 
@@ -139,7 +139,7 @@ def test_a_disk_that_is_full(row, commands, worlds, whole_of, small_disk, tmp_pa
     if before.exists():
         shutil.copytree(before, root, dirs_exist_ok=True)
     running = commands.start(row.command, *row.arguments, folder=folder)
-    assert_told_and_whole(row, running.wait(), running.told, folder, whole)
+    assert_reported_and_whole(row, running.wait(), running.output, folder, whole)
     small_disk(root, 2**28)
     commands.run(row.command, *row.arguments, *row.again, folder=folder)
     assert_same(folder / row.makes, whole)

@@ -23,9 +23,9 @@ def interrupt(row: Row, after_s: float, commands, folder, *, number=signal.SIGIN
     status = running.wait()
     assert time.monotonic() - begin < LIMIT_S
     running.assert_no_process_is_left(1.0)
-    assert "Traceback" not in running.told, running.told
+    assert "Traceback" not in running.output, running.output
     assert not [path for path in folder.rglob(".*") if ".partial." in path.name or path.name.endswith(".lock")]
-    return status, running.told
+    return status, running.output
 
 
 @pytest.mark.parametrize(
@@ -37,8 +37,8 @@ def interrupt(row: Row, after_s: float, commands, folder, *, number=signal.SIGIN
 )  # fmt: skip
 def test_at_a_random_moment(row, number, commands, worlds, tmp_path):
     after_s = random.Random(f"{row} {number}").uniform(0.02, 0.2 if row.command in ("predict", "import_data") else 1.5)
-    status, told = interrupt(row, after_s, commands, worlds.copy(row.stage, tmp_path))
-    assert status == 0 or (status == 130 and told.endswith("interrupted.\n")), told
+    status, message = interrupt(row, after_s, commands, worlds.copy(row.stage, tmp_path))
+    assert status == 0 or (status == 130 and message.endswith("interrupted.\n")), message
 
 
 @pytest.mark.parametrize("after_s", [0.15, *(pytest.param(s, marks=pytest.mark.long) for s in (0.05, 0.1, 0.25, 0.5))])
@@ -54,8 +54,8 @@ def test_while_a_command_is_being_loaded(after_s, commands, worlds, tmp_path):
 def test_while_workers_are_started_and_work(after_s, commands, worlds, tmp_path):
     arguments = ("-d", "2", "--train", "4", "--test", "1", "--voxel_scale", "4", "-np", "2")
     row = replace(MAKE_EXAMPLE, arguments=arguments)
-    status, told = interrupt(row, after_s, commands, worlds.copy(row.stage, tmp_path))
-    assert status == 130 and "synthct_make_example: interrupted.\n" in told and "Traceback" not in told, told
+    status, message = interrupt(row, after_s, commands, worlds.copy(row.stage, tmp_path))
+    assert status == 130 and "synthct_make_example: interrupted.\n" in message and "Traceback" not in message, message
 
 
 def test_sigterm_to_the_command_alone_ends_its_workers_too(commands, worlds, tmp_path):
@@ -65,7 +65,7 @@ def test_sigterm_to_the_command_alone_ends_its_workers_too(commands, worlds, tmp
     while len(running.others()) < 3:  # two workers, and what multiprocessing starts beside them
         time.sleep(0.01)
     running.signal(signal.SIGTERM)
-    assert running.wait(LIMIT_S) == 130, running.told
+    assert running.wait(LIMIT_S) == 130, running.output
     running.assert_no_process_is_left(1.0)
-    assert "Traceback" not in running.told
+    assert "Traceback" not in running.output
     assert not list((folder / "synthct_raw").glob(".*"))

@@ -99,7 +99,7 @@ def test_killed_again_and_again(row, number, commands, worlds, undisturbed, tmp_
 @pytest.mark.parametrize("number", range(2))
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_killed_with_its_workers_beside_it(row, number, commands, worlds, undisturbed, tmp_path):
-    two = tuple("2" if before == "-np" else one for before, one in zip(("", *row.arguments), row.arguments))
+    two = tuple("2" if before == "-np" else argument for before, argument in zip(("", *row.arguments), row.arguments))
     row = Row(row.command, two, row.stage, row.makes, row.again)
     moments = random.Random(f"{row} {number} workers")
     kill_and_start_again(row, moments, 1, worlds.copy(row.stage, tmp_path), commands, undisturbed, fresh=True)

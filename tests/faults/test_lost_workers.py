@@ -1,4 +1,4 @@
-"""A worker process that the system ends, as it does for lack of memory, and one that fails: told with the case."""
+"""A worker process that the system ends, as it does for lack of memory, and one that fails: reported with the case."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def test_a_worker_that_is_ended_once_changes_nothing_in_the_result(commands, wor
     running = commands.start("make_example", *TWO, "-np", "2", folder=folder)
     making = folder / "synthct_raw"
     while not (found := workers(running)) or not list(making.glob(".*.partial.*/imagesTr/*")):
-        assert running.process and not running.told.count("interrupted")
+        assert running.process and not running.output.count("interrupted")
         time.sleep(0.005)
     os.kill(found[0], signal.SIGKILL)
-    assert running.wait() == 0, running.told
-    assert "A worker process was killed" in running.told
+    assert running.wait() == 0, running.output
+    assert "A worker process was killed" in running.output
     assert_same(making / "Dataset002_HeadPhantom", whole / "synthct_raw" / "Dataset002_HeadPhantom")
 
 
-def test_workers_that_are_ended_each_time_are_told_with_the_cases_and_the_remedy(commands, worlds, tmp_path):
+def test_workers_that_are_ended_each_time_are_reported_with_the_cases_and_the_remedy(commands, worlds, tmp_path):
     folder = worlds.copy("raw", tmp_path)
     running = commands.start("make_example", *TWO, "-np", "2", folder=folder)
     status = None
@@ -57,19 +57,19 @@ def test_workers_that_are_ended_each_time_are_told_with_the_cases_and_the_remedy
         except ProcessLookupError:
             status = running.wait()
         time.sleep(0.005)
-    assert status == 2, running.told
-    assert "HEAD_001" in running.told and "lack of memory" in running.told and "Traceback" not in running.told
+    assert status == 2, running.output
+    assert "HEAD_001" in running.output and "lack of memory" in running.output and "Traceback" not in running.output
     assert not list((folder / "synthct_raw").glob("*002*")) + list((folder / "synthct_raw").glob(".*"))
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "told"),
+    ("fault", "status", "words"),
     [
         (KeyError("spacing"), 1, ": P1: KeyError: 'spacing'\nThis is a bug in synthct"),
         (MemoryError(), 2, ": P1: there is not enough memory; use fewer workers (-np).\n"),
     ],
 )
-def test_work_that_fails_is_told_with_the_case(worlds, tmp_path, monkeypatch, capsys, fault, status, told):
+def test_work_that_fails_is_reported_with_the_case(worlds, tmp_path, monkeypatch, capsys, fault, status, words):
     def fail(*_: object) -> None:
         raise fault
 
@@ -77,6 +77,6 @@ def test_work_that_fails_is_told_with_the_case(worlds, tmp_path, monkeypatch, ca
     monkeypatch.chdir(worlds.copy("raw", tmp_path))
     assert plan_and_preprocess.main(["-d", "1", "-c", "2d_lowres", "-np", "1"]) == status
     err = capsys.readouterr().err
-    assert told in err and "Traceback" not in err
+    assert words in err and "Traceback" not in err
     assert not [path for path in Path(f"synthct_preprocessed/{NAME}").rglob("*") if path.suffix in (".npz", ".partial")]
     assert (tmp_path / RAW / "dataset.json").exists()

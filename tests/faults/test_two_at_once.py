@@ -23,24 +23,24 @@ HELD = {
 }
 
 
-def assert_refused(status: int, told: str, held: Path) -> None:
-    assert status == 2, told
+def assert_refused(status: int, message: str, held: Path) -> None:
+    assert status == 2, message
     assert re.search(
         rf"^synthct_\w+: \S*{re.escape(str(held))} is in use by synthct_other \(process {os.getpid()} on \S+ "
         r"since [-\d]+ [:\d]+\); wait until it has ended\.$",
-        told,
+        message,
         re.MULTILINE,
-    ), told
+    ), message
 
 
 @pytest.mark.parametrize("row", mostly_long("predict", "import_data"), ids=str)
-def test_who_comes_second_is_told_who_works_there(row, commands, worlds: Worlds, tmp_path):
+def test_who_comes_second_is_reported_who_works_there(row, commands, worlds: Worlds, tmp_path):
     folder = worlds.copy(row.stage, tmp_path)
     held = HELD[row.command]
     with writing(folder / held, "synthct_other"):
         before = contents(folder)
         running = commands.start(row.command, *row.arguments, folder=folder)
-        assert_refused(running.wait(), running.told, held)
+        assert_refused(running.wait(), running.output, held)
         assert contents(folder) == before
 
 
@@ -50,7 +50,7 @@ def test_slices_that_are_trained_on_are_not_replaced(clean, commands, worlds, tm
     before = contents(folder)
     with reading(folder / PREPROCESSED, "synthct_other"):
         running = commands.start("plan_and_preprocess", "-d", "1", "-c", "2d_lowres", *clean, folder=folder)
-        assert_refused(running.wait(), running.told, PREPROCESSED)
+        assert_refused(running.wait(), running.output, PREPROCESSED)
     assert contents(folder) == before
 
 
@@ -58,7 +58,7 @@ def test_slices_that_are_being_written_are_not_trained_on(commands, worlds, tmp_
     folder = worlds.copy("preprocessed", tmp_path)
     with writing(folder / PREPROCESSED, "synthct_other"):
         running = commands.start("train", *TRAINING, folder=folder)
-        assert_refused(running.wait(), running.told, PREPROCESSED)
+        assert_refused(running.wait(), running.output, PREPROCESSED)
     assert not list((folder / RESULTS.parent).iterdir())
 
 
@@ -85,7 +85,7 @@ def test_a_training_waits_for_its_turn_at_what_folds_share(commands, worlds, tmp
         while time.monotonic() < end:
             assert not (folder / MODEL / "plans.json").exists()
             time.sleep(0.05)
-    assert running.wait() == 0, running.told
+    assert running.wait() == 0, running.output
 
 
 @pytest.mark.long
@@ -98,9 +98,9 @@ def test_of_two_that_start_together_one_works_and_one_says_so(row: Row, commands
         assert running.wait() == 0  # both can start at once from now on
     both = [commands.start(row.command, *row.arguments, folder=folder) for _ in range(2)]
     first, second = sorted(both, key=Running.wait)
-    assert first.wait() == 0, first.told
+    assert first.wait() == 0, first.output
     if row.command != "predict":  # which is so quick that the other may wait for it
-        assert second.wait() == 2, second.told
-        assert f"(process {first.process} on " in second.told
+        assert second.wait() == 2, second.output
+        assert f"(process {first.process} on " in second.output
     assert_same(folder / row.makes, whole / row.makes)
     assert not list(folder.rglob(".*"))

@@ -1,4 +1,4 @@
-"""Figures that tell an aligned pair from one that is not, without a truth."""
+"""Figures that distinguish an aligned pair from one that is not, without a truth."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def test_nothing_speaks_against_an_aligned_pair(pair):
     [moved((5, 0, 0)), moved((0, -5, 0)), moved((0, 0, 5)), moved(turn_deg=(6, 0, 0)), moved(turn_deg=(0, 0, 6))],
     ids=["left", "front", "up", "nodded", "turned"],
 )
-def test_a_few_millimetres_or_degrees_off_are_told_by_the_bone(pair, wrong):
+def test_a_few_millimetres_or_degrees_off_are_reported_by_the_bone(pair, wrong):
     assert any("bone" in objection for objection in alignment_of(pair, wrong).problems_found())
 
 
-def test_an_upside_down_head_is_told_by_more_than_one_figure(pair):
+def test_an_upside_down_head_is_reported_by_more_than_one_figure(pair):
     assert len(alignment_of(pair, moved(turn_deg=(180, 0, 0))).problems_found()) >= 2
 
 
@@ -59,7 +59,7 @@ def test_overlap_is_the_share_of_the_mrs_head_that_the_ct_shows(pair):
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "words"),
     [
         ({"rotation_deg": 40.0}, "turned by 40 degrees"),
         ({"overlap": 0.1}, "covers only 10%"),
@@ -67,10 +67,10 @@ def test_overlap_is_the_share_of_the_mrs_head_that_the_ct_shows(pair):
         ({"bone_darker_probability": 0.6}, "probability of only 0.60"),
     ],
 )
-def test_every_figure_has_its_objection(changed, told):
+def test_every_figure_has_its_objection(changed, words):
     assert GOOD.problems_found() == ()
     (objection,) = replace(GOOD, **changed).problems_found()
-    assert told in objection
+    assert words in objection
 
 
 def test_the_largest_motion_is_that_of_a_corner_of_the_head(pair):

@@ -42,8 +42,8 @@ def test_statistics_are_numpys(head):
 
 
 @given(st.sampled_from(sorted(HEADS)), half_percents, half_percents)
-def test_a_percentile_window_is_exactly_numpys_at_multiples_of_half_a_percent(head, one, other):
-    low, high = sorted((one, other))
+def test_a_percentile_window_is_exactly_numpys_at_multiples_of_half_a_percent(head, percentile, other):
+    low, high = sorted((percentile, other))
     if low == high:
         return
     inside = HEADS[head]
@@ -92,7 +92,7 @@ def test_what_is_not_inside_is_black_in_both():
     assert coding.mr_outside == coding.ct_outside == -1
     inside = RNG.random((2, 8, 8)) < 0.5
     mr = RNG.normal(50, 10, (2, 8, 8)).astype(np.float32)
-    coded = coding.mr_to_network(mr, inside, [MrStatistics.of(one) for one in mr])
+    coded = coding.mr_to_network(mr, inside, [MrStatistics.of(channel) for channel in mr])
     assert (coded[~inside] == -1).all() and (coded[0][inside[0]] > -1).all()
     ct = coding.ct_to_network(np.full((8, 8), 1000, np.float32), inside[0])
     assert (ct[~inside[0]] == -1).all() and (ct[inside[0]] > 0.5).all()
@@ -101,11 +101,11 @@ def test_what_is_not_inside_is_black_in_both():
 def test_every_channel_has_the_window_of_its_own_statistics():
     coding = GreyLevels(mr_windows=(MrWindow("fixed", 0, 3500), MrWindow("percentile", 0.5, 99.5)))
     mr = np.stack([HEADS["noise"][:900].reshape(30, 30), 0.01 * HEADS["noise"][:900].reshape(30, 30)])
-    statistics = [MrStatistics.of(one) for one in mr]
+    statistics = [MrStatistics.of(channel) for channel in mr]
     coded = coding.mr_to_network(mr, np.ones(mr.shape, bool), statistics)
     windows = [(0, 3500), tuple(np.percentile(mr[1], (0.5, 99.5)))]
-    for one, of_channel, window in zip(coded, mr, windows):
-        np.testing.assert_array_equal(one, to_network(to_grey_levels(of_channel, window)))
+    for channel, intensities, window in zip(coded, mr, windows):
+        np.testing.assert_array_equal(channel, to_network(to_grey_levels(intensities, window)))
 
 
 def test_images_that_are_coded_are_not_changed():
@@ -153,7 +153,7 @@ class Kilo(Coding):
     ct_outside = -1.0
 
     def mr_to_network(self, mr: np.ndarray, inside: np.ndarray, statistics: Sequence[MrStatistics]) -> np.ndarray:
-        coded = np.stack([(one - of.mean) / of.sd for one, of in zip(mr, statistics)])
+        coded = np.stack([(channel - of.mean) / of.sd for channel, of in zip(mr, statistics)])
         return np.where(inside, coded, self.mr_outside).astype(np.float32)
 
     def ct_to_network(self, hu: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -206,10 +206,10 @@ def test_standardised_mr_has_the_heads_mean_and_sd_and_clips_beyond_the_percenti
 def test_standardised_mr_does_not_depend_on_the_scanners_units():
     head = HEADS["noise"]
     inside = np.ones((1, head.size), bool)
-    one, other = (
+    first, second = (
         Standardised().mr_to_network(scale * head[None], inside, [MrStatistics.of(scale * head)]) for scale in (1, 37)
     )
-    np.testing.assert_allclose(one, other, atol=1e-4)
+    np.testing.assert_allclose(first, second, atol=1e-4)
 
 
 def test_standardised_mr_of_one_intensity_is_finite():

@@ -25,7 +25,10 @@ def hu(request) -> np.ndarray:
 
 def problems(values: np.ndarray) -> list[str]:
     found = ct_unit_problems(GRID.place(values.astype(np.float32)), "P.nii.gz")
-    assert all(one.startswith("P.nii.gz is not in HU") and one.endswith(".") and "\n" not in one for one in found)
+    assert all(
+        sentence.startswith("P.nii.gz is not in HU") and sentence.endswith(".") and "\n" not in sentence
+        for sentence in found
+    )
     return found
 
 
@@ -72,8 +75,8 @@ def test_a_ct_in_hu_passes(hu, changed):
 @pytest.mark.parametrize("padding", [None, -3024, -2000])
 def test_a_shift_is_reported_as_it_was_measured(hu, shift, action, padding):
     values = hu + shift if padding is None else padded(hu + shift, padding + min(shift, 0))
-    told = only_problem(values)
-    assert action in told and "RescaleIntercept" in told
+    message = only_problem(values)
+    assert action in message and "RescaleIntercept" in message
 
 
 def test_air_that_was_clipped_before_the_shift_does_not_hide_it(hu):
@@ -106,8 +109,8 @@ def test_a_slope_lost_beside_the_right_intercept_is_reported(hu, factor):
 
 @pytest.mark.parametrize("value", [0, 100, -200])
 def test_a_background_that_is_not_air_is_reported(hu, value):
-    told = only_problem(np.where(outside_patient(hu), value, hu))
-    assert f"background is {value}" in told and "-1000" in told
+    message = only_problem(np.where(outside_patient(hu), value, hu))
+    assert f"background is {value}" in message and "-1000" in message
 
 
 @pytest.mark.parametrize("lowest", [0, -200])
@@ -130,8 +133,8 @@ def test_other_units_are_reported(hu, changed):
 @pytest.mark.parametrize("scale", [0.1, 1.0, 1.2, 2.0])
 def test_an_mr_is_not_to_be_filled_with_air(scale):
     mr = head_mr(GRID, scale=scale)
-    (told,) = ct_unit_problems(mr, "P.nii.gz")
-    assert not shows_air(mr) and "set it to" not in told
+    (message,) = ct_unit_problems(mr, "P.nii.gz")
+    assert not shows_air(mr) and "set it to" not in message
 
 
 def test_a_ct_shows_air():

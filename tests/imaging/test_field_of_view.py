@@ -1,4 +1,4 @@
-"""What a scanner has seen, told from padding; the air of a head is not padding."""
+"""What a scanner has seen, distinguished from padding; the air of a head is not padding."""
 
 from __future__ import annotations
 

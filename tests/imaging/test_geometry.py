@@ -62,7 +62,7 @@ def test_grids_match_within_a_hundredth_of_a_millimetre():
     assert not grid.matches(make_grid((50, 60, 70), tilt_deg=(0, 0, 0.1)))
 
 
-def test_orientation_and_obliqueness_are_told():
+def test_orientation_and_obliqueness_are_reported():
     image = head_truth(make_grid((5, 6, 7), orientation="PIR", tilt_deg=(0, 0, 12)))
     assert orientation_code(image) == "PIR"
     assert oblique_degrees(image) == pytest.approx(12, abs=0.01)
@@ -217,7 +217,7 @@ def test_a_larger_head_gets_larger_slices_of_the_same_pixel():
     assert small.spacing_mm_xyz == large.spacing_mm_xyz
 
 
-def test_the_least_slice_size_may_differ_between_rows_and_cols():
+def test_the_smallest_slice_size_may_differ_between_rows_and_cols():
     assert lay(head_truth(make_grid()), size=(160, 128)).size_xyz[:2] == (128, 160)
 
 

@@ -1,4 +1,4 @@
-"""Headers that ITK believes, and should not: told before it reads the file, within a moment and without its memory."""
+"""Headers that ITK believes, and should not: refused before it reads the file, in a moment and without its memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def volume() -> sitk.Image:
     return image
 
 
-def told(path: Path) -> str:
+def message_of(path: Path) -> str:
     started = time.monotonic()
     with pytest.raises(ImageError) as fault:
         read_image(path)
@@ -69,14 +69,14 @@ def edited(tmp_path: Path, ending: str, old: str, new: str) -> Path:
         ("ObjectType", "Comment = " + 5000 * "x" + "\nObjectType", "no header of a MetaImage"),
     ],
 )  # fmt: skip
-def test_a_metaimage_with_an_impossible_header_is_told(tmp_path, ending, old, new, words):
-    assert words in told(edited(tmp_path, ending, old, new))
+def test_a_metaimage_with_an_impossible_header_is_reported(tmp_path, ending, old, new, words):
+    assert words in message_of(edited(tmp_path, ending, old, new))
 
 
-def test_a_metaimage_that_names_other_files_of_voxels_is_told(tmp_path):
-    assert "several files" in told(edited(tmp_path, ".mhd", "P.raw", "LIST"))
-    assert "several files" in told(edited(tmp_path, ".mhd", "P.raw", "P%03d.raw 1 3 1"))
-    assert "missing" in told(edited(tmp_path, ".mhd", "P.raw", "nowhere.raw"))
+def test_a_metaimage_that_names_other_files_of_voxels_is_reported(tmp_path):
+    assert "several files" in message_of(edited(tmp_path, ".mhd", "P.raw", "LIST"))
+    assert "several files" in message_of(edited(tmp_path, ".mhd", "P.raw", "P%03d.raw 1 3 1"))
+    assert "missing" in message_of(edited(tmp_path, ".mhd", "P.raw", "nowhere.raw"))
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_a_metaimage_that_names_other_files_of_voxels_is_told(tmp_path):
         ("kinds: domain", "centers: " + 5000 * "x" + "\nkinds: domain", "damaged header"),  # crashed ITK
     ],
 )
-def test_an_nrrd_with_an_impossible_header_is_told(tmp_path, old, new, words):
-    assert words in told(edited(tmp_path, ".nrrd", old, new))
+def test_an_nrrd_with_an_impossible_header_is_reported(tmp_path, old, new, words):
+    assert words in message_of(edited(tmp_path, ".nrrd", old, new))
 
 
 # -- NIfTI -------------------------------------------------------------------------------------------------------------
@@ -138,8 +138,8 @@ def nifti(tmp_path: Path, *fields: tuple[str, int, tuple], ending: str = ".nii")
         (("<i", 0, (0,)), "no header of a NIfTI file"),
     ],
 )  # fmt: skip
-def test_a_nifti_with_an_impossible_header_is_told(tmp_path, ending, field, words):
-    assert words in told(nifti(tmp_path, field, ending=ending))
+def test_a_nifti_with_an_impossible_header_is_reported(tmp_path, ending, field, words):
+    assert words in message_of(nifti(tmp_path, field, ending=ending))
 
 
 def test_a_nifti_of_the_other_byte_order_is_read_and_checked(tmp_path):
@@ -154,12 +154,12 @@ def test_a_nifti_of_the_other_byte_order_is_read_and_checked(tmp_path):
     assert sitk.GetArrayFromImage(read_image(path)).ravel().tolist() == list(range(60))
     header[80:84] = struct.pack(">f", 0.0)
     path.write_bytes(header + bytes(120))
-    assert "0 x 2 x 3 mm" in told(path)
+    assert "0 x 2 x 3 mm" in message_of(path)
 
 
-def test_nifti_2_which_itk_does_not_read_is_told(tmp_path):
+def test_nifti_2_which_itk_does_not_read_is_reported(tmp_path):
     (tmp_path / "two.nii").write_bytes(struct.pack("<i", 540) + b"n+2\0\r\n\032\n" + bytes(1000))
-    assert "save it as NIfTI-1" in told(tmp_path / "two.nii")
+    assert "save it as NIfTI-1" in message_of(tmp_path / "two.nii")
 
 
 def test_nan_as_scaling_which_nibabel_writes_for_none_is_no_flaw(tmp_path):
@@ -170,7 +170,7 @@ def test_nan_as_scaling_which_nibabel_writes_for_none_is_no_flaw(tmp_path):
 @pytest.mark.parametrize(
     ("ending", "other"), [(".nii", ".nrrd"), (".mha", ".nrrd"), (".nrrd", ".mha"), (".nii", ".mha")]
 )
-def test_a_file_with_the_ending_of_another_format_is_told(tmp_path, ending, other):
+def test_a_file_with_the_ending_of_another_format_is_reported(tmp_path, ending, other):
     sitk.WriteImage(volume(), str(tmp_path / f"P{other}"))
     (tmp_path / f"P{other}").rename(tmp_path / f"Q{ending}")
-    assert "no header" in told(tmp_path / f"Q{ending}")
+    assert "no header" in message_of(tmp_path / f"Q{ending}")

@@ -1,4 +1,4 @@
-"""Images in and out in every file format; files that cannot be used are told in one sentence."""
+"""Images in and out in every file format; files that cannot be used are refused in one sentence."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_name_of_an_image_is_what_stands_before_its_ending(tmp_path, name, e
     assert image_name(tmp_path / name) == expected
 
 
-def told(path) -> str:
+def message_of(path) -> str:
     with pytest.raises(ImageError) as fault:
         read_image(path)
     message = str(fault.value)
@@ -50,71 +50,71 @@ def told(path) -> str:
     return message
 
 
-def test_another_ending_is_told(tmp_path):
-    assert ".nii.gz" in told(tmp_path / "P.dcm")
+def test_another_ending_is_reported(tmp_path):
+    assert ".nii.gz" in message_of(tmp_path / "P.dcm")
 
 
-def test_a_missing_file_or_a_folder_is_told(tmp_path):
-    assert "missing" in told(tmp_path / "P.nii")
+def test_a_missing_file_or_a_folder_is_reported(tmp_path):
+    assert "missing" in message_of(tmp_path / "P.nii")
     (tmp_path / "Q.nii").mkdir()
-    assert "not a file" in told(tmp_path / "Q.nii")
+    assert "not a file" in message_of(tmp_path / "Q.nii")
 
 
 @pytest.mark.parametrize("content", [b"", b"no image at all", b"\x1f\x8b half a gzip"])
 @pytest.mark.parametrize("ending", FILE_ENDINGS)
-def test_a_damaged_file_is_told(tmp_path, ending, content):
+def test_a_damaged_file_is_reported(tmp_path, ending, content):
     path = tmp_path / f"P{ending}"
     path.write_bytes(content)
-    assert "replace the file" in told(path)
+    assert "replace the file" in message_of(path)
 
 
 @pytest.mark.parametrize("ending", FILE_ENDINGS)
-def test_a_truncated_file_is_told(tmp_path, ending):
+def test_a_truncated_file_is_reported(tmp_path, ending):
     noise = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 9999, (40, 40, 40)).astype(np.int16))
     write_image(noise, tmp_path / f"P{ending}")
     data = tmp_path / ("P.zraw" if ending == ".mhd" else f"P{ending}")
     data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
-    told(tmp_path / f"P{ending}")
+    message_of(tmp_path / f"P{ending}")
 
 
-def test_a_compressed_nifti_with_damaged_bytes_is_told(tmp_path):
+def test_a_compressed_nifti_with_damaged_bytes_is_reported(tmp_path):
     noise = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 9999, (40, 40, 40)).astype(np.int16))
     write_image(noise, tmp_path / "P.nii.gz")
     content = bytearray((tmp_path / "P.nii.gz").read_bytes())
     content[len(content) // 2 : len(content) // 2 + 50] = bytes(50)
     (tmp_path / "P.nii.gz").write_bytes(content)
-    told(tmp_path / "P.nii.gz")
+    message_of(tmp_path / "P.nii.gz")
 
 
-def test_an_mhd_without_its_data_file_is_told(image, tmp_path):
+def test_an_mhd_without_its_data_file_is_reported(image, tmp_path):
     write_image(image, tmp_path / "P.mhd")
     (tmp_path / "P.zraw").unlink()
-    told(tmp_path / "P.mhd")
+    message_of(tmp_path / "P.mhd")
 
 
-def test_four_dimensions_are_told_unless_there_is_one_volume(image, tmp_path):
+def test_four_dimensions_are_reported_unless_there_is_one_volume(image, tmp_path):
     sitk.WriteImage(sitk.JoinSeries([image, image]), str(tmp_path / "two.nii.gz"))
-    assert "4-D (" in told(tmp_path / "two.nii.gz")
+    assert "4-D (" in message_of(tmp_path / "two.nii.gz")
     sitk.WriteImage(sitk.JoinSeries([image]), str(tmp_path / "one.nrrd"))
     assert read_image(tmp_path / "one.nrrd").GetSize() == image.GetSize()
 
 
-def test_two_dimensions_and_single_slices_are_told(image, tmp_path):
+def test_two_dimensions_and_single_slices_are_reported(image, tmp_path):
     sitk.WriteImage(image[:, :, 0], str(tmp_path / "flat.mha"))
-    assert "2-D" in told(tmp_path / "flat.mha")
+    assert "2-D" in message_of(tmp_path / "flat.mha")
     sitk.WriteImage(image[:, :1, :], str(tmp_path / "slice.mha"))
-    assert "a 3-D volume is needed" in told(tmp_path / "slice.mha")
+    assert "a 3-D volume is needed" in message_of(tmp_path / "slice.mha")
 
 
-def test_rgb_is_told(image, tmp_path):
+def test_rgb_is_reported(image, tmp_path):
     sitk.WriteImage(sitk.Compose(*[sitk.Cast(image, sitk.sitkUInt8)] * 3), str(tmp_path / "rgb.nrrd"))
-    assert "3 values a voxel" in told(tmp_path / "rgb.nrrd")
+    assert "3 values a voxel" in message_of(tmp_path / "rgb.nrrd")
 
 
-def test_complex_values_are_told(image, tmp_path):
+def test_complex_values_are_reported(image, tmp_path):
     real = sitk.Cast(image, sitk.sitkFloat32)
     sitk.WriteImage(sitk.RealAndImaginaryToComplex(real, real), str(tmp_path / "complex.nii"))
-    assert "complex" in told(tmp_path / "complex.nii")
+    assert "complex" in message_of(tmp_path / "complex.nii")
 
 
 @pytest.mark.parametrize("ending", FILE_ENDINGS)
@@ -124,24 +124,24 @@ def test_voxels_that_are_no_numbers_are_counted(tmp_path, ending, value, pixel_t
     values = np.zeros((5, 5, 5), pixel_type)
     values[-1, -1, -2:] = value
     sitk.WriteImage(sitk.GetImageFromArray(values), str(tmp_path / f"P{ending}"))
-    assert "2 voxels that are NaN or infinite" in told(tmp_path / f"P{ending}")
+    assert "2 voxels that are NaN or infinite" in message_of(tmp_path / f"P{ending}")
 
 
-def test_a_volume_in_memory_is_told_by_its_name(image):
+def test_a_volume_in_memory_is_reported_by_its_name(image):
     check_volume(image, "The MR")
     with pytest.raises(ImageError, match="^The MR is 2-D "):
         check_volume(image[:, :, 0], "The MR")
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".mhd"])
-def test_a_place_that_cannot_be_written_to_is_told(image, tmp_path, ending):
+def test_a_place_that_cannot_be_written_to_is_reported(image, tmp_path, ending):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DiskError, match=r"(P.nii.gz|file): (Not a directory|File exists)"):
         write_image(image, tmp_path / "file" / f"P{ending}")
 
 
 @pytest.mark.parametrize("ending", FILE_ENDINGS)
-def test_a_full_disk_is_told_and_leaves_the_earlier_image(image, tmp_path, ending):
+def test_a_full_disk_is_reported_and_leaves_the_earlier_image(image, tmp_path, ending):
     write_image(image, tmp_path / f"P{ending}")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     noise = sitk.GetImageFromArray(np.random.default_rng(0).integers(0, 1000, (30, 30, 30)).astype(np.int16))
@@ -159,7 +159,7 @@ def test_a_full_disk_is_told_and_leaves_the_earlier_image(image, tmp_path, endin
 
 
 @pytest.mark.parametrize("ending", FILE_ENDINGS)
-def test_a_name_in_another_encoding_is_told(image, tmp_path, ending):
+def test_a_name_in_another_encoding_is_reported(image, tmp_path, ending):
     path = tmp_path / os.fsdecode(b"M\xfcller" + ending.encode())
     path.touch()
     for work in (lambda: read_image(path), lambda: write_image(image, path)):

@@ -64,7 +64,7 @@ def test_rounding_of_the_forms_is_no_disagreement(path):
     read_image(path)
 
 
-def test_a_rotation_that_one_form_lacks_is_told(path):
+def test_a_rotation_that_one_form_lacks_is_reported(path):
     write_header(path, 256, "3f", 0.0, 0.0, 0.0)
     with pytest.raises(ImageError, match="qform and its sform"):
         read_image(path)

@@ -163,7 +163,7 @@ def test_cts_reach_an_mr_by_way_of_their_median_and_the_misplaced_is_left_out():
     cts = [head(scale=scale, shift_mm=shift) for scale, shift in zip(SCALES, SHIFTS)]
     median = median_ct(cts)
     transforms = through_median(median, affine_to_mr(mr, median.head))
-    assert max(error_hu(ct, one, truth) for ct, one in zip(cts, transforms)) < 200
+    assert max(error_hu(ct, transform, truth) for ct, transform in zip(cts, transforms)) < 200
     wrong = sitk.TranslationTransform(3, (60.0, 0.0, 0.0))
     transforms[1] = sitk.CompositeTransform([transforms[1], wrong])
     assert set(best_fitting(mr, cts, transforms, 2)) == {0, 2}
@@ -175,8 +175,8 @@ def test_single_slices_are_registered_in_their_plane():
     cts = [head(scale=scale, shift_mm=(0.0, *shift[1:]), slices=middle) for scale, shift in zip(SCALES, SHIFTS)]
     median = median_ct(cts)
     assert median.head.image.GetDimension() == 2
-    for ct, one in zip(cts, through_median(median, affine_to_mr(mr, median.head))):
-        assert error_hu(ct, one, truth) < 130
+    for ct, transform in zip(cts, through_median(median, affine_to_mr(mr, median.head))):
+        assert error_hu(ct, transform, truth) < 130
 
 
 def test_registrations_are_the_same_in_every_run_and_with_any_number_of_threads():

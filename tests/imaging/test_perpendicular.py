@@ -96,8 +96,8 @@ def test_a_nifti_written_like_another_has_its_codes_and_matrices(tmp_path, codes
     mr = read_image(source)
     sct = Grid.of(mr).place(np.full(Grid.of(mr).array_shape, 40, np.int16))
     write_image(sct, written, like=source)
-    theirs, ours = ((gzip.open if p.suffix == ".gz" else open)(p, "rb").read() for p in (source, written))
-    assert theirs[80:92] == ours[80:92] and theirs[252:328] == ours[252:328]  # pixdim; codes to the rows of the sform
+    before, after = ((gzip.open if p.suffix == ".gz" else open)(p, "rb").read() for p in (source, written))
+    assert before[80:92] == after[80:92] and before[252:328] == after[252:328]  # pixdim; codes to the rows of the sform
     read = read_image(written)
     assert Grid.of(read) == Grid.of(mr) and (sitk.GetArrayViewFromImage(read) == 40).all()
     assert sorted(tmp_path.iterdir()) == sorted([source, written])

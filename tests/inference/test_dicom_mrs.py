@@ -84,7 +84,7 @@ def test_the_user_chooses_where_there_are_several(tmp_path, text):
     assert only(list_dicom_mrs(tmp_path, 1, [text])) == "FLAIR 3D"
 
 
-def test_every_patient_without_a_choice_is_told(tmp_path):
+def test_every_patient_without_a_choice_is_reported(tmp_path):
     for patient in ("H1", "H2"):
         write(tmp_path / patient, patient_id=patient)
     write(tmp_path / "H3", make_grid((6, 7, 3), (30.0, 30.0, 1.0)), patient_id="H3")
@@ -114,13 +114,13 @@ def test_several_texts_are_alternatives_for_a_model_of_one_channel(tmp_path):
     assert sorted(mr.series[0].description for mr in found.values()) == ["MPRAGE", "T1 SE"]
 
 
-def test_a_folder_of_cts_alone_is_told(tmp_path):
+def test_a_folder_of_cts_alone_is_reported(tmp_path):
     write(tmp_path, modality="CT")
     with pytest.raises(ImageError, match=str(tmp_path)):
         list_dicom_mrs(tmp_path, 1)
 
 
-def test_missing_slices_are_told_before_anything_is_computed(tmp_path):
+def test_missing_slices_are_reported_before_anything_is_computed(tmp_path):
     write(tmp_path, make_grid((6, 7, 20), (30.0, 30.0, 5.0)))
     (series,) = find_series(tmp_path)
     for gone in series.files[4:7]:

@@ -32,14 +32,14 @@ def case_of(raw: Path) -> CaseFiles:
 
 def sct_of(raw: Path, added_hu: float) -> Path:
     """The CT with so many HU more inside the head, and air around it."""
-    hu, head = (sitk.GetArrayFromImage(one) for one in (head_ct(GRID), head_truth(GRID)))
+    hu, head = (sitk.GetArrayFromImage(image) for image in (head_ct(GRID), head_truth(GRID)))
     sct = np.where(head > 0, hu + added_hu, -1000).astype(np.int16)
     return write_image(GRID.place(sct), raw.parent / "validation" / "P.nii.gz")
 
 
 def test_the_errors_are_means_over_the_head(raw):
     error = held_out_error(case_of(raw), sct_of(raw, 50), 40.0)
-    hu, head = (sitk.GetArrayFromImage(one) for one in (head_ct(GRID), head_truth(GRID)))
+    hu, head = (sitk.GetArrayFromImage(image) for image in (head_ct(GRID), head_truth(GRID)))
     assert error.mae_hu == pytest.approx(50, abs=5)
     assert error.constant_hu == 40
     assert error.constant_mae_hu == pytest.approx(np.abs(hu[head > 0] - 40).mean(), rel=0.1)

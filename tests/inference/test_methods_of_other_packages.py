@@ -94,10 +94,10 @@ def test_every_weight_counts_for_the_model_s_hash_whatever_its_type(odd_folder, 
     plan, (states,) = odd_plan(), read_model(odd_folder, ["0"]).networks
     before = Predictor(Model(plan, "small", "odd", [states]), "cpu").model_hash
     assert before == Predictor.from_model_folder(odd_folder, ["0"], device="cpu").model_hash
-    changed = {one: dict(state) for one, state in states.items()}
+    changed = {network: dict(state) for network, state in states.items()}
     weight = changed["coarse"][name]
-    for one in {name, name.replace("gains", "same_gains")}:  # tied
-        changed["coarse"][one] = ~weight if weight.dtype == torch.bool else weight * 2
+    for key in {name, name.replace("gains", "same_gains")}:  # tied
+        changed["coarse"][key] = ~weight if weight.dtype == torch.bool else weight * 2
     assert Predictor(Model(plan, "small", "odd", [changed]), "cpu").model_hash != before
 
 
@@ -113,8 +113,8 @@ def refusal(folder: Path) -> str:
 
 def test_a_trainer_that_is_not_installed_is_named_with_its_package(odd_folder, monkeypatch):
     unplug(monkeypatch)
-    told = refusal(odd_folder)
-    assert "'odd'" in told and PACKAGE in told and str(odd_folder / "fold_0" / "checkpoint_final.pth") in told
+    message = refusal(odd_folder)
+    assert "'odd'" in message and PACKAGE in message and str(odd_folder / "fold_0" / "checkpoint_final.pth") in message
 
 
 @pytest.mark.parametrize("package", ["", 7, None, "  "])
@@ -133,8 +133,8 @@ def test_names_that_are_not_text_are_refused(tmp_path, key, value):
 
 def test_a_trainer_that_cannot_be_imported_is_reported_with_the_file_that_needs_it(odd_folder, monkeypatch):
     plug_in(monkeypatch, odd=int)
-    told = refusal(odd_folder)
-    assert "'odd'" in told and str(odd_folder / "fold_0" / "checkpoint_final.pth") in told
+    message = refusal(odd_folder)
+    assert "'odd'" in message and str(odd_folder / "fold_0" / "checkpoint_final.pth") in message
 
 
 def test_folds_of_different_trainers_are_not_combined(odd_folder, monkeypatch):
@@ -147,5 +147,5 @@ def test_wrong_settings_are_reported_with_the_plan_s_file(odd_folder, monkeypatc
     plan = odd_plan()
     plan.configurations["small"].methods["odd"]["width"] = "wide"
     plan.save(odd_folder / "plans.json")
-    told = refusal(odd_folder)
-    assert str(odd_folder / "plans.json") in told and "methods.odd.width" in told
+    message = refusal(odd_folder)
+    assert str(odd_folder / "plans.json") in message and "methods.odd.width" in message

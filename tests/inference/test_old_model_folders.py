@@ -89,12 +89,14 @@ def test_an_old_plan_is_what_this_version_writes_of_the_same_choices(tmp_path):
         (None, PIX2PIX, "pix2pix"),
     ],
 )
-def test_the_method_is_that_of_the_checkpoint_or_told_by_its_networks(tmp_path, named, networks, trainer):
+def test_the_method_is_that_of_the_checkpoint_or_reported_by_its_networks(tmp_path, named, networks, trainer):
     folder = write_old_model(tmp_path / "model", networks, trainer=named)
     predictor = Predictor.from_model_folder(folder, device="cpu")
     assert predictor.model.trainer == trainer and predictor.has_cycle == (trainer == "cyclegan")
     new = Predictor(tiny_model(small_plan(), trainer=trainer), "cpu")
-    hu, expected = (sitk.GetArrayFromImage(one.predict(head_mr(GRID))) for one in (predictor, new))
+    hu, expected = (
+        sitk.GetArrayFromImage(model_predictor.predict(head_mr(GRID))) for model_predictor in (predictor, new)
+    )
     assert np.array_equal(hu, expected) and predictor.model_hash == new.model_hash
 
 

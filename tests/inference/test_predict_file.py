@@ -50,8 +50,8 @@ def test_a_worker_loads_the_model_once_for_all_its_cases(mrs, tmp_path, loaded):
     assert written == [tmp_path / "cts" / f"P{i}.nii.gz" for i in range(3)]
     assert len(loaded) == 2  # once here, once there
     here = predict_folder(predictor, mrs, tmp_path / "here")
-    for one, other in zip(here, written):
-        assert sitk.Hash(sitk.ReadImage(str(one))) == sitk.Hash(sitk.ReadImage(str(other)))
+    for path, other in zip(here, written):
+        assert sitk.Hash(sitk.ReadImage(str(path))) == sitk.Hash(sitk.ReadImage(str(other)))
 
 
 def test_a_model_trained_anew_is_loaded_anew(mrs, tmp_path, loaded):
@@ -75,11 +75,11 @@ def test_the_files_of_a_model_travel_and_are_absolute(tmp_path, monkeypatch):
 def test_warnings_come_back(tmp_path):
     mr = write_image(head_mr(make_grid(), size=0.6), tmp_path / "P.nii.gz")
     model = ModelFiles.of(write_model(tmp_path), device="cpu")
-    (told,) = predict_task(model, CaseFiles("P", (mr,), None, None), tmp_path / "cts" / "P.nii.gz")
-    assert told.startswith("P: fail. The volume of the head found in the MR is")
+    (message,) = predict_task(model, CaseFiles("P", (mr,), None, None), tmp_path / "cts" / "P.nii.gz")
+    assert message.startswith("P: fail. The volume of the head found in the MR is")
 
 
-def test_a_place_that_cannot_be_written_to_is_told(mrs, tmp_path):
+def test_a_place_that_cannot_be_written_to_is_reported(mrs, tmp_path):
     model = ModelFiles.of(write_model(tmp_path), device="cpu")
     (tmp_path / "cts").touch()
     case = CaseFiles("P0", (mrs / "P0_0000.nii.gz",), None, None)

@@ -78,7 +78,7 @@ def test_what_cannot_be_listed_is_told(mrs, names, channels, named):
     assert str(mrs) in str(fault.value)
 
 
-def test_what_is_no_folder_is_told(mrs):
+def test_what_is_no_folder_is_reported(mrs):
     for path in (mrs / "gone", mrs / "file"):
         touch(mrs, "file")
         with pytest.raises(ImageError, match=str(path)):
@@ -106,14 +106,14 @@ def test_several_channels_make_one_sct(mrs, tmp_path):
     assert written.name == "P.nii"
 
 
-def test_an_mr_that_cannot_be_used_is_told_by_file_and_leaves_nothing(mrs, tmp_path):
+def test_an_mr_that_cannot_be_used_is_reported_by_file_and_leaves_nothing(mrs, tmp_path):
     write_image(GRID.place(np.zeros(GRID.array_shape, np.int16)), mrs / "P.nii.gz")
     with pytest.raises(ImageError, match=str(mrs / "P.nii.gz")):
         predict_folder(predictor_of(), mrs, tmp_path / "cts")
     assert not (tmp_path / "cts").exists() or not list((tmp_path / "cts").iterdir())
 
 
-def test_an_unknown_output_format_is_told(mrs, tmp_path):
+def test_an_unknown_output_format_is_reported(mrs, tmp_path):
     touch(mrs, "P.nii")
     with pytest.raises(ImageError, match="'png'.*dicom, nii.gz"):
         predict_folder(predictor_of(), mrs, tmp_path / "cts", FolderOptions(output_format="png"))
@@ -137,7 +137,7 @@ def test_each_patient_gets_a_report_beside_the_scts(mrs, tmp_path, caplog):
     assert report["format_version"] == 2 and report["patient"] == "Q" and report["model"] == predictor_of().model_hash
     assert report["status"] == "fail" and "heads have 2 to 7.5 l" in report["reasons"][0]
     assert report["measurements"]["mr"]["head_volume_l"] < 2 and report["checks"][0]["status"] == "fail"
-    assert [one.getMessage()[:8] for one in caplog.records if "fail" in one.getMessage()] == ["Q: fail."]
+    assert [record.getMessage()[:8] for record in caplog.records if "fail" in record.getMessage()] == ["Q: fail."]
 
 
 @pytest.mark.parametrize("output_format", [None, "mha", "dicom"])
@@ -193,7 +193,7 @@ def test_the_newest_model_is_the_one_whose_training_ended_last(tmp_path):
     assert ModelFolder(folders[0]).trained_folds() == ["0", "all"]
 
 
-def test_without_a_model_the_remedy_is_told(tmp_path):
+def test_without_a_model_the_remedy_is_reported(tmp_path):
     (tmp_path / "Dataset001_A" / "cyclegan__plans__2d" / "fold_0").mkdir(parents=True)
     with pytest.raises(ModelError, match=f"{tmp_path}.*synthct_train"):
         newest_model_folder(tmp_path)

@@ -30,10 +30,10 @@ def test_held_out_patients_are_predicted_from_the_raw_mr(tmp_path):
     measured = predict_held_out(raw, predictor_of(), ("Q",), tmp_path / "validation")
     assert list(measured) == ["Q"] and os.listdir(tmp_path / "validation") == ["Q.mha"]
     again = predict_folder(predictor_of(), raw.folder / "imagesTr", tmp_path / "cts")
-    one, other = (
+    sct_hu, other = (
         sitk.GetArrayFromImage(sitk.ReadImage(str(path))) for path in (tmp_path / "validation" / "Q.mha", again[1])
     )
-    assert np.array_equal(one, other)  # exactly as a new patient
+    assert np.array_equal(sct_hu, other)  # exactly as a new patient
 
 
 def test_a_given_mask_is_used_for_held_out_patients(tmp_path):
@@ -45,7 +45,7 @@ def test_a_given_mask_is_used_for_held_out_patients(tmp_path):
     assert inside.sum() * 6**3 == pytest.approx(80**3, rel=0.3)
 
 
-def test_held_out_patients_who_are_gone_are_told(tmp_path):
+def test_held_out_patients_who_are_gone_are_reported(tmp_path):
     raw = write_dataset(tmp_path / "Dataset001_Heads", {"P": PAIRED})
     with pytest.raises(ModelError, match="Q, R"):
         predict_held_out(raw, predictor_of(), ("P", "R", "Q"), tmp_path / "validation")
@@ -71,15 +71,20 @@ def test_a_fold_leaves_a_record_a_patient_and_a_report_a_held_out_patient(raw, t
     model = write_model(tmp_path)
     reference = train_fold(raw, model, "0", ("Q",), ["P", "R", "S"])
     assert reference == Reference.load(model)
-    assert {name: one.fold for name, one in reference.patients.items()} == {"P": None, "Q": "0", "R": None, "S": None}
+    assert {name: record.fold for name, record in reference.patients.items()} == {
+        "P": None,
+        "Q": "0",
+        "R": None,
+        "S": None,
+    }
     assert reference.patients["S"].mr is None and reference.patients["R"].ct is None
     held_out = reference.patients["Q"]
     assert held_out.output.cycle_error_head > 0 and held_out.uncertainty_head_hu is None
     assert 0.1 < held_out.ct.bone < 0.5 and held_out.ct.air < 0.2
     report = json.loads((model / "fold_0" / "validation_qa" / "Q.json").read_text())
     assert report["patient"] == "Q" and report["status"] in ("pass", "check", "fail")
-    brains = [one for one in report["checks"] if one["name"] == "brain_dark"]
-    assert [one["n_patients"] for one in brains] == [2]  # P and R, not Q
+    brains = [check for check in report["checks"] if check["name"] == "brain_dark"]
+    assert [check["n_patients"] for check in brains] == [2]  # P and R, not Q
 
 
 def test_a_second_fold_adds_the_spread_over_both(raw, tmp_path):
@@ -95,10 +100,10 @@ def test_a_second_fold_adds_the_spread_over_both(raw, tmp_path):
     assert whole.qa.measured.output.uncertainty_head_hu == pytest.approx(record.uncertainty_head_hu, rel=0.3)
 
 
-def test_a_fold_that_holds_nobody_out_leaves_the_scans(raw, tmp_path):
+def test_a_fold_that_holds_no_patient_out_leaves_the_scans(raw, tmp_path):
     model = write_model(tmp_path, ("all",))
     reference = train_fold(raw, model, "all", (), ["P", "Q"])
-    assert [one.output for one in reference.patients.values()] == [None, None]
+    assert [record.output for record in reference.patients.values()] == [None, None]
     prediction = Predictor.from_model_folder(model, device="cpu").predict_with_qa(
         sitk.ReadImage(str(raw.training["R"].mr[0]))
     )

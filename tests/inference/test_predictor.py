@@ -118,10 +118,10 @@ def test_an_sct_on_an_axial_grid_is_sampled_once_from_the_slices_at_the_same_poi
 
 def test_a_model_is_known_by_its_weights_and_configuration(folder, tmp_path):
     copied = shutil.copytree(folder, tmp_path / "copy")
-    one, same = (Predictor.from_model_folder(path, device="cpu").model_hash for path in (folder, copied))
-    assert one == same and len(one) == 12 and int(one, 16)
+    original, same = (Predictor.from_model_folder(path, device="cpu").model_hash for path in (folder, copied))
+    assert original == same and len(original) == 12 and int(original, 16)
     plan = Plan.load(folder / "plans.json")
-    assert Predictor(tiny_model(plan, (0, 1)), "cpu").model_hash == one
+    assert Predictor(tiny_model(plan, (0, 1)), "cpu").model_hash == original
     window = MrWindow("percentile", 0, 100)
     other_window = small_plan(coding=GreyLevels((-1000.0, 2000.0), (window,)))
     assert small_plan(coding=GreyLevels(mr_windows=(window,))) == plan
@@ -132,12 +132,12 @@ def test_a_model_is_known_by_its_weights_and_configuration(folder, tmp_path):
         Predictor(tiny_model(other_window, (0, 1)), "cpu").model_hash,
         Predictor(tiny_model(plan, (0, 1), "pix2pix"), "cpu").model_hash,
     ]
-    assert len({one, *others}) == 6
+    assert len({original, *others}) == 6
 
 
 def test_the_same_mr_gives_the_same_sct():
-    one, other = (hu_of(predictor_of().predict(head_mr(GRID))) for _ in range(2))
-    assert np.array_equal(one, other)
+    first, second = (hu_of(predictor_of().predict(head_mr(GRID))) for _ in range(2))
+    assert np.array_equal(first, second)
 
 
 def test_the_mrs_pixels_are_left_as_they_were():
@@ -152,15 +152,15 @@ def test_a_slice_without_head_is_air_whatever_the_network_makes_of_it(precision)
     predictor = Predictor(tiny_model(small_plan()), "cpu", precision)
     hu = predictor.synthesize(make_stack("P", 0)).sct_hu  # whose first and last slice show nothing
     assert (hu[[0, -1]] == -600).all()
-    assert all(one.std() > 0 for one in hu[1:-1])
+    assert all(slice_hu.std() > 0 for slice_hu in hu[1:-1])
 
 
 def test_precisions_differ_by_little(folder):
     mr = head_mr(GRID)
     predictors = [Predictor.from_model_folder(folder, device="cpu", precision=p) for p in ("float32", "bfloat16")]
-    one, other = (hu_of(predictor.predict(mr)) for predictor in predictors)
+    first, second = (hu_of(predictor.predict(mr)) for predictor in predictors)
     assert predictors[0].model_hash == predictors[1].model_hash
-    assert 0 < np.abs(one - other)[one > -1000].mean() < 5
+    assert 0 < np.abs(first - second)[first > -1000].mean() < 5
 
 
 def test_folds_are_averaged(folder):
@@ -178,19 +178,19 @@ def test_a_fold_counts_once(folder):
 def test_two_channels_are_given_in_order():
     predictor = predictor_of(mr_channels=2)
     t1, t2 = head_mr(GRID), head_mr(GRID, seed=1) * -1 + 1000
-    one, other = (hu_of(predictor.predict(mr)) for mr in ((t1, t2), [t2, t1]))
-    assert not np.array_equal(one, other)
+    first, second = (hu_of(predictor.predict(mr)) for mr in ((t1, t2), [t2, t1]))
+    assert not np.array_equal(first, second)
 
 
 @pytest.mark.parametrize("kind", ["too few", "too many", "another grid"])
-def test_channels_that_do_not_fit_are_told(kind):
+def test_channels_that_do_not_fit_are_reported(kind):
     mr = head_mr(GRID)
     channels = {"too few": [mr], "too many": [mr] * 3, "another grid": [mr, head_mr(OBLIQUE)]}[kind]
     with pytest.raises(ImageError, match="channel"):
         predictor_of(mr_channels=2).predict(channels)
 
 
-def test_an_mr_without_a_head_is_told():
+def test_an_mr_without_a_head_is_reported():
     with pytest.raises(ImageError, match="no head was found in the MR"):
         predictor_of().predict(GRID.place(np.zeros(GRID.array_shape, np.int16)))
 
@@ -204,7 +204,7 @@ def test_an_mr_without_a_head_is_told():
         (lambda mr: mr + float("nan"), "The MR holds .* voxels that are NaN or infinite"),
     ],
 )
-def test_an_image_of_another_kind_is_told(spoil, words):
+def test_an_image_of_another_kind_is_reported(spoil, words):
     mr = head_mr(GRID)
     with pytest.raises(ImageError, match=words) as fault:
         predictor_of().predict(spoil(mr))
@@ -225,17 +225,17 @@ def test_an_mr_of_another_scale_is_doubted_where_the_window_is_fixed(caplog):
     fixed = MrWindow("fixed", 0, 1000)  # the brightest tissue has about 900
     assert not warnings_of(caplog, head_mr(ROOMY), fixed)
     for scale in (0.001, 0.4, 3):
-        (told,) = warnings_of(caplog, head_mr(ROOMY, scale=scale), fixed, name="P.nii")
-        assert told.startswith("P.nii: The intensity that 99.5 % of the head stay below is ")
-        assert "MRs have 500 to 2000." in told and "trained on MRs up to about 1000:" in told
+        (message,) = warnings_of(caplog, head_mr(ROOMY, scale=scale), fixed, name="P.nii")
+        assert message.startswith("P.nii: The intensity that 99.5 % of the head stay below is ")
+        assert "MRs have 500 to 2000." in message and "trained on MRs up to about 1000:" in message
         assert not warnings_of(caplog, head_mr(ROOMY, scale=scale), MrWindow("percentile", 0, 99.5))
 
 
 def test_a_head_of_an_implausible_volume_is_doubted(caplog):
     mr = head_mr(ROOMY)
     mr.SetSpacing([spacing / 2 for spacing in mr.GetSpacing()])
-    (told,) = warnings_of(caplog, mr, MrWindow("percentile", 0, 100))
-    assert "The volume of the head found in the MR is 0." in told and "heads have 2 to 7.5 l" in told
+    (message,) = warnings_of(caplog, mr, MrWindow("percentile", 0, 100))
+    assert "The volume of the head found in the MR is 0." in message and "heads have 2 to 7.5 l" in message
 
 
 def test_a_tight_field_of_view_is_not_doubted(caplog):
@@ -291,7 +291,7 @@ def test_folds_are_combined_by_mean_or_median():
     assert np.abs(mean - singles.mean(axis=0)).max() <= 1.5
     median = hu_of(Predictor(model, "cpu", combine="median").predict(mr))
     assert not np.array_equal(mean, median)
-    from_median = [np.abs(one - np.median(singles, axis=0)).mean() for one in (median, mean)]
+    from_median = [np.abs(sct - np.median(singles, axis=0)).mean() for sct in (median, mean)]
     assert from_median[0] < from_median[1]  # not 0: folds are combined before they are interpolated
     with pytest.raises(ValueError, match="mean, median"):
         Predictor(model, "cpu", combine="mode")
@@ -305,11 +305,13 @@ def test_predict_is_the_sct_of_predict_with_qa():
 
 
 def test_the_cycle_gives_a_slice_in_three_kinds():
-    one = predictor_of().cycle(head_mr(GRID), 0.5)
-    assert one.mr.shape == one.sct_hu.shape == one.reconstructed_mr.shape == one.head.shape
-    assert one.head.dtype == bool and one.head.mean() > 0.1
-    assert 0 <= one.reconstructed_mr.min() and one.reconstructed_mr.max() <= 255
-    assert -600 <= one.sct_hu.min() and one.sct_hu.max() <= 1400
+    slice_shown = predictor_of().cycle(head_mr(GRID), 0.5)
+    assert (
+        slice_shown.mr.shape == slice_shown.sct_hu.shape == slice_shown.reconstructed_mr.shape == slice_shown.head.shape
+    )
+    assert slice_shown.head.dtype == bool and slice_shown.head.mean() > 0.1
+    assert 0 <= slice_shown.reconstructed_mr.min() and slice_shown.reconstructed_mr.max() <= 255
+    assert -600 <= slice_shown.sct_hu.min() and slice_shown.sct_hu.max() <= 1400
     for position in (0.0, 1.0):
         predictor_of().cycle(head_mr(GRID), position)
 

@@ -130,10 +130,10 @@ def test_the_uncertainty_of_the_best_sct_is_over_all_that_is_combined_and_qa_s_o
     folder = write_model_of(tmp_path, "small", "01")
     write_model_of(tmp_path, "small_axial", "01", seed=5)
     fast, best = (load(folder, quality).predict_with_qa(head_mr(GRID)) for quality in ("fast", "best"))
-    sds = [sitk.GetArrayFromImage(one.uncertainty) for one in (fast, best)]
+    sds = [sitk.GetArrayFromImage(prediction.uncertainty) for prediction in (fast, best)]
     assert np.abs(sds[1] - sds[0]).max() > 5
-    of_qa = [one.qa.measured.output.uncertainty_head_hu for one in (fast, best)]
-    assert of_qa[0] == of_qa[1]
+    qa_uncertainties = [prediction.qa.measured.output.uncertainty_head_hu for prediction in (fast, best)]
+    assert qa_uncertainties[0] == qa_uncertainties[1]
 
 
 def test_another_quality_is_refused(tmp_path):

@@ -137,11 +137,11 @@ def test_a_method_without_a_way_back_has_no_cycle_error(stack):
 
 def test_batches_do_not_change_what_comes_out(monkeypatch):
     stack = stack_of(np.random.default_rng(0).integers(1, 1000, (20, 8, 8)).astype(np.int16))
-    one = run(stack, (0.1, 0.4), (0.5, 0.6), cycle_every=3)[0]
+    single = run(stack, (0.1, 0.4), (0.5, 0.6), cycle_every=3)[0]
     monkeypatch.setattr("synthct.inference.synthesis.SLICES_AT_ONCE", {"cpu": 4})
     four = run(stack, (0.1, 0.4), (0.5, 0.6), cycle_every=3)[0]
     for name in ("sct_hu", "spread_hu", "cycle_error"):
-        assert np.allclose(getattr(one, name), getattr(four, name), equal_nan=True)
+        assert np.allclose(getattr(single, name), getattr(four, name), equal_nan=True)
 
 
 # -- planes and neighbours -------------------------------------------------------------------------------------------
@@ -221,13 +221,13 @@ def test_each_fold_counts_twice_where_a_slice_shows_both_sides(numbered):
 def test_planes_become_their_median_and_the_sd_is_over_every_sct():
     rng = np.random.default_rng(0)
     scts = [rng.normal(size=(n, 2, 3, 4)).astype(np.float32) for n in (1, 4, 2)]
-    planes = [NetworkOutput(one.mean(0), one.std(0, ddof=1) if len(one) > 1 else None, None, len(one)) for one in scts]
+    planes = [NetworkOutput(sct.mean(0), sct.std(0, ddof=1) if len(sct) > 1 else None, None, len(sct)) for sct in scts]
     output = over_planes(planes)
-    assert np.allclose(output.sct_hu, np.median([one.mean(0) for one in scts], axis=0))
+    assert np.allclose(output.sct_hu, np.median([sct.mean(0) for sct in scts], axis=0))
     assert np.allclose(output.spread_hu, np.concatenate(scts).std(0, ddof=1), rtol=1e-5)
     assert output.n_combined == 7 and output.sct_hu.dtype == output.spread_hu.dtype == np.float32
 
 
 def test_one_plane_stays_as_it_is():
-    one = NetworkOutput(np.ones((1, 2, 2)), None, None)
-    assert over_planes([one]) is one
+    plane = NetworkOutput(np.ones((1, 2, 2)), None, None)
+    assert over_planes([plane]) is plane

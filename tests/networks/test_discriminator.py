@@ -77,10 +77,10 @@ def test_gradients_at_batch_1_are_those_of_float64():
     exact = copy.deepcopy(network).double()
     image = torch.rand(1, 1, 48, 48, generator=torch.Generator().manual_seed(2)) * 2 - 1
     gradients = []
-    for one, x in ((network, image), (exact, image.double())):
+    for twin, x in ((network, image), (exact, image.double())):
         x = x.clone().requires_grad_()
-        ((1 - one(x)) ** 2).mean().backward()
-        gradients.append([x.grad, *(p.grad for p in one.parameters())])
+        ((1 - twin(x)) ** 2).mean().backward()
+        gradients.append([x.grad, *(p.grad for p in twin.parameters())])
     scale = max(g.abs().max() for g in gradients[1])
     for single, double in zip(*gradients, strict=True):
         torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=float(1e-5 * scale))

@@ -49,11 +49,11 @@ def test_of_a_patch_the_fully_connected_layers_see_one_pixel_and_give_one_number
 def test_each_number_of_a_slice_is_that_of_a_patch():
     network = FullyConnectedDiscriminator(base_channels=2).eval()
     image = torch.rand(1, 1, 64, 72, generator=torch.Generator().manual_seed(0))
-    of_slice = network(image)
-    assert of_slice.shape == (1, 1, 5, 7)
+    scores = network(image)
+    assert scores.shape == (1, 1, 5, 7)
     for row, col in ((0, 0), (4, 6), (2, 3)):
         patch = image[..., 4 * row : 4 * row + PATCH, 4 * col : 4 * col + PATCH]
-        torch.testing.assert_close(network.layers(patch)[0, 0, 0, 0], of_slice[0, 0, row, col])
+        torch.testing.assert_close(network.layers(patch)[0, 0, 0, 0], scores[0, 0, row, col])
 
 
 def test_the_discriminator_takes_small_images_one_at_a_time():

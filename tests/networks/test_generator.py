@@ -83,8 +83,8 @@ def test_full_size_generator_has_the_papers_parameters_shape_and_operations():
 
 def test_initialisation_is_normal_of_sd_0_02_and_repeats():
     network, again = ResnetGenerator(base_channels=16), ResnetGenerator(base_channels=16)
-    for one in (network, again):
-        initialise(one, torch.Generator().manual_seed(5))
+    for generator in (network, again):
+        initialise(generator, torch.Generator().manual_seed(5))
     weights = torch.cat([p.flatten() for name, p in network.named_parameters() if name.endswith("weight")])
     assert abs(weights.std().item() - 0.02) < 2e-4
     assert abs(weights.mean().item()) < 2e-4
@@ -120,11 +120,11 @@ def test_gradients_at_batch_1_are_those_of_float64(convolutions):
     image = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(2)) * 2 - 1
     target = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(3))
     gradients = []
-    for one, x, y in ((network, image, target), (exact, image.double(), target.double())):
+    for twin, x, y in ((network, image, target), (exact, image.double(), target.double())):
         x = x.clone().requires_grad_()
         # twice through, as in a cycle: the gradient of the second pass enters the first through its output
-        ((one(one(x)) - y) ** 2).mean().backward()
-        gradients.append([x.grad, *(p.grad for p in one.parameters())])
+        ((twin(twin(x)) - y) ** 2).mean().backward()
+        gradients.append([x.grad, *(p.grad for p in twin.parameters())])
     scale = max(g.abs().max() for g in gradients[1])
     for single, double in zip(*gradients, strict=True):
         torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=float(2e-5 * scale))

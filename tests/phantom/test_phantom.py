@@ -179,10 +179,10 @@ def test_common_misalignment_has_one_direction_and_a_random_one_has_many():
 def test_common_signs_leave_only_the_signs_of_the_patient_changed():
     patients = [PatientParameters.draw(index, 0) for index in range(8)]
     assert {(patient.jaw_sign, patient.neck_sign) for patient in patients} == {(a, b) for a in (-1, 1) for b in (-1, 1)}
-    for one in patients:
-        common = one.with_common_signs()
+    for patient in patients:
+        common = patient.with_common_signs()
         assert (common.jaw_sign, common.neck_sign) == (1, 1)
-        assert replace(common, jaw_sign=one.jaw_sign, neck_sign=one.neck_sign) == one
+        assert replace(common, jaw_sign=patient.jaw_sign, neck_sign=patient.neck_sign) == patient
 
 
 def test_landmarks_are_where_they_are_named():

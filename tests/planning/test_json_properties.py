@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from json_values import places, read_or_told, values, with_value, without, written
+from json_values import places, read_or_message, values, with_value, without, written
 from synthetic_datasets import case_facts, fingerprint, small_plan, volume_facts
 
 from synthct.dataset.raw import RawDataset
@@ -72,7 +72,7 @@ NONSENSE = (
     {},
     [[]],
 )
-ANYTHING_GOES = ("reasons", "synthct_version", "planner")  # told, or not read
+ANYTHING_GOES = ("reasons", "synthct_version", "planner")  # reported, or not read
 
 
 @pytest.mark.parametrize("path", list(places(PLAN))[1:], ids=lambda path: ".".join(map(str, path)))
@@ -84,12 +84,12 @@ def test_nonsense_at_any_key_of_a_plan_is_refused_by_the_key(folder, path):
         try:
             plan = read_plan(file)
         except Exception as fault:
-            told = str(fault)
-            assert type(fault).__name__ == "PlanError" and str(file) in told and "\n" not in told, told
-            # NaN and infinity are no JSON, whatever the key; else the key or the one above it is named.
+            message = str(fault)
+            assert type(fault).__name__ == "PlanError" and str(file) in message and "\n" not in message, message
+            # NaN and infinity are not JSON, whatever the key; else the key or the one above it is named.
             names = [str(name) for name in path if not isinstance(name, int)]
             not_finite = isinstance(value, float) and value * 0 != 0
-            assert not_finite or names[-1] in told or names[-2] in told, told
+            assert not_finite or names[-1] in message or names[-2] in message, message
         else:
             assert is_sensible(path, value), f"{path} = {value!r} was read as {plan}"
 
@@ -111,7 +111,7 @@ def is_sensible(path: tuple, value: object) -> bool:
 
 @pytest.mark.parametrize("path", list(places(PLAN))[1:], ids=lambda path: ".".join(map(str, path)))
 def test_a_plan_that_lacks_a_key_is_refused_or_takes_the_default(folder, path):
-    plan = read_or_told(read_plan, written(without(PLAN, path), folder / "plans.json"))
+    plan = read_or_message(read_plan, written(without(PLAN, path), folder / "plans.json"))
     may_be_left_out = (
         path in (("register",), ("recommended_trainer",), ("reasons",)) or path[0] == "reasons" and len(path) != 3
     )
@@ -121,7 +121,7 @@ def test_a_plan_that_lacks_a_key_is_refused_or_takes_the_default(folder, path):
 
 @given(edits(PLAN) | edits(SEVERAL))
 def test_any_json_at_any_key_of_a_plan_is_read_and_written_back_or_refused(folder, content):
-    plan = read_or_told(read_plan, written(content, folder / "plans.json"))
+    plan = read_or_message(read_plan, written(content, folder / "plans.json"))
     if plan is not None:
         plan.save(folder / "back.json")
         assert Plan.load(folder / "back.json") == plan
@@ -154,7 +154,7 @@ def test_a_plan_is_the_same_after_json(folder, two_windows, spacing_mm, quarters
 
 @given(edits(to_plain(FACTS)))
 def test_any_json_at_any_key_of_a_fingerprint_is_refused_or_can_be_planned_from(folder, content):
-    facts = read_or_told(Fingerprint.load, written(content, folder / "dataset_fingerprint.json"))
+    facts = read_or_message(Fingerprint.load, written(content, folder / "dataset_fingerprint.json"))
     if facts is not None:
         facts.save(folder / "back.json")
         assert Fingerprint.load(folder / "back.json") == facts
@@ -170,7 +170,7 @@ def test_any_json_at_any_key_of_a_fingerprint_is_refused_or_can_be_planned_from(
 @given(edits(DATASET))
 def test_any_json_at_any_key_of_dataset_json_is_refused_or_names_every_channel(folder, content):
     path = written(content, folder / "dataset.json")
-    raw = read_or_told(lambda path: RawDataset.open(path.parent), path)
+    raw = read_or_message(lambda path: RawDataset.open(path.parent), path)
     if raw is not None:
         assert len(raw.channel_names) == len(content["channel_names"]) and all(raw.channel_names)
         assert raw.file_ending == content["file_ending"]
@@ -178,7 +178,7 @@ def test_any_json_at_any_key_of_dataset_json_is_refused_or_names_every_channel(f
 
 @given(edits(REGISTRATION))
 def test_any_json_at_any_key_of_a_registration_is_refused_or_a_rigid_transform(folder, content):
-    record = read_or_told(RegistrationRecord.load, written(content, folder / "P1.json"))
+    record = read_or_message(RegistrationRecord.load, written(content, folder / "P1.json"))
     if record is not None:
         assert record.registration.moves_as(record.registration.mr_to_ct())
 
@@ -189,7 +189,7 @@ patients = st.lists(st.sampled_from("ABCDE") | st.text(max_size=2), max_size=5)
 @given(edits(SPLITS) | st.lists(st.fixed_dictionaries({"train": patients, "val": patients}), max_size=3))
 def test_any_split_file_is_refused_or_parts_the_patients_in_every_fold(folder, content):
     path = written(content, folder / "splits_final.json")
-    splits = read_or_told(lambda path: load_splits(path, "ABC"), path)
+    splits = read_or_message(lambda path: load_splits(path, "ABC"), path)
     for split in splits or ():
         assert split.train
         assert len({*split.train, *split.val}) == len(split.train) + len(split.val)
@@ -201,7 +201,7 @@ def test_any_bytes_in_place_of_json_are_refused_or_read(folder, content):
     path = folder / "any.json"
     path.write_bytes(content)
     for read in (Plan.load, Fingerprint.load, lambda path: load_splits(path, [])):
-        assert read_or_told(read, path) is None
+        assert read_or_message(read, path) is None
 
 
 # -- splits that are made ----------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def test_a_volume_is_measured_along_the_body_however_it_is_stored(orientation):
     assert facts.head_mean == pytest.approx(values.mean(), abs=0.01)
 
 
-def test_no_head_in_the_mask_is_told_with_the_remedy():
+def test_no_head_in_the_mask_is_reported_with_the_remedy():
     grid = make_grid((10, 10, 10))
     empty = grid.place(np.zeros(grid.array_shape, np.uint8))
     with pytest.raises(DatasetError, match="imagesTr/P_0000.nii: no head"):

@@ -131,9 +131,9 @@ def test_a_trainer_that_is_not_installed_is_an_error_only_where_it_is_asked_for(
 
 def test_windows_and_channels_must_agree():
     configuration = small_configuration(2)
-    one = replace(configuration, input=replace(configuration.input, mr_channels=1))
+    one_channel = replace(configuration, input=replace(configuration.input, mr_channels=1))
     with pytest.raises(PlanError, match=r"methods.cyclegan: .*2 windows for 1 MR"):
-        settings_of("cyclegan", one, PLACE)
+        settings_of("cyclegan", one_channel, PLACE)
 
 
 def test_pictures_are_of_the_first_method_that_is_stated():

@@ -35,7 +35,7 @@ def edit(path: Path, dotted: str, value: object) -> None:
     path.write_text(json.dumps(content))
 
 
-def told(path: Path) -> str:
+def message_of(path: Path) -> str:
     with pytest.raises(PlanError) as fault:
         Plan.load(path)
     assert str(fault.value).startswith(f"{path}: ") and "\n" not in str(fault.value)
@@ -67,7 +67,7 @@ def test_reasons_hold_any_json(tmp_path):
 )
 def test_an_unknown_missing_or_wrongly_typed_key_is_named(path, key, value):
     edit(path, key, value)
-    assert f"'{key}'" in told(path)
+    assert f"'{key}'" in message_of(path)
 
 
 @pytest.mark.parametrize(
@@ -93,29 +93,29 @@ def test_an_unknown_missing_or_wrongly_typed_key_is_named(path, key, value):
         ("training.precision", "float16"),
     ],
 )
-def test_a_value_out_of_range_is_told_with_its_key(path, key, value):
+def test_a_value_out_of_range_is_reported_with_its_key(path, key, value):
     edit(path, f"configurations.small.{key}", value)
-    message = told(path)
+    message = message_of(path)
     *section, name = key.split(".")
     assert ".".join(["configurations.small", *section[:1]]) in message
     assert (section[1] if len(section) > 1 else name) in message
 
 
 @pytest.mark.parametrize(("key", "value"), [("n_folds", 0), ("configurations", {})])
-def test_a_value_of_the_whole_plan_out_of_range_is_told(path, key, value):
+def test_a_value_of_the_whole_plan_out_of_range_is_reported(path, key, value):
     edit(path, key, value)
-    assert key in told(path)
+    assert key in message_of(path)
 
 
 def test_channels_of_plan_and_input_must_agree(path):
     edit(path, "configurations.small.input.mr_channels", 1)
-    assert "channel_names" in told(path) and "small.input.mr_channels" in told(path)
+    assert "channel_names" in message_of(path) and "small.input.mr_channels" in message_of(path)
 
 
 def test_a_crop_fits_into_the_slices_of_the_plane_that_is_stored(path):
     edit(path, "configurations.small.training.crop_size", [48, 52])
     edit(path, "configurations.small.training.padded_size", [48, 52])
-    assert "training.crop_size [48, 52]" in told(path)
+    assert "training.crop_size [48, 52]" in message_of(path)
     edit(path, "configurations.small.input.plane", "axial")  # whose size differs by the head
     assert Plan.load(path).configurations["small"].training.crop_size == (48, 52)
 
@@ -132,9 +132,9 @@ def test_a_network_is_shown_every_channel_of_the_slice_and_its_neighbours(neighb
     assert InputPlan("axial", neighbours, mr_channels).channels == channels
 
 
-def test_another_format_is_told_with_the_remedy(path):
+def test_another_format_is_reported_with_the_remedy(path):
     edit(path, "format_version", 3)
-    assert "format_version is 3" in told(path)
+    assert "format_version is 3" in message_of(path)
 
 
 def test_a_missing_plan_is_told(tmp_path):

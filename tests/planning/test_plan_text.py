@@ -159,7 +159,7 @@ def test_no_value_of_format_1_is_lost():
 
     def scalars(value: Any) -> list:
         items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-        return [value] if items is None else [one for item in items for one in scalars(item)]
+        return [value] if items is None else [scalar for item in items for scalar in scalars(item)]
 
     then, now = (scalars(plan["configurations"]) for plan in (OF_FORMAT_1, upgraded(OF_FORMAT_1)))
     assert set(then) <= set(now)

@@ -145,7 +145,7 @@ def test_low_resolution_is_coarser_smaller_and_shorter_for_any_spacing(planner, 
     assert all(a >= b for a, b in zip(low.preprocessing.spacing_mm, full.preprocessing.spacing_mm))
     assert all(a <= b for a, b in zip(low.preprocessing.slice_size, full.preprocessing.slice_size))
     for trainer in ("cyclegan", "pix2pix"):
-        widths = [settings_of(trainer, one, "").base_channels for one in (low, full)]
+        widths = [settings_of(trainer, planned, "").base_channels for planned in (low, full)]
         assert widths[0] == widths[1] // 4
     assert low.training.epochs < full.training.epochs
     assert low.training.crop_size == low.preprocessing.slice_size
@@ -223,7 +223,10 @@ def test_neighbours_and_other_planes_are_drawn_from_the_cache_of_the_full_size(f
         assert other.preprocessing == full.preprocessing and other.methods.keys() == full.methods.keys()
         assert other.input == replace(full.input, plane=plane)
         extents_mm = [
-            [pixels * mm for pixels, mm in zip(one.training.crop_size, pixel_mm(one.preprocessing, one.input.plane))]
-            for one in (full, other)
+            [
+                pixels * mm
+                for pixels, mm in zip(planned.training.crop_size, pixel_mm(planned.preprocessing, planned.input.plane))
+            ]
+            for planned in (full, other)
         ]
         assert extents_mm[1] == pytest.approx(extents_mm[0], abs=2 * max(full.preprocessing.network_spacing_mm))

@@ -35,7 +35,7 @@ def test_each_pair_is_held_out_once_and_unpaired_patients_always_train(pairs, fo
         assert split.val
 
 
-def test_a_single_fold_holds_nobody_out():
+def test_a_single_fold_holds_no_patient_out():
     assert make_splits(with_unpaired(3), 1) == (Split(("C1", "M1", "P00", "P01", "P02"), ()),)
 
 
@@ -88,7 +88,7 @@ def test_an_unknown_fold_is_told_with_those_that_there_are(fold):
         split_of_fold(make_splits(with_unpaired(4), 2), fold, [])
 
 
-def test_a_patient_of_a_split_file_is_told_on_one_line_whatever_his_name(tmp_path):
+def test_a_patient_of_a_split_file_is_reported_on_one_line_whatever_the_name(tmp_path):
     (tmp_path / "splits_final.json").write_text(
         json.dumps([{"train": ["a\nb", *(f"b{i}" for i in range(99))], "val": []}])
     )

@@ -29,11 +29,16 @@ def stack_of(mr: bool = True, ct: bool = True) -> SliceStack:
     )
 
 
-def assert_same(one: SliceStack, other: SliceStack) -> None:
-    assert (one.patient, one.plane, one.info, one.mr_steps) == (other.patient, other.plane, other.info, other.mr_steps)
-    for a, b in zip(one.mr_statistics, other.mr_statistics, strict=True):
+def assert_same(first: SliceStack, second: SliceStack) -> None:
+    assert (first.patient, first.plane, first.info, first.mr_steps) == (
+        second.patient,
+        second.plane,
+        second.info,
+        second.mr_steps,
+    )
+    for a, b in zip(first.mr_statistics, second.mr_statistics, strict=True):
         assert (a.mean, a.sd) == (b.mean, b.sd)
         np.testing.assert_array_equal(a.percentiles, b.percentiles)
     for name in ("mr", "ct", "regions"):
-        a, b = getattr(one, name), getattr(other, name)
+        a, b = getattr(first, name), getattr(second, name)
         assert (a is None and b is None) or (a.dtype == b.dtype and np.array_equal(a, b))

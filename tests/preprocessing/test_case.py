@@ -45,8 +45,8 @@ def in_hu(stack: SliceStack) -> np.ndarray:
     return np.where(stack.ct == OUTSIDE, -1000, stack.ct)
 
 
-def agreement(one: np.ndarray, other: np.ndarray) -> float:
-    return 2 * (one & other).sum() / (one.sum() + other.sum())
+def agreement(first: np.ndarray, second: np.ndarray) -> float:
+    return 2 * (first & second).sum() / (first.sum() + second.sum())
 
 
 @pytest.fixture(scope="module")
@@ -196,18 +196,18 @@ def test_statistics_are_of_the_head_and_not_of_what_the_slices_show(pair):
 
 def test_grey_levels_of_a_scaled_mr_are_the_same():
     coding = GreyLevels(mr_windows=(MrWindow("percentile", 0.5, 99.5),))
-    one, other = (
+    first, second = (
         coding.mr_to_network(in_scanner_units(stack)[None], stack.mr != OUTSIDE, stack.mr_statistics)
         for stack in (slices_of_case(CaseImages("P", (head_mr(GRID, scale=scale),)), plan_with()) for scale in (1, 7))
     )
-    assert (one == other).mean() > 0.99  # intensities are kept in 12 to 13 bits
+    assert (first == second).mean() > 0.99  # intensities are kept in 12 to 13 bits
 
 
 def test_what_is_noted_can_be_written_as_json(pair):
     json.dumps(pair.info, allow_nan=False)
 
 
-def test_no_head_is_told_with_the_patient():
+def test_no_head_is_reported_with_the_patient():
     empty = GRID.place(np.zeros(GRID.array_shape, np.float32))
     for images, words in (
         (CaseImages("P7", (empty,)), "P7: no head was found in the MR"),
@@ -236,8 +236,8 @@ def test_scans_that_are_not_aligned_are_laid_out_one_after_the_other():
     assert len(stack.regions) == n_mr + len(alone[1].regions)
     assert not bits(stack, MR_KNOWN | CT_KNOWN).any()
     assert (stack.mr[:, n_mr:] == OUTSIDE).all() and (stack.ct[:n_mr] == OUTSIDE).all()
-    for image, one in ((stack.mr[0, :n_mr], alone[0].mr[0]), (stack.ct[n_mr:], alone[1].ct)):
-        rows, cols = one.shape[1:]
+    for image, alone_values in ((stack.mr[0, :n_mr], alone[0].mr[0]), (stack.ct[n_mr:], alone[1].ct)):
+        rows, cols = alone_values.shape[1:]
         left = (image.shape[2] - cols) // 2
-        np.testing.assert_array_equal(image[:, :rows, left : left + cols], one)
-        assert (image != OUTSIDE).sum() == (one != OUTSIDE).sum()
+        np.testing.assert_array_equal(image[:, :rows, left : left + cols], alone_values)
+        assert (image != OUTSIDE).sum() == (alone_values != OUTSIDE).sum()

@@ -71,7 +71,7 @@ def test_the_outline_of_a_head_is_drawn_around_it_in_its_colour(drawn):
     assert np.ptp(rows) * PIXEL_MM == pytest.approx(192, abs=10)
 
 
-def test_the_patients_left_is_on_the_right_and_his_face_at_the_top(drawn):
+def test_the_patients_left_is_on_the_right_and_the_face_at_the_top(drawn):
     mr = sitk.GetArrayFromImage(head_mr(GRID))
     x, y = 25 + round(40 / 4), 31 - round(50 / 4)  # 40 mm to the left, 50 mm to the front
     mr[:, y - 3 : y + 4, x - 3 : x + 4] = 5000

@@ -83,7 +83,7 @@ def test_an_edited_plan_is_kept_when_patients_come(first_run, run, folder, raw_f
     assert cyclegan_coding(run()).ct_window_hu == (-1000, 2000)
 
 
-def test_a_plan_of_an_earlier_version_is_no_edited_one(first_run, run, folder, caplog):
+def test_a_plan_of_an_earlier_version_is_not_an_edited_one(first_run, run, folder, caplog):
     edit(folder / "plans.json", lambda plan: plan.update(synthct_version="0.0.1"))
     run()
     assert "edited" not in caplog.text
@@ -103,14 +103,22 @@ def test_edited_splits_are_kept_even_when_patients_come(first_run, run, folder, 
     assert read(folder / "splits_final.json") == splits
 
 
-def test_edited_splits_that_no_longer_fit_are_told_by_name(first_run, run, folder, raw_folder):
+def test_edited_splits_that_no_longer_fit_are_reported_by_name(first_run, run, folder, raw_folder):
     (folder / "splits_final.json").write_text(json.dumps([{"train": ["P1", "M"], "val": ["P2"]}]))
     (raw_folder / "imagesTr" / "M_0000.nii.gz").unlink()
     with pytest.raises(PlanError, match="splits_final.json: fold 0 names M, whom the dataset does not have"):
         run()
 
 
-def test_a_wrong_edit_of_the_plan_is_told_by_name(first_run, run, folder):
+@pytest.mark.parametrize("content", ["null", "{}", "3"])
+def test_damaged_splits_are_reported_and_left_as_they_are(first_run, run, folder, content):
+    (folder / "splits_final.json").write_text(content)
+    with pytest.raises(PlanError, match="splits_final.json: 'folds' must be a list, not .*; restore the file"):
+        run()
+    assert (folder / "splits_final.json").read_text() == content
+
+
+def test_a_wrong_edit_of_the_plan_is_reported_by_name(first_run, run, folder):
     edit(folder / "plans.json", lambda plan: plan.update(folds=3))
     with pytest.raises(PlanError, match="plans.json: the key 'folds' is unknown"):
         run()
@@ -129,7 +137,7 @@ def test_a_channel_more_makes_a_new_plan(first_run, run, folder, raw_folder):
     assert len(cyclegan_coding(run()).mr_windows) == 2
 
 
-def test_a_channel_more_than_an_edited_plan_has_is_told(first_run, run, folder, raw_folder):
+def test_a_channel_more_than_an_edited_plan_has_is_reported(first_run, run, folder, raw_folder):
     edit(folder / "plans.json", widen)
     patients = {patient: scans & {"mr"} for patient, scans in PATIENTS.items()}
     write_dataset(raw_folder, patients, channels=("T1", "T2"))
@@ -156,9 +164,9 @@ def of_format_1(first_run, folder) -> str:
     """The plan and the caches of synthct 0.1 take the place of today's; the text of the plan."""
     plan = OF_FORMAT_1 | {"channel_names": ["T1"], "n_folds": 3, "register": "off", "configurations": {}}
     for name in ("2d", "2d_lowres"):
-        plan["configurations"][name] = one = json.loads(json.dumps(OF_FORMAT_1["configurations"]["2d"]))
-        one["preprocessing"]["mr_windows"] = one["preprocessing"]["mr_windows"][:1]
-        one["network"]["mr_channels"] = 1
+        plan["configurations"][name] = configuration = json.loads(json.dumps(OF_FORMAT_1["configurations"]["2d"]))
+        configuration["preprocessing"]["mr_windows"] = configuration["preprocessing"]["mr_windows"][:1]
+        configuration["network"]["mr_channels"] = 1
         (folder / name).mkdir()
         np.savez(folder / name / "P1.npz", mr=np.zeros((1, 2, 4, 4), np.uint8), regions=np.zeros((2, 4, 4), np.uint8))
     text = json.dumps(plan, indent=1)

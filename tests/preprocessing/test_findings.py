@@ -1,4 +1,4 @@
-"""What is told of a case: facts with units, flags that name what to do, nothing where nothing is wrong."""
+"""What is reported of a case: facts with units, flags that name what to do, nothing where nothing is wrong."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_every_channel_has_its_window():
     assert highest[1] == pytest.approx(2 * highest[0], rel=0.1)
 
 
-def test_a_given_mask_is_told():
+def test_a_given_mask_is_reported():
     images, masks = pair()
     found = findings_of_case(CaseImages("P", images.mr, images.ct, head_truth(GRID)), masks, *WINDOWS)
     assert found.facts["Head mask"] == "given in masksTr"
@@ -163,7 +163,7 @@ def test_found_heads_are_judged_and_not_a_given_mask():
     assert found.facts["MR head (L)"] == without.facts["MR head (L)"]
 
 
-def test_a_given_mask_that_leaves_most_of_the_head_out_is_told():
+def test_a_given_mask_that_leaves_most_of_the_head_out_is_reported():
     images, heads = pair()
     brain = sitk.BinaryErode(heads.mr, [8, 8, 8], sitk.sitkBall)
     images = replace(images, given_mask=brain)
@@ -172,6 +172,6 @@ def test_a_given_mask_that_leaves_most_of_the_head_out_is_told():
 
 
 def test_where_every_registration_failed_the_hint_gives_the_remedy():
-    one = replace(case_facts(volume_facts(), volume_facts()), aligned=False)
-    (hint,) = hints_of_dataset(fingerprint({"P1": one, "P2": one}))
+    unaligned = replace(case_facts(volume_facts(), volume_facts()), aligned=False)
+    (hint,) = hints_of_dataset(fingerprint({"P1": unaligned, "P2": unaligned}))
     assert hint.startswith("NO PAIR IS LEFT") and "all 2 patients" in hint and "--register off" in hint

@@ -89,7 +89,7 @@ def test_hu_come_back_from_every_slice_plane(plane):
 @pytest.mark.parametrize("name", list(GRIDS))
 @pytest.mark.parametrize("axis", range(3))
 def test_nothing_is_shifted(name, axis):
-    """A ramp of 4 HU a mm, not rounded to grey levels, tells a shift of a tenth of a voxel."""
+    """A ramp of 4 HU a mm, not rounded to grey levels, shows a shift of a tenth of a voxel."""
     grid = make_grid(*GRIDS[name], centre_mm=FAR)
     ramp = 4.0 * (points_mm(grid)[axis] - FAR[axis]) + 400
     images = images_of(grid, ramp)

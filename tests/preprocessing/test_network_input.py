@@ -76,14 +76,14 @@ def test_at_the_ends_the_last_slice_is_repeated():
 @pytest.mark.parametrize("neighbours", [0, 1, 3])
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_the_middle_of_the_input_is_the_slice_itself(neighbours, channels):
-    of_input = NetworkInput(InputPlan("sagittal", neighbours, channels), AsItIs())
+    own_input = NetworkInput(InputPlan("sagittal", neighbours, channels), AsItIs())
     alone = NetworkInput(InputPlan("sagittal", 0, channels), AsItIs())
     stack = numbered(channels)
-    batch = np.stack([of_input.mr(stack, i) for i in range(N_SLICES)])
-    middle = of_input.middle(batch)
+    batch = np.stack([own_input.mr(stack, i) for i in range(N_SLICES)])
+    middle = own_input.middle(batch)
     assert middle.shape == (N_SLICES, channels, 6, 5) and np.shares_memory(middle, batch)
     np.testing.assert_array_equal(middle, np.stack([alone.mr(stack, i) for i in range(N_SLICES)]))
-    np.testing.assert_array_equal(of_input.middle(batch[1]), middle[1])
+    np.testing.assert_array_equal(own_input.middle(batch[1]), middle[1])
 
 
 def test_a_pair_is_mr_with_neighbours_and_ct_without():
@@ -97,7 +97,7 @@ def test_a_pair_is_mr_with_neighbours_and_ct_without():
 def test_known_leaves_out_the_head_beyond_a_field_of_view_and_head_is_where_both_are_known():
     regions = [0, MR_KNOWN, CT_KNOWN, MR_KNOWN | CT_KNOWN]
     stack = numbered(1)
-    stack.regions[2, 0, :4], stack.regions[2, 1, :4] = regions, [HEAD | one for one in regions]
+    stack.regions[2, 0, :4], stack.regions[2, 1, :4] = regions, [HEAD | region for region in regions]
     image = NetworkInput(InputPlan("sagittal", 0, 1), AsItIs()).paired(stack, 2)
     assert image["known"][0, :2, :4].tolist() == [[1, 1, 1, 1], [0, 0, 0, 1]]
     assert image["head"][0, :2, :4].tolist() == [[0, 0, 0, 0], [0, 0, 0, 1]]
@@ -139,9 +139,9 @@ def test_from_a_file_networks_are_shown_the_same_as_from_memory(tmp_path, plane)
     from_file, in_memory = SliceFacts.load(tmp_path / "P.npz", plane).slices(), stack.in_plane(plane)
     np.testing.assert_array_equal(network_input.shown(from_file), network_input.shown(in_memory))
     for i in range(in_memory.n_slices):
-        one, other = (network_input.paired(case, i) for case in (from_file, in_memory))
+        first, second = (network_input.paired(case, i) for case in (from_file, in_memory))
         for name in ("mr", "ct", "known", "head"):
-            np.testing.assert_array_equal(one[name], other[name])
+            np.testing.assert_array_equal(first[name], second[name])
 
 
 @pytest.mark.parametrize("shape", [(1, 12, 16), (2, 3, 9, 16), (12, 17), (5, 4, 1, 1)])

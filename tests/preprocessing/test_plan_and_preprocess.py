@@ -90,7 +90,9 @@ def test_the_report_shows_every_case_and_the_run_says_where_it_is(run, folder, c
     assert "5 training cases, 0 flagged" in page(folder) and "3 paired, 1 MR alone, 1 CT alone" in page(folder)
 
 
-def test_a_flagged_case_is_told_at_every_run_and_comes_first_in_the_report(first_run, run, folder, raw_folder, caplog):
+def test_a_flagged_case_is_reported_at_every_run_and_comes_first_in_the_report(
+    first_run, run, folder, raw_folder, caplog
+):
     apart(raw_folder, "P3")
     for _ in range(2):
         caplog.clear()
@@ -100,7 +102,7 @@ def test_a_flagged_case_is_told_at_every_run_and_comes_first_in_the_report(first
     assert 0 < page(folder).index('id="case-P3"') < page(folder).index('id="case-C"')
 
 
-def test_many_flagged_cases_are_told_in_part(first_run, run, folder, raw_folder, caplog, monkeypatch):
+def test_many_flagged_cases_are_reported_in_part(first_run, run, folder, raw_folder, caplog, monkeypatch):
     monkeypatch.setattr("synthct.preprocessing.plan_and_preprocess.MAX_WARNINGS", 1)
     apart(raw_folder, "P1", "P2", "P3")
     run()
@@ -152,18 +154,18 @@ def test_a_dataset_with_problems_writes_nothing_and_throws_nothing_away(first_ru
 
 
 @pytest.mark.parametrize("clean", [True, False])
-def test_an_unknown_configuration_is_told_before_anything_is_written(run, folder, clean):
+def test_an_unknown_configuration_is_reported_before_anything_is_written(run, folder, clean):
     with pytest.raises(PlanError, match="no configuration '4d'; it has 2d, 2d_lowres"):
         run(configurations=["4d"], clean=clean)
     assert not folder.exists()
 
 
-def test_an_unknown_planner_is_told(run):
+def test_an_unknown_planner_is_reported(run):
     with pytest.raises(PlanError, match="no planner 'x'"):
         run(planner="x")
 
 
-def test_a_dataset_without_ct_is_told(tmp_path):
+def test_a_dataset_without_ct_is_reported(tmp_path):
     raw = write_dataset(tmp_path / "Dataset002_Mr", {"P": {"mr"}})
     with pytest.raises(PlanError, match="has no CT to learn from"):
         plan_and_preprocess(raw, tmp_path / "out")
@@ -209,8 +211,8 @@ def test_who_failed_to_be_registered_is_used_but_not_as_a_pair(run, folder, kept
     assert facts["P2"].head_fraction(MR_KNOWN).any() and facts["P2"].head_fraction(CT_KNOWN).any()
     held_out = [fold["val"] for fold in json.loads((folder / "splits_final.json").read_text())]
     assert sorted(sum(held_out, [])) == ["P1", "P3"]
-    told = "P2: the registration of CT to MR failed (the CT covers only 10% of the MR's head)"
-    assert any(told in message and "not as a pair" in message for message in caplog.messages)
+    output = "P2: the registration of CT to MR failed (the CT covers only 10% of the MR's head)"
+    assert any(output in message and "not as a pair" in message for message in caplog.messages)
 
 
 def test_the_mode_is_remembered_until_another_is_asked_for(run, folder, kept):
@@ -226,9 +228,9 @@ def test_a_registered_ct_lies_elsewhere_in_the_slices(run, folder, kept):
     run(register="auto")
     registered = SliceStack.load(cache_of(folder) / "P1.npz")
     run(register="off")
-    as_it_lies = SliceStack.load(cache_of(folder) / "P1.npz")
-    assert (registered.mr == as_it_lies.mr).mean() > 0.95  # but where the heads' outlines differ
-    shift = np.argmax([agreement(registered.ct, np.roll(as_it_lies.ct, by, axis=0)) for by in range(-12, 13)]) - 12
+    unregistered = SliceStack.load(cache_of(folder) / "P1.npz")
+    assert (registered.mr == unregistered.mr).mean() > 0.95  # but where the heads' outlines differ
+    shift = np.argmax([agreement(registered.ct, np.roll(unregistered.ct, by, axis=0)) for by in range(-12, 13)]) - 12
     assert abs(shift) * registered.info["grid"]["spacing_mm_xyz"][2] == pytest.approx(12, abs=3)
 
 
@@ -242,5 +244,5 @@ def test_scans_that_lie_apart_are_a_problem_only_where_they_are_not_registered(r
     assert run(verify_only=True, register="auto") is None
 
 
-def agreement(one, other) -> float:
-    return float(((one > -600) & (other > -600)).sum())
+def agreement(first, second) -> float:
+    return float(((first > -600) & (second > -600)).sum())

@@ -41,7 +41,11 @@ def slices(cache: Path, patient: str, configuration: Configuration = SMALL["smal
 
 def names(cache: Path, *patients: str, configurations: Mapping[str, Configuration] = SMALL) -> set[str]:
     """Cached files as :func:`times` names them."""
-    return {str(slices(cache, p, one).relative_to(cache)) for one in configurations.values() for p in patients}
+    return {
+        str(slices(cache, p, configuration).relative_to(cache))
+        for configuration in configurations.values()
+        for p in patients
+    }
 
 
 def times(folder: Path, pattern: str = "*/*.npz") -> dict[str, int]:
@@ -165,10 +169,10 @@ def test_several_workers_give_the_same_as_one(raw, cache):
     preprocess_dataset(raw, SMALL, cache / "one")
     preprocess_dataset(raw, SMALL, cache / "two", runner=CaseRunner(workers=2))
     for patient in raw.training:
-        one, two = (SliceStack.load(slices(cache / n, patient)) for n in ("one", "two"))
-        assert one.info == two.info
+        first, second = (SliceStack.load(slices(cache / n, patient)) for n in ("one", "two"))
+        assert first.info == second.info
         for name in ("mr", "ct", "regions"):
-            a, b = getattr(one, name), getattr(two, name)
+            a, b = getattr(first, name), getattr(second, name)
             assert (a is None and b is None) or np.array_equal(a, b)
 
 

@@ -102,7 +102,7 @@ def test_odd_names_and_sentences_stay_text(written):
     assert unquote(next(link for link in page.links if link.startswith("#case"))) == f"#case-{ODD}"
 
 
-def test_flags_that_differ_in_numbers_alone_are_told_once_with_links(written):
+def test_flags_that_differ_in_numbers_alone_are_reported_once_with_links(written):
     cases = [Findings(f"P{i:02d}", (f"Dice 0.{i:02d} is low.",), MR) for i in range(20)] + [
         Findings("Q", ("odd 7.",), MR)
     ]

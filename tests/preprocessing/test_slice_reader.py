@@ -22,8 +22,8 @@ def test_a_slice_read_alone_is_that_of_the_whole_stack(tmp_path, mr, ct):
     reader = facts.reader
     assert (facts.patient, reader.mr_channels, reader.has_ct, facts.paired) == ("P.1", 2 * mr, ct, mr and ct)
     assert (reader.n_slices, reader.plane, reader.mr_steps) == (6, "sagittal", stack.mr_steps)
-    for one, other in zip(reader.mr_statistics, stack.mr_statistics, strict=True):
-        np.testing.assert_array_equal(one.percentiles, other.percentiles)
+    for statistics, other in zip(reader.mr_statistics, stack.mr_statistics, strict=True):
+        np.testing.assert_array_equal(statistics.percentiles, other.percentiles)
     for i in (5, 0, 3, 1, 2, 4):
         for name, there in (("regions_slice", True), ("mr_slice", mr), ("ct_slice", ct)):
             if there:

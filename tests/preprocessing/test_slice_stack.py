@@ -76,9 +76,9 @@ def alone(modality: str, shape: tuple[int, int, int]) -> SliceStack:
 
 
 @pytest.mark.parametrize("plane", ["sagittal", "axial", "coronal"])
-@pytest.mark.parametrize(("of_mr", "of_ct"), [((9, 20, 16), (11, 24, 12)), ((8, 20, 24), (8, 20, 24))])
-def test_scans_that_are_not_aligned_are_never_mixed_whatever_the_plane(tmp_path, plane, of_mr, of_ct):
-    mr, ct = alone("mr", of_mr), alone("ct", of_ct)
+@pytest.mark.parametrize(("mr_shape", "ct_shape"), [((9, 20, 16), (11, 24, 12)), ((8, 20, 24), (8, 20, 24))])
+def test_scans_that_are_not_aligned_are_never_mixed_whatever_the_plane(tmp_path, plane, mr_shape, ct_shape):
+    mr, ct = alone("mr", mr_shape), alone("ct", ct_shape)
     both = one_after_the_other(mr, ct).in_plane(plane)
     head = (both.regions & HEAD) > 0
     in_mr, in_ct = ((both.regions & known) > 0 for known in (MR_KNOWN, CT_KNOWN))
@@ -88,8 +88,8 @@ def test_scans_that_are_not_aligned_are_never_mixed_whatever_the_plane(tmp_path,
     np.testing.assert_array_equal(both.mr[0] != OUTSIDE, head & in_mr)
     np.testing.assert_array_equal(both.ct != OUTSIDE, head & in_ct)
     # Every slice with head is one of the scan alone in that plane, in their order.
-    for image, one in ((both.mr[0][shows_mr], mr.in_plane(plane).mr[0]), (both.ct[shows_ct], ct.in_plane(plane).ct)):
-        shown = one[(one != OUTSIDE).any(axis=(1, 2))]
+    for image, scan in ((both.mr[0][shows_mr], mr.in_plane(plane).mr[0]), (both.ct[shows_ct], ct.in_plane(plane).ct)):
+        shown = scan[(scan != OUTSIDE).any(axis=(1, 2))]
         assert len(image) == len(shown)
         for got, wanted in zip(image, shown):
             np.testing.assert_array_equal(got[got != OUTSIDE], wanted[wanted != OUTSIDE])
@@ -115,21 +115,21 @@ def test_the_head_fraction_counts_pixels_that_are_head_and_known():
     assert stack.head_fraction(MR_KNOWN | CT_KNOWN).tolist() == [1, 0, 0]
 
 
-def test_a_missing_stack_is_told_with_the_remedy(tmp_path):
+def test_a_missing_stack_is_reported_with_the_remedy(tmp_path):
     with pytest.raises(PlanError, match="P.npz is missing; run synthct_plan_and_preprocess"):
         SliceStack.load(tmp_path / "P.npz")
     assert SliceStack.load_info(tmp_path / "P.npz") is None
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 no zip", b"\x93NUMPY\x01\x00"])
-def test_what_is_no_stack_is_told(tmp_path, content):
+def test_what_is_no_stack_is_reported(tmp_path, content):
     (tmp_path / "P.npz").write_bytes(content)
     with pytest.raises(PlanError, match="P.npz is damaged .*; delete it and run"):
         SliceStack.load(tmp_path / "P.npz")
     assert SliceStack.load_info(tmp_path / "P.npz") is None
 
 
-def test_another_array_file_is_told(tmp_path):
+def test_another_array_file_is_reported(tmp_path):
     with open(tmp_path / "P.npz", "wb") as file:
         np.save(file, np.zeros(3))
     with pytest.raises(PlanError, match="damaged"):

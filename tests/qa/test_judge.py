@@ -46,7 +46,7 @@ def test_a_patient_like_the_others_passes():
         (mr_facts(channel_facts(quantiles=(1.0,) * 23)), "histogram_distance"),
     ],
 )
-def test_one_thing_that_is_wrong_is_what_is_told(mr, name):
+def test_one_thing_that_is_wrong_is_what_is_reported(mr, name):
     judged = status_on(measurements(mr))
     assert judged.status == "fail"
     also = {"dark_ratio", "bright_ratio"} if name == "histogram_distance" else set()
@@ -76,8 +76,8 @@ def test_where_the_others_lie_either_way_the_orientation_is_not_judged():
     patients = reference_of(12).patients
     turned = tuple(reversed(SIDE))
     mixed = {
-        name: replace(one, mr=replace(one.mr, silhouette=turned)) if i % 2 else one
-        for i, (name, one) in enumerate(patients.items())
+        name: replace(record, mr=replace(record.mr, silhouette=turned)) if i % 2 else record
+        for i, (name, record) in enumerate(patients.items())
     }
     for side in (SIDE, turned):
         judged = status_on(measurements(mr_facts(silhouette=side)), Reference(patients=mixed))
@@ -90,10 +90,10 @@ def test_less_noise_a_larger_field_of_view_and_a_smaller_error_are_no_fault():
     assert status_on(measurements(better, cycle_error_head=1.0)).status == "pass"
 
 
-def test_an_sct_with_other_hu_or_a_large_cycle_error_is_told():
+def test_an_sct_with_other_hu_or_a_large_cycle_error_is_reported():
     hu = output_facts().hu
     assert "share of bone" in status_on(measurements(hu=replace(hu, bone=0.6))).reasons[0]
-    shifted = replace(hu, quantiles_hu=tuple(one + 400 for one in hu.quantiles_hu))
+    shifted = replace(hu, quantiles_hu=tuple(quantile + 400 for quantile in hu.quantiles_hu))
     assert "HU histogram" in status_on(measurements(hu=shifted)).reasons[0]
     assert "MR reconstructed from the sCT" in status_on(measurements(cycle_error_head=30.0)).reasons[0]
 
@@ -101,7 +101,9 @@ def test_an_sct_with_other_hu_or_a_large_cycle_error_is_told():
 def test_uncertainty_is_held_against_held_out_patients_with_room_for_what_the_folds_have_seen():
     known = reference_of(12, ensemble_folds=4, uncertainty_head_hu=20.0, uncertainty_bone_hu=50.0)
     (check,) = (
-        one for one in status_on(measurements(uncertainty_head_hu=21.0), known).checks if "uncertainty" in one.name
+        check
+        for check in status_on(measurements(uncertainty_head_hu=21.0), known).checks
+        if "uncertainty" in check.name
     )
     assert check.status == "pass"
     assert check.limits.high == pytest.approx(20 * 2 * np.exp(4.618 * 0.1), rel=0.01)  # sqrt(4) folds, a floor of 10 %

@@ -22,7 +22,7 @@ def array_of(mr: sitk.Image) -> np.ndarray:
     return sitk.GetArrayFromImage(mr)
 
 
-def test_geometry_is_told_along_the_body_whatever_the_file_s_axes():
+def test_geometry_is_reported_along_the_body_whatever_the_file_s_axes():
     grid = make_grid((66, 84, 56), (3, 3, 4.5), "SRP")
     facts = facts_of(head_mr(grid), grid)
     assert facts.orientation == "SRP" and facts.oblique_deg == 0
@@ -32,11 +32,11 @@ def test_geometry_is_told_along_the_body_whatever_the_file_s_axes():
 
 
 def test_ratios_do_not_depend_on_the_scanner_s_scale():
-    one, other = (facts_of(head_mr(GRID, scale=scale)).channels[0] for scale in (1, 7))
-    assert other.median == pytest.approx(7 * one.median) and other.brightest == pytest.approx(7 * one.brightest)
-    assert other.quantiles == pytest.approx(one.quantiles, abs=1e-3)
-    assert other.depth_profile == pytest.approx(one.depth_profile, abs=1e-3)
-    assert (other.noise, other.shading) == pytest.approx((one.noise, one.shading), abs=1e-3)
+    plain, other = (facts_of(head_mr(GRID, scale=scale)).channels[0] for scale in (1, 7))
+    assert other.median == pytest.approx(7 * plain.median) and other.brightest == pytest.approx(7 * plain.brightest)
+    assert other.quantiles == pytest.approx(plain.quantiles, abs=1e-3)
+    assert other.depth_profile == pytest.approx(plain.depth_profile, abs=1e-3)
+    assert (other.noise, other.shading) == pytest.approx((plain.noise, plain.shading), abs=1e-3)
 
 
 def test_the_depth_profile_shows_dark_bone_between_scalp_and_brain():
@@ -56,7 +56,7 @@ def test_noise_is_its_share_of_the_brain():
 def test_ghosts_show_in_the_background():
     values = array_of(head_mr(GRID))
     ghosted = GRID.place(values + 0.2 * np.roll(values, 42, axis=1))
-    clean, spoilt = (facts_of(one).channels[0].background for one in (head_mr(GRID), ghosted))
+    clean, spoilt = (facts_of(mr).channels[0].background for mr in (head_mr(GRID), ghosted))
     assert spoilt > 3 * clean
 
 

@@ -18,7 +18,7 @@ def test_a_reference_is_read_as_it_was_written(tmp_path):
     assert Reference.load(tmp_path) == reference_of(3)
 
 
-def test_a_damaged_or_newer_reference_is_told_with_the_remedy(tmp_path):
+def test_a_damaged_or_newer_reference_is_reported_with_the_remedy(tmp_path):
     reference_of(1).save(tmp_path)
     path = ModelFolder(tmp_path).qa_reference
     newer = json.loads(path.read_text()) | {"format_version": 99}
@@ -38,9 +38,9 @@ def record(fold: str | None) -> PatientRecord:
 def test_folds_extend_the_reference_and_replace_their_own_patients():
     first = Reference().with_fold("0", {"A": record("0"), "B": record(None), "C": record(None)})
     both = first.with_fold("1", {"B": record("1"), "A": record(None)})
-    assert {name: one.fold for name, one in both.patients.items()} == {"A": "0", "B": "1", "C": None}
+    assert {name: record.fold for name, record in both.patients.items()} == {"A": "0", "B": "1", "C": None}
     anew = both.with_fold("0", {"C": record("0")})
-    assert {name: one.fold for name, one in anew.patients.items()} == {"B": "1", "C": "0"}
+    assert {name: record.fold for name, record in anew.patients.items()} == {"B": "1", "C": "0"}
 
 
 def test_a_patient_is_not_held_against_himself():

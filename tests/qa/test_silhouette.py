@@ -45,7 +45,7 @@ def test_a_head_that_lies_as_it_should_fits_best_as_it_lies():
         (lambda side: side.T, "turned by 90 degrees"),
     ],
 )
-def test_a_turned_head_is_told(spoil, words):
+def test_a_turned_head_is_reported(spoil, words):
     as_it_lies, turned, best = orientation_of(spoil(np.array(side_of())), OTHERS)
     assert turned > as_it_lies and best.startswith(words)
 

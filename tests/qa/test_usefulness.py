@@ -55,11 +55,11 @@ def test_where_nothing_shows_it_a_note_says_so():
     assert not any("constant CT" in note for note in status_with(HeldOutError(50, 40, 164)).notes)
 
 
-def test_a_patient_is_not_compared_with_himself_but_his_error_says_what_the_model_is_worth():
+def test_a_patients_own_error_is_no_reference_but_says_what_the_model_is_worth():
     reference = reference_with(HeldOutError(239, 40, 164)).without("P00")
     assert reference.errors == (HeldOutError(239, 40, 164),)
-    of_him = reference.patients["P00"]
-    assert of_him.mr is of_him.ct is of_him.output is None
+    record = reference.patients["P00"]
+    assert record.mr is record.ct is record.output is None
     judged = judge(measurements(), WINDOWS, None, reference)
     assert judged.status == "check"
     assert next(check for check in judged.checks if check.name == "brain_dark").limits.n_patients == 11

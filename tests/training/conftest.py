@@ -96,8 +96,8 @@ def run(plan, preprocessed_folder, split, tmp_path):
     def go(name: str, folder: str = "fold_0", *, progress=quiet, **changes) -> Path:
         in_force = for_trainer(changes.pop("plan", plan), name)
         what = what_to_train(name, in_force, preprocessed_folder, tmp_path / folder, split)
-        of_what = {field.name for field in dataclasses.fields(what)} & changes.keys()
-        what = dataclasses.replace(what, **{one: changes.pop(one) for one in of_what})
+        known_fields = {field.name for field in dataclasses.fields(what)} & changes.keys()
+        what = dataclasses.replace(what, **{field: changes.pop(field) for field in known_fields})
         options = TrainingOptions(**{"device": torch.device("cpu"), "loaders": 0} | changes)
         return train(what, options, progress=progress)
 

@@ -64,8 +64,8 @@ def test_intensities_change_inside_the_head_alone(kind):
 def test_field_and_gamma_keep_mean_and_sd_of_the_head(kind):
     mr = an_mr()
     changed = augmentation.change_intensities(mr, OUTSIDE, nothing(**CHANGES[kind]))
-    for one in (torch.mean, torch.std):
-        torch.testing.assert_close(one(changed[disk()]), one(mr[disk()]), rtol=1e-4, atol=1e-4)
+    for statistic in (torch.mean, torch.std):
+        torch.testing.assert_close(statistic(changed[disk()]), statistic(mr[disk()]), rtol=1e-4, atol=1e-4)
 
 
 def test_gamma_and_contrast_keep_the_order_of_intensities():
@@ -98,8 +98,8 @@ def test_blur_does_not_bring_the_outside_in():
 
 
 def test_neighbouring_slices_change_alike_and_mr_channels_by_themselves():
-    one = an_mr()
-    mr = one.repeat(2, 6, 1, 1)  # three slices of two MR channels, all the same
+    mr_slice = an_mr()
+    mr = mr_slice.repeat(2, 6, 1, 1)  # three slices of two MR channels, all the same
     generator = torch.Generator().manual_seed(1)
     changes = augmentation.draw_intensity_changes(generator, mr.shape, 2, 1.0)
     assert changes.noise.shape == (2, 3, 2, SIZE, SIZE)
@@ -154,7 +154,7 @@ def test_mr_ct_and_head_move_alike():
     torch.testing.assert_close(moved["ct"][head], 2 * moved["mr"][head])
     assert torch.equal(head, moved["mr"] != OUTSIDE)
     assert (moved["ct"][~head] == -1).all()
-    assert {name: image.shape for name, image in moved.items()} == {name: one.shape for name, one in batch.items()}
+    assert {name: image.shape for name, image in moved.items()} == {name: image.shape for name, image in batch.items()}
     assert head.float().sum() == pytest.approx(1.05**2 * float(batch["head"].sum()), rel=0.03)
 
 

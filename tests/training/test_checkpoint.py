@@ -76,7 +76,7 @@ def test_a_failed_save_leaves_the_earlier_checkpoint(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["c.pth"]
 
 
-def test_a_full_disk_is_told_in_one_sentence_and_leaves_the_earlier_checkpoint(tmp_path):
+def test_a_full_disk_is_reported_in_one_sentence_and_leaves_the_earlier_checkpoint(tmp_path):
     path = tmp_path / "c.pth"
     save_checkpoint(path, CONTENT)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -40,7 +40,7 @@ def test_a_heavier_cycle_changes_the_synthesis_networks(name, batch):
     for trainer in (plain, heavy):
         trainer.before_step(0, 10)
         trainer.training_step(dict(batch))
-    weights = [torch.cat([p.flatten() for p in one.syn_ct.parameters()]) for one in (plain, heavy)]
+    weights = [torch.cat([p.flatten() for p in trainer.syn_ct.parameters()]) for trainer in (plain, heavy)]
     assert not torch.equal(*weights)
 
 

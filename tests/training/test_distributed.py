@@ -43,8 +43,8 @@ def test_two_processes_learn_what_one_learns_from_both_their_images(trainer, pre
     # While the pools fill, each image is handed out as it comes, however many pools there are.
     common = {"epochs": 1, "iterations": 4, "settings": {"pool_size": 50}}
     two = torchrun(preprocessed_folder, tmp_path / "two", trainer, 2, **common)
-    one = torchrun(preprocessed_folder, tmp_path / "one", trainer, 1, training={"batch_size": 2}, **common)
-    assert two.returncode == one.returncode == 0, two.stderr + one.stderr
+    single = torchrun(preprocessed_folder, tmp_path / "one", trainer, 1, training={"batch_size": 2}, **common)
+    assert two.returncode == single.returncode == 0, two.stderr + single.stderr
     together, alone = checkpoint(tmp_path / "two"), checkpoint(tmp_path / "one")
     assert together["world_size"] == 2
     start = make_trainer(trainer).state_dict()["networks"]
@@ -86,8 +86,8 @@ def test_a_rank_that_dies_ends_the_run_and_continue_goes_on(preprocessed_folder,
     assert not (tmp_path / "killed" / "checkpoint_final.pth").exists()
     again = torchrun(preprocessed_folder, tmp_path / "killed", "cyclegan", 2, resume=True)
     assert again.returncode == 0, again.stderr
-    one, other = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "killed")
-    for name, weights in one["networks"].items():
+    uninterrupted, other = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "killed")
+    for name, weights in uninterrupted["networks"].items():
         assert all(torch.equal(weight, other["networks"][name][key]) for key, weight in weights.items())
     alone = torchrun(preprocessed_folder, tmp_path / "killed", "cyclegan", 1, resume=True, epochs=3)
     assert alone.returncode != 0
@@ -117,8 +117,8 @@ def test_the_processes_draw_from_different_histories():
     trainers = [CycleGAN(make_configuration(), settings, "cpu", ranks=Ranks(rank, 2)) for rank in range(2)]
     first, second = ([pool.generator.initial_seed() for pool in trainer.pools.values()] for trainer in trainers)
     assert not set(first) & set(second)
-    for one, other in zip(*(trainer.syn_ct.parameters() for trainer in trainers)):
-        assert torch.equal(one, other)
+    for weight, other in zip(*(trainer.syn_ct.parameters() for trainer in trainers)):
+        assert torch.equal(weight, other)
 
 
 def test_every_round_of_pseudo_pairs_is_made_once_for_all_processes(preprocessed_folder, tmp_path):
@@ -132,5 +132,5 @@ def test_every_round_of_pseudo_pairs_is_made_once_for_all_processes(preprocessed
     assert stopped.returncode != 0
     again = torchrun(preprocessed_folder, tmp_path / "killed", "unet_unpaired", 2, resume=True)
     assert again.returncode == 0, again.stderr
-    one, other = (checkpoint(tmp_path / name)["networks"]["syn_ct"] for name in ("fold", "killed"))
-    assert all(torch.equal(weight, other[key]) for key, weight in one.items())
+    complete, other = (checkpoint(tmp_path / name)["networks"]["syn_ct"] for name in ("fold", "killed"))
+    assert all(torch.equal(weight, other[key]) for key, weight in complete.items())

@@ -66,10 +66,10 @@ def test_a_smaller_pool_takes_up_a_larger_ones_state():
 
 
 def test_choices_may_be_drawn_beforehand():
-    one, other = ImagePool(3, seed=4), ImagePool(3, seed=4)
+    first, second = ImagePool(3, seed=4), ImagePool(3, seed=4)
     for i in range(0, 40, 2):
-        other.draw(2)
-        assert torch.equal(one.exchange(images(i, i + 1)), other.exchange(images(i, i + 1)))
+        second.draw(2)
+        assert torch.equal(first.exchange(images(i, i + 1)), second.exchange(images(i, i + 1)))
 
 
 def test_the_memory_of_the_images_stays_where_it_is():

@@ -44,9 +44,9 @@ def take(dataset: SliceDataset, workers: int, n: int, start_step: int = 0) -> li
         return [next(drawn) for _ in range(n)]
 
 
-def same(one: dict, other: dict) -> bool:
-    return one.keys() == other.keys() and all(
-        torch.equal(one[k], other[k]) if isinstance(one[k], torch.Tensor) else one[k] == other[k] for k in one
+def same(first: dict, second: dict) -> bool:
+    return first.keys() == second.keys() and all(
+        torch.equal(first[k], second[k]) if isinstance(first[k], torch.Tensor) else first[k] == second[k] for k in first
     )
 
 
@@ -114,7 +114,7 @@ def test_each_image_is_padded_with_its_own_value_and_all_are_cropped_at_one_plac
     image = np.arange(32.0 * 32, dtype=np.float32).reshape(1, 32, 32)
     images = {"mr": np.concatenate([image, image]), "ct": image}
     cropped = pad_and_crop(images, {"mr": -5.0, "ct": -7.0}, make_training(padded_size=(64, 64)))
-    assert {name: one.shape for name, one in cropped.items()} == {"mr": (2, 32, 32), "ct": (1, 32, 32)}
+    assert {name: image.shape for name, image in cropped.items()} == {"mr": (2, 32, 32), "ct": (1, 32, 32)}
     outside = cropped["ct"] == -7
     assert outside.any()
     assert (cropped["mr"][:, outside[0]] == -5).all()
@@ -148,7 +148,7 @@ def test_processes_that_train_together_see_what_one_with_their_batches_sees(make
     alone = make_dataset(paired, batch_size=4)
     ranks = [make_dataset(paired, batch_size=2, rank=rank, world_size=2) for rank in range(2)]
     for step in range(5):
-        whole, parts = alone.batch(step), [one.batch(step) for one in ranks]
+        whole, parts = alone.batch(step), [dataset.batch(step) for dataset in ranks]
         for name in ("mr", "ct", "known", "head")[: 4 if paired else 2]:
             assert torch.equal(whole[name], torch.cat([part[name] for part in parts]))
         assert whole["mr_keys"] == [key for part in parts for key in part["mr_keys"]]
@@ -199,10 +199,10 @@ def test_the_order_of_batches_does_not_depend_on_workers_or_where_it_starts(make
     alone = take(make_dataset(paired), 0, 9)
     for workers in (1, 2):
         found = take(make_dataset(paired), workers, 9)
-        assert all(same(one, other) for one, other in zip(alone, found, strict=True))
+        assert all(same(batch, other) for batch, other in zip(alone, found, strict=True))
     for workers in (0, 1, 2):
         later = take(make_dataset(paired), workers, 5, start_step=4)
-        assert all(same(one, other) for one, other in zip(alone[4:], later, strict=True))
+        assert all(same(batch, other) for batch, other in zip(alone[4:], later, strict=True))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -288,7 +288,7 @@ def test_batches_need_no_shared_memory(make_dataset):
     with batches(make_dataset(), 1) as drawn:
         held = [next(drawn) for _ in range(3)]
         processes += psutil.Process().children(recursive=True)
-        mapped = [one.path for process in processes for one in process.memory_maps(grouped=False)]
+        mapped = [mapping.path for process in processes for mapping in process.memory_maps(grouped=False)]
         assert not [path for path in mapped if "/torch_" in path]
     assert len(held) == 3
     assert not {name for name in set(os.listdir("/dev/shm")) - before if name.startswith("torch_")}

@@ -157,9 +157,9 @@ def test_the_images_of_past_steps_are_not_kept(run, monkeypatch, loaders):
     monkeypatch.setattr(run_module, "to_device", watched)
 
     def progress(iterable, unit="", **_):
-        for one in iterable:
+        for item in iterable:
             assert unit != "step" or sum(reference() is not None for reference in alive) <= 2
-            yield one
+            yield item
 
     run("pix2pix", loaders=loaders, progress=progress, epochs=1, iterations=20)
     assert len(alive) == 20
@@ -189,7 +189,7 @@ def test_errors_at_the_start_write_nothing(run, split, with_training, tmp_path):
     for name, changes in (
         ("nothing", {}),
         ("cyclegan", {"configuration": "4d"}),
-        ("cyclegan", {"split": split | {"train": ["NOBODY"]}}),
+        ("cyclegan", {"split": split | {"train": ["ABSENT"]}}),
         ("pix2pix", {"disjoint": True}),
         ("cyclegan", {"plan": with_training(crop_size=(16, 16))}),
     ):

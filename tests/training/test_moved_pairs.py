@@ -39,7 +39,7 @@ def test_a_misaligned_ct_comes_back_onto_its_mr(tmp_path):
     after = moved(tmp_path, seen)["A"]
     known = (truth != OUTSIDE) & (seen.ct != OUTSIDE) & (after.ct != OUTSIDE)
     assert known.sum() > 0.85 * (truth != OUTSIDE).sum()
-    before_hu, after_hu = (np.abs(one.ct[known].astype(float) - truth[known]).mean() for one in (seen, after))
+    before_hu, after_hu = (np.abs(stacks.ct[known].astype(float) - truth[known]).mean() for stacks in (seen, after))
     assert after_hu < 0.5 * before_hu
     assert np.array_equal(after.mr, seen.mr)
 

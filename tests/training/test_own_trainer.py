@@ -34,7 +34,7 @@ class ZScores(Coding):
     mr_outside, ct_outside = -3.0, -1.0
 
     def mr_to_network(self, mr, inside, statistics):
-        scores = [(one - head.mean) / head.sd for one, head in zip(mr, statistics)]
+        scores = [(channel - head.mean) / head.sd for channel, head in zip(mr, statistics)]
         return np.where(inside, scores, self.mr_outside).astype(np.float32)
 
     def ct_to_network(self, hu, inside):
@@ -113,10 +113,10 @@ def test_it_trains_and_a_stopped_training_goes_on_exactly(run, plan, tmp_path, l
 
 def test_looking_at_held_out_slices_changes_nothing_in_the_training(run, plan, split, tmp_path):
     """Dropout draws no random number there, batch norm does not learn."""
-    one, other = (run("regression", name, plan=with_methods(plan), split=split | {"val": val})
+    first, second = (run("regression", name, plan=with_methods(plan), split=split | {"val": val})
                   for name, val in (("with", split["val"]), ("without", [])))  # fmt: skip
-    for key, weight in load_checkpoint(one)["networks"]["network"].items():
-        assert torch.equal(weight, load_checkpoint(other)["networks"]["network"][key])
+    for key, weight in load_checkpoint(first)["networks"]["network"].items():
+        assert torch.equal(weight, load_checkpoint(second)["networks"]["network"][key])
 
 
 def test_its_optimiser_computes_after_loading_as_before(plan):

@@ -118,8 +118,8 @@ def test_cts_that_are_deformed_to_a_good_sct_are_nearer_to_the_patients_own(made
     for name in first:
         truth = OWN_CT[name[0]]
         both = (truth != OUTSIDE) & (first[name].ct != OUTSIDE) & (second[name].ct != OUTSIDE)
-        errors.append([np.abs(one[name].ct[both].astype(float) - truth[both]).mean() for one in (first, second)])
-        shown = [(one[name].ct != OUTSIDE).sum() for one in (first, second)]
+        errors.append([np.abs(pairs[name].ct[both].astype(float) - truth[both]).mean() for pairs in (first, second)])
+        shown = [(pairs[name].ct != OUTSIDE).sum() for pairs in (first, second)]
         assert shown[1] > 0.98 * shown[0]
     before, after = np.transpose(errors)
     assert (after < before).all() and after.mean() < 0.85 * before.mean()
@@ -140,7 +140,7 @@ def test_a_deformed_pseudo_pair_is_the_same_mr(made, later):
         assert np.array_equal(shown, in_head & known) and known[~in_head].all()
 
 
-def test_a_ct_of_his_own_is_not_deformed(tmp_path):
+def test_a_patients_own_ct_is_not_deformed(tmp_path):
     _, first = pairs_of(tmp_path, *stacks(A={"ct": False}), own_cts=True)
     later = deformed(tmp_path / "later", tmp_path / "slices", tmp_path / "pairs", sct_of_mr, own_cts=True)
     same = {name for name in first if np.array_equal(first[name].ct, later[name].ct)}
@@ -167,18 +167,18 @@ def test_a_rounds_pseudo_pairs_are_made_once_and_never_taken_for_anothers(tmp_pa
 def test_nothing_of_a_patients_own_ct_is_used(made, made_in, tmp_path):
     """What a patient's MR is shown does not change by a bit when the patient's CT does."""
     names, loaded = made
-    other = [one if one.patient != "B" else replace(one, ct=one.ct[::-1] // 2) for one in stacks()]
+    other = [stack if stack.patient != "B" else replace(stack, ct=stack.ct[::-1] // 2) for stack in stacks()]
     changed_names, changed = pairs_of(tmp_path, *other)
-    of_b = [name for name in names if name.startswith("B~")]
-    assert [name for name in changed_names if name.startswith("B~")] == of_b and len(of_b) == 2
-    for name in of_b:
+    names_of_b = [name for name in names if name.startswith("B~")]
+    assert [name for name in changed_names if name.startswith("B~")] == names_of_b and len(names_of_b) == 2
+    for name in names_of_b:
         assert np.array_equal(loaded[name].ct, changed[name].ct)
     assert any(not np.array_equal(loaded[name].ct, changed[name].ct) for name in names if name.endswith("~B"))
     later, changed_later = (
         deformed(tmp_path / name, folder / "slices", folder / "pairs", sct_of_mr)
         for name, folder in (("later", made_in), ("changed", tmp_path))
     )
-    for name in of_b:
+    for name in names_of_b:
         assert np.array_equal(later[name].ct, changed_later[name].ct)
 
 
@@ -189,11 +189,11 @@ def test_patients_with_one_scan_give_it(tmp_path):
 
 def test_disjoint_patients_give_their_mr_or_their_ct(tmp_path):
     names, _ = pairs_of(tmp_path, *stacks(), disjoint=True)
-    of_mr, of_ct = ({name.split("~")[i] for name in names} for i in (0, 1))
-    assert not of_mr & of_ct and len(of_mr) == len(of_ct) == 2
+    mr_patients, ct_patients = ({name.split("~")[i] for name in names} for i in (0, 1))
+    assert not mr_patients & ct_patients and len(mr_patients) == len(ct_patients) == 2
 
 
-def test_a_patient_with_a_ct_of_his_own_is_shown_it_where_that_is_asked_for(tmp_path):
+def test_a_patient_with_an_own_ct_is_shown_it_where_that_is_asked_for(tmp_path):
     names, loaded = pairs_of(tmp_path, *stacks(A={"ct": False}), own_cts=True)
     assert sorted(name for name in names if not name.startswith("A~")) == ["B~B", "C~C", "D~D"]
     assert len([name for name in names if name.startswith("A~")]) == 2

@@ -66,7 +66,9 @@ def augmented(image: np.ndarray, air: list[float]) -> np.ndarray:
     """Padded with air, and cropped at random; one row and column more let the crop reach every place."""
     more = PADDED + 1 - image.shape[1]
     margin = (more // 2, more - more // 2)
-    padded = [np.pad(one, (margin, margin), constant_values=value) for one, value in zip(image, air, strict=True)]
+    padded = [
+        np.pad(channel, (margin, margin), constant_values=value) for channel, value in zip(image, air, strict=True)
+    ]
     return random_crop(np.stack(padded)[None], crop_size=(CROP, CROP))[0][0]
 
 
@@ -116,7 +118,7 @@ def test_slices_are_drawn_in_the_order_of_the_seeded_permutations(data, paired):
     else:  # a step that would by accident show one slice in both domains changes its MR slice with another step's
         by_accident = sum(mr == ct for mr, ct in expected)
         assert [ct for _, ct in found] == [ct for _, ct in expected]
-        assert sum(one != other for one, other in zip(found, expected)) <= 2 * by_accident + 2
+        assert sum(value != other for value, other in zip(found, expected)) <= 2 * by_accident + 2
         assert not any(mr == ct for mr, ct in found)
 
 
@@ -183,9 +185,9 @@ def initialised(*networks: nn.Module) -> tuple[nn.Module, ...]:
     random = torch.Generator().manual_seed(SEED)
     for network in networks:
         for parameter in network.parameters():
-            of_bias = parameter.ndim == 1
+            is_bias = parameter.ndim == 1
             parameter.data = (
-                torch.zeros_like(parameter) if of_bias else parameter.data.normal_(0, 0.02, generator=random)
+                torch.zeros_like(parameter) if is_bias else parameter.data.normal_(0, 0.02, generator=random)
             )
     return networks
 
@@ -245,8 +247,8 @@ class HandwrittenCycleGAN:
         loss = torch.zeros(())
         for name, dis, real, synthetic in (("ct", self.dis_ct, ct, sct), ("mr", self.dis_mr, mr, smr)):
             shown = self.from_history(name, synthetic.detach().clone())
-            of_real, of_synthetic = dis(torch.cat((real, shown))).chunk(2)
-            loss = loss + 0.5 * (((1 - of_real) ** 2).mean() + (of_synthetic**2).mean())
+            real_scores, synthetic_scores = dis(torch.cat((real, shown))).chunk(2)
+            loss = loss + 0.5 * (((1 - real_scores) ** 2).mean() + (synthetic_scores**2).mean())
         update(self.discrimination, loss, number)
 
 
@@ -263,8 +265,8 @@ class HandwrittenPix2Pix:
         sct = self.syn_ct(mr)
         shown = torch.where(known > 0, sct, ct)
         real, synthetic = torch.cat((mr, ct), 1), torch.cat((mr, shown.detach()), 1)
-        of_real, of_synthetic = self.dis_ct(torch.cat((real, synthetic))).chunk(2)
-        update(self.discrimination, 0.5 * (((1 - of_real) ** 2).mean() + (of_synthetic**2).mean()), number)
+        real_scores, synthetic_scores = self.dis_ct(torch.cat((real, synthetic))).chunk(2)
+        update(self.discrimination, 0.5 * (((1 - real_scores) ** 2).mean() + (synthetic_scores**2).mean()), number)
 
         adversarial = ((1 - self.dis_ct(torch.cat((mr, shown), 1))) ** 2).mean()
         l1 = ((sct - ct).abs() * known).sum() / known.sum()
@@ -280,7 +282,7 @@ def test_a_training_is_the_one_written_out_here_bit_for_bit(name, handwritten, d
     def watched(run: run_module.TrainingRun, batch: dict) -> None:
         train_step(run, batch)
         networks = run.trainer.networks.items()
-        after.append({name: [weight.detach().clone() for weight in one.parameters()] for name, one in networks})
+        after.append({name: [weight.detach().clone() for weight in network.parameters()] for name, network in networks})
 
     monkeypatch.setattr(run_module.TrainingRun, "train_step", watched)
     what = what_to_train(name, make_plan(CONFIGURATION), data, tmp_path / "fold_0", {"train": PATIENTS, "val": []})
@@ -288,11 +290,13 @@ def test_a_training_is_the_one_written_out_here_bit_for_bit(name, handwritten, d
     assert len(after) == (EPOCHS_CONSTANT + EPOCHS_DECAY) * STEPS
 
     expected, order = handwritten(), dataset_of(data, paired=name == "pix2pix").order
-    start = {key: [weight.detach().clone() for weight in one.parameters()] for key, one in expected.networks.items()}
+    start = {
+        key: [weight.detach().clone() for weight in network.parameters()] for key, network in expected.networks.items()
+    }
     for step, found in enumerate(after):
         expected.step(step, batch_by_hand(data, step, *order.draw(step)[0], name == "pix2pix"))
-        for network, one in expected.networks.items():
-            for weight, same in zip(one.parameters(), found[network], strict=True):
+        for network, twin in expected.networks.items():
+            for weight, same in zip(twin.parameters(), found[network], strict=True):
                 assert torch.equal(weight, same), f"{network} after step {step + 1}"
     for network, weights in after[-1].items():
         assert all(not torch.equal(weight, first) for weight, first in zip(weights, start[network]) if weight.ndim > 1)

@@ -37,11 +37,11 @@ def test_the_latest_checkpoint_comes_first_then_the_final_one_then_none(tmp_path
 
 
 @pytest.mark.parametrize("only", [LATEST, FINAL])
-def test_a_damaged_checkpoint_that_is_the_only_one_is_told_with_the_remedy(tmp_path, only):
+def test_a_damaged_checkpoint_that_is_the_only_one_is_reported_with_the_remedy(tmp_path, only):
     damage(tmp_path / only)
-    told = refusal(tmp_path)
-    assert f"{tmp_path / only} is damaged" in told
-    assert told.endswith("restore it, or train without --continue to start over.")
+    message = refusal(tmp_path)
+    assert f"{tmp_path / only} is damaged" in message
+    assert message.endswith("restore it, or train without --continue to start over.")
 
 
 def test_beside_a_damaged_latest_checkpoint_the_final_one_is_offered_which_then_serves(tmp_path):

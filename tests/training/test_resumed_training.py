@@ -94,7 +94,9 @@ def test_resume_refuses_another_training_in_one_sentence(run, plan, split, tmp_p
 
     coarser = dataclasses.replace(tiny.preprocessing, slice_scale=2.0)
     deeper = dataclasses.replace(tiny.input, neighbours=1)
-    wider, faster = ({**tiny.methods["pix2pix"], **one} for one in ({"base_channels": 8}, {"learning_rate": 1e-3}))
+    wider, faster = (
+        {**tiny.methods["pix2pix"], **changed} for changed in ({"base_channels": 8}, {"learning_rate": 1e-3})
+    )
     windows = {**tiny.methods["pix2pix"]["coding"], "ct_window_hu": [-1000.0, 1000.0]}
     recoded = {**tiny.methods["pix2pix"], "coding": windows}
     twice = dataclasses.replace(plan, configurations=plan.configurations | {"twice": tiny})

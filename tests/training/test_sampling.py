@@ -20,10 +20,10 @@ def draws(order, steps: range) -> list:
 
 
 def test_keys_are_those_of_the_patients_in_order():
-    some = SliceKeys({"B": [3, 5], "A": [], "C": np.array([0])})
-    assert list(some) == [("B", 3), ("B", 5), ("C", 0)]
-    assert (len(some), some[-1], some.patients) == (3, ("C", 0), ("B", "A", "C"))
-    assert all(type(i) is int for _, i in some)
+    slice_keys = SliceKeys({"B": [3, 5], "A": [], "C": np.array([0])})
+    assert list(slice_keys) == [("B", 3), ("B", 5), ("C", 0)]
+    assert (len(slice_keys), slice_keys[-1], slice_keys.patients) == (3, ("C", 0), ("B", "A", "C"))
+    assert all(type(i) is int for _, i in slice_keys)
     assert not SliceKeys({})
 
 
@@ -73,10 +73,10 @@ def test_position_matched_slices_lie_at_similar_places_in_other_pairs_each_epoch
     mr, ct = SliceKeys({"A": range(5, 45), "B": range(60)}), SliceKeys({"C": range(20, 100), "D": range(50)})
     order = UnpairedOrder(mr, ct, seed=1, position_matched=True)
     epochs = [draws(order, range(epoch * 130, epoch * 130 + 130)) for epoch in range(3)]
-    of_mr, of_ct = (dict(zip(keys_of, keys_of.positions())) for keys_of in (mr, ct))
+    mr_positions, ct_positions = (dict(zip(keys_of, keys_of.positions())) for keys_of in (mr, ct))
     for drawn in epochs:
         assert Counter(c for _, c in drawn) == Counter(ct)
-        assert np.mean([abs(of_mr[m] - of_ct[c]) for m, c in drawn]) < 0.06
+        assert np.mean([abs(mr_positions[m] - ct_positions[c]) for m, c in drawn]) < 0.06
     assert len({*epochs[0], *epochs[1], *epochs[2]}) > 300
     assert draws(UnpairedOrder(mr, ct, seed=1, position_matched=True), range(130, 260)) == epochs[1]
 

@@ -68,7 +68,7 @@ def test_slices_of_another_plane_are_those_of_the_turned_stack_whatever_the_budg
         stack = SliceStack.load(preprocessed_folder / "tiny" / f"{patient}.npz").in_plane("axial")
         assert slices[patient].n_slices == stack.n_slices == SIZE
         assert slices[patient].slice_size == (SIZE, N_SLICES)
-        drawn = [i for one, i in slices.mr if one == patient]
+        drawn = [i for drawn_patient, i in slices.mr if drawn_patient == patient]
         enough_head = stack.head_fraction(MR_KNOWN | CT_KNOWN) >= 0.05
         not_flat = SliceFacts.load(slices[patient].reader.path, "axial").contrast.min(axis=0) >= MIN_CONTRAST
         assert drawn == np.flatnonzero(enough_head & not_flat).tolist()
@@ -124,8 +124,8 @@ def test_another_number_of_channels_is_an_error_that_names_the_patient(preproces
 
 
 def test_a_missing_stack_is_an_error_that_names_the_file(preprocessed_folder):
-    with pytest.raises(PlanError, match="NOBODY.npz is missing"):
-        read(preprocessed_folder, ["NOBODY"])
+    with pytest.raises(PlanError, match="ABSENT.npz is missing"):
+        read(preprocessed_folder, ["ABSENT"])
 
 
 def test_a_stack_of_an_earlier_version_is_an_error_with_the_remedy(tmp_path):
@@ -160,7 +160,7 @@ def test_the_memory_budget_holds_and_gives_the_same_slices(preprocessed_folder, 
         for name in ("mr_slice", "ct_slice", "regions_slice"):
             assert np.array_equal(getattr(whole[patient], name)(i), getattr(little[patient], name)(i))
         held = little.held
-        assert sum(one.nbytes for one in held._images.values()) == held.bytes <= 20_000
+        assert sum(image.nbytes for image in held._images.values()) == held.bytes <= 20_000
     assert little.held.bytes > 20_000 - 2 * SIZE**2  # as many as fit
     assert len(whole.held._images) == 3 * len(whole.mr)
 

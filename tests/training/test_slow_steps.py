@@ -9,8 +9,8 @@ from synthct.training.slow_steps import SlowSteps
 
 def noted(*seconds: float) -> None:
     slow_steps = SlowSteps()
-    for one in seconds:
-        slow_steps.note(one)
+    for step_seconds in seconds:
+        slow_steps.note(step_seconds)
 
 
 def test_steps_that_take_ten_times_what_the_first_ones_took_are_reported_once_with_the_reason(caplog):

@@ -136,5 +136,5 @@ def test_a_missing_package_names_the_extra_and_ends_the_command_with_2(run, tmp_
         run("pix2pix", loggers=TENSORBOARD)
     assert not (tmp_path / "fold_0").exists()
     assert command.main(["1", "pix2pix", "--tensorboard"]) == 2
-    told = capsys.readouterr().err.strip()
-    assert "synthct[tensorboard]" in told and "\n" not in told
+    message = capsys.readouterr().err.strip()
+    assert "synthct[tensorboard]" in message and "\n" not in message

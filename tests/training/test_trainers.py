@@ -15,8 +15,9 @@ from synthct.errors import TrainingError
 from synthct.plugins import TRAINERS
 from synthct.training.cyclegan import CycleGAN
 from synthct.training.losses import cycle_loss, synthesis_loss
+from synthct.training.optimisers import frozen
 from synthct.training.pix2pix import Pix2Pix
-from synthct.training.trainer import Trainer, frozen
+from synthct.training.trainer import Trainer
 
 every_trainer = pytest.mark.parametrize("name", list(TRAINERS.ours))
 # Losses that say how far a method is; "l1" where none are named.
@@ -45,15 +46,15 @@ def test_step_updates_every_network_and_returns_detached_finite_losses(name, bat
     losses = trainer.training_step(batch)
     assert all(moved(before, weights(trainer)).values())
     assert all(loss.ndim == 0 and loss.isfinite() and not loss.requires_grad for loss in losses.values())
-    learning = [network for one, network in trainer.networks.items() if one not in trainer.averages]
+    learning = [network for name, network in trainer.networks.items() if name not in trainer.averages]
     assert all(p.requires_grad for network in learning for p in network.parameters())
 
 
 @every_trainer
 def test_same_seed_same_weights_other_seed_others(name):
-    one, same, other = (make_trainer(name, seed=seed) for seed in (3, 3, 4))
-    assert not any(moved(weights(one), weights(same)).values())
-    assert all(moved(weights(one), weights(other)).values())
+    first, same, other = (make_trainer(name, seed=seed) for seed in (3, 3, 4))
+    assert not any(moved(weights(first), weights(same)).values())
+    assert all(moved(weights(first), weights(other)).values())
 
 
 @every_gan

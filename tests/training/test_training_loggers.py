@@ -1,4 +1,4 @@
-"""Loggers that follow a training beside its own: chosen by name, told of every epoch, and without an effect on it."""
+"""Loggers that follow a training beside its own: chosen by name, called at every epoch, and without an effect on it."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ pytestmark = pytest.mark.usefixtures("no_figures")
 class Recorder(TrainingLogger):
     """Keeps what is reported to it, and draws random numbers as a careless package might."""
 
-    told: list = []
+    message: list = []
 
     def start(self, training):
         self.training = training
-        self.told.append(("start", training.epoch, training.step, training.epochs))
+        self.calls.append(("start", training.epoch, training.step, training.epochs))
         torch.rand(5)
 
     def epoch(self, row):
-        self.told.append(("epoch", row["epoch"], row["step"]))
+        self.calls.append(("epoch", row["epoch"], row["step"]))
         self.last = row
         example = self.training.example()
         assert example.sct_hu.shape == example.mr.shape == example.ct_hu.shape
         torch.rand(5)
 
     def finish(self):
-        self.told.append(("finish",))
+        self.calls.append(("finish",))
         Recorder.kept = self
 
 
@@ -51,7 +51,7 @@ class Unmade(TrainingLogger):
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch):
-    Recorder.told = []
+    Recorder.calls = []
     loaded = {"recorder": Recorder, "failing": Failing, "unmade": Unmade, "number": 3}
     points = [
         SimpleNamespace(name=name, value=f"package:{name}", load=lambda value=value: value, dist=None)
@@ -61,9 +61,9 @@ def installed(monkeypatch):
     monkeypatch.setattr(plugins, "entry_points", lambda group: in_force.get(group, []))
 
 
-def test_a_logger_of_another_package_is_told_of_every_epoch(run, tmp_path, plan):
+def test_a_logger_of_another_package_is_reported_of_every_epoch(run, tmp_path, plan):
     run("pix2pix", loggers=("recorder", "recorder"))
-    assert Recorder.told == [("start", 0, 0, 2), ("epoch", 1, 4), ("epoch", 2, 8), ("finish",)]
+    assert Recorder.calls == [("start", 0, 0, 2), ("epoch", 1, 4), ("epoch", 2, 8), ("finish",)]
     logger, written = Recorder.kept, rows(tmp_path / "fold_0")[-1]
     assert [name for name in logger.last if name not in ("seconds", "ms_per_step")] == list(written)
     assert logger.last["val_mae_hu"] == pytest.approx(float(written["val_mae_hu"]), rel=1e-5)
@@ -76,11 +76,11 @@ def test_a_logger_of_another_package_is_told_of_every_epoch(run, tmp_path, plan)
 def test_a_resumed_training_says_where_it_goes_on(run, step, epochs_done):
     with pytest.raises(KeyboardInterrupt):
         run("pix2pix", progress=interrupted_at(step), loggers=("recorder",))
-    assert Recorder.told == [("start", 0, 0, 2), ("epoch", 1, 4)][: 1 + epochs_done]
-    Recorder.told.clear()
+    assert Recorder.calls == [("start", 0, 0, 2), ("epoch", 1, 4)][: 1 + epochs_done]
+    Recorder.calls.clear()
     run("pix2pix", resume=True, loggers=("recorder",))
-    assert Recorder.told[0] == ("start", epochs_done, 4 * epochs_done, 2)
-    assert Recorder.told[-2:] == [("epoch", 2, 8), ("finish",)]
+    assert Recorder.calls[0] == ("start", epochs_done, 4 * epochs_done, 2)
+    assert Recorder.calls[-2:] == [("epoch", 2, 8), ("finish",)]
 
 
 def test_a_training_with_loggers_is_the_training_without(run, tmp_path):

@@ -24,7 +24,7 @@ def trainer() -> UNetRegression:
     return make_trainer("unet")
 
 
-def one_batch(head: torch.Tensor) -> dict[str, torch.Tensor]:
+def a_batch(head: torch.Tensor) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     mr, ct = torch.rand(2, 1, 1, 32, 32, generator=generator)
     return {"mr": mr, "ct": ct, "known": torch.ones_like(ct), "head": head}
@@ -42,9 +42,9 @@ def test_the_full_size_is_planned_with_six_levels_and_the_small_one_narrower():
 def test_voxels_outside_the_head_teach_nothing(trainer):
     head = torch.zeros(1, 1, 32, 32)
     head[..., 8:24, 8:24] = 1
-    batch = one_batch(head)
+    batch = a_batch(head)
     changed = batch | {"ct": torch.where(head > 0, batch["ct"], torch.tensor(7.0))}
-    losses = [make_trainer("unet").training_step(one)["l1"] for one in (batch, changed)]
+    losses = [make_trainer("unet").training_step(each_batch)["l1"] for each_batch in (batch, changed)]
     assert losses[0] == losses[1] > 0
     expected = (trainer.networks["syn_ct"](batch["mr"]) - batch["ct"]).abs()[head > 0].mean()
     torch.testing.assert_close(losses[0], expected.detach())
@@ -66,7 +66,7 @@ def test_the_gradient_is_clipped(monkeypatch):
     monkeypatch.setattr(
         trainer.synthesis, "step", lambda: norms.append(math.sqrt(sum(float(p.grad.square().sum()) for p in weights)))
     )
-    trainer.training_step(one_batch(torch.ones(1, 1, 32, 32)))
+    trainer.training_step(a_batch(torch.ones(1, 1, 32, 32)))
     assert norms == [pytest.approx(0.01, rel=1e-3)]
 
 
@@ -74,14 +74,14 @@ def test_the_network_that_synthesises_is_the_average_of_the_weights_that_learn()
     trainer = make_trainer("unet", ema_decay=0.5)
     average = {name: weight.clone() for name, weight in trainer.networks["syn_ct"].state_dict().items()}
     for step in range(12):
-        trainer.training_step(one_batch(torch.ones(1, 1, 32, 32)))
+        trainer.training_step(a_batch(torch.ones(1, 1, 32, 32)))
         decay = min(0.5, (1 + step) / (10 + step))
         for name, weight in trainer.syn_ct.state_dict().items():
             average[name] = decay * average[name] + (1 - decay) * weight
     for name, weight in trainer.networks["syn_ct"].state_dict().items():
         torch.testing.assert_close(weight, average[name], rtol=1e-4, atol=1e-6)
         assert not torch.equal(weight, trainer.syn_ct.state_dict()[name])
-    mr = one_batch(torch.ones(1, 1, 32, 32))["mr"]
+    mr = a_batch(torch.ones(1, 1, 32, 32))["mr"]
     with torch.no_grad():
         torch.testing.assert_close(trainer.sct_of(mr), trainer.networks["syn_ct"](mr))
 
@@ -145,7 +145,7 @@ def a_head() -> dict[str, torch.Tensor]:
     """As its coding would have it; no two pixels are the same."""
     head = torch.zeros(1, 1, 32, 32)
     head[..., 6:26, 8:20] = 1
-    batch = one_batch(head)
+    batch = a_batch(head)
     return batch | {name: torch.where(head > 0, batch[name], value) for name, value in (("mr", -2.0), ("ct", -1.0))}
 
 

@@ -46,10 +46,10 @@ def stopped_while(shown: str):
     """A progress display that sends Ctrl-C before the second item of a work of that name."""
 
     def progress(iterable, desc="", **_):
-        for i, one in enumerate(iterable):
+        for i, item in enumerate(iterable):
             if desc == shown and i == 1:
                 os.kill(os.getpid(), signal.SIGINT)
-            yield one
+            yield item
 
     return progress
 
@@ -71,9 +71,9 @@ def test_a_later_round_begins_with_a_lower_rate_and_falls_to_zero_as_the_first()
 
 
 def test_one_round_has_the_rate_of_unet():
-    one, unet = make_trainer("unet_unpaired", rounds=1), make_trainer("unet")
+    one_round, unet = make_trainer("unet_unpaired", rounds=1), make_trainer("unet")
     for step in (0, 3, 50, 99):
-        assert one.learning_rate_factor(0, step, 100) == unet.learning_rate_factor(0, step, 100)
+        assert one_round.learning_rate_factor(0, step, 100) == unet.learning_rate_factor(0, step, 100)
 
 
 def test_each_round_draws_from_its_own_pseudo_pairs(run, monkeypatch, tmp_path):

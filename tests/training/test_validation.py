@@ -56,7 +56,7 @@ def test_mae_is_that_of_equation_4_inside_the_head(preprocessed_folder, constant
 def test_at_most_12_slices_evenly_spread_over_patients(preprocessed_folder):
     validation = Validation.read(preprocessed_folder / "tiny", PAIRED, [], INPUT)
     assert len(validation.slices) == 12
-    assert [sum(one.patient == p for one in validation.slices) for p in PAIRED] == [3, 3, 3, 3]
+    assert [sum(example.patient == p for example in validation.slices) for p in PAIRED] == [3, 3, 3, 3]
 
 
 def test_however_many_are_held_out_only_the_chosen_slices_are_read(tmp_path, monkeypatch):
@@ -68,13 +68,13 @@ def test_however_many_are_held_out_only_the_chosen_slices_are_read(tmp_path, mon
     read_slice = SliceReader._read
     monkeypatch.setattr(SliceReader, "_read", lambda *arguments: inflated.append(1) or read_slice(*arguments))
     validation = Validation.read(tmp_path, patients, [], INPUT)
-    assert len({one.patient for one in validation.slices}) == 12
+    assert len({example.patient for example in validation.slices}) == 12
     assert len(inflated) == 3 * (12 + 1)  # MR, CT and regions of each, and of the example
-    for one in validation.slices:
-        stack = make_stack(one.patient, patients.index(one.patient))
+    for example in validation.slices:
+        stack = make_stack(example.patient, patients.index(example.patient))
         pairs = [INPUT.paired(stack, i) for i in range(N_SLICES)]
         shown = [(pair["mr"], INPUT.coding.network_to_hu(pair["ct"])) for pair in pairs]
-        assert any(np.array_equal(one.mr, mr) and np.array_equal(one.ct_hu, ct_hu) for mr, ct_hu in shown)
+        assert any(np.array_equal(example.mr, mr) and np.array_equal(example.ct_hu, ct_hu) for mr, ct_hu in shown)
 
 
 def test_odd_slice_sizes_are_padded_for_the_generator(tmp_path, constant):
@@ -101,8 +101,8 @@ def test_example_is_held_out_where_it_can_be(preprocessed_folder, held_out, trai
     assert (tmp_path / "progress.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(("held_out", "told"), [(["PAIR_4"], False), ([ONLY_CT], True)])
-def test_the_figure_says_where_no_held_out_patient_is_a_pair(preprocessed_folder, held_out, told, tmp_path, constant):
+@pytest.mark.parametrize(("held_out", "noted"), [(["PAIR_4"], False), ([ONLY_CT], True)])
+def test_the_figure_says_where_no_held_out_patient_is_a_pair(preprocessed_folder, held_out, noted, tmp_path, constant):
     from matplotlib.figure import Figure
 
     validation = Validation.read(preprocessed_folder / "tiny", held_out, [ONLY_MR], INPUT)
@@ -110,7 +110,7 @@ def test_the_figure_says_where_no_held_out_patient_is_a_pair(preprocessed_folder
     rows.epoch({"epoch": 1, "step": 2, "learning_rate": 1e-4, "l1": 0.5, "val_mae_hu": None})
     axes = Figure().subplots(1, 3)
     ProgressFigure._draw_curves(axes, rows, bool(validation.slices))
-    assert bool(axes[1].texts) == told
+    assert bool(axes[1].texts) == noted
 
 
 def test_missing_matplotlib_is_said_once_and_is_not_fatal(tmp_path, monkeypatch, caplog):

@@ -63,7 +63,7 @@ def test_it_goes_on_identically_from_its_state_and_the_average():
     other = WeightAverage(a_network(), 0.9)
     other.average.load_state_dict(copy.deepcopy(average.average.state_dict()))
     other.load_state_dict(copy.deepcopy(average.state_dict()))
-    for one in (average, other):
-        learn(one, 5)
+    for each_average in (average, other):
+        learn(each_average, 5)
     for mean, again in zip(average.average.parameters(), other.average.parameters(), strict=True):
         assert torch.equal(mean, again)

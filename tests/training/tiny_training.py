@@ -156,9 +156,9 @@ def interrupted_at(step: int):
     """A progress display that sends Ctrl-C while this step is under way."""
 
     def progress(iterable, total=None, desc="", unit=""):
-        for i, one in enumerate(iterable, 1):
+        for i, item in enumerate(iterable, 1):
             if unit == "step" and i == step:
                 os.kill(os.getpid(), signal.SIGINT)
-            yield one
+            yield item
 
     return progress

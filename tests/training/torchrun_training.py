@@ -32,10 +32,10 @@ def main() -> int:
     plan = make_plan(make_configuration(settings=options.pop("settings", {}), **options.pop("training", {})))
 
     def progress(iterable, unit="", **_):
-        for i, one in enumerate(iterable, 1):
+        for i, item in enumerate(iterable, 1):
             if unit == "step" and dies_at == [ranks.rank, i]:
                 os.kill(os.getpid(), 9)
-            yield one
+            yield item
 
     try:
         train(

@@ -117,7 +117,7 @@ def _train(there: Connection, until: Moment | None, folder: Path, data: Path, tr
 
 
 def _stand_still_at(moment: Moment, there: Connection) -> None:
-    """Patch what happens at the moment such that this process tells that it is there, and then waits for its end."""
+    """Patch what happens at the moment such that this process says that it is there, and then waits for its end."""
     from synthct.training.trainer import Trainer
 
     calls = 0

@@ -22,7 +22,7 @@ class Standardised(Coding):
     hu_range = (-1024.0, 3071.0)
 
     def mr_to_network(self, mr, inside, statistics):
-        channels = [(one - of.mean) / max(of.sd, 1e-6) for one, of in zip(mr, statistics)]
+        channels = [(channel - of.mean) / max(of.sd, 1e-6) for channel, of in zip(mr, statistics)]
         return np.where(inside, channels, self.mr_outside).astype(np.float32)
 
     def ct_to_network(self, hu, inside):

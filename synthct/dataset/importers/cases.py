@@ -25,7 +25,7 @@ class ImportCase:
 
     @property
     def same_frame(self) -> bool | None:
-        """Whether MR and CT lie in one frame of reference; None where the format does not tell."""
+        """Whether MR and CT lie in one frame of reference; None where the format does not say."""
         if isinstance(self.mr, DicomSeries) and isinstance(self.ct, DicomSeries):
             return bool(self.mr.frame_of_reference_uid) and (
                 self.mr.frame_of_reference_uid == self.ct.frame_of_reference_uid
@@ -45,7 +45,7 @@ class Listing:
     sources: dict[str, str] = field(default_factory=dict)  # what the key file says of every patient
 
     def renamed(self, name: str) -> Listing:
-        """The same with patients called NAME_001, NAME_002, ... in an order that tells nothing about them."""
+        """The same with patients called NAME_001, NAME_002, ... in an order that says nothing about them."""
         names = numbered(name, (case.patient for case in self.cases))
         return replace(
             self,

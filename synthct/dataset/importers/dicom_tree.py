@@ -1,7 +1,7 @@
 """DICOM files in any nesting: one MR and one CT series of each patient, and no name of any patient.
 
 Patients are called NAME_001, NAME_002, ... by the order of a hash of their PatientID: the same tree gives the same
-names, and the names tell nothing. Messages name the patient so, a series by its number and description, and no path
+names, and the names say nothing. Messages name the patient so, a series by its number and description, and no path
 below the folder that the user gave, because folders and files are often named after patients.
 """
 
@@ -81,9 +81,11 @@ def _case(
     patients_by: PatientsBy,
     root: Path,
 ) -> ImportCase:
-    of = {modality: [one for one in series if one.modality == modality] for modality in wanted}
+    of = {modality: [volume for volume in series if volume.modality == modality] for modality in wanted}
     if patients_by == "id":  # volumes of two persons are not ours to choose from
-        unasked = [one for modality, texts in wanted.items() if not texts for one in of[modality] if not one.unfit]
+        unasked = [
+            volume for modality, texts in wanted.items() if not texts for volume in of[modality] if not volume.unfit
+        ]
         check_person(unasked, patients_by, patient)
     chosen = {modality: choose_series(of[modality], texts, root=root) for modality, texts in wanted.items()}
     check_person(chosen.values(), patients_by, patient)
@@ -92,11 +94,11 @@ def _case(
         raise ImageError(
             f"none of the series is a volume of the head:\n{listed}\nRemove the patient or use --skip_bad."
         )
-    for one in filter(None, chosen.values()):
-        stack_slices(one)  # raises where slices are missing, before any voxel is read
+    for volume in filter(None, chosen.values()):
+        stack_slices(volume)  # raises where slices are missing, before any voxel is read
     return ImportCase(patient, chosen["MR"], chosen["CT"], None, source=series[0].patient_id)
 
 
 def _common_folder(series: Sequence[DicomSeries], root: Path) -> str:
-    common = os.path.commonpath([path.parent for one in series for path in one.files])
+    common = os.path.commonpath([path.parent for volume in series for path in volume.files])
     return Path(common).relative_to(root).as_posix()

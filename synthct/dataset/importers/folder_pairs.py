@@ -65,10 +65,10 @@ def list_folder_pairs(folder: Path, pattern: re.Pattern[str] | None = None) -> L
     ]
     remarks = []
     if matched.renamed:
-        one = matched.renamed[0]
+        patient = matched.renamed[0]
         remarks.append(
             f"{counted(len(matched.renamed), 'pair')} matched by the names without words of modality, such as "
-            f"{matched.mr[one].name} and {matched.ct[one].name}, which are patient '{one}'."
+            f"{matched.mr[patient].name} and {matched.ct[patient].name}, which are patient '{patient}'."
         )
     if unused:
         have = "mask has" if len(unused) == 1 else "masks have"
@@ -76,10 +76,10 @@ def list_folder_pairs(folder: Path, pattern: re.Pattern[str] | None = None) -> L
         listed = ", ".join(sorted(unused))
         remarks.append(f"{len(unused)} {have} the name of no MR or CT and {are} passed over: {listed}.")
     for kind, path in subfolders.items():
-        seen = [one for one in path.iterdir() if not one.name.startswith(".") and one.suffix not in MHD_DATA]
+        seen = [entry for entry in path.iterdir() if not entry.name.startswith(".") and entry.suffix not in MHD_DATA]
         if others := len(seen) - len(images[kind]):
-            told = "is passed over: it does" if others == 1 else "are passed over: they do"
-            remarks.append(f"{counted(others, 'file')} in {path.name} {told} not end as images do.")
+            passed_over = "is passed over: it does" if others == 1 else "are passed over: they do"
+            remarks.append(f"{counted(others, 'file')} in {path.name} {passed_over} not end as images do.")
     return Listing(
         "pairs", tuple(cases), remarks=tuple(remarks), sources={case.patient: case.patient for case in cases}
     )

@@ -24,7 +24,7 @@ from synthct.imaging.mask_file import read_head_mask
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 
 FILE_ENDING = ".nii.gz"
-SHOWN = 20  # problems told in full
+SHOWN = 20  # problems reported in full
 AS_GIVEN = "as given"  # of a mask of 0 and one other value
 
 
@@ -84,7 +84,9 @@ def import_dataset(
         facts = {patient: outcome for patient, outcome in written.items() if not isinstance(outcome, str)}
         training = tuple(patient for patient in facts if patient not in test)
         if not training:
-            raise DatasetError("no patient is left to train on: " + "; ".join(_told(problems) or ["all are in --test"]))
+            raise DatasetError(
+                "no patient is left to train on: " + "; ".join(_first_sentences(problems) or ["all are in --test"])
+            )
         write_json(_description(listing, dataset_folder), making / "dataset.json")
         provenance = {"format_version": 1, "synthct_version": __version__, "layout": listing.format, "cases": facts}
         write_json(provenance, making / "import.json")
@@ -154,7 +156,7 @@ def _called(source: Source) -> str:
 
 
 def _in_the_users_words(problem: str, called: dict[str, str]) -> str:
-    """A problem of files that are not there any more, told of those that they were made from."""
+    """A problem of files that are not there any more, reported of those that they were made from."""
     for number, path in enumerate(called):
         problem = problem.replace(path, f"\0{number}\0").replace(Path(path).name, f"\0{number}\0")
     for number, words in enumerate(called.values()):
@@ -198,12 +200,13 @@ def _description(listing: Listing, dataset_folder: Path) -> dict[str, Any]:
 
 def _refuse(problems: dict[str, str]) -> None:
     raise DatasetError(
-        "\n".join(_told(problems))
+        "\n".join(_first_sentences(problems))
         + f"\nNothing was written because of {counted(len(problems), 'patient')}; correct this, or leave such patients "
         "out with --skip_bad."
     )
 
 
-def _told(problems: dict[str, str]) -> list[str]:
-    told = [text for _, text in sorted(problems.items())]
-    return told if len(told) <= SHOWN else [*told[:SHOWN], f"... and {counted(len(told) - SHOWN, 'more patient')}."]
+def _first_sentences(problems: dict[str, str]) -> list[str]:
+    sentences = [text for _, text in sorted(problems.items())]
+    more = len(sentences) - SHOWN
+    return sentences if more <= 0 else [*sentences[:SHOWN], f"... and {counted(more, 'more patient')}."]

@@ -28,7 +28,7 @@ def draw_bland_altman(totals: Mapping[str, VoxelHistogram], folder: Path) -> Pat
         totals: of all voxels by model, in the order of the panels; all on one scale of shares.
     """
     columns, rows = columns_and_rows(len(totals), max_columns=2)
-    shares = {model: 100 * one.difference / one.voxels for model, one in totals.items()}
+    shares = {model: 100 * total.difference / total.voxels for model, total in totals.items()}
     norm = LogNorm(
         max(min(share[share > 0].min() for share in shares.values()), 1e-6), max(s.max() for s in shares.values())
     )

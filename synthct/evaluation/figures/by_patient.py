@@ -106,7 +106,7 @@ def _draw_baselines(axes: Axes, metric: Metric, baselines: Mapping[str, Sequence
     means = {label: float(np.mean([row.metrics[metric.column] for row in of])) for label, of in baselines.items() if of}
     if not means:
         return
-    label = min(means, key=lambda one: means[one] * (1 if metric.lower_is_better else -1))
+    label = min(means, key=lambda baseline: means[baseline] * (1 if metric.lower_is_better else -1))
     axes.axhline(means[label], color="0.35", linestyle=(0, (4, 3)), linewidth=0.8, zorder=0)
     above = metric.lower_is_better
     axes.annotate(

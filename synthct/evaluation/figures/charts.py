@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from synthct.evaluation.figures.panels import DPI, MM, WIDTH_MM
+from synthct.evaluation.figures.fitted_text import DPI, MM
+from synthct.evaluation.figures.panels import WIDTH_MM
 from synthct.files import bytes_written_whole
 
 if TYPE_CHECKING:

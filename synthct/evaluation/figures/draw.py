@@ -118,7 +118,7 @@ def draw_cycles(
     able = [model for model in models if _paired(model.trainer) is not True]
     jobs = [(model, patient) for model in able for patient in best_median_worst(mae_by_patient(rows[model.label]))]
     if not jobs:
-        return ()  # an empty progress bar would tell nothing
+        return ()  # an empty progress bar would say nothing
     without_cycle = set()
     for model, patient in progress(jobs, total=len(jobs), desc="Figure 6", unit="figure"):
         if model.label in without_cycle:

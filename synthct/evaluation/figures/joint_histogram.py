@@ -24,7 +24,7 @@ def draw_joint_histogram(totals: Mapping[str, VoxelHistogram], patients: Mapping
         patients: how many were counted by model.
     """
     columns, rows = columns_and_rows(len(totals))
-    shares = {model: 100 * one.joint / one.voxels for model, one in totals.items()}
+    shares = {model: 100 * total.joint / total.voxels for model, total in totals.items()}
     lowest = min(share[share > 0].min() for share in shares.values())
     norm = LogNorm(max(lowest, 1e-6), max(share.max() for share in shares.values()))
 

@@ -18,15 +18,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Text
 
+from synthct.evaluation.figures.fitted_text import DPI, LINE_SPACING, MM, FittedText, fitted
 from synthct.files import bytes_written_whole
 
-MM = 1 / 25.4  # inches
 WIDTH_MM = 180.0  # two columns of a journal
-DPI = 300
 _MARGIN_MM, _GAP_MM = 2.0, 2.0
-_TITLE_MM, _PANEL_TITLE_MM = 7.0, 5.0  # room above the panels
+_TITLE_MM, _PANEL_TITLE_MM = 3.2, 1.6  # room above the panels, beside the titles themselves
+_MAX_TITLE_LINES, _MAX_PANEL_TITLE_LINES = 3, 4
 _BAR_GAP_MM, _BAR_MM, _BAR_TEXT_MM = 2.0, 2.0, 8.5  # room below the panels
 _NOTE_MM = 4.5
 _UNKNOWN_COLOUR = "0.80"  # of NaN, unless the scale says otherwise
@@ -76,7 +75,7 @@ def draw_panels(
 
     Args:
         panels: images of one shape.
-        title: one line above all.
+        title: above all; a long one is wrapped.
         spacing_mm: (rows, cols) of the pixels.
         sides: the body sides at the left and at the right of the images.
         note: one line below all.
@@ -88,17 +87,21 @@ def draw_panels(
     panel_width = (WIDTH_MM - 2 * _MARGIN_MM - (len(panels) - 1) * _GAP_MM) / len(panels)
     panel_height = panel_width * rows_mm / cols_mm
     bottom = (_NOTE_MM if note else 0) + _BAR_TEXT_MM + _BAR_MM + _BAR_GAP_MM
-    height = bottom + panel_height + _PANEL_TITLE_MM + _TITLE_MM
+    whole_width = WIDTH_MM - 2 * _MARGIN_MM
+    heading = fitted(title, whole_width, 9, weight="bold", max_lines=_MAX_TITLE_LINES)
+    titles = [fitted(panel.title, panel_width, 8, max_lines=_MAX_PANEL_TITLE_LINES) for panel in panels]
+    titles_height = _PANEL_TITLE_MM + max(panel_title.height_mm for panel_title in titles)
+    height = bottom + panel_height + titles_height + _TITLE_MM + heading.height_mm
 
     figure = Figure(figsize=(WIDTH_MM * MM, height * MM), dpi=DPI, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)
 
     def axes_at(left: float, low: float, width: float, tall: float) -> Axes:
         return figure.add_axes((left / WIDTH_MM, low / height, width / WIDTH_MM, tall / height))
 
-    def write(text: str, left: float, low: float, room: float, **style: Any) -> None:
-        written = figure.text(left / WIDTH_MM, low / height, text, **style)
-        _shrink_to(written, room * MM * DPI, canvas)
+    def write(text: FittedText, left: float, low: float, **style: Any) -> None:
+        place = left / WIDTH_MM, low / height
+        figure.text(*place, text.text, fontsize=text.size, va="baseline", linespacing=LINE_SPACING, **style)
 
     lefts = [_MARGIN_MM + i * (panel_width + _GAP_MM) for i in range(len(panels))]
     for i, (panel, left) in enumerate(zip(panels, lefts)):
@@ -106,26 +109,17 @@ def draw_panels(
         _draw_image(axes, panel, rows_mm, cols_mm)
         if i == 0:
             _mark_scale_and_sides(axes, rows_mm, cols_mm, sides)
-        middle = left + panel_width / 2
-        write(panel.title, middle, bottom + panel_height + 1.3, panel_width, fontsize=8, ha="center", va="bottom")
+        write(titles[i], left + panel_width / 2, bottom + panel_height + 2.0, ha="center")
     for first, last in _spans([panel.scale for panel in panels]):
         span = lefts[last] + panel_width - lefts[first]
         bar_width = min(0.86 * span, 60.0)
         bar_left = lefts[first] + (span - bar_width) / 2
         _draw_bar(axes_at(bar_left, bottom - _BAR_GAP_MM - _BAR_MM, bar_width, _BAR_MM), figure, panels[first].scale)
-        write(
-            panels[first].scale.label,
-            lefts[first] + span / 2,
-            (_NOTE_MM if note else 0) + 1.5,
-            span,
-            fontsize=7,
-            ha="center",
-            va="bottom",
-        )
-    above = bottom + panel_height + _PANEL_TITLE_MM + 1.8
-    write(title, _MARGIN_MM, above, WIDTH_MM - 2 * _MARGIN_MM, fontsize=9, weight="bold", ha="left", va="bottom")
+        label = fitted(panels[first].scale.label, span, 7)
+        write(label, lefts[first] + span / 2, (_NOTE_MM if note else 0) + 2.1, ha="center")
+    write(heading, _MARGIN_MM, bottom + panel_height + titles_height + 2.6, weight="bold", ha="left")
     if note:
-        write(note, _MARGIN_MM, 1.2, WIDTH_MM - 2 * _MARGIN_MM, fontsize=6.5, color="0.25", ha="left", va="bottom")
+        write(fitted(note, whole_width, 6.5), _MARGIN_MM, 1.8, color="0.25", ha="left")
     with bytes_written_whole(path) as file:
         figure.savefig(file, dpi=DPI, format="png")
     return path
@@ -196,17 +190,3 @@ def _spans(scales: Sequence[Scale]) -> list[tuple[int, int]]:
         else:
             spans.append((i, i))
     return spans
-
-
-def _shrink_to(text: Text, pixels: float, canvas: FigureCanvasAgg) -> None:
-    """Set long text smaller, then shorten it, so that nothing runs out of its place."""
-    renderer = canvas.get_renderer()
-    size = float(text.get_fontsize())
-    while text.get_window_extent(renderer).width > pixels and size > 5:
-        size -= 0.5
-        text.set_fontsize(size)
-    width = text.get_window_extent(renderer).width
-    while width > pixels and len(text.get_text()) > 4:
-        kept = min(len(text.get_text()) - 2, int(len(text.get_text()) * pixels / width))
-        text.set_text(text.get_text()[: max(kept, 1)] + "…")
-        width = text.get_window_extent(renderer).width

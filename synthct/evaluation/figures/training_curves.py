@@ -36,14 +36,14 @@ def draw_training(model: TrainedModel, folder: Path) -> Path | None:
     fold_marks, loss_marks = marks(list(logs)), marks(losses)
 
     def draw(figure: Figure) -> None:
-        of_losses, of_error, of_rate = figure.subplots(1, 3, width_ratios=(1.35, 1.1, 0.8))
+        loss_axes, error_axes, rate_axes = figure.subplots(1, 3, width_ratios=(1.35, 1.1, 0.8))
         for fold, log in logs.items():
             epochs = log.column("epoch")
             alone = "." if len(epochs) < 2 else None
             for name in losses:
                 values = np.array(log.column(name))
                 mark = loss_marks[name]
-                of_losses.plot(
+                loss_axes.plot(
                     epochs,
                     np.where(values > 0, values, np.nan),
                     color=mark.colour,
@@ -52,21 +52,21 @@ def draw_training(model: TrainedModel, folder: Path) -> Path | None:
                     marker=alone,
                 )
             mark = fold_marks[fold]
-            of_error.plot(
+            error_axes.plot(
                 epochs, log.column("val_mae_hu"), color=mark.colour, linestyle=mark.line, marker=alone, label=fold
             )
-            of_rate.plot(epochs, log.column("learning_rate"), color=mark.colour, linestyle=mark.line, marker=alone)
-        of_losses.set(title="Losses", yscale="log", ylabel="mean over the epoch")
+            rate_axes.plot(epochs, log.column("learning_rate"), color=mark.colour, linestyle=mark.line, marker=alone)
+        loss_axes.set(title="Losses", yscale="log", ylabel="mean over the epoch")
         for name in losses:  # folds look alike here: a line a loss in the legend
             mark = loss_marks[name]
-            of_losses.plot([], [], color=mark.colour, linestyle=mark.line, label=name.replace("_", " "))
-        of_error.set(title="Held-out slices", ylabel="MAE (HU)")
-        of_rate.set(title="Learning rate", ylim=(0, None))
-        of_rate.yaxis.set_major_formatter(lambda rate, _: f"{rate:.3g}")
-        of_rate.yaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
-        for axes in (of_losses, of_error, of_rate):
+            loss_axes.plot([], [], color=mark.colour, linestyle=mark.line, label=name.replace("_", " "))
+        error_axes.set(title="Held-out slices", ylabel="MAE (HU)")
+        rate_axes.set(title="Learning rate", ylim=(0, None))
+        rate_axes.yaxis.set_major_formatter(lambda rate, _: f"{rate:.3g}")
+        rate_axes.yaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
+        for axes in (loss_axes, error_axes, rate_axes):
             _finish(axes)
-        for axes in (of_losses, of_error):
+        for axes in (loss_axes, error_axes):
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=3, frameon=False, handlelength=2.4)
 
     several = f"; {len(logs)} folds, a line a fold" if len(logs) > 1 else ""

@@ -244,15 +244,15 @@ def metrics_in(columns: Collection[str]) -> tuple[Metric, ...]:
 
 def all_metrics() -> tuple[Metric, ...]:
     """Ours, then those of other packages that can be used."""
-    return (*METRICS, *_of_other_packages()[0])
+    return (*METRICS, *_from_other_packages()[0])
 
 
 def unusable_metrics() -> tuple[str, ...]:
     """A sentence for every metric of another package that is left out, and why."""
-    return _of_other_packages()[1]
+    return _from_other_packages()[1]
 
 
-def _of_other_packages() -> tuple[tuple[Metric, ...], tuple[str, ...]]:
+def _from_other_packages() -> tuple[tuple[Metric, ...], tuple[str, ...]]:
     metrics: dict[str, Metric] = {}
     faults = []
     taken = {*OTHER_COLUMNS, *(metric.column for metric in METRICS)}

@@ -34,6 +34,6 @@ def head_dice(pair: VolumePair) -> float:
     return _dice(pair.sct_head, pair.ct_head)
 
 
-def _dice(one: np.ndarray, other: np.ndarray) -> float:
-    total = int(one.sum()) + int(other.sum())
-    return 2 * int((one & other).sum()) / total if total else math.nan
+def _dice(first: np.ndarray, second: np.ndarray) -> float:
+    total = int(first.sum()) + int(second.sum())
+    return 2 * int((first & second).sum()) / total if total else math.nan

@@ -14,7 +14,7 @@ def histogram_distance(pair: VolumePair) -> float:
     1/N sum_i |sCT_(i) - CT_(i)| of the values in rising order.
 
     It is in HU and needs no bins, and a distribution shifted by 10 HU is 10 HU away, which a difference of histograms
-    bin by bin cannot tell from one shifted by 1000 HU. It never exceeds the MAE: the rest of the MAE is misplacement.
+    bin by bin cannot distinguish from one shifted by 1000 HU. It never exceeds the MAE; the rest is misplacement.
     """
     sct, ct = np.sort(pair.sct[pair.mask]), np.sort(pair.reference())
     return float(np.abs(sct.astype(np.float64) - ct).mean())

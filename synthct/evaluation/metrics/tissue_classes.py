@@ -38,12 +38,12 @@ def tissue_mean_error(tissue: Tissue) -> Callable[[VolumePair], float]:
 
 def _errors(pair: VolumePair, tissue: Tissue) -> np.ndarray:
     ct = pair.reference()
-    of_tissue = {
+    in_tissue = {
         "air": lambda: ct < AIR_BELOW_HU,
         "soft": lambda: (ct >= AIR_BELOW_HU) & (ct <= BONE_ABOVE_HU),
         "bone": lambda: ct > BONE_ABOVE_HU,
     }[tissue]()
-    return pair.difference()[of_tissue]
+    return pair.difference()[in_tissue]
 
 
 def _mean(values: np.ndarray) -> float:

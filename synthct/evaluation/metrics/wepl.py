@@ -80,9 +80,9 @@ def _median_and_p95(pair: VolumePair) -> tuple[float, float]:
 
 def _density_difference(pair: VolumePair) -> np.ndarray:
     """Density of the sCT less that of the CT, each air outside its head; float32 on the pair's grid."""
-    of_ct = pair.mask if pair.ct_head is None else pair.ct_head | pair.mask
-    of_sct = of_ct if pair.sct_head is None else pair.sct_head | pair.mask
-    sct, ct = (density(np.where(head, image, AIR_HU)) for image, head in ((pair.sct, of_sct), (pair.ct, of_ct)))
+    ct_head = pair.mask if pair.ct_head is None else pair.ct_head | pair.mask
+    sct_head = ct_head if pair.sct_head is None else pair.sct_head | pair.mask
+    sct, ct = (density(np.where(head, image, AIR_HU)) for image, head in ((pair.sct, sct_head), (pair.ct, ct_head)))
     return np.subtract(sct, ct, out=sct)
 
 

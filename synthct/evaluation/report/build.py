@@ -101,7 +101,7 @@ def write_report(folder: Path, content: ReportContent, *, date: datetime.date | 
 
 def _patients(content: ReportContent, shown: Sequence[Volumes]) -> str:
     """The table, and below it the reasons of quality assurance."""
-    viewable = {(label, one.patient) for one in shown for label in one.scts}
+    viewable = {(label, volumes.patient) for volumes in shown for label in volumes.scts}
     table = html_tables.patient_table(content.rows, content.statuses, viewable)
     return "\n".join(filter(None, (table, html_tables.reason_list(content.rows, content.statuses))))
 
@@ -130,7 +130,7 @@ def _results(content: ReportContent) -> str:
         where = ' (<a href="#why">reasons</a> below the table of patients)' if explained else ""
         parts.append(f"<p>Quality assurance of {len(given)} sCTs: {counted}{where}.</p>")
     parts.append(html_tables.summary_table(content.summaries))
-    baselines_shown = any(one.model in baseline.BASELINES for one in content.summaries)
+    baselines_shown = any(summary.model in baseline.BASELINES for summary in content.summaries)
     in_words = html_tables.comparisons_in_words(content.comparisons, baselines_shown=baselines_shown)
     parts.append(f"<h3>Comparisons</h3>\n{in_words}")
     parts.append(html_tables.other_metrics(content.summaries))

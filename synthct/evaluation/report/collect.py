@@ -40,13 +40,15 @@ def report_evaluation(
     rows: dict[str, Sequence[Row]] = {}
     references: dict[str, Reference] = {}
     candidates: dict[str, dict[str, Candidate]] = {}
-    for one in sets:
-        names = {summary.model: summary.labelled().model for summary in one.summaries}
-        rows |= {names[label]: of_label for label, of_label in one.of_models.items()}
-        for patient in one.scores.keys() - references.keys():  # a name in two sets is looked at in the first
-            references[patient] = one.references[patient]
+    for scored_set in sets:
+        names = {summary.model: summary.labelled().model for summary in scored_set.summaries}
+        rows |= {names[label]: label_rows for label, label_rows in scored_set.model_rows.items()}
+        for patient in scored_set.scores.keys() - references.keys():  # a name in two sets is looked at in the first
+            references[patient] = scored_set.references[patient]
             candidates[patient] = {
-                names[label]: candidate for label, candidate in one.candidates[patient].items() if label in one.labels
+                names[label]: candidate
+                for label, candidate in scored_set.candidates[patient].items()
+                if label in scored_set.labels
             }
     reasons = choose_patients(rows, MAX_VIEWED)
     jobs = {patient: (references[patient], candidates[patient]) for patient in reasons}
@@ -54,8 +56,8 @@ def report_evaluation(
     content = ReportContent(
         title=title,
         rows=rows,
-        summaries=[summary.labelled() for one in sets for summary in one.summaries],
-        comparisons=[comparison for one in sets for comparison in one.comparisons],
+        summaries=[summary.labelled() for scored_set in sets for summary in scored_set.summaries],
+        comparisons=[comparison for scored_set in sets for comparison in scored_set.comparisons],
         warnings=warnings,
         figures=figures,
         volumes=list(volumes.values()),

@@ -39,8 +39,9 @@ def summary_table(summaries: Sequence[Summary], columns: Collection[str] | None 
     chosen = SHOWN_COLUMNS if columns is None else columns
     shown = [metric for metric in _present([summary.mean for summary in summaries]) if metric.column in chosen]
     head = "".join(
-        f'<th scope="col" class="number">{escape(one.model)}<br><span class="quiet">{_patients(one.n)}</span></th>'
-        for one in summaries
+        f'<th scope="col" class="number">{escape(summary.model)}'
+        f'<br><span class="quiet">{_patients(summary.n)}</span></th>'
+        for summary in summaries
     )
     rows = []
     for metric in shown:
@@ -52,7 +53,7 @@ def summary_table(summaries: Sequence[Summary], columns: Collection[str] | None 
 
 def other_metrics(summaries: Sequence[Summary]) -> str:
     """The rest of the summary, folded away; nothing where there is no rest."""
-    others = {metric.column for metric in _present([one.mean for one in summaries])} - set(SHOWN_COLUMNS)
+    others = {metric.column for metric in _present([summary.mean for summary in summaries])} - set(SHOWN_COLUMNS)
     if not others:
         return ""
     return folded(f"All other metrics ({len(others)})", summary_table(summaries, others, "other metrics"))
@@ -68,8 +69,8 @@ def comparisons_in_words(comparisons: Sequence[Comparison], *, baselines_shown: 
     if not comparisons:
         but = " but the trivial CTs in the table" if baselines_shown else ""
         return f"<p>There is a single model: nothing to compare it with{but}.</p>"
-    main = [one.sentence for one in comparisons if one.main]
-    others = [one.sentence for one in comparisons if not one.main]
+    main = [comparison.sentence for comparison in comparisons if comparison.main]
+    others = [comparison.sentence for comparison in comparisons if not comparison.main]
     parts = [bullet_list(main)] if main else []
     if others:
         parts.append(folded(f"By the other metrics ({len(others)})", bullet_list(others)))
@@ -133,10 +134,11 @@ def patient_table(
 def reason_list(rows: Mapping[str, Sequence[Row]], statuses: Mapping[tuple[str, str], QaStatus]) -> str:
     """Why sCTs did not pass quality assurance, by patient in the order of the table; nothing without reasons."""
     items = []
-    for i, (patient, of_patient) in enumerate(explained(rows, statuses).items()):
+    for i, (patient, by_model) in enumerate(explained(rows, statuses).items()):
         models = [
-            f'{escape(label)}, <span class="{one.word}">{one.word}</span>: {"<br>".join(map(escape, one.reasons))}'
-            for label, one in of_patient.items()
+            f'{escape(label)}, <span class="{status.word}">{status.word}</span>: '
+            f"{'<br>'.join(map(escape, status.reasons))}"
+            for label, status in by_model.items()
         ]
         items.append(f'<li id="{_reason_anchor(i)}"><strong>{escape(patient)}</strong>\n{html_list(models)}</li>')
     return '<h3 id="why">Why</h3>\n<ul>\n' + "\n".join(items) + "\n</ul>" if items else ""
@@ -164,7 +166,11 @@ def _worst_first(rows: Mapping[str, Sequence[Row]]) -> list[tuple[str, Row]]:
     """With the model of each."""
     return sorted(
         ((label, row) for label, model_rows in rows.items() for row in model_rows),
-        key=lambda one: (-_or_worst(one[1].metrics["mae_hu"]), one[1].patient, one[0]),
+        key=lambda labelled_row: (
+            -_or_worst(labelled_row[1].metrics["mae_hu"]),
+            labelled_row[1].patient,
+            labelled_row[0],
+        ),
     )
 
 

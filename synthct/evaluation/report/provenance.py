@@ -31,7 +31,7 @@ def versions() -> dict[str, str]:
 
 
 def commands_of_models(dataset_name: str, models: Sequence[TrainedModel]) -> list[str]:
-    """What was run from the raw dataset to this page, with the options that the plans and folders still tell."""
+    """What was run from the raw dataset to this page, with the options that the plans and folders still show."""
     number = str(int(match[1])) if (match := re.match(r"Dataset(\d{3})_", dataset_name)) else dataset_name
     plans = {model.label: Plan.load(model.files.plans) for model in models}
     preparations, trainings, predictions = [], [], []
@@ -61,23 +61,26 @@ def plan_section(models: Sequence[TrainedModel]) -> str:
 
 
 def _facts(model: TrainedModel, plan: Plan) -> dict[str, str]:
-    one = plan.configuration(model.configuration)
+    configuration = plan.configuration(model.configuration)
     trainer = model.trainer.removesuffix("_disjoint")
-    preparation, training = one.preprocessing, one.training
+    preparation, training, seen = configuration.preprocessing, configuration.training, configuration.input
     mm = " x ".join(f"{value:.3g}" for value in preparation.spacing_mm)
     rows, cols = preparation.slice_size
-    of_patients = [one.fold for one in model.held_out.values() if one.fold is not None]
-    counts = {fold: of_patients.count(fold) for fold in sorted(set(of_patients))}
+    patient_folds = [held_out.fold for held_out in model.held_out.values() if held_out.fold is not None]
+    counts = {fold: patient_folds.count(fold) for fold in sorted(set(patient_folds))}
     folds = [f"fold {fold}: {n} patient{'s' * (n != 1)}" for fold, n in counts.items()]
     return {
         "model folder": model.folder.name,
         "planner": f"{plan.planner}, of synthct {plan.synthct_version}",
         "registration of CT to MR": plan.register,
         "slices": f"{preparation.slice_plane}, {rows} x {cols} pixels; volumes at {mm} mm (slices, rows, columns)",
-        "network input": f"{one.input.plane} slices with {one.input.neighbours} neighbours on each side"
-        if one.dimensions == 2
-        else f"3-D patches of {one.input.plane} slices",
-        **{f"methods.{trainer}.{name}": value for name, value in _settings(one.methods.get(trainer, {})).items()},
+        "network input": f"{seen.plane} slices with {seen.neighbours} neighbours on each side"
+        if configuration.dimensions == 2
+        else f"3-D patches of {seen.plane} slices",
+        **{
+            f"methods.{trainer}.{name}": value
+            for name, value in _settings(configuration.methods.get(trainer, {})).items()
+        },
         "training": f"{training.epochs_constant} + {training.epochs_decay} epochs planned, "
         f"batch {training.batch_size}, seed {training.seed}",
         "trained": "; ".join(_trained(model, fold) for fold in _trained_folds(model)),
@@ -99,9 +102,9 @@ def _settings(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def _trained_folds(model: TrainedModel) -> list[int]:
     """Numbers of the folds that have a log of their training or have held somebody out."""
-    logged = {one.number for one in model.files.folds() if one.log.is_file()}
-    of_patients = {one.fold for one in model.held_out.values()}
-    return sorted(fold for fold in logged | of_patients if fold is not None)
+    logged = {fold.number for fold in model.files.folds() if fold.log.is_file()}
+    patient_folds = {held_out.fold for held_out in model.held_out.values()}
+    return sorted(fold for fold in logged | patient_folds if fold is not None)
 
 
 def _log(model: TrainedModel, fold: int) -> TrainingLog:

@@ -35,9 +35,9 @@ def read_statuses(
         labels: of the models that count.
     """
     statuses: dict[tuple[str, str], QaStatus] = {}
-    for patient, of_patient in candidates.items():
+    for patient, by_label in candidates.items():
         for label in labels:
-            sct = of_patient[label].sct if label in of_patient else None
+            sct = by_label[label].sct if label in by_label else None
             path = _qa_file(sct) if isinstance(sct, Path) else None
             status = None if path is None else _read(path)
             if status is not None:

@@ -51,15 +51,15 @@ class Volumes:
     @property
     def characters(self) -> int:
         """What they take in the page."""
-        return sum(len(one) for one in (self.mr or "", self.ct, self.labels, *self.scts.values()))
+        return sum(len(text) for text in (self.mr or "", self.ct, self.labels, *self.scts.values()))
 
 
-def choose_patients(rows: Mapping[str, Sequence[Row]], most: int) -> dict[str, str]:
+def choose_patients(rows: Mapping[str, Sequence[Row]], n_patients: int) -> dict[str, str]:
     """Whose volumes are looked at first, and why: by model the worst, the median and the best; then the next worst.
 
     Args:
         rows: of the models.
-        most: patients at most.
+        n_patients: at most this many.
 
     Returns:
         By patient, why they are there, such as ``worst with cyclegan, pix2pix``; in the order of interest.
@@ -82,17 +82,17 @@ def choose_patients(rows: Mapping[str, Sequence[Row]], most: int) -> dict[str, s
         patient: "; ".join(f"{word} with {', '.join(models)}" for word, models in by_place.items())
         for patient, by_place in reasons.items()
     }
-    return {patient: in_words[patient] for patient in list(in_words)[:most]}
+    return {patient: in_words[patient] for patient in list(in_words)[:n_patients]}
 
 
 def within(volumes: Sequence[Volumes], characters: int) -> list[Volumes]:
     """Those that fit, in their order; at least none."""
     kept: list[Volumes] = []
     left = characters
-    for one in volumes:
-        if one.characters <= left:
-            kept.append(one)
-            left -= one.characters
+    for patient_volumes in volumes:
+        if patient_volumes.characters <= left:
+            kept.append(patient_volumes)
+            left -= patient_volumes.characters
     return kept
 
 

@@ -41,15 +41,15 @@ def viewer_section(
     """
     row_of = {(label, row.patient): row for label, model_rows in rows.items() for row in model_rows}
     patients = []
-    for one in shown:
-        worst = max(one.scts, key=lambda label: row_of[label, one.patient].metrics["mae_hu"])
-        models = [{"label": label, "scores": row_of[label, one.patient].in_words} for label in one.scts]
+    for patient in shown:
+        worst = max(patient.scts, key=lambda label: row_of[label, patient.patient].metrics["mae_hu"])
+        models = [{"label": label, "scores": row_of[label, patient.patient].in_words} for label in patient.scts]
         patients.append(
             {
-                "patient": one.patient,
-                "why": reasons[one.patient],
-                "shape": one.shape,
-                "mr_range": one.mr_range,
+                "patient": patient.patient,
+                "why": reasons[patient.patient],
+                "shape": patient.shape,
+                "mr_range": patient.mr_range,
                 "models": models,
                 "worst": worst,
             }
@@ -62,9 +62,9 @@ def viewer_section(
         "patients": patients,
     }
     scripts = [f'<script type="application/json" id="viewer-data">{_json(index)}</script>']
-    for i, one in enumerate(shown):
-        volumes = {"mr": one.mr, "ct": one.ct, "labels": one.labels}
-        volumes |= {f"sct-{k}": sct for k, sct in enumerate(one.scts.values())}
+    for i, patient in enumerate(shown):
+        volumes = {"mr": patient.mr, "ct": patient.ct, "labels": patient.labels}
+        volumes |= {f"sct-{k}": sct for k, sct in enumerate(patient.scts.values())}
         scripts += [
             f'<script type="text/plain" id="volume-{i}-{name}">{volume}</script>'
             for name, volume in volumes.items()

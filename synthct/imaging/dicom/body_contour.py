@@ -54,8 +54,10 @@ def outlines(mask: np.ndarray) -> list[np.ndarray]:
         mask: bool (rows, cols).
     """
     filled = np.pad(binary_fill_holes(mask), 1)
-    contours = [approximate_polygon(one, TOLERANCE)[:-1] - 1 for one in find_contours(filled.astype(np.float32), 0.5)]
-    return [one for one in contours if len(one) >= 3]
+    contours = [
+        approximate_polygon(contour, TOLERANCE)[:-1] - 1 for contour in find_contours(filled.astype(np.float32), 0.5)
+    ]
+    return [contour for contour in contours if len(contour) >= 3]
 
 
 def structure_set(mask: np.ndarray, grid: Grid, series: ReferencedSeries, identity: Identity, now: datetime) -> Dataset:
@@ -123,16 +125,16 @@ def structure_set(mask: np.ndarray, grid: Grid, series: ReferencedSeries, identi
 
 
 def _referenced_frame(series: ReferencedSeries, identity: Identity) -> Dataset:
-    of_series = Dataset()
-    of_series.SeriesInstanceUID = series.series_uid
-    of_series.ContourImageSequence = [_image(uid) for uid in series.slices]
-    of_study = Dataset()
-    of_study.ReferencedSOPClassUID = DETACHED_STUDY_MANAGEMENT
-    of_study.ReferencedSOPInstanceUID = identity.shared.StudyInstanceUID
-    of_study.RTReferencedSeriesSequence = [of_series]
+    series_item = Dataset()
+    series_item.SeriesInstanceUID = series.series_uid
+    series_item.ContourImageSequence = [_image(uid) for uid in series.slices]
+    study_item = Dataset()
+    study_item.ReferencedSOPClassUID = DETACHED_STUDY_MANAGEMENT
+    study_item.ReferencedSOPInstanceUID = identity.shared.StudyInstanceUID
+    study_item.RTReferencedSeriesSequence = [series_item]
     frame = Dataset()
     frame.FrameOfReferenceUID = identity.shared.FrameOfReferenceUID
-    frame.RTReferencedStudySequence = [of_study]
+    frame.RTReferencedStudySequence = [study_item]
     return frame
 
 

@@ -80,19 +80,19 @@ def check_person(series: Iterable[DicomSeries | None], patients_by: PatientsBy, 
     Raises:
         ImageError: two contradict each other under one PatientID.
     """
-    taken = [one for one in series if one is not None]
-    for one, other in combinations(taken, 2):
-        contrary = one.person.contradictions(other.person)
+    taken = [volume for volume in series if volume is not None]
+    for volume, other in combinations(taken, 2):
+        contrary = volume.person.contradictions(other.person)
         if not contrary:
             continue
-        told = f"{one.name} and {other.name} differ in {' and '.join(contrary)}"
-        if one.study_uid != other.study_uid:
-            told += " and are of different studies"
+        differences = f"{volume.name} and {other.name} differ in {' and '.join(contrary)}"
+        if volume.study_uid != other.study_uid:
+            differences += " and are of different studies"
         if patients_by == "folder":
-            logger.warning("%s: %s, but lie in one folder and are taken for one patient.", patient, told)
+            logger.warning("%s: %s, but lie in one folder and are taken for one patient.", patient, differences)
             return
         raise ImageError(
-            f"{told}, so they show different persons under one PatientID (0010,0020); export them again with a "
+            f"{differences}, so they show different persons under one PatientID (0010,0020); export them again with a "
             "PatientID each, or give --patients_by folder where the files of each person lie in a folder of their own "
             "directly below -i."
         )
@@ -100,10 +100,10 @@ def check_person(series: Iterable[DicomSeries | None], patients_by: PatientsBy, 
 
 def warn_of_one_id(series: Sequence[DicomSeries], root: Path) -> None:
     """Warn where all files have one PatientID and several folders below ``root`` hold a volume of one modality."""
-    if len({one.patient_id for one in series}) != 1 or series[0].patient_id.startswith("folder:"):
+    if len({volume.patient_id for volume in series}) != 1 or series[0].patient_id.startswith("folder:"):
         return
     for modality in ("MR", "CT"):
-        folders = _folders([one for one in series if one.modality == modality and not one.unfit], root)
+        folders = _folders([volume for volume in series if volume.modality == modality and not volume.unfit], root)
         if len(folders) > 1:
             logger.warning(
                 "All files have one PatientID (0010,0020), but %d folders hold %s volumes; where each folder is a "
@@ -115,16 +115,18 @@ def warn_of_one_id(series: Sequence[DicomSeries], root: Path) -> None:
 def describe(series: Sequence[DicomSeries]) -> list[str]:
     """A line a series: number, modality, slices x rows x columns, spacing, description, why it is not a volume to train
     on; and its UID where two have one number. Many series of one image and one description share a line."""
-    labels = [(one.modality, one.label) for one in series]
-    groups = {id(one): group for group in alone(series) for one in group}
-    lines, told = [], set()
-    for one in series:
-        if id(one) not in groups:
-            lines.append(_described(one, labels.count((one.modality, one.label)) > 1))
-        elif id(one) not in told:
-            told |= {id(other) for other in groups[id(one)]}
-            lines.append(f"  {one.label:>6}  {one.modality}  {len(groups[id(one)])} series of one image each, such as "
-                         f"this  {one.description}".rstrip())  # fmt: skip
+    labels = [(volume.modality, volume.label) for volume in series]
+    groups = {id(volume): group for group in alone(series) for volume in group}
+    lines: list[str] = []
+    described: set[int] = set()
+    for volume in series:
+        if id(volume) not in groups:
+            lines.append(_described(volume, labels.count((volume.modality, volume.label)) > 1))
+        elif id(volume) not in described:
+            group = groups[id(volume)]
+            described |= {id(other) for other in group}
+            beginning = f"  {volume.label:>6}  {volume.modality}  {len(group)} series of one image each"
+            lines.append(f"{beginning}, such as this  {volume.description}".rstrip())
     return lines
 
 
@@ -155,4 +157,4 @@ def _hint(series: Sequence[DicomSeries], root: Path | None) -> str:
 
 
 def _folders(series: Sequence[DicomSeries], root: Path) -> set[str]:
-    return {folder_below(root, one.files[0]) for one in series}
+    return {folder_below(root, volume.files[0]) for volume in series}

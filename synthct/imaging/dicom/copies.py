@@ -69,7 +69,7 @@ def without_copies(at_one_position: Sequence[Sequence[ImageHeader]]) -> list[Ima
 def _alike(images: Sequence[ImageHeader]) -> list[list[ImageHeader]]:
     """Images of one place with equal traits, in the order of their paths."""
     groups: list[list[ImageHeader]] = []
-    for image in sorted(images, key=lambda one: (str(one.slice.path), one.slice.frame)):
+    for image in sorted(images, key=lambda header: (str(header.slice.path), header.slice.frame)):
         for group in groups:
             apart = np.subtract(group[0].slice.position_mm, image.slice.position_mm)
             if group[0].traits == image.traits and np.abs(apart).max() <= SAME_PLACE_MM:
@@ -101,7 +101,7 @@ class _VoxelKeys:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of pydicom, which hold values of the file
                 volume = sitk.GetArrayFromImage(decode(path)).astype(np.float64)
-        except Exception:  # whatever a damaged file leads to; reading the series will tell
+        except Exception:  # whatever a damaged file leads to; reading the series will show
             return []
         finally:
             sitk.ProcessObject.SetGlobalWarningDisplay(before)

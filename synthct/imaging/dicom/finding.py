@@ -71,12 +71,12 @@ def find_series(
                 patient = f"folder:{folder_below(folder, image.slice.path)}"
             found.setdefault((patient, study, series, modality), []).append(image)
     if damaged := sum(count for _, count in read.values()):
-        one = "1 DICOM file is damaged or does not say where it lies; it is left out."
+        single = "1 DICOM file is damaged or does not say where it lies; it is left out."
         several = f"{damaged} DICOM files are damaged or do not say where they lie; they are left out."
-        logger.warning(one if damaged == 1 else several)
+        logger.warning(single if damaged == 1 else several)
     joined = join_series({series: without_second_files(images) for series, images in found.items()})
     volumes = [volume for series, images in joined.items() for volume in volumes_of(series, images)]
-    volumes.sort(key=lambda one: (one.patient_id, one.modality, one.number, one.series_uid, one.part))
+    volumes.sort(key=lambda volume: (volume.patient_id, volume.modality, volume.number, volume.series_uid, volume.part))
     return tuple(volumes)
 
 

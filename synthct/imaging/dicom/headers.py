@@ -1,4 +1,4 @@
-"""What one DICOM file tells about its images. Voxels stay unread; of who it is, PatientID alone is kept as it is."""
+"""What one DICOM file says about its images. Voxels stay unread; of who it is, PatientID alone is kept as it is."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ class ImageHeader:
 
 
 def read_headers(path: Path, key: bytes = b"") -> list[ImageHeader]:
-    """The grey-value MR or CT images of a DICOM file that tell their place in the patient; often one, or none.
+    """The grey-value MR or CT images of a DICOM file that state their place in the patient; often one, or none.
 
     Args:
         path: the file.
         key: of the digests in :class:`Person`.
 
     Raises:
-        ValueError: the file begins as DICOM and is damaged, or is an MR or CT that does not tell where it lies.
+        ValueError: the file begins as DICOM and is damaged, or is an MR or CT that does not say where it lies.
     """
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_READ, force=True)

@@ -48,7 +48,7 @@ def join_series(found: Mapping[SeriesKey, Sequence[ImageHeader]]) -> dict[Series
 def not_joined(series: Sequence[DicomSeries]) -> str:
     """What is wrong with series of one image each that :func:`join_series` left; empty where there are no such ones."""
     for alike in alone(series):
-        positions = np.array([one.slices[0].position_mm for one in alike])
+        positions = np.array([volume.slices[0].position_mm for volume in alike])
         if len(np.unique(np.round(positions / SAME_POSITION_MM), axis=0)) >= FEWEST_SLICES:
             described = f" '{alike[0].description}'" if alike[0].description else ""
             return (
@@ -62,9 +62,9 @@ def not_joined(series: Sequence[DicomSeries]) -> str:
 def alone(series: Sequence[DicomSeries]) -> list[list[DicomSeries]]:
     """Series of one image, of one modality and description each list; lists shorter than a volume are left out."""
     groups: dict[tuple[str, str], list[DicomSeries]] = {}
-    for one in series:
-        if len(one.slices) == 1 and not one.part and one.unfit == "1 slice only":
-            groups.setdefault((one.modality, one.description), []).append(one)
+    for volume in series:
+        if len(volume.slices) == 1 and not volume.part and volume.unfit == "1 slice only":
+            groups.setdefault((volume.modality, volume.description), []).append(volume)
     return [group for group in groups.values() if len(group) >= FEWEST_SLICES]
 
 

@@ -1,7 +1,7 @@
 """Whether DICOM files of one patient can be of one person: PatientBirthDate, PatientSex and PatientName compared.
 
 Values are kept as keyed digests alone: a search for series makes a key of its own, so what is kept can be compared
-within that search and tells nothing about a person.
+within that search and says nothing about a person.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Person:
     def contradictions(self, other: Person) -> list[str]:
         """The attributes that two files of one person would not have like this.
 
-        A name tells only where no birth date does, since names change and are spelled in several ways.
+        A name decides only where no birth date does, since names change and are spelled in several ways.
         """
         years, dates = (self.birth_year, other.birth_year), (self.birth_date, other.birth_date)
         found = []
@@ -67,7 +67,7 @@ class Person:
 
 def contradictions(persons: Iterable[Person]) -> list[str]:
     """The attributes by which any two contradict each other; empty where all can be one person."""
-    found = {name for one, other in combinations(set(persons), 2) for name in one.contradictions(other)}
+    found = {name for person, other in combinations(set(persons), 2) for name in person.contradictions(other)}
     return [name for name in (BIRTH_DATE, SEX, NAME) if name in found]
 
 

@@ -108,20 +108,22 @@ class _Decoder:
             self.frames = self._decode(image)
             self.path = image.path
         if image.frame >= len(self.frames):
-            raise ImageError(f"{self._told(image)} is missing in its file; export the series again.")
+            raise ImageError(f"{self._image_name(image)} is missing in its file; export the series again.")
         return self.frames[image.frame]
 
     def _decode(self, image: DicomSlice) -> np.ndarray:
         try:
             decoded = decode(image.path)
         except Exception:  # whatever a damaged file leads to; its text holds the path, which may hold a name
-            raise ImageError(f"{self._told(image)} cannot be decoded; export the series again.") from None
+            raise ImageError(f"{self._image_name(image)} cannot be decoded; export the series again.") from None
         values = sitk.GetArrayFromImage(decoded)
         if decoded.GetNumberOfComponentsPerPixel() != 1 or values.shape[1:] != (self.series.rows, self.series.columns):
-            raise ImageError(f"{self._told(image)} holds other voxels than its header says; export the series again.")
+            raise ImageError(
+                f"{self._image_name(image)} holds other voxels than its header says; export the series again."
+            )
         return values
 
-    def _told(self, image: DicomSlice) -> str:
+    def _image_name(self, image: DicomSlice) -> str:
         return f"{self.series.name}: image {image.instance}"
 
 

@@ -1,4 +1,4 @@
-"""A 3-D volume as DICOM files hold it: what is told in their headers, without the voxels."""
+"""A 3-D volume as DICOM files hold it: what their headers say, without the voxels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DicomSlice:
     frame: int  # from 0; 0 in a file of one image
     instance: int  # InstanceNumber, or the frame's number from 1; what messages call the image by
     position_mm: tuple[float, float, float]  # ImagePositionPatient: centre of the first voxel, LPS
-    thickness_mm: float  # SliceThickness; 0 where it is not told. Never taken for the distance of slices
+    thickness_mm: float  # SliceThickness; 0 where it is not given. Never taken for the distance of slices
     rescale: tuple[float, float]  # slope, intercept: stored value to HU or scanner units
 
 

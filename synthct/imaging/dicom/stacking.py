@@ -1,7 +1,7 @@
 """From where every slice truly lies to a regular orthogonal grid: missing slices, uneven gaps, a tilted gantry.
 
 Geometry comes from ImagePositionPatient, ImageOrientationPatient and PixelSpacing alone (DICOM PS3.3 C.7.6.2).
-SliceThickness is not the distance of slices, and only tells whether there is tissue that no slice shows.
+SliceThickness is not the distance of slices, and only says whether there is tissue that no slice shows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EVEN = 1.1  # gaps up to this times the median are even
 WIDEST_TIMES = 2.1  # a gap up to this times the median (one slice missing) is interpolated over ...
 WIDEST_MM = 4.0  # ... where it is no wider than this; a wider one hides anatomy
 CONTIGUOUS = 1.1  # a gap up to this times the mean thickness of its two slices hides nothing, however wide
-LARGEST_TILT_DEG = 40.0  # gantries tilt up to 30 degrees; slices that lie further apart sideways are no stack
+LARGEST_TILT_DEG = 40.0  # gantries tilt up to 30 degrees; slices that lie further apart sideways are not a stack
 
 
 @dataclass(frozen=True)

@@ -59,15 +59,15 @@ def _without_copies(stack: list[ImageHeader]) -> list[ImageHeader]:
     return [image for image in stack if id(image) not in copies]
 
 
-def _in_one_stack(one: ImageHeader, other: ImageHeader) -> bool:
-    if (one.plane, one.orientation) == (other.plane, other.orientation):
+def _in_one_stack(first: ImageHeader, second: ImageHeader) -> bool:
+    if (first.plane, first.orientation) == (second.plane, second.orientation):
         return True
-    same_plane = np.allclose(one.plane, other.plane, rtol=1e-4, atol=0)
-    return same_plane and np.allclose(one.orientation, other.orientation, rtol=0, atol=SAME_DIRECTION)
+    same_plane = np.allclose(first.plane, second.plane, rtol=1e-4, atol=0)
+    return same_plane and np.allclose(first.orientation, second.orientation, rtol=0, atol=SAME_DIRECTION)
 
 
 def _told_apart(stack: list[ImageHeader], split: str) -> list[tuple[str, list[ImageHeader]]]:
-    """Volumes with one image a position, each with what tells it from the others; still one where nothing does."""
+    """Volumes with one image a position, each with what distinguishes it; still one where nothing does."""
     shared = _at_one_position(stack)
     if not shared:
         return [(split, stack)]
@@ -113,7 +113,7 @@ def _depth(image: ImageHeader) -> float:
 def _by_rank(stack: Sequence[ImageHeader], trait: int) -> dict[str, list[ImageHeader]]:
     groups: dict[str, list[ImageHeader]] = {}
     for images in _by_position(stack):
-        for rank, image in enumerate(sorted(images, key=lambda one: float(one.traits[trait] or 0)), start=1):
+        for rank, image in enumerate(sorted(images, key=lambda header: float(header.traits[trait] or 0)), start=1):
             groups.setdefault(str(rank), []).append(image)
     return groups
 

@@ -45,7 +45,7 @@ def imported(folder: Path, tmp_path: Path, **options) -> RawDataset:
         ("Task1/HN/1HNA001", ".mha", "synthrad2025"),
     ],
 )
-def test_a_synthrad_patient_keeps_his_id_voxels_and_mask(tmp_path, where, ending, layout):
+def test_a_synthrad_patient_keeps_id_voxels_and_mask(tmp_path, where, ending, layout):
     case = Path(where).name
     write_patient(tmp_path / "in" / where, ending)
     assert list_folder(tmp_path / "in", name="Brain").format == layout
@@ -63,7 +63,7 @@ def test_a_synthrad_patient_keeps_his_id_voxels_and_mask(tmp_path, where, ending
     assert read_json(raw.folder / "import.json")["cases"][case]["public_id"] == case
 
 
-def test_only_heads_of_task_1_are_imported_and_the_others_are_told(tmp_path):
+def test_only_heads_of_task_1_are_imported_and_the_others_are_reported(tmp_path):
     for case in ("Task1/brain/1BA001", "Task1/pelvis/1PA001", "Task1/pelvis/1PA004"):
         write_patient(tmp_path / "in" / case, ".nii.gz")
     write_patient(tmp_path / "in" / "Task2/brain/2BA001", ".nii.gz", ("ct", "mask"))
@@ -147,14 +147,14 @@ def test_a_second_channel_is_refused(tmp_path):
         list_folder(tmp_path, name="Brain")
 
 
-def test_images_of_another_kind_are_told_and_counted(tmp_path):
+def test_images_of_another_kind_are_reported_and_counted(tmp_path):
     write_image(head_mr(GRID), tmp_path / "mr" / "P1.nii.gz")
     write_image(head_ct(GRID), tmp_path / "ct" / "P1.nii.gz")
     (tmp_path / "ct" / "P2.png").write_bytes(b"")
     assert "1 file in ct is passed over" in list_folder(tmp_path, name="Brain").remarks[0]
 
 
-def test_a_folder_of_another_layout_is_told_with_the_layouts(tmp_path):
+def test_a_folder_of_another_layout_is_reported_with_the_layouts(tmp_path):
     with pytest.raises(DatasetError, match="1BA001/mr.nii.gz"):
         list_folder(tmp_path, name="Brain")
     with pytest.raises(DatasetError, match="layout pairs"):
@@ -166,7 +166,7 @@ def test_a_folder_of_another_layout_is_told_with_the_layouts(tmp_path):
 # Whole, or not at all
 
 
-def test_problems_of_all_patients_are_told_at_once_and_nothing_is_written(tmp_path):
+def test_problems_of_all_patients_are_reported_at_once_and_nothing_is_written(tmp_path):
     for case in ("P1", "P2", "P3"):
         write_image(head_mr(GRID), tmp_path / "in" / "mr" / f"{case}.nii.gz")
         write_image(head_ct(GRID), tmp_path / "in" / "ct" / f"{case}.nii.gz")

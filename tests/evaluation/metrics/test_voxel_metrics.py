@@ -62,8 +62,8 @@ def test_mae_is_the_mean_of_the_tissues_weighted_by_their_voxels():
     ct = pair.ct[pair.mask]
     n = {"air": (ct < -200).sum(), "bone": (ct > 250).sum()}
     n["soft"] = ct.size - n["air"] - n["bone"]
-    for of_tissue, overall in ((tissue_mae, mae), (tissue_mean_error, mean_error)):
-        assert sum(of_tissue(t)(pair) * n[t] for t in n) / ct.size == pytest.approx(overall(pair))
+    for tissue_metric, overall in ((tissue_mae, mae), (tissue_mean_error, mean_error)):
+        assert sum(tissue_metric(t)(pair) * n[t] for t in n) / ct.size == pytest.approx(overall(pair))
 
 
 def test_a_tissue_that_is_not_there_has_no_error():

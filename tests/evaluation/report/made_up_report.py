@@ -30,15 +30,25 @@ def compared(errors_hu: dict[str, float], *, with_mr: bool = True, unknown_slice
     return Compared(image(ct), image(known), image(mask), scts, mr, "ct_and_mr", (), {}, None, None, 100.0)
 
 
-def turned(one: Compared, orientation: str) -> Compared:
+def turned(case: Compared, orientation: str) -> Compared:
     """The same with the axes of all images permuted and flipped."""
 
     def turn(of: sitk.Image) -> sitk.Image:
         return sitk.DICOMOrient(of, orientation)
 
-    scts = {label: turn(sct) for label, sct in one.scts.items()}
+    scts = {label: turn(sct) for label, sct in case.scts.items()}
     return Compared(
-        turn(one.ct), turn(one.ct_known), turn(one.mask), scts, turn(one.mr), one.kind, (), {}, None, None, 100.0
+        turn(case.ct),
+        turn(case.ct_known),
+        turn(case.mask),
+        scts,
+        turn(case.mr),
+        case.kind,
+        (),
+        {},
+        None,
+        None,
+        100.0,
     )
 
 
@@ -58,7 +68,7 @@ def content(
     if volumes is None:
         errors = {patient: {label: of[patient] for label, of in maes.items() if patient in of} for patient in reasons}
         volumes = [embed(patient, compared(errors[patient], unknown_slices=8)) for patient in reasons]
-    summaries = [summarise(label, of_label) for label, of_label in rows.items()]
+    summaries = [summarise(label, label_rows) for label, label_rows in rows.items()]
     values = {
         "title": "Dataset001_Spheres",
         "rows": rows,

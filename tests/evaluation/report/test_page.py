@@ -56,8 +56,8 @@ def test_the_page_is_whole_in_itself_and_well_formed(tmp_path):
     links = [attributes["href"][1:] for tag, attributes in elements if tag == "a"]
     assert set(links) <= set(ids) and "viewer" in links
     pictures_shown = [attributes for tag, attributes in elements if tag == "img"]
-    assert len(pictures_shown) == 2 and all(one["alt"] for one in pictures_shown)
-    assert all(int(one["width"]) <= 1400 for one in pictures_shown)
+    assert len(pictures_shown) == 2 and all(picture["alt"] for picture in pictures_shown)
+    assert all(int(picture["width"]) <= 1400 for picture in pictures_shown)
 
 
 def test_rows_are_worst_first_and_names_are_escaped(tmp_path):
@@ -182,7 +182,7 @@ def test_the_commands_repeat_what_the_folders_tell(tmp_path):
 def test_the_page_stays_below_30_megabytes(tmp_path, patients):
     maes = {label: {f"P{i:03d}": float(i) for i in range(patients)} for label in ("a", "b", "c", "d")}
     made = content(maes, volumes=[])
-    large = [replace(one, ct="A" * 4_000_000) for one in content({"a": {"P000": 1.0}}).volumes * 8]
+    large = [replace(volume, ct="A" * 4_000_000) for volume in content({"a": {"P000": 1.0}}).volumes * 8]
     reasons = dict.fromkeys(["P000"], "worst with a")
     path = write_report(tmp_path, replace(made, volumes=large, reasons=reasons))
     assert path.name == REPORT_NAME and 10e6 < path.stat().st_size < 30e6

@@ -41,8 +41,8 @@ def test_hu_positions_and_labels_survive_the_way_into_the_page():
 
 @pytest.mark.parametrize("orientation", ["RAS", "PIR", "ASL"])
 def test_the_axes_of_the_image_make_no_difference(orientation):
-    one = compared({"cyclegan": 100.0})
-    plain, other = embed("P1", one), embed("P1", turned(one, orientation))
+    case = compared({"cyclegan": 100.0})
+    plain, other = embed("P1", case), embed("P1", turned(case, orientation))
     assert plain.shape == other.shape
     for name in ("ct", "labels", "mr"):
         dtype = "<i2" if name == "ct" else np.uint8
@@ -74,5 +74,5 @@ def test_the_worst_median_and_best_of_each_model_are_chosen_first():
 def test_as_many_as_fit_are_taken_in_their_order():
     sizes = {"a": 50, "b": 70, "c": 20}
     volumes = [Volumes(name, (1, 1, 1), (0, 1), None, "x" * size, {}, "") for name, size in sizes.items()]
-    assert [one.patient for one in within(volumes, 100)] == ["a", "c"]
+    assert [patient.patient for patient in within(volumes, 100)] == ["a", "c"]
     assert within(volumes, 10) == []

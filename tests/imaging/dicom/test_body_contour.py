@@ -50,8 +50,8 @@ def contours(rt: Dataset) -> list[tuple[str, np.ndarray]]:
     """SOPInstanceUID of the slice and points (n, 3), mm, of every contour."""
     (roi,) = rt.ROIContourSequence
     return [
-        (one.ContourImageSequence[0].ReferencedSOPInstanceUID, np.array(one.ContourData, float).reshape(-1, 3))
-        for one in roi.ContourSequence
+        (contour.ContourImageSequence[0].ReferencedSOPInstanceUID, np.array(contour.ContourData, float).reshape(-1, 3))
+        for contour in roi.ContourSequence
     ]
 
 
@@ -104,9 +104,12 @@ def test_the_one_roi_is_the_external_body(written):
     assert (roi.ROIName, roi.ROIGenerationAlgorithm) == ("BODY", "AUTOMATIC")
     assert observation.RTROIInterpretedType == "EXTERNAL"
     assert observation.ReferencedROINumber == roi.ROINumber == rt.ROIContourSequence[0].ReferencedROINumber
-    for one in rt.ROIContourSequence[0].ContourSequence:
-        assert one.ContourGeometricType == "CLOSED_PLANAR" and len(one.ContourData) == 3 * one.NumberOfContourPoints
-        points = np.array(one.ContourData, float).reshape(-1, 3)
+    for contour in rt.ROIContourSequence[0].ContourSequence:
+        assert (
+            contour.ContourGeometricType == "CLOSED_PLANAR"
+            and len(contour.ContourData) == 3 * contour.NumberOfContourPoints
+        )
+        points = np.array(contour.ContourData, float).reshape(-1, 3)
         assert not np.array_equal(points[0], points[-1])
 
 
@@ -134,8 +137,8 @@ def test_names_that_are_not_ascii_are_read_back(tmp_path):
 @pytest.mark.skipif(DCIODVFY is None, reason="dciodvfy (Debian package dicom3tools) is not installed")
 def test_dciodvfy_finds_no_error(written):
     folder, _ = written
-    told = subprocess.run([DCIODVFY, str(folder / BODY_FILE)], capture_output=True, text=True, errors="replace")
-    said = told.stderr + told.stdout
+    result = subprocess.run([DCIODVFY, str(folder / BODY_FILE)], capture_output=True, text=True, errors="replace")
+    said = result.stderr + result.stdout
     assert "RTStructureSet" in said and "Error" not in said, said
 
 

@@ -61,8 +61,10 @@ def written(request, tmp_path_factory) -> Written:
 
 def faults(path: Path, *options: str) -> list[str]:
     """What dciodvfy calls an error, or a warning."""
-    told = subprocess.run([DCIODVFY, *options, str(path)], capture_output=True, text=True, errors="replace")
-    return [line for line in (told.stdout + told.stderr).splitlines() if line.startswith(("Error", "Warning", "Abort"))]
+    result = subprocess.run([DCIODVFY, *options, str(path)], capture_output=True, text=True, errors="replace")
+    return [
+        line for line in (result.stdout + result.stderr).splitlines() if line.startswith(("Error", "Warning", "Abort"))
+    ]
 
 
 # -- the standard ----------------------------------------------------------------------------------------------------
@@ -279,7 +281,7 @@ def test_a_manufacturer_in_another_alphabet_than_the_patient_comes_through(tmp_p
     assert (str(header.PatientName), header.Manufacturer) == ("Bär^Änne", "日本")
 
 
-def test_what_the_mr_lacks_is_told_without_naming_the_patient(tmp_path, caplog):
+def test_what_the_mr_lacks_is_reported_without_naming_the_patient(tmp_path, caplog):
     write(SMALL, tmp_path, FrameOfReferenceUID=None)
     assert "the MR has no FrameOfReferenceUID, PatientPosition" in caplog.text
     assert NAME not in caplog.text and PATIENT_ID not in caplog.text
@@ -331,7 +333,7 @@ def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch):
     assert list((tmp_path / "deeper").iterdir()) == []
 
 
-def test_an_mr_that_cannot_be_read_is_told(tmp_path):
+def test_an_mr_that_cannot_be_read_is_reported(tmp_path):
     sct = SMALL.place(np.zeros(SMALL.array_shape, np.int16))
     (tmp_path / "notes.txt").write_text("no DICOM")
     for name, words in (("gone.dcm", "cannot be read .FileNotFoundError"), ("notes.txt", "is not DICOM")):

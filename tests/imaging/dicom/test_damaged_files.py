@@ -1,4 +1,4 @@
-"""DICOM files whose headers claim what cannot be: left out and counted, or told, in bounded memory."""
+"""DICOM files whose headers claim what cannot be: left out and counted, or refused, in bounded memory."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_slices_that_lie_kilometres_apart_are_no_scan(tmp_path):
 
 
 @pytest.mark.parametrize("length", [1, 3])
-def test_an_identity_from_a_file_with_damaged_meta_information_is_told(file, length):
+def test_an_identity_from_a_file_with_damaged_meta_information_is_reported(file, length):
     content = bytearray(file.read_bytes())
     struct.pack_into("<H", content, 132 + 6, length)  # of the first element, a number of four bytes
     file.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Which MR and CT volumes a tree of DICOM files holds, told by the headers alone."""
+"""Which MR and CT volumes a tree of DICOM files holds, by the headers alone."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_damage_anywhere_in_a_header_stops_nothing(tmp_path):
     assert any(len(series.slices) == 12 for series in find_series(tmp_path))
 
 
-def test_a_folder_that_is_missing_is_told(tmp_path):
+def test_a_folder_that_is_missing_is_reported(tmp_path):
     with pytest.raises(ImageError, match="is not a folder"):
         find_series(tmp_path / "none")
 
