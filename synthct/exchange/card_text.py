@@ -18,6 +18,8 @@ _REGISTRATION = {
     "off": "CTs were not registered to MRs by synthct.",
     "auto": "CTs that were not aligned were registered rigidly to the MRs.",
     "always": "CTs were registered rigidly to the MRs.",
+    "refine": "CTs that were not aligned were registered rigidly to the MRs; paired methods were trained on CTs that "
+    "were then refined locally.",
 }
 
 

@@ -31,7 +31,6 @@ from synthct.training.progress_figure import ProgressFigure
 from synthct.training.resume import check_resumable, find_checkpoint, holds_model, plain_split, training_of
 from synthct.training.sampling import Key
 from synthct.training.schedule import shorten
-from synthct.training.trainer import CachedSlices
 from synthct.training.validation import Validation
 from synthct.training.what_to_train import FoldToTrain, TrainingOptions
 
@@ -80,7 +79,7 @@ class TrainingRun:
             "split": self.split,
             "disjoint": what.disjoint,
             "world_size": options.ranks.world_size,
-        }
+        } | ({"refined_pairs": True} if what.refined_folder is not None else {})
         if self.checkpoint:
             check_resumable(self.checkpoint, self.identity, configuration, self.fold.path)
         self.device, self.ranks = device, options.ranks
@@ -159,7 +158,7 @@ class TrainingRun:
     def on_round_start(self, options: TrainingOptions, progress: Progress) -> SliceDataset:
         """Make, or find, the slices that are drawn until the next round; most methods have one round."""
         paired, disjoint = self.trainer.paired, self.what.disjoint
-        cached = CachedSlices(self.what.slices_folder, self.split["train"], disjoint)
+        cached = self.what.cached(self.split["train"])
         dataset = SliceDataset.of(
             *self.trainer.training_slices(cached, self.fold.path, self.round, progress),
             self.input,
