@@ -107,6 +107,6 @@ def floor_in_words(floor_hu: Mapping[str, float]) -> str:
     """The registration floor of some patients, at least one; a sentence."""
     largest = max(floor_hu, key=lambda patient: floor_hu[patient])
     return (
-        f"Registration floor: {fmean(floor_hu.values()):.1f} HU, the mean MAE of the rigidly registered CTs against "
-        f"the refined ones in {counted(len(floor_hu), 'patient')} (up to {floor_hu[largest]:.1f}, {largest})."
+        f"Registration floor (MAE of the rigid against the refined CT): {fmean(floor_hu.values()):.1f} HU, "
+        f"up to {floor_hu[largest]:.1f} ({largest})."
     )
