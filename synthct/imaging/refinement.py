@@ -4,8 +4,8 @@ Block matching whose displacements have to be worth it. The CT is shown as an MR
 pair itself has there (as the correlation ratio does: Roche et al. 1998, MICCAI, LNCS 1496:1115); every block of the
 head is compared with it under all displacements up to 12 mm; the displacements of all blocks are then chosen together,
 smooth and by discrete optimisation with a quadratic relaxation (Heinrich et al. 2014, WBIR, LNCS 8545:51). A block that
-stays costs nothing and one that moves costs ``MOVE_PENALTY``, so that what has not moved is left alone: a deformation
-that is driven by intensities without it moves a still head by 1 to 2 mm everywhere.
+stays costs nothing and one that moves costs ``MOVE_PENALTY``, so that what has not moved is left alone; a deformation
+that is driven by similarity alone moves a still head by a millimetre or two.
 """
 
 from __future__ import annotations
