@@ -23,7 +23,7 @@ from synthct.imaging.coding import AIR_HU
 from synthct.imaging.field_of_view import CT_TISSUE_HU, scanned_region
 from synthct.imaging.geometry import Grid, block_means, known_region, mask_points, moved_rigidly, resample
 from synthct.imaging.head_mask import head_mask_from_ct, head_mask_from_mr
-from synthct.imaging.refinement import refine_locally
+from synthct.imaging.refinement import refine
 from synthct.imaging.registration import HeadPair, register_ct_to_mr
 from synthct.phantom import T1_SEED, T2, PaintedPatient, PhantomOptions
 from synthct.phantom.anatomy_frame import misalignment
@@ -48,9 +48,7 @@ def refine_phantom(index: int, motions_mm: list[float], options: PhantomOptions)
         rigid = register_ct_to_mr(HeadPair(mr, mr_head, ct, ct_head))
         ct, ct_head = (moved_rigidly(image, rigid.GetInverse()) for image in (ct, ct_head))
         start = time.process_time()
-        found = refine_locally(
-            HeadPair(mr, mr_head, ct, ct_head), scanned_region(mr), scanned_region(ct, tissue=CT_TISSUE_HU)
-        )
+        found = refine(HeadPair(mr, mr_head, ct, ct_head), scanned_region(mr), scanned_region(ct, tissue=CT_TISSUE_HU))
         seconds = time.process_time() - start
         there = _through(rigid.GetInverse(), _through(offset, _moved(painted, points, motion_mm)))
         own_mm = np.linalg.norm(_moved(painted, points, motion_mm) - _moved(painted, points, 0.0), axis=1)

@@ -118,10 +118,11 @@ def _with_report(
 def _preprocess_case(case: CaseFiles, entries: list[CacheEntry], report: ReportEntry | None) -> None:
     images = read_case(case)
     masks = head_masks(images)
-    refinement = refinement_of(images, masks) if any(entry.refined for entry in entries) else None
+    refinement = None
     for entry in entries:
         stack = slices_of_case(images, entry.plan, masks)
-        if entry.refined and refinement is not None:
+        if entry.refined:
+            refinement = refinement_of(images, masks) if refinement is None else refinement
             stack = refined_stack(images, entry.plan, masks, refinement, stack)
         replace(stack, info={**stack.info, "made_from": entry.key}).save(entry.path)
     if report is not None:

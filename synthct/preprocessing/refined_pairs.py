@@ -16,8 +16,8 @@ import SimpleITK as sitk
 
 from synthct.counted import counted
 from synthct.dataset.images import CaseImages, HeadMasks, found_heads
-from synthct.imaging.geometry import Grid, resample
-from synthct.imaging.refinement import refine_locally
+from synthct.imaging.geometry import block_means, mask_points
+from synthct.imaging.refinement import refine
 from synthct.imaging.registration import HeadPair
 from synthct.planning.plan import PreprocessingPlan
 from synthct.preprocessing.cache import cached_path, refined_folder
@@ -25,6 +25,7 @@ from synthct.preprocessing.case import slices_of_case
 from synthct.preprocessing.slice_stack import CT_KNOWN, HEAD, OUTSIDE, SliceStack
 
 INFO = "refinement"  # in the info of a refined stack
+POINTS_EVERY_MM = 6.0  # of the head, where displacements are measured
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,18 @@ class RefinementFacts:
     registration_floor_hu: float
 
 
-def refinement_of(images: CaseImages, masks: HeadMasks) -> sitk.DisplacementFieldTransform:
+def refinement_of(images: CaseImages, masks: HeadMasks) -> sitk.Transform:
     """From points of the MR to points of the CT of a pair; a given mask does not stand for the head."""
     heads = found_heads(images, masks)
     pair = HeadPair(images.mr[0], heads.the_mr, images.the_ct, heads.the_ct)
-    return refine_locally(pair, images.mr_scanned, images.ct_scanned)
+    return refine(pair, images.mr_scanned, images.ct_scanned)
 
 
 def refined_stack(
     images: CaseImages,
     plan: PreprocessingPlan,
     masks: HeadMasks,
-    refinement: sitk.DisplacementFieldTransform,
+    refinement: sitk.Transform,
     rigid: SliceStack,
 ) -> SliceStack:
     """The stack of a pair with the refined CT; its ``info`` holds the :class:`RefinementFacts`.
@@ -66,15 +67,14 @@ def refined_stack(
         rigid: the stack without it.
     """
     stack = slices_of_case(images, plan, masks, refinement)
-    field = refinement.GetDisplacementField()
-    head = resample(masks.the_mr, Grid.of(field), interpolation="nearest")
-    lengths = np.linalg.norm(sitk.GetArrayViewFromImage(field), axis=-1)[sitk.GetArrayViewFromImage(head) > 0]
+    points = mask_points(block_means(masks.the_mr, POINTS_EVERY_MM) > 0.5)
+    lengths = np.array([np.linalg.norm(np.subtract(refinement.TransformPoint(at), at)) for at in points.tolist()])
     shown = HEAD | CT_KNOWN
     both = ((stack.regions & rigid.regions & shown) == shown) & (stack.the_ct != OUTSIDE) & (rigid.the_ct != OUTSIDE)
     difference = np.abs(stack.the_ct[both].astype(np.float32) - rigid.the_ct[both])
     facts = RefinementFacts(
-        round(float(lengths.max(initial=0.0)), 2),
-        round(float(np.percentile(lengths, 95)) if lengths.size else 0.0, 2),
+        round(float(lengths.max()), 2),
+        round(float(np.percentile(lengths, 95)), 2),
         round(float(difference.mean()) if difference.size else 0.0, 2),
     )
     return replace(stack, info={**stack.info, INFO: asdict(facts)})

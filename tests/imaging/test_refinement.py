@@ -1,71 +1,64 @@
-"""Local refinement: what has moved is followed, what has not moved is left alone."""
+"""Refinement of a rigid registration: only where something has moved, and never to a worse alignment."""
 
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from scipy import ndimage
 
+from synthct.imaging import refinement
+from synthct.imaging.alignment import Alignment
 from synthct.imaging.geometry import Grid
-from synthct.imaging.refinement import MAX_MM, refine_locally
+from synthct.imaging.refinement import refine
 from synthct.imaging.registration import HeadPair
 
-SIZE, SPACING_MM = 44, 2.5
-GRID = Grid((SIZE,) * 3, (SPACING_MM,) * 3, (-55.0, -60.0, -40.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
-MR_OF, HU_OF = (0.0, 800.0, 450.0, 40.0), (-1000.0, -90.0, 40.0, 900.0)  # air, fat, muscle, bone
-LOWER, UPPER = slice(4, 12), slice(28, 40)  # slices that move wholly, and not at all
+GRID = Grid((20, 20, 20), (10.0,) * 3, (-95.0,) * 3, (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+SOLID = GRID.place(np.ones(GRID.array_shape, np.uint8))
+PAIR = HeadPair(SOLID, SOLID, SOLID, SOLID)
+POINT = (10.0, 20.0, 30.0)
+GOOD = Alignment(shift_mm=0.0, rotation_deg=0.0, overlap=1.0, head_dice=0.95, bone_darker_probability=0.9)
 
 
-def pair(motion_mm: float) -> HeadPair:
-    """A ball of tissues; in the CT its lower part has moved by so much along y."""
-    z, y, x = np.meshgrid(*[np.arange(SIZE) - (SIZE - 1) / 2] * 3, indexing="ij")
-    noise = ndimage.gaussian_filter(np.random.default_rng(5).standard_normal((SIZE,) * 3), 2.0)
-    tissues = 1 + np.digitize(noise, np.quantile(noise, (0.4, 0.75)))
-    in_mr = np.where(x**2 + y**2 + z**2 < (0.42 * SIZE) ** 2, tissues, 0)
-    moved_rows = motion_mm / SPACING_MM * np.clip((24 - np.arange(SIZE)) / 10, 0, 1)  # of each slice
-    in_ct = np.stack([ndimage.shift(one, (rows, 0), order=0) for one, rows in zip(in_mr, moved_rows)])
-    rng = np.random.default_rng(6)
-    mr, ct = (np.take(of, at) + 15 * rng.standard_normal(at.shape) for of, at in ((MR_OF, in_mr), (HU_OF, in_ct)))
-    images = (np.abs(mr).astype(np.float32), in_mr > 0, ct.astype(np.float32), in_ct > 0)
-    return HeadPair(*(GRID.place(one.astype(np.uint8) if one.dtype == bool else one) for one in images))
+def shifted(by_mm: float) -> sitk.DisplacementFieldTransform:
+    """Along z."""
+    vectors = np.tile((0.0, 0.0, by_mm), (*GRID.array_shape, 1))
+    field = sitk.GetImageFromArray(vectors, isVector=True)
+    field.CopyInformation(SOLID)
+    return sitk.DisplacementFieldTransform(field)
 
 
-@cache
-def refined(motion_mm: float) -> sitk.DisplacementFieldTransform:
-    seen = GRID.place(np.ones((SIZE,) * 3, np.uint8))
-    return refine_locally(pair(motion_mm), seen, seen)
+@pytest.fixture
+def found(monkeypatch):
+    """Local motion of 5 mm, a cranium that lies 1 mm to the left, and alignments that are as good afterwards."""
+    cranium = sitk.Euler3DTransform()
+    cranium.SetTranslation((1.0, 0.0, 0.0))
+    values = {"motion": shifted(5.0), "after": GOOD, "masks": []}
+
+    def registered(pair, start):
+        values["masks"].append(sitk.GetArrayFromImage(pair.mr_mask))
+        return cranium
+
+    monkeypatch.setattr(refinement, "local_motion", lambda *_: values["motion"])
+    monkeypatch.setattr(refinement, "refine_registration", registered)
+    monkeypatch.setattr(refinement, "alignment_of", lambda _, transform=None: values["after"] if transform else GOOD)
+    return values
 
 
-def displacements_mm(motion_mm: float, slices: slice) -> np.ndarray:
-    """Along x, y, z, that are found in the head in these slices; (n, 3)."""
-    head = sitk.GetArrayFromImage(pair(0).mr_mask)[slices] > 0
-    points = [GRID.point(index[::-1]) for index in np.argwhere(head)[::7] + (slices.start, 0, 0)]
-    return np.array([np.subtract(refined(motion_mm).TransformPoint(at.tolist()), at) for at in points])
+def test_where_nothing_has_moved_the_pair_stays_as_it_is(found):
+    found["motion"] = shifted(0.0)
+    assert refine(PAIR, SOLID, SOLID).TransformPoint(POINT) == POINT
+    assert not found["masks"]
 
 
-def test_nothing_is_displaced_where_nothing_has_moved():
-    assert not sitk.GetArrayFromImage(refined(0.0).GetDisplacementField()).any()
+def test_where_something_has_moved_the_cranium_is_registered_by_itself_and_the_rest_from_there(found):
+    assert refine(PAIR, SOLID, SOLID).TransformPoint(POINT) == pytest.approx((11.0, 20.0, 35.0))
+    (mask,) = found["masks"]
+    assert mask[12:].all() and not mask[:11].any()  # 85 of 200 mm; slices run upwards
 
 
-@pytest.mark.parametrize("motion_mm", [-8.0, 6.0])
-def test_what_has_moved_is_followed_and_the_rest_stays(motion_mm):
-    left = displacements_mm(motion_mm, LOWER) - (0.0, motion_mm, 0.0)
-    assert np.linalg.norm(left, axis=1).mean() < 0.4 * abs(motion_mm)
-    assert np.linalg.norm(displacements_mm(motion_mm, UPPER), axis=1).mean() < 0.3
-
-
-def test_no_displacement_is_longer_than_the_bound():
-    field = sitk.GetArrayFromImage(refined(14.0).GetDisplacementField())
-    assert np.linalg.norm(field, axis=-1).max() <= MAX_MM + 1e-3
-
-
-def test_the_field_turns_with_the_axes_of_the_mr():
-    """Axes to the left, down and to the front, in place of left, back and up."""
-    turned = HeadPair(*(image[:, ::-1, ::-1] for image in vars(pair(6.0)).values() if image is not None))
-    seen = sitk.Cast(turned.mr_mask * 0 + 1, sitk.sitkUInt8)
-    found, same = refine_locally(turned, seen, seen), refined(6.0)
-    for at in ((0.0, -10.0, -25.0), (10.0, 0.0, -20.0), (0.0, 0.0, 30.0)):
-        assert found.TransformPoint(at) == pytest.approx(same.TransformPoint(at), abs=1.5)
+@pytest.mark.parametrize("figure", ["head_dice", "bone_darker_probability"])
+def test_a_refinement_that_makes_a_figure_worse_is_dropped(found, figure):
+    found["after"] = replace(GOOD, **{figure: getattr(GOOD, figure) - 0.05})
+    assert refine(PAIR, SOLID, SOLID).TransformPoint(POINT) == POINT

@@ -37,7 +37,7 @@ def raw(tmp_path) -> RawDataset:
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
     """The folder of slices, in a preprocessed dataset that is its parent."""
-    monkeypatch.setattr(refined_pairs, "refine_locally", backwards)
+    monkeypatch.setattr(refined_pairs, "refine", backwards)
     return cache_folder(tmp_path / "preprocessed", SMALL["small"].preprocessing)
 
 
