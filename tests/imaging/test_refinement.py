@@ -31,13 +31,13 @@ def shifted(by_mm: float) -> sitk.DisplacementFieldTransform:
 
 @pytest.fixture
 def found(monkeypatch):
-    """Local motion of 5 mm, a cranium that lies 1 mm to the left, and alignments that are as good afterwards."""
-    cranium = sitk.Euler3DTransform()
-    cranium.SetTranslation((1.0, 0.0, 0.0))
-    values = {"motion": shifted(5.0), "after": GOOD, "masks": []}
+    """Local motion of 5 mm, a cranium that lies 2 mm to the left, and alignments that are as good afterwards."""
+    values = {"motion": shifted(5.0), "after": GOOD, "masks": [], "cranium_mm": 2.0}
 
     def registered(pair, start):
         values["masks"].append(sitk.GetArrayFromImage(pair.mr_mask))
+        cranium = sitk.Euler3DTransform()
+        cranium.SetTranslation((values["cranium_mm"], 0.0, 0.0))
         return cranium
 
     monkeypatch.setattr(refinement, "local_motion", lambda *_: values["motion"])
@@ -53,9 +53,14 @@ def test_where_nothing_has_moved_the_pair_stays_as_it_is(found):
 
 
 def test_where_something_has_moved_the_cranium_is_registered_by_itself_and_the_rest_from_there(found):
-    assert refine(PAIR, SOLID, SOLID).TransformPoint(POINT) == pytest.approx((11.0, 20.0, 35.0))
+    assert refine(PAIR, SOLID, SOLID).TransformPoint(POINT) == pytest.approx((12.0, 20.0, 35.0))
     (mask,) = found["masks"]
     assert mask[12:].all() and not mask[:11].any()  # 85 of 200 mm; slices run upwards
+
+
+def test_a_cranium_that_is_registered_as_well_as_can_be_stays(found):
+    found["cranium_mm"] = 0.4
+    assert refine(PAIR, SOLID, SOLID).TransformPoint(POINT) == pytest.approx((10.0, 20.0, 35.0))
 
 
 @pytest.mark.parametrize("figure", ["head_dice", "bone_darker_probability"])
