@@ -1,6 +1,7 @@
 """Local refinement of rigidly registered phantom pairs whose local motion is known: what is left of it, and the CT.
 
-    python -m benchmarks.refinement                       3 phantoms, 4 motions, half an hour on two busy cores
+    python -m benchmarks.refinement --phantoms 1          4 motions, a quarter of an hour on two busy cores
+    python -m benchmarks.refinement --aligned             3 phantoms that need no rigid registration, with their true heads
     python -m benchmarks.refinement --phantoms 1 --motions 0 6 --contrast T2
 
 Every CT is scanned apart by 10 mm and 5 degrees and registered rigidly, with the heads that are found in the images;
@@ -34,18 +35,23 @@ STILL_MM = 0.3
 RANGE_HU = (-1000.0, 2000.0)
 
 
-def refine_phantom(index: int, motions_mm: list[float], options: PhantomOptions) -> list[dict[str, float]]:
-    """A row a motion."""
+def refine_phantom(
+    index: int, motions_mm: list[float], options: PhantomOptions, *, aligned: bool
+) -> list[dict[str, float]]:
+    """A row a motion; what is ``aligned`` is not registered rigidly, and the heads are the true ones."""
     painted = PaintedPatient.paint(index, options)
     mr, true_head = painted.scan_mr(options)
-    mr_head, offset = head_mask_from_mr(mr), rigid_offset(painted.parameters, options)
+    mr_head = true_head if aligned else head_mask_from_mr(mr)
+    offset = rigid_offset(painted.parameters, options)
     true_ct = moved_rigidly(painted.scan_ct(replace(options, misalignment_mm=0.0))[0], offset.GetInverse())
     points = mask_points(sitk.Cast(block_means(true_head, 4.0) > 0.5, sitk.sitkUInt8))
     rows = []
     for motion_mm in motions_mm:
-        ct, _ = painted.scan_ct(replace(options, misalignment_mm=motion_mm))
-        ct_head = head_mask_from_ct(ct)
-        rigid = register_ct_to_mr(HeadPair(mr, mr_head, ct, ct_head))
+        ct, ct_head = painted.scan_ct(replace(options, misalignment_mm=motion_mm))
+        rigid = sitk.Euler3DTransform()
+        if not aligned:
+            ct_head = head_mask_from_ct(ct)
+            rigid = register_ct_to_mr(HeadPair(mr, mr_head, ct, ct_head))
         ct, ct_head = (moved_rigidly(image, rigid.GetInverse()) for image in (ct, ct_head))
         start = time.process_time()
         found = refine(HeadPair(mr, mr_head, ct, ct_head), scanned_region(mr), scanned_region(ct, tissue=CT_TISSUE_HU))
@@ -99,18 +105,19 @@ def main() -> None:
     parser.add_argument("--phantoms", type=int, default=3)
     parser.add_argument("--motions", type=float, nargs="+", default=[0.0, 3.0, 6.0, 12.0])
     parser.add_argument("--contrast", choices=CONTRASTS, default="T1")
+    parser.add_argument("--aligned", action="store_true", help="what is left of a perfect rigid registration alone")
     parser.add_argument("--voxel_scale", type=float, default=1.5)
     arguments = parser.parse_args()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     options = PhantomOptions(
         voxel_scale=arguments.voxel_scale,
         contrast=CONTRASTS[arguments.contrast],
-        rigid_offset_mm=10.0,
-        rigid_offset_deg=5.0,
+        rigid_offset_mm=0.0 if arguments.aligned else 10.0,
+        rigid_offset_deg=0.0 if arguments.aligned else 5.0,
     )
     rows = []
     for index in range(arguments.phantoms):
-        rows += refine_phantom(index, arguments.motions, options)
+        rows += refine_phantom(index, arguments.motions, options, aligned=arguments.aligned)
         print(pd.DataFrame(rows[-len(arguments.motions) :]).round(2).to_string(index=False), flush=True)
     means = pd.DataFrame(rows).groupby("motion, mm").mean().drop(columns="phantom")
     print(means.round(2).to_string())
