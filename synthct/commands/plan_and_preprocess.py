@@ -40,9 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--register",
         nargs="?",
         const="always",
-        choices=["always", "auto", "off"],
+        choices=["always", "auto", "refine", "off"],
         help="register each CT to the patient's MR: always (--register alone), auto (only where they are not aligned "
-        "already) or off (without --register: as in the plan that is there, else off)",
+        "already), refine (as auto; what moved by itself, such as the jaw, is then registered locally in the CTs that "
+        "paired trainers are trained on) or off (without --register: as in the plan that is there, else off)",
     )
     parser.add_argument("--verify_only", action="store_true", help="check the dataset and write nothing")
     parser.add_argument(

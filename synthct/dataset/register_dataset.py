@@ -20,8 +20,10 @@ from synthct.dataset.registration_record import (
     RegisterMode,
     Registration,
     RegistrationRecord,
+    RigidMode,
     Status,
     load_transform,
+    rigid_mode,
 )
 from synthct.errors import DatasetError
 from synthct.imaging.alignment import alignment_of, largest_motion_mm
@@ -45,7 +47,8 @@ def register_dataset(
     Args:
         raw: the dataset; the patients of its test set are registered, too.
         folder: where the registrations are kept.
-        mode: ``off`` takes MR and CT unregistered; ``auto`` leaves those alone that lie on each other already.
+        mode: ``off`` takes MR and CT unregistered; ``auto`` leaves those alone that lie on each other already, as
+            ``refine`` does, which makes the same rigid registrations.
         runner: how the patients are worked through; bad are those who cannot be registered at all.
 
     Returns:
@@ -56,10 +59,11 @@ def register_dataset(
         ImageError, DatasetError: an image, or a transform that the user put there, cannot be used.
     """
     known = with_registrations(raw, folder, mode)
+    rigid = rigid_mode(mode)
     todo = {
-        case.patient: (case, Path(folder), mode)
+        case.patient: (case, Path(folder), rigid)
         for case in (*known.training.values(), *known.test.values())
-        if mode != "off" and case.mr and case.ct is not None and case.registration is None
+        if rigid != "off" and case.mr and case.ct is not None and case.registration is None
     }
     runner.run(register_case, todo, describe="Registering")
     return with_registrations(raw.without(runner.left_out), folder, mode)
@@ -67,16 +71,17 @@ def register_dataset(
 
 def with_registrations(raw: RawDataset, folder: Path, mode: RegisterMode) -> RawDataset:
     """The dataset whose cases carry the registrations that ``folder`` keeps, made in this mode from these files."""
-    if mode == "off":
+    rigid = rigid_mode(mode)
+    if rigid == "off":
         return raw
 
     def attached(cases: Mapping[str, CaseFiles]) -> dict[str, CaseFiles]:
-        return {name: replace(case, registration=_kept(case, Path(folder), mode)) for name, case in cases.items()}
+        return {name: replace(case, registration=_kept(case, Path(folder), rigid)) for name, case in cases.items()}
 
     return replace(raw, training=attached(raw.training), test=attached(raw.test))
 
 
-def register_case(case: CaseFiles, folder: Path, mode: RegisterMode) -> None:
+def register_case(case: CaseFiles, folder: Path, mode: RigidMode) -> None:
     """Register one patient and keep ``PATIENT.tfm`` and ``PATIENT.json`` in ``folder``.
 
     Where the user has put a transform of their own there, it is taken, and judged all the same.
@@ -100,7 +105,7 @@ def register_case(case: CaseFiles, folder: Path, mode: RegisterMode) -> None:
     RegistrationRecord(FORMAT_VERSION, mode, case.files_key(), registration).save(path)
 
 
-def _found(pair: HeadPair, mode: RegisterMode) -> tuple[sitk.Transform, Status]:
+def _found(pair: HeadPair, mode: RigidMode) -> tuple[sitk.Transform, Status]:
     as_scanned = sitk.Euler3DTransform()
     if mode == "auto" and not alignment_of(pair, as_scanned).problems_found():
         nearby = refine_registration(pair, as_scanned)
@@ -109,7 +114,7 @@ def _found(pair: HeadPair, mode: RegisterMode) -> tuple[sitk.Transform, Status]:
     return register_ct_to_mr(pair), "registered"
 
 
-def _kept(case: CaseFiles, folder: Path, mode: RegisterMode) -> Registration | None:
+def _kept(case: CaseFiles, folder: Path, mode: RigidMode) -> Registration | None:
     """None where there is none yet, or it was made in another mode or from other files, or its .tfm is another now."""
     path = folder / f"{case.patient}.json"
     if not path.is_file() or case.ct is None or not case.mr:

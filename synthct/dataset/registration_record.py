@@ -19,9 +19,15 @@ from synthct.json_dataclasses import from_plain, shown, to_plain
 
 FORMAT_VERSION = 1
 REGISTRATIONS = "registrations"  # the folder's name in a preprocessed dataset
-RegisterMode = Literal["off", "auto", "always"]
+RegisterMode = Literal["off", "auto", "always", "refine"]  # refine: as auto, and the training CTs are refined locally
+RigidMode = Literal["off", "auto", "always"]  # in which the CT is registered rigidly
 # registered by mutual information; aligned already, as the scanners have it; failed; given by the user as a .tfm
 Status = Literal["registered", "aligned", "failed", "given"]
+
+
+def rigid_mode(mode: RegisterMode) -> RigidMode:
+    """How the CT is registered rigidly in a mode; that does not depend on a refinement."""
+    return "auto" if mode == "refine" else mode
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ class RegistrationRecord:
     """``PATIENT.json``: the registration, and what it was made from."""
 
     format_version: int
-    mode: RegisterMode
+    mode: RigidMode
     files_key: str
     registration: Registration
 

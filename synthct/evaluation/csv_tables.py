@@ -15,6 +15,7 @@ from synthct.evaluation.score import Row
 from synthct.evaluation.scored_set import ScoredSet
 from synthct.evaluation.statistics import Summary
 from synthct.files import write_json, write_text
+from synthct.preprocessing.refined_pairs import floor_in_words
 
 COMPARISON_COLUMNS = (
     "metric",
@@ -208,6 +209,8 @@ def terminal_table(scored: ScoredSet, *, width: int = 100, max_patients: int = 4
     if shares := [share for share in shares if not math.isnan(share)]:
         low, high = f"{min(shares):.0f}", f"{max(shares):.0f}"
         lines.append(f"Scored: {low if low == high else f'{low} to {high}'} % of the head in the reference CT.")
+    if scored.registration_floor_hu:
+        lines.append(floor_in_words(scored.registration_floor_hu))
     return "\n".join(["Test set", *lines] if scored.patients == "test" else lines[1:])
 
 

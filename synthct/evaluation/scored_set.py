@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from synthct.dataset.raw import CaseFiles
@@ -16,6 +16,8 @@ from synthct.evaluation.statistics import Summary, compare_models, summarise
 from synthct.evaluation.trained_models import TrainedModel
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
 from synthct.planning.plan import Plan
+from synthct.preprocessing.cache import cache_folder
+from synthct.preprocessing.refined_pairs import load_facts
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class ScoredSet:
         labels: of the trained models.
         summaries: in the order of ``rows``.
         comparisons: between every two trained models.
+        registration_floor_hu: MAE of the rigidly registered CT against the refined one, of those scored patients whose
+            pair was refined.
     """
 
     patients: PatientSet
@@ -41,6 +45,7 @@ class ScoredSet:
     labels: tuple[str, ...]
     summaries: tuple[Summary, ...]
     comparisons: tuple[Comparison, ...]
+    registration_floor_hu: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def model_rows(self) -> dict[str, tuple[Row, ...]]:
@@ -104,7 +109,21 @@ def score_models(
         if case.ct is not None
     }
     labels = [model.label for model in models]
-    return score_set(patients, references, candidates, labels, protocol, baselines=baseline.BASELINES, runner=runner)
+    floor_hu = _registration_floor(candidates, models, preprocessed) if patients == "cross_validation" else {}
+    scored = score_set(patients, references, candidates, labels, protocol, baselines=baseline.BASELINES, runner=runner)
+    return replace(scored, registration_floor_hu={p: hu for p, hu in floor_hu.items() if p in scored.scores})
+
+
+def _registration_floor(
+    patients: Iterable[str], models: Sequence[TrainedModel], preprocessed: Path | None
+) -> dict[str, float]:
+    """In the slices of the first model whose plan refines; empty without one."""
+    for model in models:
+        plan = Plan.load(model.files.plans)
+        if plan.register == "refine" and preprocessed is not None:
+            cache = cache_folder(preprocessed, plan.configuration(model.configuration).preprocessing)
+            return {patient: facts.registration_floor_hu for patient, facts in load_facts(cache, patients).items()}
+    return {}
 
 
 def score_set(

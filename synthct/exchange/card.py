@@ -75,6 +75,7 @@ def model_card(file: ModelFile) -> str:
         "hardly_better": bool(maes) and statistics.fmean(maes) > HARDLY_BETTER * constant,
         "register": plan.register,
         "unregistered": plan.register == "off",
+        "refined": plan.register == "refine" and model.method.needs_pairs,
         "reference": model.reference is not None,
         "trainer": f"{manifest.trainer} of {manifest.trainer_package}".removesuffix(" of "),
         "paired": model.method.needs_pairs,

@@ -44,9 +44,13 @@ def scanned_region(image: sitk.Image, *, tissue: float | None = None) -> sitk.Im
     return image_like(image, seen.astype(np.uint8))
 
 
-def scanned_on(region: sitk.Image, grid: Grid) -> np.ndarray:
-    """Where ``grid`` lies inside a scanned region, with all voxels that linear interpolation takes; bool (z, y, x)."""
-    return sitk.GetArrayFromImage(resample(region, grid, interpolation="linear", outside=0)) > 0.999
+def scanned_on(region: sitk.Image, grid: Grid, transform: sitk.Transform | None = None) -> np.ndarray:
+    """Where ``grid`` lies inside a scanned region, with all voxels that linear interpolation takes; bool (z, y, x).
+
+    ``transform`` maps points of the grid to points of the region; identity by default.
+    """
+    inside = resample(region, grid, interpolation="linear", outside=0, transform=transform)
+    return sitk.GetArrayFromImage(inside) > 0.999
 
 
 def with_padding_as(image: sitk.Image, region: sitk.Image, value: float) -> sitk.Image:

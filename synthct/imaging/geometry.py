@@ -169,9 +169,9 @@ def _smoothed_for(image: sitk.Image, grid: Grid) -> sitk.Image:
     return image
 
 
-def resample_mask(mask: sitk.Image, grid: Grid) -> sitk.Image:
+def resample_mask(mask: sitk.Image, grid: Grid, transform: sitk.Transform | None = None) -> sitk.Image:
     """A mask (0 or 1) on another grid, uint8: 1 where at least half of its linear interpolation is."""
-    return sitk.Cast(resample(mask, grid, outside=0) >= 0.5, sitk.sitkUInt8)
+    return sitk.Cast(resample(mask, grid, outside=0, transform=transform) >= 0.5, sitk.sitkUInt8)
 
 
 def known_region(image: sitk.Image, grid: Grid, transform: sitk.Transform | None = None) -> sitk.Image:

@@ -170,7 +170,7 @@ class Plan:
     file_ending: str
     n_folds: int
     configurations: dict[str, Configuration]
-    register: Literal["off", "auto", "always"] = "off"  # CT to MR, before anything is measured; as it was asked for
+    register: Literal["off", "auto", "always", "refine"] = "off"  # CT to MR, before anything is measured; as asked for
     recommended_trainer: str | None = None  # taken where none is named; plans of earlier versions recommend none
     reasons: dict[str, Reason] = field(default_factory=dict)
 

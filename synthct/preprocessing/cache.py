@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # Part of the key of every cached file: raise it when the same plan and images give another file.
 CACHE_VERSION = 6
 CACHE_PREFIX = "slices_"
+REFINED = "refined"  # folder in that of a configuration's slices
+# Likewise, of the stacks of refined pairs.
+REFINEMENT_VERSION = 1
 
 
 def cache_folder(preprocessed: Path, plan: PreprocessingPlan) -> Path:
@@ -37,6 +40,16 @@ def cache_folder(preprocessed: Path, plan: PreprocessingPlan) -> Path:
 def cached_path(folder: Path, patient: str) -> Path:
     """The cached slices of a patient, in a :func:`cache_folder`."""
     return Path(folder) / f"{patient}.npz"
+
+
+def refined_folder(folder: Path) -> Path:
+    """Where the stacks of refined pairs lie, in a :func:`cache_folder`."""
+    return Path(folder) / REFINED
+
+
+def refined_key(key: str) -> str:
+    """The key of the stack of a refined pair, from that of the rigid one; 16 hexadecimal digits."""
+    return hashlib.sha256(f"{REFINEMENT_VERSION} {key}".encode()).hexdigest()[:16]
 
 
 def cache_key(case: CaseFiles, plan: PreprocessingPlan) -> str:

@@ -23,7 +23,12 @@ MR_STEPS = 4096  # as many as an MR scanner's images usually have
 REFERENCE = GreyLevels()
 
 
-def slices_of_case(images: CaseImages, plan: PreprocessingPlan, masks: HeadMasks | None = None) -> SliceStack:
+def slices_of_case(
+    images: CaseImages,
+    plan: PreprocessingPlan,
+    masks: HeadMasks | None = None,
+    refinement: sitk.Transform | None = None,
+) -> SliceStack:
     """The slices of a case, for the cache or for a prediction.
 
     A pair lies on one grid along the MR's axes, centred on the head in the MR; a CT alone is laid out by the same rule
@@ -34,6 +39,7 @@ def slices_of_case(images: CaseImages, plan: PreprocessingPlan, masks: HeadMasks
         images: of one patient.
         plan: the preprocessing in force.
         masks: the head in the images, where it is known already.
+        refinement: of a pair, from points of the MR to points of the CT, see :mod:`synthct.imaging.refinement`.
 
     MR and CT that are not aligned are laid out each by itself, and the slices of the CT follow those of the MR.
 
@@ -58,7 +64,7 @@ def slices_of_case(images: CaseImages, plan: PreprocessingPlan, masks: HeadMasks
         spacing_mm=plan.network_spacing_mm,
         slice_size=plan.slice_size,
     )
-    regions = _regions(images, masks, grid)
+    regions = _regions(images, masks, grid, refinement)
     head = (regions & HEAD) > 0
     shown = head & ((regions & MR_KNOWN) > 0)
     coded = [_mr_slices(mr, grid, plan, shown) for mr in images.mr]
@@ -66,7 +72,7 @@ def slices_of_case(images: CaseImages, plan: PreprocessingPlan, masks: HeadMasks
     if images.ct is not None:
         ct = with_padding_as(images.ct, images.ct_scanned, AIR_HU)
         shown_ct = head & ((regions & CT_KNOWN) > 0)
-        volume = _array(resample(ct, grid, interpolation=plan.interpolation, outside=AIR_HU))
+        volume = _array(resample(ct, grid, interpolation=plan.interpolation, outside=AIR_HU, transform=refinement))
         ct_slices = np.full(grid.array_shape, OUTSIDE, np.int16)
         ct_slices[shown_ct] = to_int16(volume[shown_ct], REFERENCE.ct_window_hu, REFERENCE.grey_levels)
     return SliceStack(
@@ -103,7 +109,7 @@ def _mr_slices(mr: sitk.Image, grid: Grid, plan: PreprocessingPlan, shown: np.nd
     return slices, float(step)
 
 
-def _regions(images: CaseImages, masks: HeadMasks, grid: Grid) -> np.ndarray:
+def _regions(images: CaseImages, masks: HeadMasks, grid: Grid, refinement: sitk.Transform | None = None) -> np.ndarray:
     """The bits HEAD, MR_KNOWN and CT_KNOWN on the slice grid; uint8 (slices, rows, cols)."""
     head = np.zeros(grid.array_shape, bool)
     regions = np.zeros(grid.array_shape, np.uint8)
@@ -111,8 +117,8 @@ def _regions(images: CaseImages, masks: HeadMasks, grid: Grid) -> np.ndarray:
         head = _array(resample_mask(masks.the_mr, grid)) > 0
         regions[scanned_on(images.mr_scanned, grid)] |= MR_KNOWN
     if images.ct is not None:
-        known = scanned_on(images.ct_scanned, grid)
-        head = np.where(known, _array(resample_mask(masks.the_ct, grid)) > 0, head)
+        known = scanned_on(images.ct_scanned, grid, refinement)
+        head = np.where(known, _array(resample_mask(masks.the_ct, grid, refinement)) > 0, head)
         regions[known] |= CT_KNOWN
     regions[head] |= HEAD
     return regions

@@ -32,6 +32,7 @@ from synthct.preprocessing.findings import hints_of_dataset, no_pair_left
 from synthct.preprocessing.kept_edits import new_splits, settled_plan, text_of_earlier_version
 from synthct.preprocessing.preprocess_dataset import memory_per_worker, preprocess_dataset
 from synthct.preprocessing.preprocessing_report import write_report
+from synthct.preprocessing.refined_pairs import load_facts, refinements_in_words
 
 logger = logging.getLogger("synthct")
 EARLIER_PLAN = "plans_of_earlier_version.json"
@@ -44,8 +45,9 @@ class PlanningOptions:
 
     Attributes:
         planner: ``default`` or ``wolterink2017``; None takes that of the plan that is there, else ``default``.
-        register: whether CTs are registered to MRs: ``off``, ``auto`` (those that are not aligned) or ``always``; None
-            takes that of the plan that is there, else ``off``.
+        register: whether CTs are registered to MRs: ``off``, ``auto`` (those that are not aligned), ``always``, or
+            ``refine``: as ``auto``, and methods that need pairs are trained on CTs that are refined locally. None takes
+            that of the plan that is there, else ``off``.
         configurations: those to preprocess; all of the plan by default.
         clean: throw away what an earlier run left, edits of ``plans.json`` and ``splits_final.json`` included.
         verify_only: stop after the integrity check and write nothing.
@@ -151,13 +153,17 @@ def plan_and_preprocess(
         fitting = runner
         logger.info(f"Preprocessing on the cluster; a case takes up to {bytes_each / 2**30:.1f} GiB of memory.")
     chosen = {name: plan.configurations[name] for name in wanted}
-    written, unchanged = preprocess_dataset(raw, chosen, folder, runner=fitting)
+    written, unchanged = preprocess_dataset(raw, chosen, folder, refine=register == "refine", runner=fitting)
     if not raw.training.keys().isdisjoint(runner.left_out):  # fingerprint, plan and splits must not name them either
         rest = raw.without(runner.left_out)
         runner.check_any_left(rest.training)
         return plan_and_preprocess(rest, folder, replace(options, register=register, clean=False), runner=runner)
     logger.info(f"{', '.join(chosen)}: {written} cached cases written, {unchanged} unchanged, in {folder}")
-    _report(raw, fingerprint, next(iter(chosen.values())).preprocessing.spacing_mm, folder, runner.left_out)
+    first = next(iter(chosen.values())).preprocessing
+    refined = refinements_in_words(load_facts(cache_folder(folder, first), raw.training))
+    for sentence in refined:
+        logger.info(sentence)
+    _report(raw, fingerprint, first.spacing_mm, folder, runner.left_out, refined)
     return plan
 
 
@@ -167,10 +173,11 @@ def _report(
     spacing_mm: tuple[float, float, float],
     folder: Path,
     left_out: Mapping[str, str],
+    refined: Sequence[str],
 ) -> None:
     """Write the page that shows every case, and warn of the flagged ones."""
     findings = load_all_findings(folder, raw.training)
-    hints = [*left_out_sentences(left_out), *hints_of_dataset(fingerprint)]
+    hints = [*left_out_sentences(left_out), *hints_of_dataset(fingerprint), *refined]
     path = write_report(folder, raw.name, findings, spacing_mm=spacing_mm, hints=hints)
     flagged = [case for case in findings.values() if case.flags]
     unreported = [

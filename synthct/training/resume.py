@@ -92,6 +92,9 @@ def check_resumable(
     if checkpoint.get("disjoint", False) != content["disjoint"]:
         word = "with" if checkpoint.get("disjoint", False) else "without"
         raise TrainingError(f"Cannot continue {kept}: it was started {word} --disjoint; {advice}.")
+    if checkpoint.get("refined_pairs", False) != content.get("refined_pairs", False):
+        word = "with" if checkpoint.get("refined_pairs", False) else "without"
+        raise TrainingError(f"Cannot continue {kept}: it was started on pairs {word} --register refine; {advice}.")
     processes = checkpoint.get("world_size", 1)
     if processes != content["world_size"]:
         raise TrainingError(

@@ -29,7 +29,6 @@ from synthct.training.logger import LoggedTraining, additional_loggers
 from synthct.training.progress_figure import ProgressFigure
 from synthct.training.random_state import random_state, restore_random_state
 from synthct.training.resume import check_resumable, find_checkpoint, holds_model
-from synthct.training.trainer import CachedSlices
 from synthct.training.training_in_force import configuration_in_force, identity_of
 from synthct.training.validation import Validation
 from synthct.training.what_to_train import FoldToTrain, TrainingOptions
@@ -141,7 +140,7 @@ class TrainingRun:
     def on_round_start(self, options: TrainingOptions, progress: Progress) -> SliceDataset:
         """Make, or find, the slices that are drawn until the next round; most methods have one round."""
         paired, disjoint = self.trainer.paired, self.what.disjoint
-        cached = CachedSlices(self.what.slices_folder, self.split["train"], disjoint)
+        cached = self.what.cached(self.split["train"])
         dataset = SliceDataset.of(
             *self.trainer.training_slices(cached, self.fold.path, self.round, progress),
             self.input,

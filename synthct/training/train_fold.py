@@ -13,7 +13,8 @@ from synthct.parallel import Progress, quiet
 from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.plan import Plan
 from synthct.planning.splits import load_splits, split_of_fold
-from synthct.preprocessing.cache import cache_folder, check_cached
+from synthct.plugins import TRAINERS
+from synthct.preprocessing.cache import cache_folder, check_cached, refined_folder
 from synthct.training.loop import train
 from synthct.training.what_to_train import FoldToTrain, TrainingOptions, fold_folder, with_settings_of
 
@@ -79,17 +80,21 @@ def fold_to_train(
     fingerprint = Fingerprint.load(preprocessed / "dataset_fingerprint.json")
     patients = fingerprint.cases
     split = split_of_fold(load_splits(preprocessed / "splits_final.json", patients), fold, patients)
+    slices = cache_folder(preprocessed, planned.preprocessing)
     what = FoldToTrain(
         trainer,
         with_settings_of(trainer, plan, configuration, fingerprint),
         configuration,
         {"train": list(split.train), "val": list(split.val)},
-        cache_folder(preprocessed, planned.preprocessing),
+        slices,
         fold_folder(results, trainer, configuration, fold, disjoint=disjoint),
         disjoint,
+        refined_folder(slices) if plan.register == "refine" and TRAINERS.load(trainer).needs_pairs else None,
     )
     what.settings()  # a wrong one is reported before any work is done
     check_cached(what.slices_folder, [*split.train, *split.val], configuration)
+    if what.refined_folder is not None:
+        check_cached(what.refined_folder, [name for name in split.train if patients[name].paired], configuration)
     return what
 
 
@@ -107,7 +112,8 @@ def check_one_plan(what: FoldToTrain) -> None:
         return
     plan, earlier = what.planned, Plan.load(model.plans).configuration(what.configuration)
     parts = [(planned.preprocessing, planned.input, planned.methods.get(what.trainer)) for planned in (plan, earlier)]
-    if parts[0] != parts[1]:
+    refined = [whole.register == "refine" for whole in (what.plan, Plan.load(model.plans))]
+    if parts[0] != parts[1] or refined[0] != refined[1] and what.trainer_class.needs_pairs:
         raise TrainingError(
             f"{model.path} holds {', '.join(others)} trained with another plan; move that folder away, "
             "or restore the plan, so that all folds of a model agree."

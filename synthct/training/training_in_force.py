@@ -60,4 +60,4 @@ def identity_of(what: FoldToTrain, training: TrainingPlan, world_size: int) -> d
         "split": plain_split(what.split),
         "disjoint": what.disjoint,
         "world_size": world_size,
-    }
+    } | ({"refined_pairs": True} if what.refined_folder is not None else {})

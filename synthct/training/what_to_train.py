@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from synthct.planning.fingerprint import Fingerprint
 from synthct.planning.method_settings import check_dimensions, settings_of
 from synthct.planning.plan import Configuration, Plan
 from synthct.plugins import TRAINERS
+from synthct.preprocessing.cache import cached_path
 from synthct.training.distributed import ALONE, Ranks
 from synthct.training.slices import MEMORY_BUDGET
-from synthct.training.trainer import Trainer
+from synthct.training.trainer import CachedSlices, Trainer
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class FoldToTrain:
         slices_folder: holds ``PATIENT.npz``.
         fold_folder: where the training writes.
         disjoint: MR and CT from different patients; unpaired trainers only.
+        refined_folder: holds ``PATIENT.npz`` of the refined pairs, where the method is to be trained on them; what is
+            held out is compared with ``slices_folder`` all the same.
     """
 
     trainer: str
@@ -40,6 +44,7 @@ class FoldToTrain:
     slices_folder: Path
     fold_folder: Path
     disjoint: bool = False
+    refined_folder: Path | None = None
 
     @property
     def trainer_class(self) -> type[Trainer]:
@@ -54,6 +59,13 @@ class FoldToTrain:
     def planned(self) -> Configuration:
         """The configuration."""
         return self.plan.configuration(self.configuration)
+
+    def cached(self, patients: Sequence[str]) -> CachedSlices:
+        """The slices of the patients who train; of refined pairs, those of the patients who have both scans."""
+        if self.refined_folder is None:
+            return CachedSlices(self.slices_folder, patients, self.disjoint)
+        pairs = [patient for patient in patients if cached_path(self.refined_folder, patient).is_file()]
+        return CachedSlices(self.refined_folder, pairs, self.disjoint)
 
     def settings(self) -> Any:
         """The method's settings.

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -135,3 +136,10 @@ def test_the_terminal_table_fits_its_width_with_any_number_of_models(n_models):
     assert max(map(len, text.splitlines())) <= 100
     assert text.count("MAE HU / PSNR dB") == n_models
     assert "50 more patients" in text
+
+
+def test_the_registration_floor_stands_below_the_errors_where_pairs_were_refined():
+    without = scored({"unet": rows_of(70.0)})
+    lines = terminal_table(replace(without, registration_floor_hu={"P0": 4.0, "P1": 8.0})).splitlines()
+    assert "6.0 HU" in lines[-1] and "8.0 (P1)" in lines[-1]
+    assert lines[:-1] == terminal_table(without).splitlines()

@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ from synthct.evaluation.metrics import METRICS, metrics_of
 from synthct.imaging.io import write_image
 from synthct.parallel import CaseRunner
 from synthct.planning.plan import Plan
+from synthct.preprocessing.cache import cache_folder, cached_path, refined_folder
+from synthct.preprocessing.refined_pairs import INFO, RefinementFacts
+from synthct.preprocessing.slice_stack import SliceStack
 
 PATIENTS = ["P1", "P2", "P3", "MR_ONLY"]
 CT_MEANS = {"P1": (100.0, 1.0), "P2": (40.0, 3.0), "P3": (30.0, 1.0, 38.0), "MR_ONLY": (0.0, 0.0)}
@@ -167,6 +170,21 @@ def test_models_of_registered_pairs_ask_for_the_registrations(raw, results):
     replace(Plan.load(plan), register="always").save(plan)
     with pytest.raises(DatasetError, match="pix2pix.*synthct_preprocessed"):
         evaluate_dataset(raw, results)
+
+
+def test_models_of_refined_pairs_are_scored_against_the_rigid_ct_with_the_floor_beside(raw, results, tmp_path):
+    as_they_lie = evaluate_dataset(raw, results, protocol="seed")
+    preprocessed, model = tmp_path / "preprocessed", results / "pix2pix__plans__2d" / "plans.json"
+    plan = replace(Plan.load(model), register="refine")
+    for path in (model, preprocessed / "plans.json"):
+        plan.save(path)
+    cache = cache_folder(preprocessed, plan.configuration("2d").preprocessing)
+    stack = SliceStack("P1", None, None, np.zeros((1, 4, 4), np.uint8), info={INFO: asdict(RefinementFacts(9, 5, 7.5))})
+    stack.save(cached_path(refined_folder(cache), "P1"))
+    evaluation = evaluate_dataset(raw, results, preprocessed, protocol="seed")
+    assert evaluation.rows == as_they_lie.rows
+    assert "7.5 HU" in evaluation.terminal_table and "7.5 HU" not in as_they_lie.terminal_table
+    assert "7.5 HU" in evaluation.report.read_text(encoding="utf-8")
 
 
 def test_results_without_predictions_name_the_command(raw, tmp_path):

@@ -46,6 +46,7 @@ class ReportContent:
         reasons: why each of them was chosen, by patient.
         models: the trained models; none where two folders were compared.
         statuses: of quality assurance, by (model, patient).
+        notes: to the table of metrics, a sentence each.
         commands: that make the page again, a line each.
     """
 
@@ -60,6 +61,7 @@ class ReportContent:
     models: Sequence[TrainedModel]
     commands: Sequence[str]
     statuses: Mapping[tuple[str, str], QaStatus] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 def write_report(folder: Path, content: ReportContent, *, date: datetime.date | None = None) -> Path:
@@ -130,6 +132,7 @@ def _results(content: ReportContent) -> str:
         where = ' (<a href="#why">reasons</a> below the table of patients)' if explained else ""
         parts.append(f"<p>Quality assurance of {len(given)} sCTs: {counted}{where}.</p>")
     parts.append(html_tables.summary_table(content.summaries))
+    parts += [f"<p>{escape(note)}</p>" for note in content.notes]
     baselines_shown = any(summary.model in baseline.BASELINES for summary in content.summaries)
     in_words = html_tables.comparisons_in_words(content.comparisons, baselines_shown=baselines_shown)
     parts.append(f"<h3>Comparisons</h3>\n{in_words}")

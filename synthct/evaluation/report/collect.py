@@ -13,6 +13,7 @@ from synthct.evaluation.score import Row
 from synthct.evaluation.scored_set import ScoredSet
 from synthct.evaluation.trained_models import TrainedModel
 from synthct.parallel import IN_THIS_PROCESS, CaseRunner
+from synthct.preprocessing.refined_pairs import floor_in_words
 
 MAX_VIEWED = 8  # patients; about as many as fit, and each is read again
 
@@ -65,5 +66,6 @@ def report_evaluation(
         models=models,
         commands=commands,
         statuses=read_statuses(candidates, list(rows)),
+        notes=[floor_in_words(one.registration_floor_hu) for one in sets if one.registration_floor_hu],
     )
     return write_report(folder, content)
