@@ -1,7 +1,7 @@
 """Local refinement of rigidly registered phantom pairs whose local motion is known: what is left of it, and the CT.
 
     python -m benchmarks.refinement --phantoms 1          4 motions, a quarter of an hour on two busy cores
-    python -m benchmarks.refinement --aligned     3 phantoms that need no rigid registration, with their true heads
+    python -m benchmarks.refinement --aligned             3 phantoms without a rigid error, with their true heads
     python -m benchmarks.refinement --phantoms 1 --motions 0 6 --contrast T2
 
 Every CT is scanned apart by 10 mm and 5 degrees and registered rigidly, with the heads that are found in the images;
