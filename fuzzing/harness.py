@@ -1,4 +1,4 @@
-"""One entry point under fuzzing: bounded in memory and time, started from small valid files, told how to reproduce.
+"""One entry point under fuzzing: bounded in memory and time, from small valid files, with the way to reproduce a find.
 
 Every input must be read, or refused by a SynthctError in one sentence that names the file. Anything else ends the run
 and is saved: another exception, a crash of a library, an input that takes many seconds or much memory.
@@ -28,7 +28,7 @@ CORPUS = Path(__file__).parent / "corpus"
 
 
 def refused(read: Callable[[], object], named: str) -> bool:
-    """Whether ``read`` refuses its input as a user is to be told: False where it reads it.
+    """Whether ``read`` refuses its input as a user is to see it: False where it reads it.
 
     Args:
         named: what the sentence must hold, such as the file's path.

@@ -65,7 +65,7 @@ def seeds() -> dict[str, bytes]:
 
 
 def test_one(data: bytes, folder: Path) -> None:
-    """Read a file: an image of three finite dimensions, or told."""
+    """Read a file: an image of three finite dimensions, or refuse it."""
     if not data:
         return
     ending = FILE_ENDINGS[data[0] % len(FILE_ENDINGS)]

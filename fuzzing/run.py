@@ -36,12 +36,16 @@ def main() -> int:
             check=False,
         )
         output.seek(max(0, output.seek(0, 2) - _SHOWN_BYTES))
-        told = output.read().decode(errors="replace")
+        reported = output.read().decode(errors="replace")
     if process.returncode == 0:
-        runs = re.search(r"number_of_executed_units: (\d+)", told)
+        runs = re.search(r"number_of_executed_units: (\d+)", reported)
         print(f"{name}: {runs[1] if runs else 'no'} inputs in {arguments.seconds} s, each read or properly refused.")
         return 0
-    print(told[told.rfind(" === Uncaught Python exception") :] if "Uncaught Python exception" in told else told[-3000:])
+    print(
+        reported[reported.rfind(" === Uncaught Python exception") :]
+        if "Uncaught Python exception" in reported
+        else reported[-3000:]
+    )
     for path in sorted(_artifacts(name) - before):
         print(f"{name}: this input broke it; see it again with: python -m fuzzing.{name} --reproduce {path}")
     return 1

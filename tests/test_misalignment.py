@@ -149,7 +149,7 @@ def test_methods_are_compared_by_patients_after_the_mean_over_seeds():
     assert crossing.mm == pytest.approx(2.0, abs=0.1)
 
 
-def test_what_is_measured_is_not_measured_again_and_levels_are_told_apart(tmp_path):
+def test_what_is_measured_is_not_measured_again_and_levels_are_reported_apart(tmp_path):
     def measure() -> pd.DataFrame:
         measured.append(1)
         return pd.DataFrame([{"patient": "A", "mae_hu": 1.0, "steps": "7"}])

@@ -132,11 +132,11 @@ def _scans(file: ModelFile) -> str:
     scans = {f"MR {name}": [case.mr[i] for case in cases if len(case.mr) > i] for i, name in enumerate(channels)}
     scans["CT"] = [case.ct for case in cases if case.ct is not None]
     scans = {name: facts for name, facts in scans.items() if facts}
-    measured = {name: [_measured(one) for one in facts] for name, facts in scans.items()}
+    measured = {name: [_measured(scan) for scan in facts] for name, facts in scans.items()}
     rows = [["scans", *map(len, scans.values())]]
     for quantity in next(iter(measured.values()), [{}])[0]:
-        rows.append([quantity, *(_spread([one[quantity] for one in of]) for of in measured.values())])
-    axes = [", ".join(sorted({one.orientation for one in facts})) for facts in scans.values()]
+        rows.append([quantity, *(_spread([scan[quantity] for scan in scans_of]) for scans_of in measured.values())])
+    axes = [", ".join(sorted({scan.orientation for scan in facts})) for facts in scans.values()]
     return _table(["", *scans], [*rows, ["axes of the files", *axes]])
 
 

@@ -213,7 +213,7 @@ def _write(network: HuNetwork, model: Model, path: Path) -> float:
     options.log_severity_level = 4  # what fails is said by an exception
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing: what depends on a size is found by the comparison
-        expected = [network(one).numpy() for one in slices]
+        expected = [network(image).numpy() for image in slices]
         try:
             torch.onnx.export(
                 network,
@@ -226,13 +226,13 @@ def _write(network: HuNetwork, model: Model, path: Path) -> float:
                 opset_version=OPSET,
             )
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-            given = [session.run(None, {"mr": one.numpy()})[0] for one in slices]
+            given = [session.run(None, {"mr": image.numpy()})[0] for image in slices]
         except Exception as fault:  # torch and the runtime raise a dozen kinds
             reason = str(fault).strip().splitlines() or [type(fault).__name__]
             raise _NotPossible(reason[0][:120]) from fault
-    if [one.shape for one in given] != [one.shape for one in expected]:
+    if [output.shape for output in given] != [output.shape for output in expected]:
         raise _NotPossible(f"slices of {given[-1].shape} in place of {expected[-1].shape}")
-    difference = max(float(np.abs(one - other).max()) for one, other in zip(given, expected))
+    difference = max(float(np.abs(output - wanted).max()) for output, wanted in zip(given, expected))
     if not difference <= MAX_DIFFERENCE_HU:
         raise _NotPossible(f"they would differ by up to {difference:.3g} HU")
     return difference

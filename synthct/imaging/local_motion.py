@@ -102,7 +102,7 @@ def _compared(pair: HeadPair, mr_scanned: sitk.Image, ct_scanned: sitk.Image, gr
 
     weight = compared.astype(np.float32)
     n = _block_sums(weight)
-    mean, mean_square = (_block_sums(one) / np.maximum(n, 1) for one in (mr, mr * mr))
+    mean, mean_square = (_block_sums(values) / np.maximum(n, 1) for values in (mr, mr * mr))
     inside = (_cell_sums(head.astype(np.float32)) > MIN_KNOWN * CELL**3) & (n > MIN_KNOWN * (3 * CELL) ** 3)
     reach = int(MAX_MM / VOXEL_MM)
     padded = np.pad(as_mr, reach, mode="edge")

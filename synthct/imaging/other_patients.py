@@ -223,7 +223,7 @@ def median_ct(cts: Sequence[Head], *, threads: int = 1, progress: Progress = qui
     with ThreadPoolExecutor(threads) as pool:
         for spacing_mm in spacings:
             found = pool.map(partial(affine_to_ct, median, spacing_mm=spacing_mm), fine, transforms)
-            transforms = [one for one, _ in zip(found, ticks)]
+            transforms = [transform for transform, _ in zip(found, ticks)]
             median = _median(fine, transforms, frame.image)
     next(ticks, None)  # lets the display finish
     return MedianCt(median, tuple(transforms))
@@ -231,10 +231,10 @@ def median_ct(cts: Sequence[Head], *, threads: int = 1, progress: Progress = qui
 
 def through_median(median: MedianCt, to_median: sitk.Transform) -> list[sitk.AffineTransform]:
     """From an MR that is registered to the median: to each patient's CT."""
-    return [_one_affine(sitk.CompositeTransform([transform, to_median])) for transform in median.transforms]
+    return [_as_affine(sitk.CompositeTransform([transform, to_median])) for transform in median.transforms]
 
 
-def _one_affine(transform: sitk.Transform) -> sitk.AffineTransform:
+def _as_affine(transform: sitk.Transform) -> sitk.AffineTransform:
     n = transform.GetDimension()
     offset = np.array(transform.TransformPoint((0.0,) * n))
     columns = [np.subtract(transform.TransformPoint(axis.tolist()), offset) for axis in np.eye(n)]

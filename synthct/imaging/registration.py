@@ -64,7 +64,7 @@ def register_ct_to_mr(pair: HeadPair, *, seed: int = 0) -> sitk.Euler3DTransform
     search, choice = (_Comparison(pair, level, seed) for level in (SEARCH, CHOICE))
     starts = sorted(_starts(pair), key=search.cost)[:N_SEARCHES]
     found = sorted((search.optimised(start) for start in starts), key=search.cost)[:N_CHOICES]
-    chosen = min((choice.optimised(one) for one in found), key=choice.cost)
+    chosen = min((choice.optimised(transform) for transform in found), key=choice.cost)
     return _Comparison(pair, REFINEMENT, seed).optimised(chosen)
 
 

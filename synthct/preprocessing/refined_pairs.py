@@ -94,7 +94,7 @@ def refinements_in_words(facts: Mapping[str, RefinementFacts]) -> list[str]:
         return []
     moved = {patient: of for patient, of in facts.items() if of.largest_mm > 0}
     if not moved:
-        return [f"Refinement: nothing has moved in {counted(len(facts), 'pair')} that could be told from noise."]
+        return [f"Refinement: nothing has moved in {counted(len(facts), 'pair')} above the noise."]
     farthest = max(moved, key=lambda patient: moved[patient].largest_mm)
     return [
         f"Refinement: in {len(moved)} of {counted(len(facts), 'pair')} something has moved, by up to "

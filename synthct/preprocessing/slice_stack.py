@@ -124,13 +124,13 @@ class SliceStack:
         header = {
             "plane": self.plane,
             "mr_steps": self.mr_steps,
-            "mr_statistics": [[one.mean, one.sd] for one in self.mr_statistics],
+            "mr_statistics": [[statistics.mean, statistics.sd] for statistics in self.mr_statistics],
             "info": self.info,
         }
         with written_whole(path) as temporary:
             with open(temporary, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
                 _write_array(archive, "info", np.frombuffer(json.dumps(header).encode(), np.uint8))
-                percentiles = np.array([one.percentiles for one in self.mr_statistics], np.float64)
+                percentiles = np.array([statistics.percentiles for statistics in self.mr_statistics], np.float64)
                 _write_array(archive, "mr_percentiles", percentiles)
                 bounds = [_write_slices(archive, name, array) for name, array in images.items() if array is not None]
                 for plane in PLANE_AXES:
@@ -154,7 +154,9 @@ class SliceStack:
             "mr_channels": np.int32(0 if self.mr is None else len(self.mr)),
             "cts": np.int32(self.ct is not None),
             "bounds": bounds,
-            "checksums": np.array([[zlib.crc32(one) for one in np.ascontiguousarray(i)] for i in images], np.uint32),
+            "checksums": np.array(
+                [[zlib.crc32(image) for image in np.ascontiguousarray(stack)] for stack in images], np.uint32
+            ),
         }
         return _record(fields)
 
@@ -166,7 +168,7 @@ class SliceStack:
         """SD of each slice in 256 levels of a window; 0 without a CT."""
         if self.ct is None:
             return np.zeros(self.n_slices)
-        return np.array([_contrast(one, one, CT_CONTRAST_WINDOW_HU) for one in self.ct])
+        return np.array([_contrast(ct, ct, CT_CONTRAST_WINDOW_HU) for ct in self.ct])
 
     def _mr_contrast(self) -> np.ndarray:
         """Likewise of the first channel, the window being that of the case's own head."""
@@ -174,7 +176,7 @@ class SliceStack:
             return np.zeros(self.n_slices)
         low, high = (self.mr_statistics[0].percentile(percent) for percent in MR_CONTRAST_PERCENTS)
         window, step = (low, max(high, low + 1e-6)), np.float32(self.mr_steps[0])
-        return np.array([_contrast(one, one * step, window) for one in self.mr[0]])
+        return np.array([_contrast(mr, mr * step, window) for mr in self.mr[0]])
 
     @staticmethod
     def load(path: Path) -> SliceStack:
@@ -250,7 +252,9 @@ class _FlushedDeflate:
 
 def _record(fields: dict[str, Any]) -> np.ndarray:
     fields = {name: np.asarray(value) for name, value in fields.items()}
-    return np.array(tuple(fields.values()), np.dtype([(name, one.dtype, one.shape) for name, one in fields.items()]))
+    return np.array(
+        tuple(fields.values()), np.dtype([(name, values.dtype, values.shape) for name, values in fields.items()])
+    )
 
 
 def stack_header(arrays: Any) -> dict[str, Any]:
@@ -260,7 +264,7 @@ def stack_header(arrays: Any) -> dict[str, Any]:
         "plane": header["plane"],
         "mr_steps": tuple(header["mr_steps"]),
         "mr_statistics": tuple(
-            MrStatistics(one, mean, sd) for one, (mean, sd) in zip(percentiles, header["mr_statistics"])
+            MrStatistics(of_channel, mean, sd) for of_channel, (mean, sd) in zip(percentiles, header["mr_statistics"])
         ),
         "info": header["info"],
     }
@@ -283,8 +287,8 @@ def _write_slices(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> np.
         np.lib.format.write_array_header_1_0(member, np.lib.format.header_data_from_array_1_0(array))
         for image, bound in zip(images, bounds):
             bound[0] = archive.fp.tell()
-            for i, one in enumerate(image):
-                member.write(one)
+            for i, image_slice in enumerate(image):
+                member.write(image_slice)
                 bound[i + 1] = archive.fp.tell()
     return bounds
 

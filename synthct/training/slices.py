@@ -105,8 +105,8 @@ class PatientSlices:
     def _slice(self, image: str, i: int) -> np.ndarray:
         path = self.reader.path
         if self.plane == self.reader.plane:
-            return self._held.get((path, image, i), partial(getattr(self.reader, image), i), lambda one: one.nbytes)
-        stack = self._held.get((path,), lambda: SliceStack.load(path).in_plane(self.plane), lambda one: one.nbytes)
+            return self._held.get((path, image, i), partial(getattr(self.reader, image), i), lambda held: held.nbytes)
+        stack = self._held.get((path,), lambda: SliceStack.load(path).in_plane(self.plane), lambda held: held.nbytes)
         return getattr(stack, image)(i)
 
 

@@ -1,4 +1,4 @@
-"""The catalogue of bad inputs: each row is a name, what is spoilt, the command line, the file and the remedy told."""
+"""The catalogue of bad inputs: each row is a name, what is spoilt, the command line, the file and the remedy."""
 
 from __future__ import annotations
 

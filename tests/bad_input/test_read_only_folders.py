@@ -1,4 +1,4 @@
-"""A folder that the user may not write into is told, and nothing is written beside it; as root, as another user."""
+"""A folder that the user may not write into is reported, and nothing is written beside it; as root, as another user."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def own_place(healthy, monkeypatch) -> Iterator[Place]:
         ("full", "export_model -o full/model.zip"),
     ],
 )
-def test_a_read_only_folder_is_told(own_place, capsys, folder, command):
+def test_a_read_only_folder_is_reported(own_place, capsys, folder, command):
     for path in ((own_place.root / folder), *(own_place.root / folder).rglob("*")):
         if path.is_dir():
             path.chmod(0o555)
@@ -80,8 +80,8 @@ def test_a_read_only_folder_is_told(own_place, capsys, folder, command):
         importlib.import_module(f"synthct.{needed}")  # which the other user may not be allowed to read
     with not_as_root():
         status = main(arguments)
-    told = capsys.readouterr().err
-    assert status == 2, told
-    assert folder in told and "Permission denied" in told
-    assert "Traceback" not in told
+    reported = capsys.readouterr().err
+    assert status == 2, reported
+    assert folder in reported and "Permission denied" in reported
+    assert "Traceback" not in reported
     assert own_place.contents() == before

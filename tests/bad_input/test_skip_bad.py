@@ -34,8 +34,8 @@ def test_planning_goes_on_without_a_bad_patient(place: Place, capsys, spoil, nam
     spoil(place)
     capsys.readouterr()
     assert plan_and_preprocess.main(PLANNING) == 3
-    told = capsys.readouterr().err.splitlines()
-    assert any("P1 is left out: " in line and named in line for line in told[-3:])
+    reported = capsys.readouterr().err.splitlines()
+    assert any("P1 is left out: " in line and named in line for line in reported[-3:])
     splits = json.loads((place.preprocessed / "splits_final.json").read_text())
     assert all({*split["train"], *split["val"]} == {"P2", "P3"} for split in splits)
     assert sorted(path.stem for path in place.slices.glob("*.npz")) == ["P2", "P3"]
@@ -75,7 +75,7 @@ def test_what_is_wrong_with_the_whole_dataset_is_not_skipped(place: Place):
     assert place.contents() == before
 
 
-def test_a_skipped_patient_comes_back_when_he_is_mended(place: Place):
+def test_a_skipped_patient_comes_back_when_fixed(place: Place):
     whole = place.mr().read_bytes()
     cut_off(MR)(place)
     assert plan_and_preprocess.main(PLANNING) == 3

@@ -40,9 +40,9 @@ def refused(capsys) -> Callable[..., str]:
     def run(command: str, *arguments: str) -> str:
         capsys.readouterr()
         assert importlib.import_module(f"synthct.commands.{command}").main(list(arguments)) == 2
-        bars, said, told = capsys.readouterr().err.partition(f"{typed(command)}: ")
-        assert said and told.endswith(".\n")
-        assert "Traceback" not in bars + told
-        return told
+        bars, said, reported = capsys.readouterr().err.partition(f"{typed(command)}: ")
+        assert said and reported.endswith(".\n")
+        assert "Traceback" not in bars + reported
+        return reported
 
     return run

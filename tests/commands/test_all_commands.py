@@ -43,7 +43,7 @@ def test_the_help_has_an_example(command, capsys, here):
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))
-def test_the_version_is_told(command, capsys):
+def test_the_version_is_reported(command, capsys):
     with pytest.raises(SystemExit):
         main_of(command)(["--version"])
     assert synthct.__version__ in capsys.readouterr().out
@@ -58,17 +58,17 @@ def test_an_unknown_option_ends_with_status_2(command, capsys, here):
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))
-def test_an_unset_folder_is_told_with_the_variable_and_the_remedy(command, refused, here):
-    told = refused(command, *COMMANDS[command])
-    assert "export synthct_" in told
+def test_an_unset_folder_is_reported_with_the_variable_and_the_remedy(command, refused, here):
+    reported = refused(command, *COMMANDS[command])
+    assert "export synthct_" in reported
     assert list(here.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["plan_and_preprocess", "train", "predict", "evaluate", "export_model"])
-def test_empty_folders_are_told_with_what_to_do(command, refused, checkout):
-    told = refused(command, *COMMANDS[command])
+def test_empty_folders_are_reported_with_what_to_do(command, refused, checkout):
+    reported = refused(command, *COMMANDS[command])
     remedy = {"plan_and_preprocess": "synthct_make_example", "train": "synthct_plan_and_preprocess"}
-    assert remedy.get(command, "synthct_train 1 cyclegan") in told
+    assert remedy.get(command, "synthct_train 1 cyclegan") in reported
 
 
 def test_debug_shows_where_an_error_comes_from(here):

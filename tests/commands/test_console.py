@@ -31,7 +31,7 @@ def test_success_is_0(capsys):
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "told"),
+    ("fault", "status", "reported"),
     [
         (DatasetError("A is wrong; fix it."), 2, "synthct_try: A is wrong; fix it.\n"),
         (
@@ -48,23 +48,23 @@ def test_success_is_0(capsys):
         (KeyboardInterrupt(), 130, "\nsynthct_try: interrupted.\n"),
     ],
 )
-def test_what_the_user_can_mend_is_one_sentence(capsys, fault, status, told):
+def test_what_the_user_can_fix_is_one_sentence(capsys, fault, status, reported):
     assert run(raising(fault)) == status
-    assert capsys.readouterr().err == told
+    assert capsys.readouterr().err == reported
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "reported"),
     [
         (ValueError("no such axis"), "ValueError: no such axis"),
         (BrokenProcessPool("a bug"), "BrokenProcessPool: a bug"),
         (RuntimeError("P1: KeyError: 'x'"), "P1: KeyError: 'x'"),
     ],
 )
-def test_a_bug_is_told_as_one_with_status_1_and_how_to_report_it(capsys, fault, told):
+def test_a_bug_is_reported_as_one_with_status_1_and_how_to_report_it(capsys, fault, reported):
     assert run(raising(fault)) == 1
     first, second = capsys.readouterr().err.splitlines()
-    assert first == f"synthct_try: {told}"
+    assert first == f"synthct_try: {reported}"
     assert "bug in synthct" in second and "--debug" in second
 
 
@@ -96,13 +96,13 @@ def test_messages_go_to_stdout_and_warnings_to_stderr_with_their_kind(capsys):
     def action(_) -> None:
         logger = logging.getLogger("synthct")
         logger.debug("detail")
-        logger.info("told")
+        logger.info("reported")
         logger.warning("odd")
 
     for _ in range(2):  # a second run in one process tells everything once
         run(action)
         captured = capsys.readouterr()
-        assert (captured.out, captured.err) == ("told\n", "Warning: odd\n")
+        assert (captured.out, captured.err) == ("reported\n", "Warning: odd\n")
 
 
 def test_a_progress_bar_gives_back_what_it_is_given():

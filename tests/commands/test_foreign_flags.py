@@ -40,10 +40,10 @@ def parsed(monkeypatch):
 def test_a_flag_without_a_counterpart_is_answered_with_our_way(command, flag, answer, value, here, capsys):
     with pytest.raises(SystemExit) as exit_:
         run(command, *ARGUMENTS[command.removeprefix("synthct_")], flag, *value)
-    told = capsys.readouterr().err
+    reported = capsys.readouterr().err
     assert exit_.value.code == 2
-    assert told.startswith(f"{command}: {flag} is a flag of nnU-Net: ") and told.endswith(".\n")
-    assert told.count("\n") == 1 and "{" not in told
+    assert reported.startswith(f"{command}: {flag} is a flag of nnU-Net: ") and reported.endswith(".\n")
+    assert reported.count("\n") == 1 and "{" not in reported
 
 
 def test_the_number_of_gpus_is_answered_with_the_line_for_torchrun(here, capsys):

@@ -85,10 +85,10 @@ def test_several_volumes_are_listed_with_how_to_choose(checkout, refused, capsys
     write_patient(checkout / "scans", PATIENT_ID)
     mr = head_mr(make_grid((34, 42, 42), (6.0, 6.0, 6.0)))
     write_image(checkout / "scans" / "more", mr, 0, modality="MR", number=8, description="T2 FLAIR")
-    told = refused("import_data", *IMPORT)
+    reported = refused("import_data", *IMPORT)
     for named in ("T1 MPRAGE", "T2 FLAIR", "--mr_series", "42 x 42 x 34", "6.00 x 6.00 x 6.00 mm"):
-        assert named in told
-    assert_no_secret(checkout, told)
+        assert named in reported
+    assert_no_secret(checkout, reported)
     assert "'PD'" in refused("import_data", *IMPORT, "--mr_series", "PD")
     assert not list((checkout / "synthct_raw").iterdir())
     assert import_data.main([*IMPORT, "--mr_series", "flair"]) == 0
@@ -118,8 +118,8 @@ def test_the_first_text_that_fits_chooses_and_uids_of_others_are_passed_over(che
     mr = head_mr(make_grid((34, 42, 42), (6.0, 6.0, 6.0)))
     again = {"modality": "MR", "number": 2, "description": "T1 MPRAGE", "patient_id": f"{PATIENT_ID}-0"}
     uid = write_image(checkout / "scans" / "follow-up", mr, 0, **again)
-    told = refused("import_data", *IMPORT, "--mr_series", "T1 BRAVO", "mprage")
-    assert f"UID {uid}" in told and told.count("2  MR") == 2  # they have one number
+    reported = refused("import_data", *IMPORT, "--mr_series", "T1 BRAVO", "mprage")
+    assert f"UID {uid}" in reported and reported.count("2  MR") == 2  # they have one number
     assert import_data.main([*IMPORT, "--mr_series", uid]) == 0
     raw = raw_dataset(checkout)
     sizes = [sitk.ReadImage(str(case.mr[0])).GetSize() for case in raw.training.values()]
@@ -140,33 +140,33 @@ def test_a_patient_with_missing_slices_stops_the_import_before_it_begins_or_is_l
         write_patient(checkout / "scans", f"{PATIENT_ID}-{number}")
     for path in sorted((checkout / "scans" / f"{NAME} {PATIENT_ID}-0" / "3" / "ct").iterdir())[5:9]:
         path.unlink()
-    told = refused("import_data", *IMPORT)
-    assert "CT series 3 'Head 5mm'" in told and "--skip_bad" in told
+    reported = refused("import_data", *IMPORT)
+    assert "CT series 3 'Head 5mm'" in reported and "--skip_bad" in reported
     assert not list((checkout / "synthct_raw").iterdir())
     assert import_data.main([*IMPORT, "--skip_bad"]) == 3
     said = capsys.readouterr()
     assert "Brain_00" in said.err and "CT series 3" in said.err
-    assert_no_secret(checkout, told, said.out, said.err)
+    assert_no_secret(checkout, reported, said.out, said.err)
     assert len(raw_dataset(checkout).training) == 1
 
 
-def test_what_is_found_wrong_in_the_voxels_is_told_of_the_series_and_nothing_stays(checkout, refused):
+def test_what_is_found_wrong_in_the_voxels_is_reported_of_the_series_and_nothing_stays(checkout, refused):
     write_patient(checkout / "scans", PATIENT_ID)
     write_patient(checkout / "scans", "second")
     for path in (checkout / "scans" / f"{NAME} second" / "3" / "ct").iterdir():
         path.write_bytes(path.read_bytes()[:-500])
         break
-    told = refused("import_data", *IMPORT)
-    assert "CT series 3 'Head 5mm'" in told
-    assert_no_secret(checkout, told)
+    reported = refused("import_data", *IMPORT)
+    assert "CT series 3 'Head 5mm'" in reported
+    assert_no_secret(checkout, reported)
     assert not list((checkout / "synthct_raw").iterdir())
 
 
-def test_a_ct_that_is_no_ct_is_told_by_its_series_not_by_a_file_that_is_gone(checkout, refused):
+def test_a_ct_that_is_no_ct_is_reported_by_its_series_not_by_a_file_that_is_gone(checkout, refused):
     flat = np.tile(np.arange(20, dtype=np.uint16), (20, 20, 1))
     write_series(checkout / "scans", flat, straight_positions(20, 3, AXIAL), rescale=(1, 0), description="Odd")
-    told = refused("import_data", *IMPORT)
-    assert "Brain_001: CT series 1 'Odd'" in told and "partial" not in told
+    reported = refused("import_data", *IMPORT)
+    assert "Brain_001: CT series 1 'Odd'" in reported and "partial" not in reported
 
 
 def test_every_format_can_be_chosen(capsys):
@@ -175,7 +175,7 @@ def test_every_format_can_be_chosen(capsys):
     assert ",".join(FORMATS) in capsys.readouterr().out
 
 
-def test_a_number_that_is_taken_is_told_before_the_folder_is_read(checkout, refused):
+def test_a_number_that_is_taken_is_reported_before_the_folder_is_read(checkout, refused):
     (checkout / "synthct_raw" / "Dataset003_Old").mkdir()
     assert "Dataset003_Old" in refused("import_data", *IMPORT)
 
@@ -183,7 +183,7 @@ def test_a_number_that_is_taken_is_told_before_the_folder_is_read(checkout, refu
 @pytest.mark.parametrize(
     ("arguments", "named"), [(["--name", "a/b"], "'a/b'"), (["-d", "1000"], "999"), (["-i", "none"], "none ")]
 )
-def test_options_that_make_no_dataset_are_told(checkout, refused, arguments, named):
+def test_options_that_make_no_dataset_are_reported(checkout, refused, arguments, named):
     assert named in refused("import_data", *IMPORT, *arguments)
 
 

@@ -84,12 +84,12 @@ def test_a_dataset_is_named_as_nnunet_does(checkout, capsys, given):
         (["²"], "'²'"),
     ],
 )
-def test_what_names_no_dataset_is_told(checkout, refused, given, named):
+def test_what_names_no_dataset_is_reported(checkout, refused, given, named):
     write_pair_folders(checkout / "scans", ["P1"], ["P1"])
     assert named in refused("import_data", "-i", "scans", "-d", *given)
 
 
-def test_a_pattern_that_is_not_one_is_told(checkout, capsys):
+def test_a_pattern_that_is_not_one_is_reported(checkout, capsys):
     with pytest.raises(SystemExit) as fault:
         import_data.main([*IMPORT, "--patient_pattern", "P("])
     assert fault.value.code == 2 and "P(" in capsys.readouterr().err

@@ -35,13 +35,13 @@ BORN, SEX, CALLED = "PatientBirthDate", "PatientSex", "PatientName"
 )
 def test_two_persons_under_one_id_are_no_pair(checkout, refused, mr, ct, named):
     write_two_persons(checkout / "scans", mr, ct)
-    told = refused("import_data", *IMPORT)
-    assert "Brain_001" in told and "MR series 2 'Head'" in told and "CT series 3 'Head'" in told
-    assert [name for name in (BORN, SEX, CALLED) if name in told] == [
+    reported = refused("import_data", *IMPORT)
+    assert "Brain_001" in reported and "MR series 2 'Head'" in reported and "CT series 3 'Head'" in reported
+    assert [name for name in (BORN, SEX, CALLED) if name in reported] == [
         name for name in (BORN, SEX, CALLED) if name in named
     ]
-    assert "(0010,0020)" in told and "--patients_by folder" in told
-    assert not any(value in told for value in (*mr.values(), *ct.values()) if len(value) > 1)
+    assert "(0010,0020)" in reported and "--patients_by folder" in reported
+    assert not any(value in reported for value in (*mr.values(), *ct.values()) if len(value) > 1)
     assert not list((checkout / "synthct_raw").iterdir())
     assert import_data.main([*IMPORT, "--patients_by", "folder"]) == 0
     assert [case.paired for case in raw_dataset(checkout).training.values()] == [False, False]
@@ -68,16 +68,16 @@ def test_what_one_person_may_be_called_in_two_studies_makes_a_pair(checkout, mr,
 def test_persons_in_one_folder_that_the_user_takes_for_a_patient_are_warned_of(checkout, capsys):
     write_two_persons(checkout / "scans" / "P1", {BORN: "19381222"}, {BORN: "20010203"})
     assert import_data.main([*IMPORT, "--patients_by", "folder"]) == 0
-    told = capsys.readouterr().err
-    assert "Brain_001" in told and BORN in told and "1938" not in told
+    reported = capsys.readouterr().err
+    assert "Brain_001" in reported and BORN in reported and "1938" not in reported
     assert [case.paired for case in raw_dataset(checkout).training.values()] == [True]
 
 
-def test_one_id_for_several_folders_of_patients_is_told_with_the_remedy(checkout, refused, capsys):
+def test_one_id_for_several_folders_of_patients_is_reported_with_the_remedy(checkout, refused, capsys):
     for number in range(2):
         write_patient(checkout / "scans" / f"folder{number}", "ANONYMOUS", size=0.95 + 0.02 * number)
-    told = refused("import_data", *IMPORT)
-    assert "--patients_by folder" in told
+    reported = refused("import_data", *IMPORT)
+    assert "--patients_by folder" in reported
     assert import_data.main([*IMPORT, "--patients_by", "folder"]) == 0
     assert [case.paired for case in raw_dataset(checkout).training.values()] == [True, True]
 
@@ -88,5 +88,5 @@ def test_a_series_uid_a_slice_that_makes_no_stack_is_one_sentence(checkout, refu
     each = lambda index: {"SeriesInstanceUID": generate_uid()}  # noqa: E731  and frames of reference of their own
     where = {"each": lambda index: {**each(index), "FrameOfReferenceUID": generate_uid()}, "patient_id": "H2"}
     write_series(checkout / "scans" / "2", flat, straight_positions(40, 3, AXIAL), modality="MR", **where)
-    told = refused("import_data", *IMPORT)
-    assert "(0020,000E)" in told and told.count("\n") <= 2
+    reported = refused("import_data", *IMPORT)
+    assert "(0020,000E)" in reported and reported.count("\n") <= 2

@@ -21,7 +21,7 @@ from synthct.commands import make_example
         (["-d", "Dataset002_Small", "--name", "Other"], "different names"),
     ],
 )
-def test_options_that_make_no_dataset_are_told(checkout, refused, arguments, words):
+def test_options_that_make_no_dataset_are_reported(checkout, refused, arguments, words):
     assert words in refused("make_example", *arguments)
     assert not list((checkout / "synthct_raw").iterdir())
 

@@ -15,7 +15,7 @@ NAME = "Dataset001_Heads"
 
 @pytest.fixture
 def planned(checkout, capsys) -> str:
-    """What the command told, of two patients whose registration failed."""
+    """What the command reported, of two patients whose registration failed."""
     raw = write_dataset(checkout / "synthct_raw" / NAME, {"P1": PAIRED, "P2": PAIRED})
     preprocessed = checkout / "synthct_preprocessed" / NAME
     for case in raw.training.values():
@@ -25,8 +25,8 @@ def planned(checkout, capsys) -> str:
     arguments = ["-d", "1", "-c", "2d_lowres", "--register", "auto", "-np", "1"]
     assert plan_and_preprocess.main(arguments) == 0
     make_network_tiny(preprocessed / "plans.json")
-    told = capsys.readouterr()
-    return told.out + told.err
+    reported = capsys.readouterr()
+    return reported.out + reported.err
 
 
 def test_planning_warns_loudly_with_the_remedy_and_does_not_suggest_pix2pix(planned):
@@ -46,7 +46,7 @@ def test_training_and_evaluation_say_so(planned, refused, capsys):
     splits.write_text(json.dumps([{"train": ["P1"], "val": ["P2"]}]))
     short = ["-c", "2d_lowres", "--epochs", "1", "--iterations", "1", "--loaders", "0", "-device", "cpu"]
     assert train.main(["1", "cyclegan", *short]) == 0
-    told = capsys.readouterr()
-    assert told.err.count("Warning: No held-out patient") == 2  # of the training and of its quality assurance
-    assert "synthct_evaluate" not in told.out
+    reported = capsys.readouterr()
+    assert reported.err.count("Warning: No held-out patient") == 2  # of the training and of its quality assurance
+    assert "synthct_evaluate" not in reported.out
     assert "registration" in refused("evaluate", "-np", "1")

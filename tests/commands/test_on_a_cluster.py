@@ -40,8 +40,8 @@ def test_preprocessing_writes_the_same_files(raw, checkout, scheduler, monkeypat
 def test_problems_of_a_dataset_are_listed(raw, scheduler, refused):
     for path in (raw / "imagesTr").iterdir():
         path.write_bytes(b"no image")
-    told = refused("plan_and_preprocess", "-d", "1", "--verify_only", "--scheduler", scheduler)
-    assert told.count("\n  - ") == 2
+    reported = refused("plan_and_preprocess", "-d", "1", "--verify_only", "--scheduler", scheduler)
+    assert reported.count("\n  - ") == 2
 
 
 def test_predictions_are_the_same(raw, checkout, scheduler, capsys):
@@ -51,8 +51,8 @@ def test_predictions_are_the_same(raw, checkout, scheduler, capsys):
     assert predict.main([*how, "-o", "here"]) == 0
     capsys.readouterr()
     assert predict.main([*how, "-o", "there", "--scheduler", scheduler]) == 0
-    told = capsys.readouterr().out
-    assert str(model) in told and scheduler in told
+    reported = capsys.readouterr().out
+    assert str(model) in reported and scheduler in reported
     assert {path.name for path in Path("there").iterdir()} == {"P1.nii.gz", "P2.nii.gz", "qa"}
     for name in ("P1", "P2"):
         here, there = (read_status(Path(folder, "qa", f"{name}.json"))[0] for folder in ("here", "there"))
@@ -63,7 +63,7 @@ def test_predictions_are_the_same(raw, checkout, scheduler, capsys):
         assert np.abs(difference).max() <= 1  # HU; the workers have another number of threads, so sums another order
 
 
-def test_warnings_of_the_workers_are_told(checkout, scheduler, capsys):
+def test_warnings_of_the_workers_are_reported(checkout, scheduler, capsys):
     write_model(checkout / "synthct_results" / NAME)
     grid = make_grid((34, 42, 42), (4, 4, 4))
     write_image(head_mr(grid, size=0.6), checkout / "mrs" / "P.nii.gz")
@@ -71,15 +71,15 @@ def test_warnings_of_the_workers_are_told(checkout, scheduler, capsys):
     assert "Warning: P: fail" in capsys.readouterr().err
 
 
-def test_an_mr_that_cannot_be_used_is_told_by_file(checkout, scheduler, refused):
+def test_an_mr_that_cannot_be_used_is_reported_by_file(checkout, scheduler, refused):
     write_model(checkout / "synthct_results" / NAME)
     grid = make_grid()
     write_image(grid.place(np.zeros(grid.array_shape, np.int16)), checkout / "mrs" / "P.nii.gz")
-    told = refused("predict", "-i", "mrs", "-o", "cts", "-device", "cpu", "--scheduler", scheduler)
-    assert str(checkout / "mrs" / "P.nii.gz") in told
+    reported = refused("predict", "-i", "mrs", "-o", "cts", "-device", "cpu", "--scheduler", scheduler)
+    assert str(checkout / "mrs" / "P.nii.gz") in reported
 
 
-def test_a_device_that_the_workers_do_not_have_is_told(raw, checkout, scheduler, refused):
+def test_a_device_that_the_workers_do_not_have_is_reported(raw, checkout, scheduler, refused):
     write_model(checkout / "synthct_results" / NAME)
     arguments = ["-i", str(raw / "imagesTr"), "-o", "cts", "-device", "abacus", "--scheduler", scheduler]
     assert "'abacus'" in refused("predict", *arguments)
@@ -87,18 +87,18 @@ def test_a_device_that_the_workers_do_not_have_is_told(raw, checkout, scheduler,
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:x", "tcp://127.0.0.1"])
-def test_a_wrong_address_is_told_and_nothing_is_written(raw, checkout, refused, address):
+def test_a_wrong_address_is_reported_and_nothing_is_written(raw, checkout, refused, address):
     write_model(checkout / "synthct_results" / NAME)
     for arguments in (["plan_and_preprocess", "-d", "1"], ["predict", "-i", str(raw / "imagesTr"), "-o", "cts"]):
-        told = refused(*arguments, "--scheduler", address)
-        assert f"'{address}'" in told
+        reported = refused(*arguments, "--scheduler", address)
+        assert f"'{address}'" in reported
     assert not Path("cts").exists() and list((checkout / "synthct_preprocessed").iterdir()) == []
 
 
 def test_without_the_package_the_extra_is_named(raw, refused, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    told = refused("plan_and_preprocess", "-d", "1", "--scheduler", "tcp://127.0.0.1:8786")
-    assert "synthct[cluster]" in told
+    reported = refused("plan_and_preprocess", "-d", "1", "--scheduler", "tcp://127.0.0.1:8786")
+    assert "synthct[cluster]" in reported
 
 
 def test_without_the_option_the_package_is_not_needed(raw, monkeypatch):

@@ -40,9 +40,9 @@ def mrs(raw) -> str:
 
 def test_planning_says_what_it_wrote_and_what_to_run_next(raw, checkout, capsys):
     assert plan_and_preprocess.main(["-d", "1", "-c", "2d_lowres", "-np", "1"]) == 0
-    told, preprocessed = capsys.readouterr().out, checkout / "synthct_preprocessed" / NAME
+    reported, preprocessed = capsys.readouterr().out, checkout / "synthct_preprocessed" / NAME
     for named in (f"{NAME}/plans.json", f"{NAME}/preprocessing_report.html", "synthct_train 1 unet"):
-        assert named in told
+        assert named in reported
     assert {path.name for path in preprocessed.iterdir()} == {
         "dataset.json", "dataset_fingerprint.json", "plans.json", "splits_final.json",
         cache_of(preprocessed).name, "preprocessing_report.html", "report"}  # fmt: skip
@@ -78,8 +78,8 @@ def test_an_unknown_planner_ends_with_status_2(raw, capsys):
 def test_problems_of_a_dataset_are_listed(raw, refused):
     (raw / "targetsTr" / "P1.nii.gz").write_bytes(b"")
     (raw / "imagesTr" / "P2_0000.nii.gz").rename(raw / "imagesTr" / "P2.nii.gz")
-    told = refused("plan_and_preprocess", "-d", "1", "-np", "1")
-    assert told.count("\n  - ") == 2
+    reported = refused("plan_and_preprocess", "-d", "1", "-np", "1")
+    assert reported.count("\n  - ") == 2
 
 
 # -- synthct_train ---------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_training_refuses_what_it_does_not_know(preprocessed, checkout, refused,
 def test_without_a_trainer_the_recommended_one_is_trained_and_it_is_said_why(preprocessed, checkout, capsys):
     make_network_tiny(preprocessed / "plans.json")
     assert train.main(["1", *SHORT]) == 0
-    assert "Trainer unet" in (told := capsys.readouterr().out) and "2 patients" in told
+    assert "Trainer unet" in (reported := capsys.readouterr().out) and "2 patients" in reported
     assert (checkout / "synthct_results" / NAME / "unet__plans__2d_lowres" / "fold_0" / "checkpoint_final.pth").exists()
 
 
@@ -114,12 +114,12 @@ def test_a_plan_that_recommends_none_asks_for_a_trainer(preprocessed, checkout, 
     assert list((checkout / "synthct_results").iterdir()) == []
 
 
-def test_a_hand_edited_file_that_does_not_fit_is_told(preprocessed, refused):
+def test_a_hand_edited_file_that_does_not_fit_is_reported(preprocessed, refused):
     content = json.loads((preprocessed / "splits_final.json").read_text())
     content[0]["val"] = ["P9"]
     (preprocessed / "splits_final.json").write_text(json.dumps(content))
-    told = refused("train", "1", "cyclegan", "-c", "2d_lowres")
-    assert "splits_final.json" in told and "P9" in told
+    reported = refused("train", "1", "cyclegan", "-c", "2d_lowres")
+    assert "splits_final.json" in reported and "P9" in reported
 
 
 @pytest.mark.parametrize("option", ["--epochs", "--iterations"])
@@ -143,8 +143,8 @@ def test_the_time_between_checkpoints_must_be_above_0(minutes, here, capsys):
 def test_prediction_takes_the_model_trained_last_and_says_which(raw, checkout, mrs, capsys):
     model = write_model(checkout / "synthct_results" / NAME)
     assert predict.main(["-i", mrs, "-o", "cts", "-device", "cpu"]) == 0
-    told = capsys.readouterr().out
-    assert f"{model}, fold 0, on cpu" in told and "synthct_evaluate -p cts" in told
+    reported = capsys.readouterr().out
+    assert f"{model}, fold 0, on cpu" in reported and "synthct_evaluate -p cts" in reported
     assert sorted(path.name for path in Path("cts").iterdir()) == ["P1.nii.gz", "P2.nii.gz", "qa"]
     mr = sitk.ReadImage(f"{mrs}/P1_0000.nii.gz")
     assert sitk.ReadImage("cts/P1.nii.gz").GetSize() == mr.GetSize()
@@ -154,11 +154,13 @@ def test_prediction_tells_what_is_no_pass_and_ends_well(raw, checkout, mrs, caps
     write_model(checkout / "synthct_results" / NAME, ("0", "1"))
     arguments = ["-i", mrs, "-o", "cts", "-device", "cpu", "--combine", "median", "--save_uncertainty", "--qa", "full"]
     assert predict.main(arguments) == 0
-    told = capsys.readouterr()
+    reported = capsys.readouterr()
     statuses = [json.loads(path.read_text())["status"] for path in sorted(Path("cts/qa").glob("*.json"))]
     counts = ", ".join(f"{statuses.count(one)} {one}" for one in ("pass", "check", "fail"))
-    assert len(statuses) == 2 and counts in told.out
-    assert len([line for line in told.err.splitlines() if line.startswith("Warning: P")]) == 2 - statuses.count("pass")
+    assert len(statuses) == 2 and counts in reported.out
+    assert len([line for line in reported.err.splitlines() if line.startswith("Warning: P")]) == 2 - statuses.count(
+        "pass"
+    )
     assert sorted(path.name for path in Path("cts/qa").glob("*.gz")) == [
         "P1_uncertainty.nii.gz",
         "P2_uncertainty.nii.gz",
@@ -210,15 +212,15 @@ def test_the_test_set_is_predicted_into_the_model_folder_where_the_evaluation_fi
     for fold in ("0", "1"):
         (model / f"fold_{fold}" / "split.json").write_text(json.dumps({"train": ["P1", "P2"], "val": []}))
     assert predict.main(["-d", "1", "--test_set", "-device", "cpu"]) == 0
-    told = capsys.readouterr().out
-    assert str(model / "test") in told and "synthct_evaluate -d 1" in told
+    reported = capsys.readouterr().out
+    assert str(model / "test") in reported and "synthct_evaluate -d 1" in reported
     assert (model / "test" / "T1.nii.gz").is_file()
     record = json.loads((model / "test" / "predicted_by.json").read_text())
     assert list(record["folds"]) == ["0", "1"] and record["patients"] == ["T1"]
     assert evaluate.main(["-d", "1", "--protocol", "seed", "-np", "1"]) == 0
-    told = capsys.readouterr().out
-    assert told.split(NAME)[1].startswith("\nTest set\n") and "T1" in told
-    assert max(map(len, told.splitlines()[:-3])) <= 100
+    reported = capsys.readouterr().out
+    assert reported.split(NAME)[1].startswith("\nTest set\n") and "T1" in reported
+    assert max(map(len, reported.splitlines()[:-3])) <= 100
 
 
 @pytest.mark.parametrize(

@@ -77,19 +77,19 @@ def test_every_patient_gets_a_ct_series_of_his_own(mrs, model, capsys):
     out, err = capsys.readouterr()
     assert "MR series 4 'T1 MPRAGE'" in out and "3 synthetic CTs" in out
     assert header.DerivationDescription.split()[-1] in out  # the model
-    for told in (out, err, *map(str, Path("cts").rglob("*"))):
-        assert NAME not in told and PATIENT_ID not in told and BIRTH_DATE not in told
+    for reported in (out, err, *map(str, Path("cts").rglob("*"))):
+        assert NAME not in reported and PATIENT_ID not in reported and BIRTH_DATE not in reported
 
 
 @pytest.mark.skipif(DCIODVFY is None, reason="dciodvfy (Debian package dicom3tools) is not installed")
 def test_dciodvfy_finds_no_error(mrs, model):
     assert run(model, "-i", mrs) == 0
     for path in Path("cts").rglob("*.dcm"):
-        told = subprocess.run([DCIODVFY, str(path)], capture_output=True, text=True)
-        assert "CTImage" in told.stderr and "Error" not in told.stderr + told.stdout
+        reported = subprocess.run([DCIODVFY, str(path)], capture_output=True, text=True)
+        assert "CTImage" in reported.stderr and "Error" not in reported.stderr + reported.stdout
 
 
-def test_patients_with_one_id_are_told_apart_by_folder(here, model):
+def test_patients_with_one_id_are_reported_apart_by_folder(here, model):
     for number in range(2):
         write_mr(head_mr(GRIDS["axial"], **CENTRE), here / "mrs" / str(number), patient_id="ANONYMOUS")
     assert run(model, "-i", here / "mrs", "--patients_by", "folder") == 0
@@ -160,8 +160,8 @@ def test_a_series_is_chosen_by_its_description(mrs, model, refused, capsys):
     write_mr(
         head_mr(grid, scale=2, **CENTRE), folder / "t2", patient_id=f"{PATIENT_ID}-axial", number=5, description="T2"
     )
-    told = refused("predict", "-i", str(folder), "-o", "cts", "-m", model, "-device", "cpu")
-    assert "T1 MPRAGE" in told and "T2" in told and "--mr_series" in told
+    reported = refused("predict", "-i", str(folder), "-o", "cts", "-m", model, "-device", "cpu")
+    assert "T1 MPRAGE" in reported and "T2" in reported and "--mr_series" in reported
     assert not Path("cts").exists()
     for option in ("--mr_series", "--series"):
         assert run(model, "-i", folder, option, "t2") == 0

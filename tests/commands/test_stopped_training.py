@@ -67,8 +67,8 @@ def assert_no_process_is_left(group: int) -> None:
 def test_a_training_stopped_by_sigterm_and_then_by_ctrl_c_goes_on_to_the_same_weights(preprocessed):
     length, often = ["--epochs", "2", "--iterations", "20"], ["--checkpoint_minutes", "0.0001"]
     process = start(*length)
-    told, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 0, told
+    reported, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, reported
     MODEL.rename(MODEL.with_name("whole"))
 
     resumed: list[str] = []
@@ -77,16 +77,16 @@ def test_a_training_stopped_by_sigterm_and_then_by_ctrl_c_goes_on_to_the_same_we
         process = start(*length, *often, *resumed)
         wait_for_step(process, step)
         process.send_signal(number)
-        told, _ = process.communicate(timeout=PATIENCE_SECONDS)
+        reported, _ = process.communicate(timeout=PATIENCE_SECONDS)
         assert_no_process_is_left(process.pid)
         reached = load_checkpoint(MODEL / "fold_all" / LATEST)["step"]
-        assert process.returncode == 130, told
-        assert f"step {reached};" in told and "--continue" in told and "Traceback" not in told
+        assert process.returncode == 130, reported
+        assert f"step {reached};" in reported and "--continue" in reported and "Traceback" not in reported
         if resumed:
-            assert int(re.search(r"continuing after epoch \d+, step (\d+)", told)[1]) == before
+            assert int(re.search(r"continuing after epoch \d+, step (\d+)", reported)[1]) == before
         before, resumed = reached, ["--continue"]
 
     process = start("--continue")
-    told, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 0, told
+    reported, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, reported
     assert_same_training(MODEL / "fold_all", MODEL.with_name("whole") / "fold_all")

@@ -47,8 +47,8 @@ def test_a_command_is_run_with_its_arguments(name, here, capsys):
 @pytest.mark.parametrize(("typed", "remedy"), [("trian", "did you mean train?"), ("x", "synthct --help lists")])
 def test_an_unknown_command_is_refused_with_a_remedy(typed, remedy, capsys):
     assert umbrella.main([typed]) == 2
-    told = capsys.readouterr().err
-    assert f"synthct: {typed} is not a command of synthct; " in told and remedy in told
+    reported = capsys.readouterr().err
+    assert f"synthct: {typed} is not a command of synthct; " in reported and remedy in reported
 
 
 def test_other_shells_are_refused(capsys):

@@ -56,8 +56,8 @@ def refused(capsys) -> Callable[..., str]:
         assert importlib.import_module(f"synthct.commands.{command}").main(list(map(str, arguments))) == 2
         printed = capsys.readouterr().err
         assert "Traceback" not in printed and printed.count(f"synthct_{command}: ") == 1
-        told = printed.partition(f"synthct_{command}: ")[2].splitlines()[0]  # there may be bars before and behind
-        assert told.endswith(".") and told.isprintable() and len(told) < 900
-        return told
+        reported = printed.partition(f"synthct_{command}: ")[2].splitlines()[0]  # there may be bars before and behind
+        assert reported.endswith(".") and reported.isprintable() and len(reported) < 900
+        return reported
 
     return run

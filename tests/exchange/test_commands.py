@@ -19,10 +19,12 @@ def model(here):
 
 
 def test_the_newest_model_is_exported_and_the_closing_words_tell_what_goes_with_it(model, here, run):
-    told = " ".join(run("export_model").split())
-    assert str(model) in told and "Case ids go with it as they are" in told and "80.0 ± 14.1 (n = 2)" in told
+    reported = " ".join(run("export_model").split())
+    assert (
+        str(model) in reported and "Case ids go with it as they are" in reported and "80.0 ± 14.1 (n = 2)" in reported
+    )
     (file,) = here.glob("*.zip")
-    assert f"synthct_install_model {file.name}" in told and sha256_of(file) in told
+    assert f"synthct_install_model {file.name}" in reported and sha256_of(file) in reported
 
 
 def test_models_are_chosen_as_for_predictions(model, refused, here):
@@ -36,7 +38,7 @@ def test_models_are_chosen_as_for_predictions(model, refused, here):
     assert not list(here.glob("*.zip"))
 
 
-def test_a_file_that_is_there_is_kept_unless_told_otherwise(model, here, refused, run):
+def test_a_file_that_is_there_is_kept_unless_reported_otherwise(model, here, refused, run):
     (here / "model.zip").write_text("mine")
     assert "--overwrite" in refused("export_model", "-o", "model.zip")
     assert (here / "model.zip").read_text() == "mine"
@@ -61,13 +63,13 @@ def test_nan_weights_are_not_exported(model, here, refused):
 
 @pytest.mark.parametrize("option", ["--verify", "--overwrite"])
 def test_patients_error_and_limits_are_shown_before_or_at_the_installation(option, shared_file, here, run):
-    told = " ".join(run("install_model", shared_file, option).split())
+    reported = " ".join(run("install_model", shared_file, option).split())
     for words in ("4 patients (3 with", "MR0", "80.0 ± 14.1 (n = 2)", "not for clinical use", "name: Heads of X"):
-        assert words in told, words
+        assert words in reported, words
     assert any((here / "synthct_results").iterdir()) == (option != "--verify")
 
 
-def test_a_model_that_is_there_is_kept_unless_told_otherwise(model, shared_file, here, run, refused):
+def test_a_model_that_is_there_is_kept_unless_reported_otherwise(model, shared_file, here, run, refused):
     before = {path: path.stat().st_mtime_ns for path in model.rglob("*")}
     assert "--overwrite" in refused("install_model", shared_file)
     assert {path: path.stat().st_mtime_ns for path in model.rglob("*")} == before
@@ -133,11 +135,11 @@ def test_no_training_goes_on_from_an_installed_model(shared_file, here, run):
         find_checkpoint(fold)
 
 
-@pytest.mark.parametrize(("constant", "told"), [(163.0, False), (95.0, True)])
-def test_the_card_says_where_a_model_is_hardly_better_than_one_number(constant, told, model, here):
+@pytest.mark.parametrize(("constant", "reported"), [(163.0, False), (95.0, True)])
+def test_the_card_says_where_a_model_is_hardly_better_than_one_number(constant, reported, model, here):
     summary = [{"model": "median_ct", "set": "cross_validation", "n": 2, "mae_hu_mean": constant}]
     (here / "synthct_results" / DATASET / "evaluation" / "summary.json").write_text(json.dumps(summary))
-    assert ("hardly better" in export_model(model, here / "model.zip").card) == told
+    assert ("hardly better" in export_model(model, here / "model.zip").card) == reported
 
 
 def test_the_card_is_readable_and_complete(shared_file, here, run):

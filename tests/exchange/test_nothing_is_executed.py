@@ -66,8 +66,8 @@ def test_a_checkpoint_that_would_execute_is_refused(tamper, command, model, here
     tamper(path, torch.load(path, weights_only=True))
     write_image(head(), here / "mrs" / "X_0000.nii.gz")
     arguments = ("-i", "mrs", "-o", "cts", "-device", "cpu") if command == "predict" else ()
-    told = refused(command, *arguments)
-    assert str(path) in told
+    reported = refused(command, *arguments)
+    assert str(path) in reported
     assert not (here / "executed").exists() and not (here / "cts").exists() and not list(here.glob("*.zip"))
 
 
@@ -84,8 +84,8 @@ def test_no_training_goes_on_from_a_checkpoint_that_would_execute(preprocessed, 
     path.parent.mkdir(parents=True)
     for tamper in CHECKPOINTS:
         tamper(path, {"format_version": 1})
-        told = refused("train", 1, "cyclegan", "-c", "2d_lowres", "--continue", "-device", "cpu", "--loaders", 0)
-        assert str(path) in told
+        reported = refused("train", 1, "cyclegan", "-c", "2d_lowres", "--continue", "-device", "cpu", "--loaders", 0)
+        assert str(path) in reported
         assert not (here / "executed").exists()
 
 

@@ -170,8 +170,8 @@ def test_networks_that_the_format_cannot_hold_are_refused(runtime, model, tmp_pa
 
 def test_the_command_writes_it_and_keeps_a_file_that_is_there(runtime, here, run, refused):
     write_trained_model(here / "synthct_results", networks=tiny_networks)
-    told = " ".join(run("export_model", "--onnx", "model.onnx").split())
-    assert "2 folds combined" in told and "any size" in told
+    reported = " ".join(run("export_model", "--onnx", "model.onnx").split())
+    assert "2 folds combined" in reported and "any size" in reported
     before = (here / "model.onnx").read_bytes()
     assert "--overwrite" in refused("export_model", "--onnx", "model.onnx")
     assert (here / "model.onnx").read_bytes() == before

@@ -33,8 +33,8 @@ def test_through_the_commands_an_installed_model_predicts_the_same_hu(model, her
     (file,) = here.glob("*.zip")
     assert file.name == f"{DATASET}__cyclegan__small__{model_hash}.zip"
     installed = here / "synthct_results" / MODEL
-    told = run("install_model", file)
-    assert f"synthct_predict -m {installed}" in told and model_hash in told
+    reported = run("install_model", file)
+    assert f"synthct_predict -m {installed}" in reported and model_hash in reported
     write_image(head(), here / "mrs" / "X_0000.nii.gz")
     run("predict", "-i", "mrs", "-o", "theirs_cts", "-m", model, "--precision", "float32")
     run("predict", "-i", "mrs", "-o", "ours_cts", "--precision", "float32")  # the newest model is the installed one
@@ -171,5 +171,5 @@ def test_anonymous_is_refused_where_a_text_names_a_patient(model, refused):
     plan = json.loads((model / "plans.json").read_text())
     plan["reasons"] = {"n_folds": {"rule": "one, as MUELLER has no CT", "measured": 1}}
     (model / "plans.json").write_text(json.dumps(plan))
-    told = refused("export_model", "-m", model, "--anonymous")
-    assert "plans.json" in told and "'MUELLER'" in told
+    reported = refused("export_model", "-m", model, "--anonymous")
+    assert "plans.json" in reported and "'MUELLER'" in reported

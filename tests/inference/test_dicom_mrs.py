@@ -129,7 +129,7 @@ def test_missing_slices_are_reported_before_anything_is_computed(tmp_path):
         list_dicom_mrs(tmp_path, 1)
 
 
-def test_patients_with_one_id_are_told_apart_by_folder(tmp_path, caplog):
+def test_patients_with_one_id_are_reported_apart_by_folder(tmp_path, caplog):
     for name in ("A", "B"):
         write(tmp_path / name / "mr", patient_id="ANONYMOUS", series_uid="1.2.3", StudyInstanceUID="1.2")
     write(tmp_path / "C", THICK, patient_id="ANONYMOUS", number=7)

@@ -71,7 +71,7 @@ def test_channels_are_listed_in_order(mrs):
         (["P_0000.nii", "P_0000.mha"], 1, "P_0000.nii .*'P'"),
     ],
 )
-def test_what_cannot_be_listed_is_told(mrs, names, channels, named):
+def test_what_cannot_be_listed_is_reported(mrs, names, channels, named):
     touch(mrs, *names)
     with pytest.raises(ImageError, match=named) as fault:
         list_mrs(mrs, channels)

@@ -27,12 +27,12 @@ def message_of(folder: Path, **options) -> str:
     return str(fault.value)
 
 
-def test_a_folder_that_is_no_model_folder_is_told(folder, tmp_path):
+def test_a_folder_that_is_no_model_folder_is_reported(folder, tmp_path):
     for other in (tmp_path, folder / "fold_0"):
         assert str(other) in message_of(other)
 
 
-def test_an_untrained_or_missing_fold_is_told(folder):
+def test_an_untrained_or_missing_fold_is_reported(folder):
     assert "fold_7" in message_of(folder, folds=[7])
     assert "checkpoint_best.pth" in message_of(folder, checkpoint="checkpoint_best.pth")
 
@@ -55,7 +55,7 @@ def test_a_damaged_checkpoint_is_reported(folder, content):
     assert str(path) in message_of(folder)
 
 
-def test_a_foreign_checkpoint_is_told(folder):
+def test_a_foreign_checkpoint_is_reported(folder):
     path = folder / "fold_0" / "checkpoint_final.pth"
     torch.save({"state_dict": {}}, path)
     assert str(path) in message_of(folder)

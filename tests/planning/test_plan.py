@@ -137,12 +137,12 @@ def test_another_format_is_reported_with_the_remedy(path):
     assert "format_version is 3" in message_of(path)
 
 
-def test_a_missing_plan_is_told(tmp_path):
+def test_a_missing_plan_is_reported(tmp_path):
     with pytest.raises(PlanError, match=str(tmp_path / "plans.json")):
         Plan.load(tmp_path / "plans.json")
 
 
-def test_an_unknown_configuration_is_told_with_those_that_there_are():
+def test_an_unknown_configuration_is_reported_with_those_that_there_are():
     with pytest.raises(PlanError, match="'3d'.*small"):
         small_plan().configuration("3d")
 
@@ -176,7 +176,7 @@ def test_a_fingerprint_is_the_same_after_json(tmp_path):
         ("format_version", 2, "format_version"),
     ],
 )
-def test_a_fingerprint_that_does_not_fit_is_told(tmp_path, key, value, named):
+def test_a_fingerprint_that_does_not_fit_is_reported(tmp_path, key, value, named):
     fingerprint({"P1": case_facts(volume_facts(), volume_facts())}).save(tmp_path / "f.json")
     edit(tmp_path / "f.json", key, value)
     with pytest.raises(PlanError) as fault:

@@ -167,7 +167,7 @@ def test_a_dataset_of_one_modality_cannot_be_planned(cases, folder):
         make_plan("default", raw(), fingerprint(cases))
 
 
-def test_an_unknown_planner_is_told_with_those_that_there_are():
+def test_an_unknown_planner_is_reported_with_those_that_there_are():
     with pytest.raises(PlanError, match="'mine'.*default, wolterink2017"):
         make_plan("mine", raw(), paired_fingerprint(2))
 

@@ -68,7 +68,7 @@ def test_splits_are_the_same_after_json(tmp_path):
         ([], "no fold"),
     ],
 )
-def test_splits_that_do_not_fit_are_told_by_name(tmp_path, content, named):
+def test_splits_that_do_not_fit_are_reported_by_name(tmp_path, content, named):
     path = tmp_path / "splits_final.json"
     path.write_text(json.dumps(content))
     with pytest.raises(PlanError, match=named) as fault:
@@ -83,7 +83,7 @@ def test_a_fold_is_a_number_or_all():
 
 
 @pytest.mark.parametrize("fold", ["2", "-1", "x", "", "²", "01", "0.0"])
-def test_an_unknown_fold_is_told_with_those_that_there_are(fold):
+def test_an_unknown_fold_is_reported_with_those_that_there_are(fold):
     with pytest.raises(PlanError, match="0, 1 and all"):
         split_of_fold(make_splits(with_unpaired(4), 2), fold, [])
 

@@ -66,7 +66,7 @@ def test_a_bias_field_is_shading():
     assert facts_of(head_mr(GRID)).channels[0].shading < 1.2 < 1.4 < facts_of(biased).channels[0].shading
 
 
-def test_dark_and_bright_fluid_are_told_apart():
+def test_dark_and_bright_fluid_are_reported_apart():
     values = array_of(head_mr(GRID))
     x, y, z = points_mm(GRID)
     ventricles = (x / 30) ** 2 + (y / 40) ** 2 + ((z - 30) / 25) ** 2 < 1

@@ -29,7 +29,7 @@ def volumes_of(key: SeriesKey, images: Sequence[ImageHeader]) -> list[DicomSerie
         images: all images of the series, in any order.
     """
     stacks = [_without_copies(stack) for stack in stacks_of(images)]
-    parts = [(split, part) for stack in stacks for split, part in _told_apart(stack, "")]
+    parts = [(split, part) for stack in stacks for split, part in _separated(stack, "")]
     parts.sort(key=lambda part: min((image.slice.instance, image.slice.frame) for image in part[1]))
     several = len(parts) > 1
     return [
@@ -66,7 +66,7 @@ def _in_one_stack(first: ImageHeader, second: ImageHeader) -> bool:
     return same_plane and np.allclose(first.orientation, second.orientation, rtol=0, atol=SAME_DIRECTION)
 
 
-def _told_apart(stack: list[ImageHeader], split: str) -> list[tuple[str, list[ImageHeader]]]:
+def _separated(stack: list[ImageHeader], split: str) -> list[tuple[str, list[ImageHeader]]]:
     """Volumes with one image a position, each with what distinguishes it; still one where nothing does."""
     shared = _at_one_position(stack)
     if not shared:
@@ -83,7 +83,7 @@ def _told_apart(stack: list[ImageHeader], split: str) -> list[tuple[str, list[Im
                 groups.setdefault(image.traits[trait], []).append(image)
         parts = []
         for value, group in groups.items():
-            parts += _told_apart(group, f"{split}, {words} {value}".removeprefix(", "))
+            parts += _separated(group, f"{split}, {words} {value}".removeprefix(", "))
         return parts
     return [(split, stack)]
 

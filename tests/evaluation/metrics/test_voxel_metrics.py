@@ -129,7 +129,7 @@ def test_the_slice_discontinuity_is_its_formula_by_loops(slice_axis):
     assert got == pytest.approx(100 * (across / within - 1))
 
 
-def test_slices_that_flicker_are_told_from_noise_and_blur():
+def test_slices_that_flicker_are_reported_from_noise_and_blur():
     ct = np.random.default_rng(0).normal(0, 50, (20, 20, 20))
     flicker = ct + 200 * (np.arange(20) % 2)  # along the last axis
     assert slice_discontinuity(pair_of(flicker, ct, slice_axis=2)) > 100

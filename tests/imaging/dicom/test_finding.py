@@ -35,7 +35,7 @@ def test_series_are_found_in_any_nesting_under_any_names_and_in_the_order_of_the
     assert ct.slice_gap_mm == pytest.approx(2.0)
 
 
-def test_patients_are_told_apart_by_their_id_and_by_folder_where_there_is_none(tmp_path):
+def test_patients_are_reported_apart_by_their_id_and_by_folder_where_there_is_none(tmp_path):
     for folder, patient in [("A", "one"), ("B", "two"), ("C", ""), ("D", "")]:
         write_series(tmp_path / folder / "deeper", VOLUME, STRAIGHT, patient_id=patient)
     assert [series.patient_id for series in find_series(tmp_path)] == ["folder:C", "folder:D", "one", "two"]

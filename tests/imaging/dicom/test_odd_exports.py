@@ -186,7 +186,7 @@ def test_slices_with_a_series_uid_each_become_one_series(tmp_path, caplog, numbe
     assert "12 images with a SeriesInstanceUID (0020,000E) of their own" in caplog.text
 
 
-def test_two_such_series_are_told_apart_by_number_description_or_orientation(tmp_path):
+def test_two_such_series_are_reported_apart_by_number_description_or_orientation(tmp_path):
     write_scattered(tmp_path / "1", number=1)
     write_scattered(tmp_path / "2", number=2)
     write_scattered(tmp_path / "3", description="T2")
