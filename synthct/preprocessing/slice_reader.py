@@ -11,6 +11,7 @@ import numpy as np
 from synthct.errors import PlanError
 from synthct.imaging.coding import MrStatistics
 from synthct.imaging.planes import Plane
+from synthct.preprocessing.npz_files import opened_npz
 from synthct.preprocessing.slice_stack import (
     CT_KNOWN,
     KNOWN,
@@ -108,7 +109,7 @@ class SliceFacts:
         """
         path = Path(path)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with opened_npz(path) as arrays:
                 if "storage" in arrays:
                     header, storage = stack_header(arrays), arrays["storage"]
                     stored = arrays[f"facts_{header['plane']}"]

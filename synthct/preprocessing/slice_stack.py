@@ -16,6 +16,7 @@ from synthct.files import written_whole
 from synthct.imaging.coding import MrStatistics
 from synthct.imaging.intensity import to_grey_levels
 from synthct.imaging.planes import PLANE_AXES, Plane, turned
+from synthct.preprocessing.npz_files import opened_npz
 
 # The bits of ``SliceStack.regions``.
 HEAD = 1  # inside the head
@@ -186,7 +187,7 @@ class SliceStack:
             PlanError: where the file is missing or damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with opened_npz(path) as arrays:
                 return SliceStack(
                     patient=Path(path).stem,
                     mr=arrays["mr"] if "mr" in arrays else None,
@@ -201,7 +202,7 @@ class SliceStack:
     def load_info(path: Path) -> dict[str, Any] | None:
         """The ``info`` alone, without reading the slices; None where there is no readable file."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with opened_npz(path) as arrays:
                 return stack_header(arrays)["info"]
         except Exception:  # missing, damaged anywhere, or of an earlier version
             return None
