@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import SimpleITK as sitk
 
 sys.path.insert(0, str(Path(__file__).parent))  # for synthetic_heads, synthetic_datasets and browser
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; and in the processes that tests start
 sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 # Random examples: few and the same ones at every run; make test-long takes many new ones (--hypothesis-profile=long).
