@@ -94,13 +94,13 @@ def _load(model: Path) -> Predictor:
 
 def table(seen: list[Seen]) -> list[str]:
     """In Markdown, a row a kind of MR."""
-    rows = ["| MR | n | pass | check | fail | reported by |", "|---|---|---|---|---|---|"]
+    rows = ["| MR | n | pass | check | fail | checks not passed |", "|---|---|---|---|---|---|"]
     for kind in dict.fromkeys(kind for kind, _, _ in seen):
         statuses = Counter(status for spoiled, status, _ in seen if spoiled == kind)
         failing = Counter(name for spoiled, _, names in seen if spoiled == kind for name in names)
         counts = " | ".join(str(statuses[status]) for status in ("pass", "check", "fail"))
-        most = ", ".join(f"{name} {n}" for name, n in failing.most_common(4))
-        rows.append(f"| {kind} | {statuses.total()} | {counts} | {most} |")
+        frequent_failures = ", ".join(f"{name} {n}" for name, n in failing.most_common(4))
+        rows.append(f"| {kind} | {statuses.total()} | {counts} | {frequent_failures} |")
     return rows
 
 
